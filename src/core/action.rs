@@ -1,0 +1,75 @@
+//! What the core wants done. Performing an action returns nothing: its outcome, where there is one,
+//! comes back as an [`Event`](super::Event).
+
+use super::fact::Report;
+use crate::plan::{Definition, ListenerId, ListenerSpec, RunId};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Start a generation. Answered by `Spawned` or `SpawnFailed`.
+    Spawn {
+        /// Its name from now on.
+        run: RunId,
+        /// What to start and how.
+        definition: Arc<Definition>,
+        /// The sockets to hand over, in the order of the definition. Their settings are written back first.
+        listeners: Vec<ListenerId>,
+    },
+    /// Send the signal that asks the main process to leave; to nobody, if it has ended. A process that still
+    /// ignores the signal is left alone, and `NotListening` comes back.
+    Ask {
+        /// Whom.
+        run: RunId,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Send SIGTERM: to the main process, or to what is left of its group.
+    Terminate {
+        /// Whom.
+        run: RunId,
+    },
+    /// Send SIGKILL to the whole group.
+    Kill {
+        /// Whom.
+        run: RunId,
+    },
+    /// Bind and listen, all or none. Answered by `Bound` or `BindRefused`.
+    Bind {
+        /// Each socket and its name from now on.
+        sockets: Vec<(ListenerId, ListenerSpec)>,
+    },
+    /// Write other settings to a socket, now and before each start to come.
+    Configure {
+        /// Which one.
+        listener: ListenerId,
+        /// The settings; the address is the one it has.
+        spec: ListenerSpec,
+    },
+    /// Take a parked socket back into service; does nothing to one that listens. `ListenFailed` may come back.
+    Listen {
+        /// Which one.
+        listener: ListenerId,
+    },
+    /// Keep the address but refuse clients: nobody will serve them. Does nothing to a parked one.
+    Park {
+        /// Which one.
+        listener: ListenerId,
+    },
+    /// Give the address up.
+    Close {
+        /// Which one.
+        listener: ListenerId,
+    },
+    /// Read the config file. Answered by `PlanLoaded` or `PlanRefused`.
+    LoadPlan,
+    /// Find out whom a restart means. Answered by `SelectorRead` or `SelectorRefused`.
+    ReadSelector {
+        /// The file that may hold it; else the supervisor's own environment.
+        env_file: Option<PathBuf>,
+    },
+    /// Tell people.
+    Report(Report),
+}

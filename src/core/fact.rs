@@ -1,0 +1,113 @@
+//! What the core tells people: facts in fields. The sentences are made in [`report`](crate::report).
+
+use super::event::{BindFailure, ExitStatus, PipeEnd, SpawnFailure};
+use crate::plan::{Generation, Pid, ServiceName};
+use crate::protocol::Word;
+use std::time::Duration;
+
+/// A fact and what it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The service, or none where it concerns the supervisor.
+    pub service: Option<ServiceName>,
+    /// The generation, where it is about one.
+    pub generation: Option<Generation>,
+    /// Its main process, where that is known.
+    pub pid: Option<Pid>,
+    /// What happened and what happens next.
+    pub fact: Fact,
+}
+
+/// What happened, and what happens next.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "a field's meaning is the sentence that `report` makes of it")]
+pub enum Fact {
+    // -- one generation --
+    /// `exec` worked.
+    Started { command: Vec<String> },
+    /// It is serving.
+    Ready { after: Duration },
+    /// Not ready in time.
+    NotReady { timeout: Duration },
+    /// Never came to life.
+    SpawnFailed { failure: SpawnFailure, next: Next },
+    /// It was asked to stop accepting.
+    Asked { signal: i32, timeout: Duration },
+    /// It ignores the signal still; it is asked again.
+    AskedTooEarly { again_in: Duration },
+    /// It answered when asked: it accepts no more and finishes what is in flight.
+    Answered { word: Word, after: Duration, drain_timeout: Duration },
+    /// It said, without being asked, that it accepts no more.
+    LeavesByItself { word: Word, next: Next },
+    /// No word can come any more, although one is awaited.
+    PipeEnded { end: PipeEnd, left: Duration },
+    /// It did not answer in time; SIGTERM was sent.
+    Silent { timeout: Duration, stop_timeout: Duration },
+    /// It did not finish in time; SIGTERM was sent.
+    DrainTooLong { timeout: Duration, stop_timeout: Duration },
+    /// SIGTERM did not end it; SIGKILL was sent to its group.
+    Killed { after: Option<Duration> },
+    /// SIGKILL did not end it: it hangs in the kernel.
+    Unkillable { after: Duration },
+    /// It ended, as it was asked to.
+    Left { status: ExitStatus, after: Duration, group_left: bool },
+    /// The rest of its process group has ended too.
+    GroupEnded { after: Duration },
+    /// It ended, and nobody had asked it to.
+    Exited { status: ExitStatus, lived: Duration, next: Next },
+    /// Processes of its group outlived it; they were sent SIGTERM.
+    Leftovers { stop_timeout: Duration },
+
+    // -- one service --
+    /// A restart was asked for while one is under way.
+    RestartQueued,
+    /// All its processes have ended, as it was asked to.
+    Stopped,
+    /// A socket could not be made to listen again.
+    ListenFailed { address: String, errno: i32 },
+
+    // -- the supervisor --
+    /// All sockets are bound.
+    Holding { sockets: usize, services: usize },
+    /// A socket could not be bound.
+    BindFailed { failure: BindFailure },
+    /// The consequence of the above.
+    BindRefused { failed: usize, boot: bool },
+    /// SIGUSR1 arrived; these are restarted.
+    Restarting { services: usize },
+    /// SIGUSR1 arrived; a pattern of the selector matches no service.
+    SelectorUnmatched { pattern: String },
+    /// SIGUSR1 arrived; the selector matches nothing, so nothing is restarted.
+    NothingSelected,
+    /// SIGUSR1 arrived; the file with the selector could not be read, so nothing is restarted.
+    SelectorRefused { reason: String },
+    /// SIGHUP arrived; the file has a mistake.
+    Mistake { text: String },
+    /// The consequence of the above.
+    ReloadRefused { mistakes: usize },
+    /// SIGHUP arrived and the new file applies.
+    Reloaded { added: usize, removed: usize, restarted: usize, in_place: usize, untouched: usize },
+    /// What the new file does to one service.
+    Changed { change: String },
+    /// SIGTERM, SIGINT arrived.
+    Stopping { services: usize },
+    /// SIGQUIT arrived, or a second stop.
+    StoppingNow { processes: usize },
+    /// Everything has ended.
+    Ended { crashed: usize, asked: bool },
+}
+
+/// What follows the end of a generation that nobody asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The next generation starts at once.
+    StartsNow(Generation),
+    /// The next generation starts after a pause.
+    StartsIn(Generation, Duration),
+    /// The service stays down: it ended well and its policy does not bring it back.
+    Stopped,
+    /// The service stays down: it crashed and its policy does not bring it back.
+    Crashed,
+    /// It was to go anyway.
+    Nothing,
+}

@@ -1,0 +1,7 @@
+//! A multi-service supervisor that holds the listen sockets.
+
+pub mod core;
+pub mod exit;
+pub mod limits;
+pub mod plan;
+pub mod protocol;

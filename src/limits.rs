@@ -1,0 +1,50 @@
+//! Every limit of the program: its value, its unit and why it is there.
+//!
+//! A limit that is not here does not exist. Each is tested at the limit and one past it.
+
+use std::time::Duration;
+
+/// Longest service name, in bytes. Names stand in log lines and on the control socket.
+pub const SERVICE_NAME_BYTES: usize = 64;
+
+/// Most services in one file. Two descriptors each must fit the hard limit of descriptors long before this.
+pub const SERVICES: usize = 16_384;
+
+/// Most listeners of one service: each takes a descriptor, and an argument in the command line.
+pub const LISTENERS_PER_SERVICE: usize = 64;
+
+/// Largest config file, in bytes. Ten thousand services fit; a log file given by mistake does not.
+pub const CONFIG_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Largest environment file, in bytes; it is read at each start of the service.
+pub const ENV_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Longest unix socket path, in bytes: `sun_path` holds 108 with its closing NUL.
+pub const UNIX_PATH_BYTES: usize = 107;
+
+/// Mistakes of one config file that are shown; the rest is counted.
+pub const MISTAKES_SHOWN: usize = 50;
+
+/// Longest duration a key may hold: a hundred days. A longer one is a slip of the unit.
+pub const DURATION_MAX: Duration = Duration::from_secs(100 * 24 * 60 * 60);
+
+/// How long the kernel may take to end a process after SIGKILL before we go on without it
+/// (a process in uninterruptible sleep can neither accept nor answer).
+pub const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// First pause before a server is asked again to leave, when its signal handler was not installed yet.
+/// Doubles up to [`ASK_AGAIN_MAX`]; `handover_timeout` bounds the whole.
+pub const ASK_AGAIN_FIRST: Duration = Duration::from_millis(10);
+
+/// Longest pause between two tries to ask a server whose signal handler is not installed yet.
+pub const ASK_AGAIN_MAX: Duration = Duration::from_secs(1);
+
+/// Bytes of log lines kept while stderr does not take them; what comes after is counted and dropped.
+pub const LOG_QUEUE_BYTES: usize = 256 * 1024;
+
+/// How long the last log lines may take to leave at the end of the program.
+pub const LOG_FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long an exec that fails with `ETXTBSY` is tried again: the file is still open for writing
+/// in a process that was forked while it was being copied.
+pub const TEXT_BUSY_PATIENCE: Duration = Duration::from_millis(500);

@@ -1,0 +1,52 @@
+//! What a service is: its sockets, its program and how it is treated.
+
+use super::{ListenerSpec, Policy, ServiceName};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// One `[[service]]` of the config file, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// Its name, unique in the file.
+    pub name: ServiceName,
+    /// Its sockets, in the order in which their descriptors are handed to the program.
+    pub listeners: Vec<ListenerSpec>,
+    /// What a generation is made of; a change makes a new generation.
+    pub program: Program,
+    /// How it is treated; a change applies in place.
+    pub policy: Policy,
+}
+
+/// What a generation is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The program and its arguments, placeholders not yet replaced. Never empty; the first item never is.
+    pub command: Vec<String>,
+    /// Working directory; the supervisor's own where there is none.
+    pub directory: Option<PathBuf>,
+    /// Variables set for the process, over those of the supervisor and of `env_file`; values may hold placeholders.
+    pub env: BTreeMap<String, String>,
+    /// File of `NAME=value` lines, read at each start.
+    pub env_file: Option<PathBuf>,
+    /// How sockets are handed over, and how the program says that it accepts no more.
+    pub handshake: Handshake,
+}
+
+/// How sockets are handed to a program and how it takes its leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// `LISTEN_FD PIPE_FD` are the last arguments; SIGUSR1 asks, 7 bytes on the pipe answer.
+    Pipe,
+    /// Descriptors go where the placeholders are; the program's exit is its only answer.
+    None,
+}
+
+impl Handshake {
+    /// The signal that asks a server of this kind to leave, where the file names none.
+    pub fn default_stop_signal(self) -> i32 {
+        match self {
+            Self::Pipe => libc::SIGUSR1,
+            Self::None => libc::SIGTERM,
+        }
+    }
+}

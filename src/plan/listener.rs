@@ -1,0 +1,59 @@
+//! Where a service is reached, and with which settings.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The address of a listener. Two listeners with the same address are the same socket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// `tcp://0.0.0.0:80`, `tcp://[::]:80`. A v6 address takes v6 clients only, so that both may be listed.
+    Tcp(SocketAddr),
+    /// `udp://0.0.0.0:53`.
+    Udp(SocketAddr),
+    /// `unix:/run/web.sock`, a stream socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// The port, where the address has one.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(address) | Self::Udp(address) => Some(address.port()),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Udp(address) => write!(f, "udp://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// One entry of `listen`: an address and the settings that are written to the socket before each start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerSpec {
+    /// Its name for `{fd:NAME}`; unique within the service.
+    pub name: Option<Box<str>>,
+    /// Where clients reach it.
+    pub address: Address,
+    /// Clients that may wait; `None` is the most that the kernel allows (`net.core.somaxconn`).
+    pub backlog: Option<u32>,
+    /// Whether `O_NONBLOCK` is set on the shared description.
+    pub nonblocking: bool,
+    /// `TCP_DEFER_ACCEPT`: a connection counts from its first bytes on, or after this time.
+    pub defer_accept: Option<Duration>,
+}
+
+impl ListenerSpec {
+    /// A listener at `address` with the default settings.
+    pub fn new(address: Address) -> Self {
+        Self { name: None, address, backlog: None, nonblocking: false, defer_accept: None }
+    }
+}

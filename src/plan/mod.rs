@@ -1,0 +1,53 @@
+//! The checked values that all other modules speak of: what a config file means, once every rule holds.
+//!
+//! Nothing here reads a file or asks the system; nothing here can be wrong, only different.
+//! [`diff`] says what it takes to get from one [`Plan`] to another.
+
+mod definition;
+mod diff;
+mod id;
+mod listener;
+mod name;
+mod policy;
+mod selector;
+
+pub use definition::{Definition, Handshake, Program};
+pub use diff::{Change, diff};
+pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};
+pub use listener::{Address, ListenerSpec};
+pub use name::{NameError, ServiceName};
+pub use policy::{Policy, Ready, Restart};
+pub use selector::Selector;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Everything that a config file says.
+///
+/// Names of services are unique and so are addresses; there is at least one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The `[bootstrap]` table.
+    pub settings: Settings,
+    /// The services, in the order of the file.
+    pub services: Vec<Arc<Definition>>,
+}
+
+/// The `[bootstrap]` table: what concerns the supervisor itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// What to do when nothing is up and nothing can come back by itself.
+    pub when_idle: WhenIdle,
+    /// File that may hold `BOOTSTRAP_SELECT`, read anew at each SIGUSR1.
+    pub env_file: Option<PathBuf>,
+}
+
+/// What the supervisor does when nothing is up and nothing can come back by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenIdle {
+    /// It ends: with 1 if a service crashed, with 0 if all ended well.
+    #[default]
+    Exit,
+    /// It stays for the operator, who may restart or reload.
+    Wait,
+}

@@ -1,0 +1,276 @@
+//! Placeholders in a command and in values of its environment.
+//!
+//! `{fd}` `{fd:NAME}` `{pipe}` `{port}` `{worker}` `{generation}` are replaced when a generation starts.
+//! Any other text in braces means itself (JSON, awk), and doubled braces keep a placeholder as text:
+//! `{{fd}}` is `{fd}`.
+
+use crate::plan::{Address, Definition, Generation, Handshake, ListenerSpec};
+use std::fmt;
+
+/// What a generation is given, as numbers to write into its command and environment.
+#[derive(Clone, Debug)]
+pub struct Granted<'a> {
+    /// The service's listeners, in their order.
+    pub listeners: &'a [ListenerSpec],
+    /// The descriptor of each of them.
+    pub fds: &'a [i32],
+    /// The write end of the handshake's pipe.
+    pub pipe: Option<i32>,
+    /// Which generation it is.
+    pub generation: Generation,
+    /// Which worker it is, from 0.
+    pub worker: u32,
+}
+
+/// A placeholder that nothing can replace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlaceholderError {
+    /// `{fd}` in a service without a socket.
+    NoListener,
+    /// `{fd:NAME}` where no listener has the name.
+    NoSuchListener(String),
+    /// `{pipe}` without the pipe handshake.
+    NoPipe,
+    /// `{port}` where no listener has one.
+    NoPort,
+}
+
+impl fmt::Display for PlaceholderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoListener => write!(f, "`{{fd}}` needs a socket; give the service a `port` or `listen`"),
+            Self::NoSuchListener(name) => {
+                write!(f, "`{{fd:{name}}}` names no listener; give one of `listen` the name {name:?}")
+            }
+            Self::NoPipe => write!(f, "`{{pipe}}` needs `handshake = \"pipe\"`"),
+            Self::NoPort => write!(f, "`{{port}}` needs a TCP or UDP listener"),
+        }
+    }
+}
+
+/// A piece of a template.
+enum Piece<'t> {
+    Text(&'t str),
+    Fd,
+    FdNamed(&'t str),
+    Pipe,
+    Port,
+    Worker,
+    Generation,
+}
+
+/// Cuts a template into text and placeholders.
+fn pieces(template: &str) -> Vec<Piece<'_>> {
+    let mut found = Vec::new();
+    let mut rest = template;
+    while let Some(open) = rest.find('{') {
+        let (before, from_brace) = rest.split_at(open);
+        if !before.is_empty() {
+            found.push(Piece::Text(before));
+        }
+        rest = if let Some((literal, len)) = escaped(from_brace) {
+            found.push(Piece::Text(literal));
+            &from_brace[len..]
+        } else if let Some((piece, len)) = placeholder(from_brace) {
+            found.push(piece);
+            &from_brace[len..]
+        } else {
+            found.push(Piece::Text("{"));
+            &from_brace[1..]
+        };
+    }
+    if !rest.is_empty() {
+        found.push(Piece::Text(rest));
+    }
+    found
+}
+
+/// `{{fd}}` at the start of `text`: what it stands for and its length.
+fn escaped(text: &str) -> Option<(&str, usize)> {
+    let inner = text.strip_prefix('{')?;
+    let (_, len) = placeholder(inner)?;
+    inner[len..].starts_with('}').then(|| (&inner[..len], len + 2))
+}
+
+/// A placeholder at the start of `text` and its length.
+fn placeholder(text: &str) -> Option<(Piece<'_>, usize)> {
+    let inner = text.strip_prefix('{')?;
+    let end = inner.find('}')?;
+    let piece = match &inner[..end] {
+        "fd" => Piece::Fd,
+        "pipe" => Piece::Pipe,
+        "port" => Piece::Port,
+        "worker" => Piece::Worker,
+        "generation" => Piece::Generation,
+        other => Piece::FdNamed(other.strip_prefix("fd:")?),
+    };
+    Some((piece, end + 2))
+}
+
+/// Checks that every placeholder of `template` can be replaced for a service with these listeners.
+///
+/// # Errors
+///
+/// The first placeholder that nothing can replace.
+pub fn check(
+    template: &str,
+    listeners: &[ListenerSpec],
+    handshake: Handshake,
+) -> Result<(), PlaceholderError> {
+    for piece in pieces(template) {
+        match piece {
+            Piece::Fd if listeners.is_empty() => return Err(PlaceholderError::NoListener),
+            Piece::FdNamed(name) if !listeners.iter().any(|l| l.name.as_deref() == Some(name)) => {
+                return Err(PlaceholderError::NoSuchListener(name.into()));
+            }
+            Piece::Pipe if handshake != Handshake::Pipe => return Err(PlaceholderError::NoPipe),
+            Piece::Port if port(listeners).is_none() => return Err(PlaceholderError::NoPort),
+            Piece::Text(_)
+            | Piece::Fd
+            | Piece::FdNamed(_)
+            | Piece::Pipe
+            | Piece::Port
+            | Piece::Worker
+            | Piece::Generation => {}
+        }
+    }
+    Ok(())
+}
+
+fn port(listeners: &[ListenerSpec]) -> Option<u16> {
+    listeners.iter().map(|l| &l.address).find_map(Address::port)
+}
+
+/// Replaces the placeholders of one text. One that nothing can replace ([`check`] would have refused it) stays.
+pub fn expand(template: &str, granted: &Granted<'_>) -> String {
+    let mut text = String::with_capacity(template.len());
+    for piece in pieces(template) {
+        match piece {
+            Piece::Text(plain) => text.push_str(plain),
+            Piece::Fd => push(&mut text, granted.fds.first().copied(), "{fd}"),
+            Piece::FdNamed(name) => {
+                let at = granted.listeners.iter().position(|l| l.name.as_deref() == Some(name));
+                push(&mut text, at.and_then(|at| granted.fds.get(at).copied()), &format!("{{fd:{name}}}"));
+            }
+            Piece::Pipe => push(&mut text, granted.pipe, "{pipe}"),
+            Piece::Port => push(&mut text, port(granted.listeners), "{port}"),
+            Piece::Worker => push(&mut text, Some(granted.worker), "{worker}"),
+            Piece::Generation => push(&mut text, Some(granted.generation.0), "{generation}"),
+        }
+    }
+    text
+}
+
+fn push(text: &mut String, value: Option<impl fmt::Display>, otherwise: &str) {
+    match value {
+        Some(value) => text.push_str(&value.to_string()),
+        None => text.push_str(otherwise),
+    }
+}
+
+/// The arguments of a generation: placeholders replaced, and for the pipe handshake, where the command has
+/// no `{fd}`, the descriptors of the listeners and of the pipe appended, in decimal.
+pub fn arguments(definition: &Definition, granted: &Granted<'_>) -> Vec<String> {
+    let program = &definition.program;
+    let mut argv: Vec<String> = program.command.iter().map(|item| expand(item, granted)).collect();
+    let placed = program
+        .command
+        .iter()
+        .flat_map(|item| pieces(item))
+        .any(|piece| matches!(piece, Piece::Fd | Piece::FdNamed(_)));
+    if program.handshake == Handshake::Pipe && !placed {
+        argv.extend(granted.fds.iter().map(ToString::to_string));
+        let pipe_placed =
+            program.command.iter().flat_map(|item| pieces(item)).any(|piece| matches!(piece, Piece::Pipe));
+        if !pipe_placed {
+            argv.extend(granted.pipe.map(|fd| fd.to_string()));
+        }
+    }
+    argv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Policy, Program, ServiceName};
+
+    fn tcp(port: u16) -> ListenerSpec {
+        ListenerSpec::new(Address::Tcp(([127, 0, 0, 1], port).into()))
+    }
+
+    fn argv_of(
+        command: &[&str],
+        listeners: Vec<ListenerSpec>,
+        fds: &[i32],
+        handshake: Handshake,
+    ) -> Vec<String> {
+        let definition = Definition {
+            name: ServiceName::parse("web").unwrap(),
+            listeners,
+            program: Program {
+                command: command.iter().map(ToString::to_string).collect(),
+                directory: None,
+                env: std::collections::BTreeMap::new(),
+                env_file: None,
+                handshake,
+            },
+            policy: Policy::default(),
+        };
+        let pipe = (handshake == Handshake::Pipe).then_some(9);
+        let granted =
+            Granted { listeners: &definition.listeners, fds, pipe, generation: Generation(4), worker: 0 };
+        arguments(&definition, &granted)
+    }
+
+    #[test]
+    fn the_pipe_handshake_appends_listener_then_pipe_after_the_commands_own_arguments() {
+        assert_eq!(
+            argv_of(&["./server", "-v"], vec![tcp(80)], &[5], Handshake::Pipe),
+            ["./server", "-v", "5", "9"]
+        );
+        assert_eq!(argv_of(&["s"], vec![tcp(80), tcp(81)], &[5, 6], Handshake::Pipe), ["s", "5", "6", "9"]);
+    }
+
+    #[test]
+    fn a_command_that_places_the_descriptor_gets_nothing_appended() {
+        assert_eq!(argv_of(&["s", "--fd={fd}"], vec![tcp(80)], &[5], Handshake::Pipe), ["s", "--fd=5"]);
+        assert_eq!(argv_of(&["s", "fd://{fd}"], vec![tcp(80)], &[5], Handshake::None), ["s", "fd://5"]);
+        assert_eq!(argv_of(&["s", "{pipe}"], vec![tcp(80)], &[5], Handshake::Pipe), ["s", "9", "5"]);
+    }
+
+    #[test]
+    fn every_placeholder_is_replaced_and_other_braces_are_text() {
+        let mut named = tcp(8443);
+        named.name = Some("tls".into());
+        let argv = argv_of(
+            &[
+                "{fd}",
+                "{fd:tls}",
+                "{port}",
+                "g{generation}w{worker}",
+                r#"{"a":1}"#,
+                "{print $1}",
+                "{{fd}}",
+                "{",
+            ],
+            vec![tcp(80), named],
+            &[5, 6],
+            Handshake::None,
+        );
+        assert_eq!(argv, ["5", "6", "80", "g4w0", r#"{"a":1}"#, "{print $1}", "{fd}", "{"]);
+    }
+
+    #[test]
+    fn a_placeholder_without_its_thing_is_refused() {
+        let listeners = [ListenerSpec::new(Address::Unix("/run/a.sock".into()))];
+        for (template, expected) in [
+            ("{fd:x}", PlaceholderError::NoSuchListener("x".into())),
+            ("a{pipe}", PlaceholderError::NoPipe),
+            ("{port}", PlaceholderError::NoPort),
+        ] {
+            assert_eq!(check(template, &listeners, Handshake::None), Err(expected), "{template}");
+        }
+        assert_eq!(check("{fd}", &[], Handshake::None), Err(PlaceholderError::NoListener));
+        assert_eq!(check("{fd} {generation} {worker} {x}", &listeners, Handshake::None), Ok(()));
+    }
+}
