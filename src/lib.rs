@@ -5,3 +5,4 @@ pub mod exit;
 pub mod limits;
 pub mod plan;
 pub mod protocol;
+pub mod report;
