@@ -49,6 +49,12 @@ pub enum Action {
         /// The settings; the address is the one it has.
         spec: ListenerSpec,
     },
+    /// Take a parked socket back into service, ahead of the next start (which would do it, too, and report
+    /// why it cannot be done).
+    Listen {
+        /// Which one.
+        listener: ListenerId,
+    },
     /// Keep the address but refuse clients: nobody will serve them. The next start listens again.
     Park {
         /// Which one.

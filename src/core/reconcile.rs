@@ -165,19 +165,25 @@ impl Supervisor {
                     self.touch(id, |service| service.order(Order::Stop(Then::Gone), now, out));
                 }
             }
-            Change::InPlace(definition) => self.redefine(&definition, |_| {}),
-            Change::Restarted(definition) => {
-                self.redefine(&definition, |service| service.order(Order::Restart, now, out));
-            }
+            Change::InPlace(definition) => self.redefine(&definition, None, now, out),
+            Change::Restarted(definition) => self.redefine(&definition, Some(Order::Restart), now, out),
         }
     }
 
-    fn redefine(&mut self, definition: &Arc<Definition>, then: impl FnOnce(&mut Service)) {
+    fn redefine(
+        &mut self,
+        definition: &Arc<Definition>,
+        order: Option<Order>,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
         let listeners = self.listeners(definition);
         if let Some(&id) = self.names.get(&definition.name) {
             self.touch(id, |service| {
-                service.redefine(definition.clone(), listeners);
-                then(service);
+                service.redefine(definition.clone(), listeners, out);
+                if let Some(order) = order {
+                    service.order(order, now, out);
+                }
             });
         }
     }

@@ -226,8 +226,18 @@ impl Service {
         out.extend(self.listeners.iter().map(|&listener| Action::Park { listener }));
     }
 
-    /// Takes another definition; what runs is not touched.
-    pub fn redefine(&mut self, definition: Arc<Definition>, listeners: Vec<ListenerId>) {
+    /// Takes another definition; what runs is not touched. Clients of a socket that came from a service at
+    /// rest wait from now on (simulation, seed 10).
+    pub fn redefine(
+        &mut self,
+        definition: Arc<Definition>,
+        listeners: Vec<ListenerId>,
+        out: &mut Vec<Action>,
+    ) {
+        if !matches!(self.state, State::Stopped | State::Crashed) {
+            let new = listeners.iter().filter(|listener| !self.listeners.contains(listener));
+            out.extend(new.map(|&listener| Action::Listen { listener }));
+        }
         self.definition = definition;
         self.listeners = listeners;
     }

@@ -286,7 +286,6 @@ fn spawn_failure(failure: &SpawnFailure) -> String {
         SpawnStage::Lookup if *number == libc::ENOENT && !subject.contains('/') => {
             format!("no program {subject:?} in PATH")
         }
-        SpawnStage::Lookup | SpawnStage::Listener => format!("{subject}: {why}"),
         SpawnStage::Pipe => format!("no pipe for the handshake: {why}"),
         SpawnStage::Fork => format!("no process: {why}"),
         SpawnStage::Group => format!("no process group of its own: {why}"),
@@ -299,7 +298,7 @@ fn spawn_failure(failure: &SpawnFailure) -> String {
         SpawnStage::Exec if *number == libc::ETXTBSY => {
             format!("{subject}: still open for writing; write a new file and rename it over the old one")
         }
-        SpawnStage::Exec => format!("{subject}: {why}"),
+        SpawnStage::Lookup | SpawnStage::Listener | SpawnStage::Exec => format!("{subject}: {why}"),
         SpawnStage::Interpreter => format!("its interpreter {subject} is missing"),
     }
 }
