@@ -7,12 +7,14 @@
 use crate::plans;
 use crate::process::{Answer, Temper};
 use crate::rng::Rng;
+use bootstrap::core::leaving::Phase;
 use bootstrap::core::service::{Service, State};
 use bootstrap::core::{
     Action, BindFailure, Event, ExitStatus, Outcome, PipeEnd, Report, Request, RunEvent, SpawnFailure,
     SpawnStage, Supervisor, Time,
 };
-use bootstrap::plan::{Definition, Handshake, ListenerId, Pid, Plan, RunId, Selector};
+use bootstrap::limits::TEXT_BUSY_PATIENCE;
+use bootstrap::plan::{Definition, Generation, Handshake, ListenerId, Pid, Plan, RunId, Selector, ServiceId};
 use bootstrap::protocol::Word;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -44,6 +46,8 @@ struct Process {
     /// Somebody (we, or it itself) has decided that it leaves.
     asked: bool,
     asks: u32,
+    /// It was asked before its handler was there, and not since.
+    missed: bool,
     main_alive: bool,
     child_until: Option<Time>,
     accepting: bool,
@@ -73,9 +77,20 @@ pub struct World {
     listening: BTreeMap<ListenerId, bool>,
     /// Since when a service is in a state that has to end, and in which generation.
     waiting_since: BTreeMap<RunId, (&'static str, Time)>,
-    pub steps: u64,
+    owed: Owed,
     pub killed: u64,
     story: VecDeque<(Time, Told)>,
+}
+
+/// What somebody asked for and the core has not done yet: nothing is lost, however things arrive.
+#[derive(Default)]
+struct Owed {
+    /// A start later than a restart that was asked for at this time.
+    start: BTreeMap<ServiceId, Time>,
+    /// A reading of the config.
+    reload: Option<Time>,
+    /// An end to trying a program whose file is still being written.
+    busy: BTreeMap<ServiceId, Time>,
 }
 
 /// A line of the story, worded only if somebody has to hear it.
@@ -102,7 +117,7 @@ impl World {
             processes: BTreeMap::new(),
             listening: BTreeMap::new(),
             waiting_since: BTreeMap::new(),
-            steps: 0,
+            owed: Owed::default(),
             killed: 0,
             story: VecDeque::new(),
         };
@@ -154,17 +169,52 @@ impl World {
     }
 
     fn feed(&mut self, event: Event) {
-        self.steps += 1;
         self.tell(Told::Event(event.clone()));
         if let Event::Run(run, _) = &event {
             self.processes.get_mut(run).expect("heard is of who was started").on_their_way -= 1;
         }
+        self.owe(&event);
         let mut out = Vec::new();
         self.core.handle(self.now, event, &mut out);
         self.perform_all(out);
         self.check();
         if self.rng.chance(2) {
             self.feed_stale();
+        }
+    }
+
+    fn owe(&mut self, event: &Event) {
+        match event {
+            Event::Request(Request::Reload) => self.owed.reload = Some(self.now),
+            Event::SelectorRead(selector) => {
+                for service in self.core.services() {
+                    if selector.matches(&service.definition.name) {
+                        self.owed.start.insert(service.id, self.now);
+                    }
+                }
+            }
+            Event::Run(run, RunEvent::SpawnFailed(failure)) if failure.errno == libc::ETXTBSY => {
+                self.owed.busy.entry(run.service).or_insert(self.now);
+            }
+            Event::Run(run, _) => drop(self.owed.busy.remove(&run.service)),
+            _ => {}
+        }
+    }
+
+    fn check_owed(&mut self) {
+        let ends = |service: &ServiceId| {
+            let known = self.core.services().find(|s| s.id == *service);
+            known.is_none_or(|s| matches!(s.state, State::Stopping { .. } | State::Stopped | State::Gone))
+        };
+        self.owed.start.retain(|service, _| !ends(service));
+        for (what, since, patience) in [
+            ("a restart", self.owed.start.values().min(), longest()),
+            ("a reload", self.owed.reload.as_ref(), Duration::from_secs(1)),
+            ("an end to waiting for a program file", self.owed.busy.values().min(), TEXT_BUSY_PATIENCE * 2),
+        ] {
+            if let Some(since) = since {
+                assert!(self.now - *since <= patience, "{what} is owed for {:?}", self.now - *since);
+            }
         }
     }
 
@@ -237,6 +287,7 @@ impl World {
                 assert!(self.listening.remove(&listener).is_some(), "a socket is closed twice");
             }
             Action::LoadPlan => {
+                self.owed.reload = None;
                 let event = if !self.calm && self.rng.chance(25) {
                     Event::PlanRefused { mistakes: vec!["a mistake".into()] }
                 } else {
@@ -290,18 +341,21 @@ impl World {
         let unasked = |(other, process): (&RunId, &Process)| {
             other.service == run.service && process.alive() && !process.asked
         };
+        self.owed.start.remove(&run.service);
         assert!(!self.processes.iter().any(unasked), "two runs that nobody asked to leave (I13)");
         let temper = if self.calm {
             Temper::good(&mut self.rng)
         } else {
             Temper::any(&mut self.rng, definition.policy.ready)
         };
-        let failed = !self.calm && self.rng.chance(4);
+        let busy = !self.calm && self.busy_programs(run.service);
+        let failed = busy || (!self.calm && self.rng.chance(4));
         let process = Process {
             handshake: definition.program.handshake,
             started: self.now,
             asked: false,
             asks: 0,
+            missed: false,
             main_alive: !failed,
             child_until: None,
             accepting: false,
@@ -311,13 +365,20 @@ impl World {
         };
         assert!(self.processes.insert(run, process).is_none(), "a generation is started twice");
         if failed {
-            let errno = self.rng.pick(&[libc::ETXTBSY, libc::ENOENT, libc::EAGAIN, libc::EMFILE]);
+            let errno = self.rng.pick(&[libc::ENOENT, libc::EAGAIN, libc::EMFILE]);
+            let errno = if busy { libc::ETXTBSY } else { errno };
             let failure = SpawnFailure { stage: SpawnStage::Exec, errno, subject: "x".into() };
             self.hear(run, RunEvent::SpawnFailed(failure));
         } else {
             self.hear(run, RunEvent::Spawned { pid: Pid(i32::try_from(self.entries).unwrap_or(1)) });
             self.live(run);
         }
+    }
+
+    /// Is the program of this service still being written? That may last longer than the patience for it.
+    fn busy_programs(&self, service: ServiceId) -> bool {
+        let phase = (self.now.ms + 7_919 * u64::from(service.0)) % 100_000;
+        phase < 2_000 && (phase / 100).is_multiple_of(2) || phase < 900
     }
 
     /// Puts into the agenda what the process will do unasked.
@@ -347,9 +408,11 @@ impl World {
         let temper = process.temper.clone();
         let talks = process.handshake == Handshake::Pipe;
         if talks && now < process.started + temper.listens_after {
+            process.missed = true;
             self.hear(run, RunEvent::NotListening);
             return;
         }
+        process.missed = false;
         process.asks += 1;
         assert!(process.asks <= 2, "a server is asked a third time");
         if process.asks == 2 {
@@ -375,6 +438,9 @@ impl World {
         let now = self.now;
         let process = self.processes.get_mut(&run).expect("terminated is who was started");
         process.asked = true;
+        // The longest pause between two tries is a second, and the poller may be late.
+        let could_hear = process.started + process.temper.listens_after + Duration::from_millis(1_100);
+        assert!(!process.missed || now < could_hear, "terminated, although it could have been asked again");
         let status = ExitStatus::Signal { signal: libc::SIGTERM, core_dumped: false };
         let deed = if process.main_alive { Deed::Exits(status) } else { Deed::ChildExits };
         if let Some(after) = process.temper.obeys_term {
@@ -435,9 +501,14 @@ impl World {
         if let Err(broken) = self.core.check() {
             panic!("{broken}");
         }
+        if self.core.outcome().is_some() {
+            return;
+        }
+        self.check_owed();
         let mut waiting = BTreeMap::new();
         for service in self.core.services() {
             self.check_sockets(service);
+            self.check_leaving(service);
             if let State::Up { run } = &service.state {
                 let process = &self.processes[&run.id];
                 let on_its_way = process.on_their_way > 0;
@@ -450,11 +521,26 @@ impl World {
                     Some((before, since)) if *before == kind => *since,
                     _ => self.now,
                 };
-                assert!(self.now - since <= longest(service), "{kind} for {:?}", self.now - since);
+                assert!(self.now - since <= longest(), "{kind} for {:?}", self.now - since);
                 waiting.insert(run, (kind, since));
             }
         }
         self.waiting_since = waiting;
+    }
+
+    fn check_leaving(&self, service: &Service) {
+        for leaving in &service.leaving {
+            let process = &self.processes[&leaving.run.id];
+            let known_dead = !process.main_alive && process.on_their_way == 0;
+            let asked = matches!(leaving.phase, Phase::Asked { .. });
+            assert!(!(known_dead && asked), "an answer is awaited from a process that has ended");
+        }
+        for (run, process) in self.processes.range(runs_of(service.id)) {
+            if !process.main_alive && process.child_until.is_some() && process.on_their_way == 0 {
+                let known = service.leaving.iter().any(|leaving| leaving.run.id == *run);
+                assert!(known, "processes of generation {} are left and nobody cares", run.generation);
+            }
+        }
     }
 
     fn check_sockets(&self, service: &Service) {
@@ -514,6 +600,11 @@ fn deeds(answer: Answer) -> Vec<Deed> {
     }
 }
 
+fn runs_of(service: ServiceId) -> std::ops::RangeInclusive<RunId> {
+    let run = |generation| RunId { service, generation: Generation(generation) };
+    run(0)..=run(u32::MAX)
+}
+
 /// States that are not to last, and their names.
 fn must_end(service: &Service) -> Option<&'static str> {
     match service.state {
@@ -527,6 +618,6 @@ fn must_end(service: &Service) -> Option<&'static str> {
 }
 
 /// The longest that any wait of a story may take: the sum of the largest timeouts that `plans` gives out.
-fn longest(_: &Service) -> Duration {
+fn longest() -> Duration {
     Duration::from_secs(30 + 10 + 60 + 5 + 5 + 1)
 }
