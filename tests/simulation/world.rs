@@ -10,7 +10,7 @@ use crate::rng::Rng;
 use bootstrap::core::leaving::Phase;
 use bootstrap::core::service::{Service, State};
 use bootstrap::core::{
-    Action, BindFailure, Event, ExitStatus, Outcome, PipeEnd, Report, Request, RunEvent, SpawnFailure,
+    Action, BindFailure, Event, ExitStatus, Fact, Outcome, PipeEnd, Report, Request, RunEvent, SpawnFailure,
     SpawnStage, Supervisor, Time,
 };
 use bootstrap::limits::TEXT_BUSY_PATIENCE;
@@ -186,6 +186,7 @@ impl World {
     fn owe(&mut self, event: &Event) {
         match event {
             Event::Request(Request::Reload) => self.owed.reload = Some(self.now),
+            Event::Request(Request::Stop | Request::StopNow) => self.owed = Owed::default(),
             Event::SelectorRead(selector) => {
                 for service in self.core.services() {
                     if selector.matches(&service.definition.name) {
@@ -207,6 +208,11 @@ impl World {
             known.is_none_or(|s| matches!(s.state, State::Stopping { .. } | State::Stopped | State::Gone))
         };
         self.owed.start.retain(|service, _| !ends(service));
+        let tries = |service: &ServiceId| {
+            let known = self.core.services().find(|s| s.id == *service);
+            known.is_some_and(|s| matches!(s.state, State::TextBusy { .. } | State::Starting { .. }))
+        };
+        self.owed.busy.retain(|service, _| tries(service));
         for (what, since, patience) in [
             ("a restart", self.owed.start.values().min(), longest()),
             ("a reload", self.owed.reload.as_ref(), Duration::from_secs(1)),
@@ -305,6 +311,7 @@ impl World {
                 };
                 self.arrives(event, 2);
             }
+            Action::Report(Report { fact: Fact::ReloadIgnored, .. }) => self.owed.reload = None,
             Action::Report(_) => {}
         }
     }
@@ -473,6 +480,7 @@ impl World {
                 if word != Word::Ready {
                     process.accepting = false;
                     process.asked = true;
+                    process.missed = false;
                 }
                 self.hear(run, RunEvent::Said(word));
             }
@@ -481,6 +489,7 @@ impl World {
             Deed::Exits(status) => {
                 process.main_alive = false;
                 process.accepting = false;
+                process.missed = false;
                 process.child_until = process.temper.child_outlives.map(|after| now + after);
                 let child_until = process.child_until;
                 self.hear(run, RunEvent::Exited { status, group_left: child_until.is_some() });
