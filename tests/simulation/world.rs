@@ -385,7 +385,7 @@ impl World {
     /// Is the program of this service still being written? That may last longer than the patience for it.
     fn busy_programs(&self, service: ServiceId) -> bool {
         let phase = (self.now.ms + 7_919 * u64::from(service.0)) % 100_000;
-        phase < 2_000 && (phase / 100).is_multiple_of(2) || phase < 900
+        phase < 3_000 && (phase / 100).is_multiple_of(2) || phase < 1_500
     }
 
     /// Puts into the agenda what the process will do unasked.
