@@ -1,5 +1,7 @@
 //! A multi-service supervisor that holds the listen sockets.
 
+pub mod cli;
+pub mod config;
 pub mod core;
 pub mod exit;
 pub mod limits;
