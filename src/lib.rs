@@ -3,5 +3,6 @@
 pub mod core;
 pub mod exit;
 pub mod limits;
+pub mod os;
 pub mod plan;
 pub mod protocol;

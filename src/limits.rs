@@ -48,3 +48,10 @@ pub const LOG_FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 /// How long an exec that fails with `ETXTBSY` is tried again: the file is still open for writing
 /// in a process that was forked while it was being copied.
 pub const TEXT_BUSY_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Bytes taken from one server's pipe in one turn: all that a pipe holds, so one turn after a server's death
+/// finds everything that it said, and a server that never stops writing does not keep the others waiting.
+pub const PIPE_TURN_BYTES: usize = 64 * 1024;
+
+/// Pause between two tries of an exec that fails with `ETXTBSY`.
+pub const TEXT_BUSY_PAUSE: Duration = Duration::from_millis(20);
