@@ -64,6 +64,7 @@ pub(super) struct Prepared {
     /// The limit of descriptors that it gets.
     pub(super) limit: DescriptorLimit,
     /// What is the child's alone: closed here once it is forked.
+    #[expect(dead_code, reason = "held to be closed when the fork has used this up")]
     pub(super) handed_over: Option<OwnedFd>,
 }
 

@@ -28,7 +28,9 @@ impl Listeners {
             self.0.extend(bound);
             return Event::Bound;
         }
-        bound.iter().for_each(|(_, listener)| listener.release());
+        for (_, listener) in &bound {
+            listener.release();
+        }
         let taken: Vec<Address> = refused
             .iter()
             .filter(|(_, errno)| *errno == libc::EADDRINUSE)

@@ -188,3 +188,143 @@ fn is_stream(fd: BorrowedFd<'_>, named: &str) -> bool {
     let metadata = fd.try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
     metadata.is_ok_and(|metadata| named == format!("{}:{}", metadata.dev(), metadata.ino()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{PipeReader, Read};
+    use std::os::unix::net::UnixStream;
+
+    fn all(mut reader: PipeReader) -> String {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_full_pipe_stops_nobody_and_every_line_arrives_once_it_is_read() {
+        let poller = Poller::new().unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut log = LogOutput::new(&writer).unwrap();
+        let flags = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_GETFL).unwrap();
+        assert_eq!(flags & libc::O_NONBLOCK, 0, "the description that children share stays as it was");
+        drop(writer);
+        let line = "x".repeat(999);
+        for _ in 0..200 {
+            log.line(&poller, &line);
+        }
+        assert!(log.watched);
+
+        let mut text = Vec::new();
+        while text.len() < 200_000 {
+            let mut buffer = [0; 10_000];
+            let count = reader.read(&mut buffer).unwrap();
+            text.extend_from_slice(&buffer[..count]);
+            let now = clock::now();
+            if poller.wait(now, Some(now)) == [Token::Log] {
+                log.write(&poller);
+            }
+        }
+        assert!(text.split(|&byte| byte == b'\n').take(200).all(|found| found == line.as_bytes()));
+        assert!(!log.watched, "nothing waits, so nothing wakes us");
+    }
+
+    #[test]
+    fn lines_past_the_limit_are_counted_and_told_where_they_would_have_stood() {
+        let poller = Poller::new().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        let mut log = LogOutput::new(&writer).unwrap();
+        drop(writer);
+        let line = "x".repeat(1023);
+        let fitting = 64 + LOG_QUEUE_BYTES / 1024;
+        for _ in 0..fitting + 7 {
+            log.line(&poller, &line);
+        }
+        assert_eq!((log.lost, log.waiting_bytes), (7, LOG_QUEUE_BYTES));
+
+        let text = std::thread::scope(|scope| {
+            let read = scope.spawn(|| all(reader));
+            while log.lost > 0 {
+                log.flush();
+            }
+            log.line(&poller, "after");
+            log.flush();
+            drop(log);
+            read.join().unwrap()
+        });
+        let last: Vec<&str> = text.lines().skip(fitting).collect();
+        assert_eq!(last, ["7 log lines lost: stderr was not read", "after"]);
+    }
+
+    #[test]
+    fn a_flush_ends_though_nobody_reads() {
+        let poller = Poller::new().unwrap();
+        let (_reader, writer) = io::pipe().unwrap();
+        let mut log = LogOutput::new(&writer).unwrap();
+        for _ in 0..200 {
+            log.line(&poller, &"x".repeat(999));
+        }
+        let start = clock::now();
+        log.flush();
+        assert!(clock::now() - start >= LOG_FLUSH_PATIENCE);
+        assert!(!log.waiting.is_empty());
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_no_reason_to_die() {
+        let poller = Poller::new().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        let mut log = LogOutput::new(&writer).unwrap();
+        drop(reader);
+        log.line(&poller, "one");
+        log.line(&poller, "two");
+        assert_eq!((log.way, log.waiting_bytes), (Way::Gone, 0));
+
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut log = LogOutput::new(&ours).unwrap();
+        drop(theirs);
+        log.line(&poller, "one");
+        assert_eq!(log.way, Way::Gone);
+    }
+
+    #[test]
+    fn a_full_socket_and_a_shared_pipe_stop_nobody_either() {
+        let poller = Poller::new().unwrap();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let (_reader, writer) = io::pipe().unwrap();
+        let mut shared = LogOutput::new(&writer).unwrap();
+        (shared.out, shared.way) = (writer.into(), Way::LookFirst);
+        for mut log in [LogOutput::new(&ours).unwrap(), shared] {
+            for _ in 0..2000 {
+                log.line(&poller, &"x".repeat(999));
+            }
+            assert!(log.watched && log.lost > 0, "{:?}", log.way);
+        }
+    }
+
+    #[test]
+    fn a_file_is_appended_to_and_the_null_device_takes_everything() {
+        let poller = Poller::new().unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut log = LogOutput::new(file.as_file()).unwrap();
+        log.line(&poller, "one");
+        log.line(&poller, "two");
+        assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "one\ntwo\n");
+
+        let mut log = LogOutput::new(OpenOptions::new().write(true).open("/dev/null").unwrap()).unwrap();
+        for _ in 0..1000 {
+            log.line(&poller, &"x".repeat(999));
+        }
+        assert_eq!((log.waiting_bytes, log.lost), (0, 0));
+    }
+
+    #[test]
+    fn only_the_very_stream_that_the_variable_names_is_the_journal() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let metadata = file.as_file().metadata().unwrap();
+        let named = format!("{}:{}", metadata.dev(), metadata.ino());
+        assert!(is_stream(file.as_fd(), &named));
+        assert!(!is_stream(file.as_fd(), &format!("{named}0")));
+        assert!(!is_stream(file.as_fd(), ""));
+    }
+}

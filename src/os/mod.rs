@@ -100,7 +100,6 @@ impl Os {
     }
 
     /// The time now.
-    #[expect(clippy::unused_self, reason = "whoever asks for the time has the system at hand")]
     pub fn now(&self) -> Time {
         clock::now()
     }

@@ -84,10 +84,10 @@ mod tests {
     fn every_split_of_a_word_is_one_word_and_then_the_end() {
         for cut in 0..=7 {
             let (mut pipe, mut writer) = pair();
-            let (head, tail) = b"success".split_at(cut);
-            writer.write_all(head).unwrap();
+            let (front, rest) = b"success".split_at(cut);
+            writer.write_all(front).unwrap();
             let mut heard = pipe.read();
-            writer.write_all(tail).unwrap();
+            writer.write_all(rest).unwrap();
             drop(writer);
             heard.extend(pipe.read());
             let expected = [Heard::Word(Word::Success), Heard::End(PipeEnd::Closed)];
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(pipe.read(), [Heard::End(PipeEnd::Gibberish(*b"hello, "))]);
         // More than fits: the second write would block for ever if nobody read.
         for _ in 0..4 {
-            writer.write_all(&[b'x'; 60_000]).unwrap();
+            writer.write_all(&b"x".repeat(60_000)).unwrap();
             assert_eq!(pipe.read(), []);
         }
         drop(writer);

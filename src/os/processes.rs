@@ -192,15 +192,18 @@ impl Processes {
         if stranger {
             touched.extend(self.by_leader.iter().filter(|(_, p)| !p.main_lives).map(|(&leader, _)| leader));
         }
-        touched
-            .into_iter()
-            .filter(|&leader| !children::has_members(leader))
-            .filter_map(|leader| {
-                let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
-                gone.then(|| self.remove(poller, leader)).flatten()
-            })
-            .map(|run| Event::GroupEmpty { run })
-            .collect()
+        let mut events = Vec::new();
+        for leader in touched {
+            let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
+            if gone && !children::has_members(leader) {
+                // What its last process said is still in the pipe.
+                let mut heard = self.hear_leader(poller, leader);
+                heard.retain(|event| !is_end(event));
+                events.extend(heard);
+                events.extend(self.remove(poller, leader).map(|run| Event::GroupEmpty { run }));
+            }
+        }
+        events
     }
 }
 

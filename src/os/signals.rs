@@ -32,7 +32,7 @@ impl Signals {
     /// Installs the handlers, and lets in what the parent may have blocked.
     pub(super) fn install() -> io::Result<Self> {
         let (reader, writer) = UnixStream::pair()?;
-        let delivery = SignalDelivery::with_pipe(reader, writer, SignalOnly::default(), Self::TAKEN)?;
+        let delivery = SignalDelivery::with_pipe(reader, writer, SignalOnly, Self::TAKEN)?;
         nix::sys::signal::SigSet::empty().thread_set_mask()?;
         Ok(Self { delivery })
     }
