@@ -20,7 +20,7 @@ use signal_hook::consts::{SIGTERM, SIGUSR1};
 use signal_hook::low_level::{self, raise};
 use std::error::Error;
 use std::fs::File;
-use std::io::{self, PipeReader, Read, Write};
+use std::io::{self, BufRead, BufReader, PipeReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::process::{Command, exit};
@@ -120,17 +120,15 @@ fn serve(listener: &TcpListener, asked: &PipeReader, sins: &Sins) -> Result<(), 
 
 fn answer(mut client: TcpStream) -> io::Result<()> {
     client.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut head = Vec::new();
-    let mut chunk = [0; 1024];
-    while !head.windows(4).any(|four| four == b"\r\n\r\n") {
-        match client.read(&mut chunk)? {
-            0 => return Ok(()),
-            len => head.extend_from_slice(&chunk[..len]),
-        }
+    let mut head = BufReader::new(&client);
+    let mut line = String::new();
+    while head.read_line(&mut line)? > 2 {
+        line.clear();
     }
     let generation = std::env::var("BOOTSTRAP_GENERATION").unwrap_or_default();
     let body = format!("rude generation={generation} pid={}\n", std::process::id());
-    write!(client, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    client.write_all((head + &body).as_bytes())
 }
 
 /// Answers the supervisor in its own manner.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The same server as http.rs with nothing but Python: the pipe handshake needs no library of ours.
 
-    http.py [--name NAME] LISTEN_FD... PIPE_FD
+    web.py [--name NAME] LISTEN_FD... PIPE_FD
 """
 
 import http.server
