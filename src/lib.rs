@@ -1,7 +1,10 @@
 //! A multi-service supervisor that holds the listen sockets.
 
+pub mod cli;
+pub mod config;
 pub mod core;
 pub mod exit;
 pub mod limits;
 pub mod plan;
 pub mod protocol;
+pub mod report;

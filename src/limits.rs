@@ -48,3 +48,6 @@ pub const LOG_FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 /// How long an exec that fails with `ETXTBSY` is tried again: the file is still open for writing
 /// in a process that was forked while it was being copied.
 pub const TEXT_BUSY_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Pause between two such tries.
+pub const TEXT_BUSY_RETRY: Duration = Duration::from_millis(10);

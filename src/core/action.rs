@@ -15,7 +15,8 @@ pub enum Action {
         run: RunId,
         /// What to start and how.
         definition: Arc<Definition>,
-        /// The sockets to hand over, in the order of the definition. Their settings are written back first.
+        /// The sockets to hand over, in the order of the definition. Their settings are written back first, and
+        /// a parked one listens again.
         listeners: Vec<ListenerId>,
     },
     /// Send the signal that asks the main process to leave; to nobody, if it has ended. A process that still
@@ -48,12 +49,13 @@ pub enum Action {
         /// The settings; the address is the one it has.
         spec: ListenerSpec,
     },
-    /// Take a parked socket back into service; does nothing to one that listens. `ListenFailed` may come back.
+    /// Take a parked socket back into service, ahead of the next start (which would do it, too, and report
+    /// why it cannot be done).
     Listen {
         /// Which one.
         listener: ListenerId,
     },
-    /// Keep the address but refuse clients: nobody will serve them. Does nothing to a parked one.
+    /// Keep the address but refuse clients: nobody will serve them. The next start listens again.
     Park {
         /// Which one.
         listener: ListenerId,

@@ -1,7 +1,7 @@
 //! What the world tells the core. An event about a process names its run, so that a late one is
 //! recognised; the outcome of every action comes back as one of these.
 
-use crate::plan::{Address, Generation, ListenerId, Pid, Plan, RunId, Selector};
+use crate::plan::{Address, Pid, Plan, RunId, Selector};
 use crate::protocol::Word;
 
 /// One thing that happened.
@@ -11,67 +11,14 @@ pub enum Event {
     DeadlinePassed,
     /// Somebody wants something of the supervisor.
     Request(Request),
-    /// The program of this run was started: `exec` worked.
-    Spawned {
-        /// Which one.
-        run: RunId,
-        /// Its main process.
-        pid: Pid,
-    },
-    /// The run never came to life. No process of it is left.
-    SpawnFailed {
-        /// Which one.
-        run: RunId,
-        /// At which step and why.
-        failure: SpawnFailure,
-    },
-    /// The server wrote a word of the handshake to its pipe.
-    Said {
-        /// Which one.
-        run: RunId,
-        /// What it said.
-        word: Word,
-    },
-    /// The server's pipe will not bring another word.
-    PipeEnded {
-        /// Whose.
-        run: RunId,
-        /// Why.
-        end: PipeEnd,
-    },
-    /// The server was not asked to leave after all: it still ignores the signal, because its handler is not
-    /// installed yet (handshake servers start with the signal ignored, or an early one would kill them).
-    NotListening {
-        /// Which one.
-        run: RunId,
-    },
-    /// The main process ended and was reaped.
-    Exited {
-        /// Which one.
-        run: RunId,
-        /// How.
-        status: ExitStatus,
-        /// Whether other processes of its group still live.
-        group_left: bool,
-    },
-    /// The last process of the group has ended, some time after the main one.
-    GroupEmpty {
-        /// Which one.
-        run: RunId,
-    },
+    /// Something happened to one run.
+    Run(RunId, RunEvent),
     /// All sockets of the last [`Action::Bind`](super::Action::Bind) are bound.
     Bound,
     /// Some could not be; none of that batch is kept.
     BindRefused {
         /// Each address that failed.
         failures: Vec<BindFailure>,
-    },
-    /// A parked socket could not be made to listen again.
-    ListenFailed {
-        /// Which one.
-        listener: ListenerId,
-        /// The system's error number.
-        errno: i32,
     },
     /// The config file was read anew and holds no mistake.
     PlanLoaded(Box<Plan>),
@@ -87,6 +34,34 @@ pub enum Event {
         /// File and reason.
         reason: String,
     },
+}
+
+/// Something that happened to one run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunEvent {
+    /// Its program was started: `exec` worked.
+    Spawned {
+        /// Its main process.
+        pid: Pid,
+    },
+    /// It never came to life. No process of it is left.
+    SpawnFailed(SpawnFailure),
+    /// It wrote a word of the handshake to its pipe.
+    Said(Word),
+    /// Its pipe will not bring another word.
+    PipeEnded(PipeEnd),
+    /// It was not asked to leave after all: it still ignores the signal, because its handler is not installed
+    /// yet (handshake servers start with the signal ignored, or an early one would kill them).
+    NotListening,
+    /// Its main process ended and was reaped.
+    Exited {
+        /// How.
+        status: ExitStatus,
+        /// Whether other processes of its group still live.
+        group_left: bool,
+    },
+    /// The last process of its group has ended, some time after the main one.
+    GroupEmpty,
 }
 
 /// What somebody wants of the supervisor.
@@ -181,33 +156,4 @@ pub struct Owner {
     pub pid: Pid,
     /// Its command name.
     pub command: String,
-}
-
-impl Event {
-    /// The run that this event is about, if it is about one.
-    pub fn run(&self) -> Option<RunId> {
-        match self {
-            Self::Spawned { run, .. }
-            | Self::SpawnFailed { run, .. }
-            | Self::Said { run, .. }
-            | Self::PipeEnded { run, .. }
-            | Self::NotListening { run }
-            | Self::Exited { run, .. }
-            | Self::GroupEmpty { run } => Some(*run),
-            Self::DeadlinePassed
-            | Self::Request(_)
-            | Self::Bound
-            | Self::BindRefused { .. }
-            | Self::ListenFailed { .. }
-            | Self::PlanLoaded(_)
-            | Self::PlanRefused { .. }
-            | Self::SelectorRead(_)
-            | Self::SelectorRefused { .. } => None,
-        }
-    }
-
-    /// The generation of [`run`](Self::run).
-    pub fn generation(&self) -> Option<Generation> {
-        self.run().map(|run| run.generation)
-    }
 }

@@ -1,8 +1,10 @@
 //! What the core tells people: facts in fields. The sentences are made in [`report`](crate::report).
 
+use super::Outcome;
 use super::event::{BindFailure, ExitStatus, PipeEnd, SpawnFailure};
-use crate::plan::{Generation, Pid, ServiceName};
+use crate::plan::{Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A fact and what it is about.
@@ -24,15 +26,15 @@ pub struct Report {
 pub enum Fact {
     // -- one generation --
     /// `exec` worked.
-    Started { command: Vec<String> },
+    Started { definition: Arc<Definition> },
     /// It is serving.
     Ready { after: Duration },
     /// Not ready in time.
-    NotReady { timeout: Duration },
+    NotReady { timeout: Duration, next: Next },
     /// Never came to life.
     SpawnFailed { failure: SpawnFailure, next: Next },
     /// It was asked to stop accepting.
-    Asked { signal: i32, timeout: Duration },
+    Asked { signal: i32, awaits_word: bool, timeout: Duration },
     /// It ignores the signal still; it is asked again.
     AskedTooEarly { again_in: Duration },
     /// It answered when asked: it accepts no more and finishes what is in flight.
@@ -40,13 +42,13 @@ pub enum Fact {
     /// It said, without being asked, that it accepts no more.
     LeavesByItself { word: Word, next: Next },
     /// No word can come any more, although one is awaited.
-    PipeEnded { end: PipeEnd, left: Duration },
+    PipeEnded { end: PipeEnd, left: Option<Duration> },
     /// It did not answer in time; SIGTERM was sent.
-    Silent { timeout: Duration, stop_timeout: Duration },
+    Silent { after: Duration, stop_timeout: Duration },
     /// It did not finish in time; SIGTERM was sent.
-    DrainTooLong { timeout: Duration, stop_timeout: Duration },
+    DrainTooLong { after: Duration, stop_timeout: Duration },
     /// SIGTERM did not end it; SIGKILL was sent to its group.
-    Killed { after: Option<Duration> },
+    Killed { timeout: Duration },
     /// SIGKILL did not end it: it hangs in the kernel.
     Unkillable { after: Duration },
     /// It ended, as it was asked to.
@@ -63,8 +65,6 @@ pub enum Fact {
     RestartQueued,
     /// All its processes have ended, as it was asked to.
     Stopped,
-    /// A socket could not be made to listen again.
-    ListenFailed { address: String, errno: i32 },
 
     // -- the supervisor --
     /// All sockets are bound.
@@ -88,13 +88,15 @@ pub enum Fact {
     /// SIGHUP arrived and the new file applies.
     Reloaded { added: usize, removed: usize, restarted: usize, in_place: usize, untouched: usize },
     /// What the new file does to one service.
-    Changed { change: String },
+    Changed { change: Change },
+    /// SIGHUP arrived while everything is being stopped.
+    ReloadIgnored,
     /// SIGTERM, SIGINT arrived.
     Stopping { services: usize },
     /// SIGQUIT arrived, or a second stop.
     StoppingNow { processes: usize },
     /// Everything has ended.
-    Ended { crashed: usize, asked: bool },
+    Ended { outcome: Outcome, crashed: usize },
 }
 
 /// What follows the end of a generation that nobody asked for.

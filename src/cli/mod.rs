@@ -1,0 +1,179 @@
+//! The command line.
+
+mod check;
+
+pub use check::check;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+/// What stands below the options in `--help`.
+const AFTER_HELP: &str = "\
+Examples:
+  bootstrap -c services.toml          run the services of the file
+  bootstrap -c services.toml check    say what is wrong with the file, and change nothing
+  kill -USR1 PID                      restart all services; no client is refused
+  kill -HUP PID                       apply the changed file
+
+Signals to the supervisor:
+  SIGUSR1          restart all services, or those that BOOTSTRAP_SELECT names
+  SIGHUP           read the file anew; apply it if it has no mistake
+  SIGTERM, SIGINT  stop gracefully; the second one stops now
+  SIGQUIT          stop now
+
+Exit codes:
+  0   stopped as asked, or every service has ended well
+  1   a service crashed and none is left, or a socket could not be bound
+  2   the command line is wrong
+  78  the config file is wrong";
+
+/// Holds the listen sockets of services and restarts their servers without refusing a client.
+#[derive(Debug, Parser)]
+#[command(name = "bootstrap", version, after_long_help = AFTER_HELP)]
+#[command(after_help = "--help tells more: examples, signals and exit codes.")]
+struct Arguments {
+    /// The file that lists the services
+    #[arg(short, long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+
+    /// How log lines on stderr are written
+    #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
+    log_format: LogFormat,
+
+    /// Whether messages for people are coloured
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    color: Color,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What the command line asks for, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// The file that lists the services.
+    pub config: PathBuf,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Whether messages for people are coloured.
+    pub color: Color,
+    /// What to do; nothing means: run.
+    pub command: Option<Command>,
+}
+
+/// What to do instead of running.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Say what is wrong with the config file; start nothing
+    Check,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// For programs: one JSON object a line
+    Json,
+}
+
+/// Whether messages for people are coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Even into a file
+    Always,
+    /// On no account
+    Never,
+}
+
+impl Color {
+    /// Is what goes to stderr coloured?
+    pub fn on_stderr(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+                    && std::io::stderr().is_terminal()
+            }
+        }
+    }
+}
+
+impl Invocation {
+    /// Reads a command line, the name of the program first.
+    ///
+    /// # Errors
+    ///
+    /// What clap prints: help, the version (exit code 0) or a mistake (exit code 2).
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let Arguments { config, log_format, color, command } = Arguments::try_parse_from(arguments)?;
+        // clap cannot have an argument that is both required and accepted after the subcommand.
+        let config = config.ok_or_else(|| {
+            let message = "no config file is named; write --config FILE";
+            Arguments::command().error(ErrorKind::MissingRequiredArgument, message)
+        })?;
+        Ok(Self { config, log_format, color, command })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Invocation, ErrorKind> {
+        Invocation::parse(line.split(' ').map(OsString::from)).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_file_may_be_named_before_and_after_the_command() {
+        let run = Invocation {
+            config: "a.toml".into(),
+            log_format: LogFormat::Text,
+            color: Color::Auto,
+            command: None,
+        };
+        assert_eq!(parse("bootstrap -c a.toml"), Ok(run.clone()));
+        assert_eq!(parse("bootstrap --config=a.toml"), Ok(run.clone()));
+        let check = Invocation { command: Some(Command::Check), ..run };
+        assert_eq!(parse("bootstrap -c a.toml check"), Ok(check.clone()));
+        assert_eq!(parse("bootstrap check -c a.toml"), Ok(check.clone()));
+        let dressed = Invocation { log_format: LogFormat::Json, color: Color::Never, ..check };
+        assert_eq!(parse("bootstrap check --log-format json -c a.toml --color never"), Ok(dressed));
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_told_from_a_question() {
+        for (line, kind, code) in [
+            ("bootstrap", ErrorKind::MissingRequiredArgument, 2),
+            ("bootstrap check", ErrorKind::MissingRequiredArgument, 2),
+            ("bootstrap -c a.toml chek", ErrorKind::InvalidSubcommand, 2),
+            ("bootstrap -c a.toml --log-format xml", ErrorKind::InvalidValue, 2),
+            ("bootstrap -c a.toml --verbose", ErrorKind::UnknownArgument, 2),
+            ("bootstrap --help", ErrorKind::DisplayHelp, 0),
+            ("bootstrap --version", ErrorKind::DisplayVersion, 0),
+        ] {
+            let error = Invocation::parse(line.split(' ').map(OsString::from)).unwrap_err();
+            assert_eq!((error.kind(), error.exit_code()), (kind, code), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_lists_signals_and_exit_codes() {
+        let help = Arguments::command().render_long_help().to_string();
+        for wanted in ["SIGUSR1", "SIGHUP", "SIGQUIT", "\n  78 ", "check", "--log-format"] {
+            assert!(help.contains(wanted), "no {wanted} in:\n{help}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! From fields to a plan: the rules between keys.
+
+use super::error::Place;
+use super::field::{At, Field, Reading, table};
+use super::listen::Listen;
+use super::notes::Notes;
+use super::problem::{Problem, Rule};
+use super::raw::{Bootstrap, Service, unknown_keys};
+use super::unique::Unique;
+use super::value::{Env, FilePath, Pause, Port, Signal, Timeout};
+use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
+use crate::plan::{
+    Address, Definition, Handshake, ListenerSpec, Plan, Policy, Program, Ready, Settings, WhenIdle,
+};
+use crate::protocol;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use toml::Spanned;
+use toml::de::DeTable;
+
+/// The tables of the file.
+const TABLES: &[&str] = &["bootstrap", "defaults", "service"];
+
+/// Reads the whole file. Nothing where a mistake was noted; something may come back even so.
+pub(super) fn document(root: &Spanned<DeTable<'_>>, notes: &mut Notes<'_>) -> Option<Plan> {
+    let tables = root.get_ref();
+    unknown_keys(tables, TABLES, notes);
+    notes.enter(Place::Bootstrap);
+    let settings = settings(one_table(tables, "bootstrap", notes), notes);
+    notes.enter(Place::Defaults);
+    let defaults = defaults(one_table(tables, "defaults", notes), notes);
+    let services = services(tables, &defaults, notes);
+    Some(Plan { settings: settings?, services: services? })
+}
+
+fn one_table<'t>(
+    tables: &'t DeTable<'t>,
+    name: &'static str,
+    notes: &mut Notes<'_>,
+) -> Option<&'t DeTable<'t>> {
+    table(tables.get(name)?, name, Rule::TableHeader { name }, notes)
+}
+
+fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option<Settings> {
+    let raw = found.map_or_else(Bootstrap::absent, |found| Bootstrap::of(found, notes));
+    let when_idle = raw.when_idle.read(notes).or_default(WhenIdle::default());
+    let env_file = path(&raw.env_file, notes).or_default(None);
+    Some(Settings { when_idle: when_idle?, env_file: env_file? })
+}
+
+fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Service<'t> {
+    let mut raw = found.map_or_else(Service::absent, |found| Service::of(found, notes));
+    raw.name = not_shared(&raw.name, notes);
+    raw.port = not_shared(&raw.port, notes);
+    raw.listen = not_shared(&raw.listen, notes);
+    raw.command = not_shared(&raw.command, notes);
+    raw.review(notes);
+    delays(&raw, notes);
+    raw
+}
+
+fn not_shared<'t, T: super::field::Value>(field: &Field<'t, T>, notes: &mut Notes<'_>) -> Field<'t, T> {
+    if let Some(span) = field.span() {
+        notes.add(span, Problem::NotShared { key: field.key });
+    }
+    Field::absent(field.key)
+}
+
+fn services<'t>(
+    tables: &'t DeTable<'t>,
+    defaults: &Service<'t>,
+    notes: &mut Notes<'_>,
+) -> Option<Vec<Arc<Definition>>> {
+    notes.enter(Place::File);
+    let Some(found) = tables.get("service") else {
+        notes.add(0..0, Problem::NoService);
+        return None;
+    };
+    let Some(entries) = found.get_ref().as_array() else {
+        notes.add(found.span(), Problem::value("service", found.get_ref(), Rule::ServiceHeader));
+        return None;
+    };
+    if entries.is_empty() {
+        notes.add(found.span(), Problem::NoService);
+    }
+    if let Some(first_too_many) = entries.get(SERVICES) {
+        notes.add(first_too_many.span(), Problem::TooManyServices { found: entries.len() });
+        return None;
+    }
+    let mut unique = Unique::default();
+    let mut services = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        notes.enter(Place::Unnamed(index + 1));
+        let Some(found) = table(entry, "service", Rule::ServiceHeader, notes) else { continue };
+        if let Some(name) = found.get("name").and_then(|name| name.get_ref().as_str()) {
+            notes.enter(Place::Service(name.into()));
+        }
+        let definition = service(found, &entry.span(), defaults, &mut unique, notes);
+        services.extend(definition.map(Arc::new));
+    }
+    (services.len() == entries.len()).then_some(services)
+}
+
+fn service<'t>(
+    found: &'t DeTable<'t>,
+    header: &Range<usize>,
+    defaults: &Service<'t>,
+    unique: &mut Unique,
+    notes: &mut Notes<'_>,
+) -> Option<Definition> {
+    let raw = Service::of(found, notes).or(defaults);
+    let name = raw.name.read(notes).required(raw.name.key, header, notes);
+    if let Some(name) = &name {
+        unique.name(name, notes);
+    }
+    let listeners = listeners(&raw, notes);
+    if let Some(listeners) = &listeners {
+        unique.listeners(listeners, notes);
+    }
+    let has_socket = raw.port.span().is_some() || listeners.as_ref().is_some_and(|all| !all.is_empty());
+    let listeners = listeners.map(|all| all.into_iter().map(|at| at.value).collect::<Vec<_>>());
+    let by_default = if has_socket { Handshake::Pipe } else { Handshake::None };
+    let handshake = raw.handshake.read(notes).or_default(by_default);
+    let program = program(&raw, header, defaults, listeners.as_deref(), handshake, notes);
+    let policy = policy(&raw, handshake, notes);
+    Some(Definition { name: name?.value, listeners: listeners?, program: program?, policy: policy? })
+}
+
+/// `port` and then `listen`, or nothing where one of them is wrong.
+fn listeners(raw: &Service<'_>, notes: &mut Notes<'_>) -> Option<Vec<At<ListenerSpec>>> {
+    let port =
+        raw.port.read(notes).map(|Port(port)| ListenerSpec::new(Address::Tcp(([0, 0, 0, 0], port).into())));
+    let listen = raw.listen.read(notes);
+    let mut listeners = Vec::new();
+    match port {
+        Reading::Absent => {}
+        Reading::Wrong => return None,
+        Reading::Good(at) => listeners.push(at),
+    }
+    match listen {
+        Reading::Absent => {}
+        Reading::Wrong => return None,
+        Reading::Good(At { span, value: Listen(entries) }) => {
+            listeners.extend(entries);
+            if listeners.len() > LISTENERS_PER_SERVICE {
+                notes.add(span, Problem::TooManyListeners { found: listeners.len() });
+                return None;
+            }
+        }
+    }
+    Some(listeners)
+}
+
+fn program<'t>(
+    raw: &Service<'t>,
+    header: &Range<usize>,
+    defaults: &Service<'t>,
+    listeners: Option<&[ListenerSpec]>,
+    handshake: Option<Handshake>,
+    notes: &mut Notes<'_>,
+) -> Option<Program> {
+    let command = raw.command.read(notes).required(raw.command.key, header, notes);
+    let env = environment(raw, defaults, notes);
+    let directory = path(&raw.directory, notes).or_default(None);
+    let env_file = path(&raw.env_file, notes).or_default(None);
+    if let (Some(listeners), Some(handshake)) = (listeners, handshake) {
+        let mut check = |key: &str, at: &At<String>| {
+            if let Err(error) = protocol::check(&at.value, listeners, handshake) {
+                notes.add(at.span.clone(), Problem::Placeholder { key: key.into(), error });
+            }
+        };
+        for item in command.iter().flat_map(|command| &command.value.0) {
+            check("command", item);
+        }
+        for (name, value) in env.iter().flatten() {
+            check(&format!("env.{name}"), value);
+        }
+    }
+    Some(Program {
+        command: command?.value.0.into_iter().map(|item| item.value).collect(),
+        directory: directory?,
+        env: env?.into_iter().map(|(name, at)| (name, at.value)).collect(),
+        env_file: env_file?,
+        handshake: handshake?,
+    })
+}
+
+/// The variables of `[defaults]`, with those of the service over them.
+fn environment(
+    raw: &Service<'_>,
+    defaults: &Service<'_>,
+    notes: &mut Notes<'_>,
+) -> Option<BTreeMap<String, At<String>>> {
+    // Where the service has no `env`, its field is the one of `[defaults]` already.
+    let shared = Field::absent(raw.env.key).or(&defaults.env).read(notes).or_default(Env(Vec::new()));
+    let own = raw.env.read(notes).or_default(Env(Vec::new()));
+    Some(shared?.0.into_iter().chain(own?.0).collect())
+}
+
+fn path(field: &Field<'_, FilePath>, notes: &mut Notes<'_>) -> Reading<Option<PathBuf>> {
+    field.read(notes).map(|FilePath(path)| Some(path))
+}
+
+fn policy(raw: &Service<'_>, handshake: Option<Handshake>, notes: &mut Notes<'_>) -> Option<Policy> {
+    let default = Policy::default();
+    let restart = raw.restart.read(notes).or_default(default.restart);
+    let ready = ready(&raw.ready, handshake, notes);
+    let stop_signal = raw.stop_signal.read(notes).map(Some).or_default(None);
+    let mut timeout = |field: &Field<'_, Timeout>, default| {
+        field.read(notes).or_default(Timeout(default)).map(|Timeout(time)| time)
+    };
+    let ready_timeout = timeout(&raw.ready_timeout, default.ready_timeout);
+    let handover_timeout = timeout(&raw.handover_timeout, default.handover_timeout);
+    let drain_timeout = timeout(&raw.drain_timeout, default.drain_timeout);
+    let stop_timeout = timeout(&raw.stop_timeout, default.stop_timeout);
+    let healthy_after = raw.healthy_after.read(notes).or_default(Pause(default.healthy_after));
+    let delays = delays(raw, notes);
+    let (Pause(restart_delay), Pause(restart_delay_max)) = delays?;
+    Some(Policy {
+        restart: restart?,
+        ready: ready?,
+        ready_timeout: ready_timeout?,
+        stop_signal: stop_signal?.map_or(handshake?.default_stop_signal(), |Signal(number)| number),
+        handover_timeout: handover_timeout?,
+        drain_timeout: drain_timeout?,
+        stop_timeout: stop_timeout?,
+        restart_delay,
+        restart_delay_max,
+        healthy_after: healthy_after?.0,
+    })
+}
+
+fn ready(field: &Field<'_, Ready>, handshake: Option<Handshake>, notes: &mut Notes<'_>) -> Option<Ready> {
+    let ready = field.read(notes).or_default(Ready::Started)?;
+    if ready == Ready::Pipe && handshake == Some(Handshake::None) {
+        notes.add(field.span()?, Problem::ReadyNeedsPipe);
+    }
+    Some(ready)
+}
+
+/// `restart_delay` and `restart_delay_max`, which must not be the shorter one.
+fn delays(raw: &Service<'_>, notes: &mut Notes<'_>) -> Option<(Pause, Pause)> {
+    let default = Policy::default();
+    let delay = raw.restart_delay.read(notes).or_default(Pause(default.restart_delay));
+    let max = raw.restart_delay_max.read(notes).or_default(Pause(default.restart_delay_max));
+    let (delay, max) = (delay?, max?);
+    // The own key of the two; a pair that is in `[defaults]` as a whole was noted there.
+    let mut own =
+        [&raw.restart_delay, &raw.restart_delay_max].into_iter().filter(|field| !field.is_inherited());
+    let span = own.find_map(Field::span);
+    if delay.0 > max.0
+        && let Some(span) = span
+    {
+        notes.add(span, Problem::DelayPastMax { delay: delay.0, max: max.0 });
+    }
+    Some((delay, max))
+}

@@ -1,0 +1,68 @@
+//! From a file to its text, and from the text to a plan.
+
+use super::check;
+use super::error::{Mistake, Refused};
+use super::notes::{Lines, Notes};
+use super::problem::Problem;
+use super::syntax;
+use crate::limits::CONFIG_BYTES;
+use crate::plan::Plan;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+/// Reads and checks a config file.
+///
+/// # Errors
+///
+/// Every mistake of the file; or why it cannot be read.
+pub fn load(path: &Path) -> Result<Plan, Refused> {
+    let file_name = path.display().to_string();
+    match read(path) {
+        Ok(bytes) => match std::str::from_utf8(&bytes) {
+            Ok(text) => parse(&file_name, text),
+            Err(error) => Err(not_text(&file_name, &bytes, error.valid_up_to())),
+        },
+        Err(problem) => Err(Refused::new(&file_name, "", vec![Mistake::of_file(problem)])),
+    }
+}
+
+/// Checks the text of a config file. `file_name` is what the mistakes call it.
+///
+/// # Errors
+///
+/// Every mistake of the text, in the order of the text.
+pub fn parse(file_name: &str, text: &str) -> Result<Plan, Refused> {
+    let lines = Lines::of(text);
+    let mut notes = Notes::new(&lines);
+    let plan = syntax::read(text, &mut notes, check::document);
+    match (plan, notes.into_mistakes()) {
+        (Some(plan), mistakes) if mistakes.is_empty() => Ok(plan),
+        (_, mistakes) => Err(Refused::new(file_name, text, mistakes)),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    let unreadable = |error: std::io::Error| Problem::Unreadable { reason: error.to_string() };
+    let file = File::open(path).map_err(unreadable)?;
+    let kind = file.metadata().map_err(unreadable)?;
+    if kind.is_dir() {
+        return Err(Problem::Directory);
+    }
+    let mut bytes = Vec::new();
+    // Not by the size that the system tells: a pipe or a device has none, and a file may grow.
+    file.take(CONFIG_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > CONFIG_BYTES {
+        return Err(Problem::TooLarge);
+    }
+    Ok(bytes)
+}
+
+fn not_text(file_name: &str, bytes: &[u8], at: usize) -> Refused {
+    let text = String::from_utf8_lossy(&bytes[..at]);
+    let lines = Lines::of(&text);
+    let mut notes = Notes::new(&lines);
+    notes.add(at..at, Problem::NotText { byte: bytes[at] });
+    // Without the text: what cannot be read cannot be shown.
+    Refused::new(file_name, "", notes.into_mistakes())
+}

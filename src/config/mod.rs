@@ -1,0 +1,33 @@
+//! Text to [`Plan`]: every rule of the config file, and every mistake of a file in one report.
+//!
+//! ```text
+//! text --toml--> tables with spans --raw--> one Field per key --value--> its value, or a mistake
+//!                                                    --check--> Plan, once no rule is broken
+//! ```
+//!
+//! `raw` lists the keys, with their documentation; it is the only such list. `value`, `listen` and `address` say
+//! what one key may hold. `check` knows the rules between keys and between services. `problem` makes the
+//! sentences and `render` the picture for people.
+
+mod address;
+mod check;
+mod error;
+mod field;
+mod listen;
+mod load;
+mod notes;
+mod problem;
+mod raw;
+mod render;
+mod similar;
+mod syntax;
+mod unique;
+mod value;
+
+pub use address::{AddressError, AddressFault};
+pub use error::{Mistake, Place, Position, Refused};
+pub use load::{load, parse};
+pub use problem::{Found, Problem, Rule};
+
+#[cfg(doc)]
+use crate::plan::Plan;

@@ -1,0 +1,330 @@
+//! What can be wrong, as facts; the sentences are made here and nowhere else.
+//!
+//! A sentence names the subject and the value found, then after a semicolon what is allowed or what to do.
+
+use super::address::AddressError;
+use crate::limits::{CONFIG_BYTES, LISTENERS_PER_SERVICE, SERVICES};
+use crate::plan::{Address, NameError};
+use crate::protocol::PlaceholderError;
+use std::fmt;
+use std::time::Duration;
+use toml::de::DeValue;
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field's meaning is the sentence made of it below")]
+pub enum Problem {
+    // -- the file --
+    /// The system does not let us read it.
+    Unreadable { reason: String },
+    /// It is a directory.
+    Directory,
+    /// It is larger than a config file can be.
+    TooLarge,
+    /// A byte that is no UTF-8.
+    NotText { byte: u8 },
+    /// It is no TOML.
+    Syntax { message: String },
+    /// The same key or table twice.
+    GivenTwice { key: String },
+
+    // -- keys --
+    /// No such key; `known` are the ones there are.
+    UnknownKey { key: String, meant: Option<&'static str>, known: &'static [&'static str] },
+    /// A key that has no default is not there.
+    Missing { key: &'static str },
+    /// A key in `[defaults]` that each service has of its own.
+    NotShared { key: &'static str },
+    /// A value that the key cannot have.
+    Value { key: String, found: Found, rule: Rule },
+    /// What cannot be the name of an environment variable.
+    VariableName { found: Found },
+
+    // -- between keys --
+    /// A setting that a socket with this address does not have.
+    NotForAddress { key: &'static str, address: Address, rule: Rule },
+    /// More listeners than a service may have.
+    TooManyListeners { found: usize },
+    /// Two listeners of a service with one name; the first is in `line`.
+    ListenerTwice { name: String, line: usize },
+    /// A placeholder that nothing can replace.
+    Placeholder { key: String, error: PlaceholderError },
+    /// `ready = "pipe"` without the pipe handshake.
+    ReadyNeedsPipe,
+    /// The first pause is longer than the longest.
+    DelayPastMax { delay: Duration, max: Duration },
+
+    // -- between services --
+    /// There is none.
+    NoService,
+    /// There are more than [`SERVICES`].
+    TooManyServices { found: usize },
+    /// Two services with one name; the first is in `line`.
+    NameTwice { name: String, line: usize },
+    /// Two listeners that cannot both be bound; the first is in `line`.
+    AddressTaken { address: Address, owner: Address, line: usize },
+}
+
+/// A value as it stands in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Text, long ones cut; and whether it is.
+    Text(String, bool),
+    /// A number, a date, `true` or `false`, as written.
+    Word(String),
+    /// An array.
+    Array,
+    /// An array without an element.
+    EmptyArray,
+    /// A table.
+    Table,
+}
+
+/// What a value has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the meaning is the sentence made of it below")]
+pub enum Rule {
+    Text,
+    Name(NameError),
+    Path,
+    Nul,
+    Port { quoted: bool },
+    Backlog { quoted: bool },
+    TrueOrFalse,
+    Word { words: &'static [&'static str], meant: Option<&'static str> },
+    Listen,
+    Address(AddressError),
+    StreamOnly,
+    TcpOnly,
+    Command,
+    CommandEmpty,
+    Argument,
+    UnbalancedQuote,
+    Env,
+    Variable,
+    Quoted { written: String },
+    Signal,
+    SignalNobodyHears,
+    Duration,
+    DurationWithoutUnit { number: String },
+    DurationZero,
+    DurationTooFine,
+    DurationTooLong,
+    WholeSeconds,
+    TableHeader { name: &'static str },
+    ServiceHeader,
+}
+
+/// Longest part of a text that a sentence quotes, in characters.
+const QUOTED_CHARS: usize = 80;
+
+impl Found {
+    /// Text, as sentences quote it.
+    pub(super) fn text(text: &str) -> Self {
+        let start: String = text.chars().take(QUOTED_CHARS).collect();
+        let cut = start.len() < text.len();
+        Self::Text(start, cut)
+    }
+
+    pub(super) fn of(value: &DeValue<'_>) -> Self {
+        match value {
+            DeValue::String(text) => Self::text(text),
+            DeValue::Integer(number) => Self::word(number),
+            DeValue::Float(number) => Self::word(number),
+            DeValue::Boolean(yes) => Self::word(yes),
+            DeValue::Datetime(date) => Self::word(date),
+            DeValue::Array(items) if items.is_empty() => Self::EmptyArray,
+            DeValue::Array(_) => Self::Array,
+            DeValue::Table(_) => Self::Table,
+        }
+    }
+
+    fn word(value: impl fmt::Display) -> Self {
+        let written = value.to_string();
+        match written.char_indices().nth(QUOTED_CHARS) {
+            None => Self::Word(written),
+            Some((cut, _)) => Self::Word(format!("{}...", &written[..cut])),
+        }
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text, false) => write!(f, "{text:?}"),
+            Self::Text(text, true) => write!(f, "{text:?}..."),
+            Self::Word(written) => f.write_str(written),
+            Self::Array => f.write_str("an array"),
+            Self::EmptyArray => f.write_str("an empty array"),
+            Self::Table => f.write_str("a table"),
+        }
+    }
+}
+
+impl Rule {
+    /// What to do with a value that only lacks its quotes; `otherwise` for those that lack more.
+    pub(super) fn quoted(value: &DeValue<'_>, otherwise: Self) -> Self {
+        match Found::of(value) {
+            Found::Word(written) => Self::Quoted { written },
+            Found::Text(..) | Found::Array | Found::EmptyArray | Found::Table => otherwise,
+        }
+    }
+}
+
+impl Problem {
+    pub(super) fn value(key: &str, found: &DeValue<'_>, rule: Rule) -> Self {
+        Self::Value { key: key.into(), found: Found::of(found), rule }
+    }
+
+    /// The subject and the value found: the first half of the sentence.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Unreadable { reason } => format!("cannot be read: {reason}"),
+            Self::Directory => "is a directory".into(),
+            Self::TooLarge => format!("has more than {CONFIG_BYTES} bytes"),
+            Self::NotText { byte } => format!("the byte 0x{byte:02x} is no UTF-8 text"),
+            Self::Syntax { message } => message.clone(),
+            Self::GivenTwice { key } => format!("`{key}` is given twice"),
+            Self::UnknownKey { key, .. } => format!("unknown key `{}`", key.escape_debug()),
+            Self::Missing { key } => format!("`{key}` is missing"),
+            Self::NotShared { key } => format!("`{key}` has no default for all"),
+            Self::Value { key, found, .. } => format!("`{}` is {found}", key.escape_debug()),
+            Self::VariableName { found } => format!("`env` has a variable {found}"),
+            Self::NotForAddress { key, address, .. } => format!("`{key}` is given for {address}"),
+            Self::TooManyListeners { found } => format!("it has {found} listeners"),
+            Self::ListenerTwice { name, line } => {
+                format!("the listener in line {line} is named {name:?} as well")
+            }
+            Self::Placeholder { key, .. } => {
+                format!("`{}` has a placeholder that nothing replaces", key.escape_debug())
+            }
+            Self::ReadyNeedsPipe => "`ready` is \"pipe\" and the service has no pipe".into(),
+            Self::DelayPastMax { delay, max } => format!(
+                "`restart_delay` is {:?} and `restart_delay_max` is {:?}",
+                written(*delay),
+                written(*max)
+            ),
+            Self::NoService => "there is no service".into(),
+            Self::TooManyServices { found } => format!("there are {found} services"),
+            Self::NameTwice { name, line } => format!("the service in line {line} is named {name:?} as well"),
+            Self::AddressTaken { address, owner, line } if address == owner => {
+                format!("{address} is taken in line {line} already")
+            }
+            Self::AddressTaken { address, owner, line } => {
+                format!("{address} is part of what {owner} in line {line} takes, or the other way round")
+            }
+        }
+    }
+
+    /// What is allowed, or what to do: the second half.
+    pub fn remedy(&self) -> Option<String> {
+        let remedy = match self {
+            Self::Unreadable { .. } | Self::Syntax { .. } | Self::GivenTwice { .. } => return None,
+            Self::Directory => "name the file in it".into(),
+            Self::TooLarge => "a config file never needs as many".into(),
+            Self::NotText { .. } => "save the file as UTF-8".into(),
+            Self::UnknownKey { meant: Some(meant), .. } => format!("did you mean `{meant}`?"),
+            Self::UnknownKey { known, .. } => format!("there are {}", list(known, '`', "and")),
+            Self::Missing { .. } => "it has no default".into(),
+            Self::NotShared { .. } => "write it below each [[service]]".into(),
+            Self::Value { rule, .. } | Self::NotForAddress { rule, .. } => rule.to_string(),
+            Self::VariableName { .. } => {
+                "the name of a variable is not empty and holds no `=` and no NUL".into()
+            }
+            Self::TooManyListeners { .. } => format!("a service has at most {LISTENERS_PER_SERVICE}"),
+            Self::ListenerTwice { .. } => "`{fd:NAME}` needs a name for each".into(),
+            Self::Placeholder { error, .. } => error.to_string(),
+            Self::ReadyNeedsPipe => "write `handshake = \"pipe\"`, or leave `ready` out".into(),
+            Self::DelayPastMax { .. } => "the pause grows from the first to the second".into(),
+            Self::NoService => "write at least one [[service]] with a `name` and a `command`".into(),
+            Self::TooManyServices { .. } => format!("one file has at most {SERVICES}"),
+            Self::NameTwice { .. } => "each service has a name of its own".into(),
+            Self::AddressTaken { .. } => "two sockets cannot be bound to one address".into(),
+        };
+        Some(remedy)
+    }
+}
+
+/// The whole sentence.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what())?;
+        match self.remedy() {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text => write!(f, "write text in quotes"),
+            Self::Name(error) => write!(f, "{error}"),
+            Self::Path => write!(f, "write a path in quotes"),
+            Self::Nul => write!(f, "no program can be given a NUL"),
+            Self::Port { quoted } => write!(f, "a port is a number from 1 to 65535{}", unquoted(*quoted)),
+            Self::Backlog { quoted } => {
+                write!(f, "a backlog is a number from 1 to 65535{}", unquoted(*quoted))
+            }
+            Self::TrueOrFalse => write!(f, "write true or false, without quotes"),
+            Self::Word { words, meant } => {
+                write!(f, "write {}", list(words, '"', "or"))?;
+                match meant {
+                    Some(meant) if words.len() > 1 => write!(f, "; did you mean {meant:?}?"),
+                    Some(_) | None => Ok(()),
+                }
+            }
+            Self::Listen => write!(
+                f,
+                "write an address such as \"tcp://127.0.0.1:80\", or an array of them and of tables with an `address`"
+            ),
+            Self::Address(error) => write!(f, "{error}"),
+            Self::StreamOnly => write!(f, "only TCP and unix sockets have clients that wait"),
+            Self::TcpOnly => write!(f, "only TCP has it"),
+            Self::Command => {
+                write!(f, "write an array such as [\"./server\", \"-v\"], or text such as \"./server -v\"")
+            }
+            Self::CommandEmpty => write!(f, "a command begins with the program to run"),
+            Self::Argument => write!(f, "an argument is text in quotes"),
+            Self::UnbalancedQuote => {
+                write!(f, "a quote in it is never closed; write an array to need no quoting")
+            }
+            Self::Env => write!(f, "write a table such as {{ NAME = \"value\" }}"),
+            Self::Variable => write!(f, "the value of a variable is text in quotes"),
+            Self::Quoted { written } => write!(f, "quote it: \"{written}\""),
+            Self::Signal => write!(f, "write a signal such as \"SIGTERM\", or its number from 1 to 64"),
+            Self::SignalNobodyHears => {
+                write!(f, "no process can react to it; it is sent when `stop_timeout` is over")
+            }
+            Self::Duration => write!(f, "write a duration such as \"30s\" or \"1m 30s\""),
+            Self::DurationWithoutUnit { number } => {
+                write!(f, "add the unit: \"{number}s\" or \"{number}ms\"")
+            }
+            Self::DurationZero => write!(f, "the shortest is \"1ms\""),
+            Self::DurationTooFine => write!(f, "durations are whole milliseconds"),
+            Self::DurationTooLong => write!(f, "the longest is \"100days\""),
+            Self::WholeSeconds => write!(f, "write whole seconds, at least \"1s\""),
+            Self::TableHeader { name } => write!(f, "write one table, [{name}]"),
+            Self::ServiceHeader => write!(f, "begin each service with [[service]] and give it a `name`"),
+        }
+    }
+}
+
+fn unquoted(quoted: bool) -> &'static str {
+    if quoted { ", without quotes" } else { "" }
+}
+
+fn written(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// `a, b and c`, each between quotes.
+fn list(words: &[&str], quote: char, last: &str) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("{quote}{word}{quote}")).collect();
+    match quoted.split_last() {
+        Some((end, start)) if !start.is_empty() => format!("{} {last} {end}", start.join(", ")),
+        Some((only, _)) => only.clone(),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,135 @@
+//! The keys of the file: the one list of them. The comment on a key is its documentation for users.
+
+use super::field::Field;
+use super::listen::{Listen, Nonblocking};
+use super::notes::Notes;
+use super::problem::Problem;
+use super::similar;
+use super::value::{Backlog, Command, Env, FilePath, Pause, Port, Signal, Timeout, WholeSeconds};
+use crate::plan::{Address, Handshake, Ready, Restart, ServiceName, WhenIdle};
+use toml::de::DeTable;
+
+/// Makes of a list of keys a struct with one [`Field`] each, and what is the same for all tables.
+macro_rules! tables {
+    ($($(#[$about:meta])* $Table:ident { $($(#[$doc:meta])* $key:ident: $Kind:ty,)* })*) => {$(
+        $(#[$about])*
+        pub(super) struct $Table<'t> { $($(#[$doc])* pub(super) $key: Field<'t, $Kind>,)* }
+
+        impl<'t> $Table<'t> {
+            /// The keys of this table.
+            pub(super) const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+
+            /// The table where it is not there.
+            #[allow(dead_code, reason = "an entry of `listen` is always there")]
+            pub(super) fn absent() -> Self {
+                Self { $($key: Field::absent(stringify!($key)),)* }
+            }
+
+            /// Takes the fields of `table`; notes the keys that it should not have.
+            pub(super) fn of(table: &'t DeTable<'t>, notes: &mut Notes<'_>) -> Self {
+                unknown_keys(table, Self::KEYS, notes);
+                Self { $($key: Field::of(table, stringify!($key)),)* }
+            }
+
+            /// This table, with the fields that it lacks taken from `defaults`.
+            #[allow(dead_code, reason = "only a service has defaults")]
+            pub(super) fn or(self, defaults: &Self) -> Self {
+                Self { $($key: self.$key.or(&defaults.$key),)* }
+            }
+
+            /// Reads every field for its mistakes.
+            #[allow(dead_code, reason = "only `[defaults]` is read for its mistakes alone")]
+            pub(super) fn review(&self, notes: &mut Notes<'_>) {
+                $(self.$key.read(notes);)*
+            }
+        }
+    )*};
+}
+
+tables! {
+    /// `[bootstrap]`: what concerns the supervisor itself. All of it is optional.
+    Bootstrap {
+        /// What to do when nothing is up and nothing can come back by itself: `"exit"` ends the supervisor, with 1
+        /// if a service crashed, else with 0; `"wait"` keeps it for the operator. Default: `"exit"`.
+        when_idle: WhenIdle,
+        /// File of `NAME=value` lines, read at each SIGUSR1: `BOOTSTRAP_SELECT` may stand in it and names the
+        /// services to restart. Default: none; the supervisor's own environment is asked.
+        env_file: FilePath,
+    }
+
+    /// `[[service]]`: one service. `[defaults]` takes the same keys, but for `name`, `port`, `listen` and
+    /// `command`.
+    Service {
+        /// Its name in log lines and on the command line: `a-z`, `0-9`, `-` and `_`, at most 64. No default.
+        name: ServiceName,
+        /// Short for `listen = ["tcp://0.0.0.0:PORT"]`; a number from 1 to 65535. May stand beside `listen`,
+        /// and then comes first. Default: none.
+        port: Port,
+        /// The sockets that are held for it, as one text or an array: `"tcp://127.0.0.1:80"`,
+        /// `"tcp://[::]:80"`, `"udp://0.0.0.0:53"`, `"unix:/run/web.sock"`, or a table with an `address` and
+        /// settings. Their descriptors are handed over in this order. Default: none; a service needs no socket.
+        listen: Listen,
+        /// The program and its arguments: an array, or a text that is split like a shell does and run without
+        /// one. `{fd}`, `{fd:NAME}`, `{pipe}`, `{port}`, `{worker}` and `{generation}` are replaced. No default.
+        command: Command,
+        /// What follows an exit that nobody asked for: `"no"` leaves this service down and touches no other,
+        /// `"on-failure"` starts it again unless it exited with 0, `"always"` starts it again. Default: `"no"`.
+        restart: Restart,
+        /// How sockets are handed over: `"pipe"` appends `LISTEN_FD PIPE_FD` to the command, asks with SIGUSR1
+        /// and awaits 7 bytes on the pipe; `"none"` puts descriptors where the placeholders are. Default:
+        /// `"pipe"` with a socket, `"none"` without.
+        handshake: Handshake,
+        /// What makes a new process `up`: `"pipe"` awaits the 7 bytes `ready  ` on the pipe of the handshake.
+        /// Default: it is up once its program was started.
+        ready: Ready,
+        /// Working directory of the process. Default: the supervisor's own.
+        directory: FilePath,
+        /// Environment variables of the process, over those of the supervisor and of `env_file`; placeholders
+        /// are replaced. Those of `[defaults]` are added, name by name. Default: none.
+        env: Env,
+        /// File of `NAME=value` lines for its environment, read at each start. Default: none.
+        env_file: FilePath,
+        /// The signal that asks the main process to leave: a name such as `"SIGQUIT"` or `"quit"`, or a number.
+        /// Default: `"SIGUSR1"` with the pipe handshake, else `"SIGTERM"`.
+        stop_signal: Signal,
+        /// How long a server that was asked to leave may take to say that it accepts no more. Default: `"10s"`.
+        handover_timeout: Timeout,
+        /// How long it may then take to finish what is in flight. Default: `"1m"`.
+        drain_timeout: Timeout,
+        /// How long it has between SIGTERM and SIGKILL. Default: `"5s"`.
+        stop_timeout: Timeout,
+        /// How long a new process may take to be ready. Default: `"30s"`.
+        ready_timeout: Timeout,
+        /// Pause before the second restart in a row after a crash; the first is immediate. Default: `"200ms"`.
+        restart_delay: Pause,
+        /// The pause doubles up to this. Default: `"30s"`.
+        restart_delay_max: Pause,
+        /// A life of this length wipes the earlier crashes out. Default: `"10s"`.
+        healthy_after: Pause,
+    }
+
+    /// A table in `listen`: an address and the settings of its socket, which are written back before each start.
+    Listener {
+        /// Its name for `{fd:NAME}`, unique within the service. Default: none.
+        name: ServiceName,
+        /// Where clients reach it: `"tcp://IP:PORT"`, `"udp://IP:PORT"` or `"unix:PATH"`. No default.
+        address: Address,
+        /// Clients that may wait to be accepted, from 1 to 65535; not for UDP. Default: the most that the kernel
+        /// allows.
+        backlog: Backlog,
+        /// Whether accepting from the socket never blocks. Default: `false`.
+        nonblocking: Nonblocking,
+        /// A TCP connection is handed to the server with its first bytes, or after this time, in whole seconds;
+        /// not for servers that speak first. Default: off.
+        defer_accept: WholeSeconds,
+    }
+}
+
+/// Notes the keys of `table` that are none of `known`.
+pub(super) fn unknown_keys(table: &DeTable<'_>, known: &'static [&'static str], notes: &mut Notes<'_>) {
+    for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
+        let name = key.get_ref().to_string();
+        let meant = similar::key(&name, known);
+        notes.add(key.span(), Problem::UnknownKey { key: name, meant, known });
+    }
+}

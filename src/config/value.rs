@@ -1,0 +1,241 @@
+//! What the keys hold, one type for each kind of value.
+
+use super::field::{At, Scalar, Value, table};
+use super::notes::Notes;
+use super::problem::{Found, Problem, Rule};
+use super::similar;
+use crate::limits::DURATION_MAX;
+use crate::plan::{Handshake, Ready, Restart, ServiceName, WhenIdle};
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeInteger, DeValue};
+
+/// A TCP port.
+pub(super) struct Port(pub(super) u16);
+/// Length of the queue of a listener.
+pub(super) struct Backlog(pub(super) u32);
+/// A path that the system can open.
+pub(super) struct FilePath(pub(super) PathBuf);
+/// A signal that a process can react to, by number.
+pub(super) struct Signal(pub(super) i32);
+/// At least a millisecond.
+pub(super) struct Timeout(pub(super) Duration);
+/// A duration that may be zero.
+pub(super) struct Pause(pub(super) Duration);
+/// At least a second, and nothing after the point.
+pub(super) struct WholeSeconds(pub(super) Duration);
+/// The program and its arguments, with the place of each.
+pub(super) struct Command(pub(super) Vec<At<String>>);
+/// Variables: name and value, with the place of the value.
+pub(super) struct Env(pub(super) Vec<(String, At<String>)>);
+
+/// The number, where it is one that fits.
+fn number(found: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(found.as_str(), found.radix()).ok()
+}
+
+fn text<'t>(found: &'t DeValue<'_>, otherwise: Rule) -> Result<&'t str, Rule> {
+    found.as_str().ok_or(otherwise)
+}
+
+/// A number from 1 to 65535.
+fn sixteen_bits(found: &DeValue<'_>, rule: fn(bool) -> Rule) -> Result<u16, Rule> {
+    let quoted = found.as_str().is_some_and(|text| text.parse::<u16>().is_ok_and(|number| number > 0));
+    found
+        .as_integer()
+        .and_then(number)
+        .and_then(|number| u16::try_from(number).ok())
+        .filter(|number| *number > 0)
+        .ok_or(rule(quoted))
+}
+
+impl Scalar for Port {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        sixteen_bits(found, |quoted| Rule::Port { quoted }).map(Self)
+    }
+}
+
+impl Scalar for Backlog {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        sixteen_bits(found, |quoted| Rule::Backlog { quoted }).map(|number| Self(number.into()))
+    }
+}
+
+impl Scalar for ServiceName {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        ServiceName::parse(text(found, Rule::Text)?).map_err(Rule::Name)
+    }
+}
+
+impl Scalar for FilePath {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        match text(found, Rule::Path)? {
+            "" => Err(Rule::Path),
+            path if path.contains('\0') => Err(Rule::Nul),
+            path => Ok(Self(path.into())),
+        }
+    }
+}
+
+/// One of a few words, or what somebody meant who wrote something like one of them.
+fn word<T: Copy>(found: &DeValue<'_>, words: &'static [&'static str], values: &[T]) -> Result<T, Rule> {
+    if let Some(written) = found.as_str() {
+        if let Some(at) = words.iter().position(|word| *word == written) {
+            return Ok(values[at]);
+        }
+        let plain = written.to_lowercase().replace('_', "-");
+        return Err(Rule::Word { words, meant: similar::nearest(&plain, words) });
+    }
+    let meant = found.as_bool().and_then(|yes| {
+        let synonyms = if yes { ["always", "yes"] } else { ["no", "none"] };
+        words.iter().find(|word| synonyms.contains(word)).copied()
+    });
+    Err(Rule::Word { words, meant })
+}
+
+impl Scalar for Restart {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        word(found, &["no", "on-failure", "always"], &[Self::No, Self::OnFailure, Self::Always])
+    }
+}
+
+impl Scalar for Handshake {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        word(found, &["pipe", "none"], &[Self::Pipe, Self::None])
+    }
+}
+
+impl Scalar for Ready {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        word(found, &["pipe"], &[Self::Pipe])
+    }
+}
+
+impl Scalar for WhenIdle {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        word(found, &["exit", "wait"], &[Self::Exit, Self::Wait])
+    }
+}
+
+impl Scalar for Signal {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        let by_number = || i32::try_from(number(found.as_integer()?)?).ok();
+        let by_name = || {
+            let name = found.as_str()?.to_uppercase();
+            let bare = name.strip_prefix("SIG").unwrap_or(&name);
+            nix::sys::signal::Signal::from_str(&format!("SIG{bare}")).ok().map(|signal| signal as i32)
+        };
+        match by_number().or_else(by_name) {
+            Some(libc::SIGKILL | libc::SIGSTOP) => Err(Rule::SignalNobodyHears),
+            Some(number @ 1..=64) => Ok(Self(number)),
+            Some(_) | None => Err(Rule::Signal),
+        }
+    }
+}
+
+/// A duration of whole milliseconds, which is what the clock of the supervisor counts.
+fn duration(found: &DeValue<'_>) -> Result<Duration, Rule> {
+    if let Some(number) = found.as_integer().and_then(number).filter(|number| *number >= 0) {
+        return Err(Rule::DurationWithoutUnit { number: number.to_string() });
+    }
+    let written = text(found, Rule::Duration)?;
+    let bare = !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit());
+    match humantime::parse_duration(written) {
+        Ok(duration) if duration > DURATION_MAX => Err(Rule::DurationTooLong),
+        Ok(duration) if duration.subsec_nanos() % 1_000_000 != 0 => Err(Rule::DurationTooFine),
+        Ok(duration) => Ok(duration),
+        Err(humantime::DurationError::NumberOverflow) if !bare => Err(Rule::DurationTooLong),
+        Err(_) if bare => Err(Rule::DurationWithoutUnit { number: written.to_string() }),
+        Err(_) => Err(Rule::Duration),
+    }
+}
+
+impl Scalar for Timeout {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        let duration = duration(found)?;
+        if duration.is_zero() { Err(Rule::DurationZero) } else { Ok(Self(duration)) }
+    }
+}
+
+impl Scalar for Pause {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        duration(found).map(Self)
+    }
+}
+
+impl Scalar for WholeSeconds {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        let duration = duration(found)?;
+        let whole = duration.subsec_nanos() == 0 && !duration.is_zero();
+        if whole { Ok(Self(duration)) } else { Err(Rule::WholeSeconds) }
+    }
+}
+
+impl Value for Command {
+    fn read(found: &Spanned<DeValue<'_>>, key: &'static str, notes: &mut Notes<'_>) -> Option<Self> {
+        let before = notes.count();
+        let items: Vec<At<String>> = if let Some(line) = found.get_ref().as_str() {
+            let Some(items) = shlex::split(line) else {
+                notes.add(found.span(), Problem::value(key, found.get_ref(), Rule::UnbalancedQuote));
+                return None;
+            };
+            items.into_iter().map(|value| At { span: found.span(), value }).collect()
+        } else if let Some(items) = found.get_ref().as_array() {
+            items.iter().filter_map(|item| argument(item, key, notes)).collect()
+        } else {
+            notes.add(found.span(), Problem::value(key, found.get_ref(), Rule::Command));
+            return None;
+        };
+        let empty = items.first().is_none_or(|first| first.value.is_empty());
+        if empty && notes.count() == before {
+            notes.add(found.span(), Problem::value(key, found.get_ref(), Rule::CommandEmpty));
+        }
+        if items.iter().any(|item| item.value.contains('\0')) {
+            notes.add(found.span(), Problem::value(key, found.get_ref(), Rule::Nul));
+        }
+        (notes.count() == before).then_some(Self(items))
+    }
+}
+
+fn argument(item: &Spanned<DeValue<'_>>, key: &str, notes: &mut Notes<'_>) -> Option<At<String>> {
+    let Some(text) = item.get_ref().as_str() else {
+        notes.add(
+            item.span(),
+            Problem::value(key, item.get_ref(), Rule::quoted(item.get_ref(), Rule::Argument)),
+        );
+        return None;
+    };
+    Some(At { span: item.span(), value: text.into() })
+}
+
+impl Value for Env {
+    fn read(found: &Spanned<DeValue<'_>>, key: &'static str, notes: &mut Notes<'_>) -> Option<Self> {
+        let before = notes.count();
+        let variables = table(found, key, Rule::Env, notes)?;
+        let mut env = Vec::with_capacity(variables.len());
+        for (name, value) in variables {
+            let text = name.get_ref();
+            if text.is_empty() || text.contains(['=', '\0']) {
+                notes.add(name.span(), Problem::VariableName { found: Found::text(text) });
+            }
+            match value.get_ref().as_str() {
+                Some(content) if content.contains('\0') => {
+                    notes.add(
+                        value.span(),
+                        Problem::value(&format!("env.{text}"), value.get_ref(), Rule::Nul),
+                    );
+                }
+                Some(content) => {
+                    env.push((text.to_string(), At { span: value.span(), value: content.to_string() }));
+                }
+                None => {
+                    let rule = Rule::quoted(value.get_ref(), Rule::Variable);
+                    notes.add(value.span(), Problem::value(&format!("env.{text}"), value.get_ref(), rule));
+                }
+            }
+        }
+        (notes.count() == before).then_some(Self(env))
+    }
+}

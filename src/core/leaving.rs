@@ -1,0 +1,205 @@
+//! A run that was asked to leave: from the first signal to the last process of its group.
+//!
+//! What becomes of the service meanwhile (a restart, a stop, a removal) is not known here; the escalation
+//! is the same for all of them.
+
+use super::fact::Fact;
+use super::{Action, Time};
+use crate::limits::{ASK_AGAIN_FIRST, ASK_AGAIN_MAX, KILL_PATIENCE};
+use crate::plan::{Definition, Generation, Handshake, Pid, Policy, RunId};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One run of a service's program, from the action that starts it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Whose it is and which.
+    pub id: RunId,
+    /// What it was started from.
+    pub definition: Arc<Definition>,
+    /// Its main process, once the start is known to have worked.
+    pub pid: Option<Pid>,
+    /// When the start was ordered.
+    pub started: Time,
+    /// Whether its pipe may still bring a word.
+    pub pipe_open: bool,
+}
+
+impl Run {
+    /// Which of the service's runs.
+    pub fn generation(&self) -> Generation {
+        self.id.generation
+    }
+
+    /// Can it say that it accepts no more?
+    pub fn can_answer(&self) -> bool {
+        self.definition.program.handshake == Handshake::Pipe && self.pipe_open
+    }
+}
+
+/// A run that is on its way out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaving {
+    /// The run.
+    pub run: Run,
+    /// When it was asked, or was seen to leave.
+    pub since: Time,
+    /// Since when it accepts no more, as far as it said so.
+    pub quiet_since: Option<Time>,
+    /// How far it is.
+    pub phase: Phase,
+}
+
+/// How far a leaving run is. Each wait has an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The stop signal was sent; its word that it accepts no more is awaited.
+    Asked {
+        /// Then SIGTERM follows.
+        by: Time,
+        /// When to ask once more.
+        again_at: Option<Time>,
+        /// The last pause before a new try, if the server did not listen for the signal yet.
+        early: Option<Duration>,
+    },
+    /// It finishes what is in flight.
+    Draining {
+        /// Then SIGTERM follows.
+        by: Time,
+    },
+    /// SIGTERM was sent.
+    Terminating {
+        /// Then SIGKILL follows.
+        by: Time,
+    },
+    /// SIGKILL was sent to its group.
+    Killed {
+        /// Then we go on without it.
+        by: Time,
+    },
+    /// The kernel does not end it. Nothing waits for it any more; its exit is still welcome.
+    Stuck,
+}
+
+impl Leaving {
+    /// Asks a run to leave. One that cannot say when it accepts no more is only waited for.
+    pub fn ask(run: Run, now: Time, policy: &Policy, out: &mut Vec<Action>) -> Self {
+        out.push(Action::Ask { run: run.id, signal: policy.stop_signal });
+        let phase = if run.definition.program.handshake == Handshake::Pipe {
+            // A server whose runtime swallowed the first signal (no handler of its own yet) gets a second chance
+            // before it is terminated.
+            let again_at = Some(now + policy.handover_timeout / 2);
+            Phase::Asked { by: now + policy.handover_timeout, again_at, early: None }
+        } else {
+            Phase::Draining { by: now + policy.drain_timeout }
+        };
+        Self { run, since: now, quiet_since: None, phase }
+    }
+
+    /// Takes note of a run that leaves by itself, having said so.
+    pub fn by_itself(run: Run, now: Time, policy: &Policy) -> Self {
+        let phase = Phase::Draining { by: now + policy.drain_timeout };
+        Self { run, since: now, quiet_since: Some(now), phase }
+    }
+
+    /// Sends SIGTERM to a run, or to what is left of its group.
+    pub fn terminate(run: Run, now: Time, policy: &Policy, out: &mut Vec<Action>) -> Self {
+        out.push(Action::Terminate { run: run.id });
+        let phase = Phase::Terminating { by: now + policy.stop_timeout };
+        Self { run, since: now, quiet_since: None, phase }
+    }
+
+    /// Kills a run with its group.
+    pub fn kill(run: Run, now: Time, out: &mut Vec<Action>) -> Self {
+        out.push(Action::Kill { run: run.id });
+        Self { run, since: now, quiet_since: None, phase: Phase::Killed { by: now + KILL_PATIENCE } }
+    }
+
+    /// Kills it now, if that was not done yet.
+    pub fn kill_now(&mut self, now: Time, out: &mut Vec<Action>) {
+        match self.phase {
+            Phase::Asked { .. } | Phase::Draining { .. } | Phase::Terminating { .. } => {
+                out.push(Action::Kill { run: self.run.id });
+                self.phase = Phase::Killed { by: now + KILL_PATIENCE };
+            }
+            Phase::Killed { .. } | Phase::Stuck => {}
+        }
+    }
+
+    /// When it must hear of the time, if ever.
+    pub fn deadline(&self) -> Option<Time> {
+        match self.phase {
+            Phase::Asked { by, again_at, .. } => Some(again_at.map_or(by, |at| at.min(by))),
+            Phase::Draining { by } | Phase::Terminating { by } | Phase::Killed { by } => Some(by),
+            Phase::Stuck => None,
+        }
+    }
+
+    /// How long the current wait still is.
+    pub fn patience(&self, now: Time) -> Duration {
+        match self.phase {
+            Phase::Asked { by, .. }
+            | Phase::Draining { by }
+            | Phase::Terminating { by }
+            | Phase::Killed { by } => by - now,
+            Phase::Stuck => Duration::ZERO,
+        }
+    }
+
+    /// It accepts no more: it said so, or its main process is gone.
+    pub fn quiet(&mut self, now: Time, policy: &Policy) {
+        self.quiet_since.get_or_insert(now);
+        if matches!(self.phase, Phase::Asked { .. }) {
+            self.phase = Phase::Draining { by: now + policy.drain_timeout };
+        }
+    }
+
+    /// The signal did not reach it: its handler is not installed yet. Gives the pause before the next try,
+    /// the first time.
+    pub fn not_listening(&mut self, now: Time) -> Option<Duration> {
+        let Phase::Asked { by, early, .. } = self.phase else { return None };
+        let pause = early.map_or(ASK_AGAIN_FIRST, |pause| (pause * 2).min(ASK_AGAIN_MAX));
+        self.phase = Phase::Asked { by, again_at: Some(now + pause), early: Some(pause) };
+        early.is_none().then_some(pause)
+    }
+
+    /// Does the service still have to wait for it?
+    pub fn awaited(&self) -> bool {
+        self.phase != Phase::Stuck
+    }
+
+    /// Takes the next step, if its time has come, and says what that was.
+    pub fn deadline_passed(&mut self, now: Time, policy: &Policy, out: &mut Vec<Action>) -> Option<Fact> {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return None;
+        }
+        let run = self.run.id;
+        let after = now - self.since;
+        match self.phase {
+            Phase::Asked { by, early, .. } if now < by => {
+                self.phase = Phase::Asked { by, again_at: None, early };
+                out.push(Action::Ask { run, signal: policy.stop_signal });
+                None
+            }
+            Phase::Asked { .. } => {
+                out.push(Action::Terminate { run });
+                self.phase = Phase::Terminating { by: now + policy.stop_timeout };
+                Some(Fact::Silent { after, stop_timeout: policy.stop_timeout })
+            }
+            Phase::Draining { .. } => {
+                out.push(Action::Terminate { run });
+                self.phase = Phase::Terminating { by: now + policy.stop_timeout };
+                Some(Fact::DrainTooLong { after, stop_timeout: policy.stop_timeout })
+            }
+            Phase::Terminating { .. } => {
+                self.kill_now(now, out);
+                Some(Fact::Killed { timeout: policy.stop_timeout })
+            }
+            Phase::Killed { .. } => {
+                self.phase = Phase::Stuck;
+                Some(Fact::Unkillable { after: KILL_PATIENCE })
+            }
+            Phase::Stuck => None,
+        }
+    }
+}

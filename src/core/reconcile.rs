@@ -1,0 +1,210 @@
+//! The reload as a transaction: read and check everything, bind all new sockets, and only then act.
+//!
+//! The boot is the first one, from nothing to the first plan.
+
+use super::fact::Fact;
+use super::service::{Order, Service, Then};
+use super::supervisor::{Outcome, Phase, Supervisor, report};
+use super::{Action, BindFailure, Time};
+use crate::plan::{Address, Change, Definition, ListenerId, ListenerSpec, Plan, ServiceId, diff};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How far a reload is. `again` remembers that another was asked for meanwhile: it runs once this one is done.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Reload {
+    /// None is under way.
+    Idle,
+    /// The file is being read.
+    Loading {
+        /// Once more after this one.
+        again: bool,
+    },
+    /// The new sockets are being bound.
+    Binding {
+        /// What is to apply.
+        plan: Plan,
+        /// The new sockets.
+        sockets: BTreeMap<Address, ListenerId>,
+        /// Once more after this one.
+        again: bool,
+    },
+}
+
+impl Supervisor {
+    pub(super) fn reload_requested(&mut self, out: &mut Vec<Action>) {
+        match (self.phase, &mut self.reload) {
+            (Phase::Stopping | Phase::Ended(_), _) => out.push(report(Fact::ReloadIgnored)),
+            (Phase::Booting | Phase::Running, Reload::Idle) => self.load(out),
+            (Phase::Booting | Phase::Running, Reload::Loading { again } | Reload::Binding { again, .. }) => {
+                *again = true;
+            }
+        }
+    }
+
+    fn load(&mut self, out: &mut Vec<Action>) {
+        self.reload = Reload::Loading { again: false };
+        out.push(Action::LoadPlan);
+    }
+
+    pub(super) fn plan_refused(&mut self, mistakes: Vec<String>, out: &mut Vec<Action>) {
+        let Reload::Loading { again } = self.reload else { return };
+        let count = mistakes.len();
+        out.extend(mistakes.into_iter().map(|text| report(Fact::Mistake { text })));
+        out.push(report(Fact::ReloadRefused { mistakes: count }));
+        self.reload_done(again, out);
+    }
+
+    pub(super) fn plan_loaded(&mut self, plan: Plan, now: Time, out: &mut Vec<Action>) {
+        if let Reload::Loading { again } = self.reload {
+            self.bind(plan, again, now, out);
+        }
+    }
+
+    /// Binds what the plan has and we have not; with nothing to bind, the plan applies at once.
+    pub(super) fn bind(&mut self, plan: Plan, again: bool, now: Time, out: &mut Vec<Action>) {
+        let mut batch = Vec::new();
+        let mut sockets = BTreeMap::new();
+        for spec in plan.services.iter().flat_map(|definition| &definition.listeners) {
+            if !self.sockets.contains_key(&spec.address) {
+                self.last_listener += 1;
+                let listener = ListenerId(self.last_listener);
+                sockets.insert(spec.address.clone(), listener);
+                batch.push((listener, spec.clone()));
+            }
+        }
+        let nothing_new = batch.is_empty();
+        self.reload = Reload::Binding { plan, sockets, again };
+        if nothing_new {
+            self.bound(now, out);
+        } else {
+            out.push(Action::Bind { sockets: batch });
+        }
+    }
+
+    pub(super) fn bind_refused(&mut self, failures: Vec<BindFailure>, out: &mut Vec<Action>) {
+        let Reload::Binding { again, .. } = self.reload else { return };
+        let failed = failures.len();
+        out.extend(failures.into_iter().map(|failure| report(Fact::BindFailed { failure })));
+        let boot = self.phase == Phase::Booting;
+        out.push(report(Fact::BindRefused { failed, boot }));
+        self.reload_done(again && !boot, out);
+        if boot {
+            self.phase = Phase::Ended(Outcome::BindRefused);
+        }
+    }
+
+    /// The point of no return: everything that can be refused was not.
+    pub(super) fn bound(&mut self, now: Time, out: &mut Vec<Action>) {
+        let Reload::Binding { plan, sockets, again } = std::mem::replace(&mut self.reload, Reload::Idle)
+        else {
+            return;
+        };
+        self.sockets.extend(sockets);
+        let boot = self.phase == Phase::Booting;
+        self.phase = Phase::Running;
+        let changes = diff(&self.plan, &plan);
+        self.report_changes(boot, &plan, &changes, out);
+        self.configure_sockets(&plan, out);
+        for change in changes {
+            self.apply(change, now, out);
+        }
+        self.close_sockets(&plan, out);
+        self.plan = plan;
+        self.reload_done(again, out);
+    }
+
+    fn reload_done(&mut self, again: bool, out: &mut Vec<Action>) {
+        self.reload = Reload::Idle;
+        if again {
+            self.load(out);
+        }
+    }
+
+    fn report_changes(&self, boot: bool, plan: &Plan, changes: &[Change], out: &mut Vec<Action>) {
+        if boot {
+            let (sockets, services) = (self.sockets.len(), plan.services.len());
+            out.push(report(Fact::Holding { sockets, services }));
+            return;
+        }
+        out.extend(changes.iter().cloned().map(|change| report(Fact::Changed { change })));
+        let count = |is: fn(&Change) -> bool| changes.iter().filter(|change| is(change)).count();
+        let added = count(|change| matches!(change, Change::Added(_)));
+        out.push(report(Fact::Reloaded {
+            added,
+            removed: count(|change| matches!(change, Change::Removed(_))),
+            restarted: count(|change| matches!(change, Change::Restarted(_))),
+            in_place: count(|change| matches!(change, Change::InPlace(_))),
+            untouched: (plan.services.len() + count(|change| matches!(change, Change::Removed(_))))
+                .saturating_sub(changes.len()),
+        }));
+    }
+
+    /// Writes new settings to the sockets that we keep, whichever service they now belong to.
+    fn configure_sockets(&self, plan: &Plan, out: &mut Vec<Action>) {
+        let old: BTreeMap<&Address, &ListenerSpec> = specs(&self.plan).collect();
+        for (address, spec) in specs(plan) {
+            if old.get(address).is_some_and(|old| *old != spec) {
+                out.push(Action::Configure { listener: self.sockets[address], spec: spec.clone() });
+            }
+        }
+    }
+
+    fn apply(&mut self, change: Change, now: Time, out: &mut Vec<Action>) {
+        match change {
+            Change::Added(definition) => {
+                self.last_service += 1;
+                let id = ServiceId(self.last_service);
+                let listeners = self.listeners(&definition);
+                self.names.insert(definition.name.clone(), id);
+                self.services.insert(id, Service::new(id, definition, listeners));
+                self.touch(id, |service| service.start(now, out));
+            }
+            Change::Removed(name) => {
+                if let Some(id) = self.names.remove(&name) {
+                    self.touch(id, |service| service.order(Order::Stop(Then::Gone), now, out));
+                }
+            }
+            Change::InPlace(definition) => self.redefine(&definition, None, now, out),
+            Change::Restarted(definition) => self.redefine(&definition, Some(Order::Restart), now, out),
+        }
+    }
+
+    fn redefine(
+        &mut self,
+        definition: &Arc<Definition>,
+        order: Option<Order>,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        let listeners = self.listeners(definition);
+        if let Some(&id) = self.names.get(&definition.name) {
+            self.touch(id, |service| {
+                service.redefine(definition.clone(), listeners, out);
+                if let Some(order) = order {
+                    service.order(order, now, out);
+                }
+            });
+        }
+    }
+
+    fn listeners(&self, definition: &Definition) -> Vec<ListenerId> {
+        definition.listeners.iter().map(|spec| self.sockets[&spec.address]).collect()
+    }
+
+    /// Gives up the addresses that the plan has no more. Servers that still leave have copies of their own.
+    fn close_sockets(&mut self, plan: &Plan, out: &mut Vec<Action>) {
+        let kept: BTreeMap<&Address, &ListenerSpec> = specs(plan).collect();
+        self.sockets.retain(|address, listener| {
+            let keep = kept.contains_key(address);
+            if !keep {
+                out.push(Action::Close { listener: *listener });
+            }
+            keep
+        });
+    }
+}
+
+fn specs(plan: &Plan) -> impl Iterator<Item = (&Address, &ListenerSpec)> {
+    plan.services.iter().flat_map(|definition| &definition.listeners).map(|spec| (&spec.address, spec))
+}

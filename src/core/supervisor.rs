@@ -1,0 +1,221 @@
+//! All services together: who an event is for, what a signal means, when it is over.
+
+use super::deadlines::Deadlines;
+use super::fact::{Fact, Report};
+use super::reconcile::Reload;
+use super::service::{Order, Service, State, Then};
+use super::{Action, Event, Request, Time};
+use crate::plan::{Address, ListenerId, Plan, Selector, ServiceId, ServiceName, Settings, WhenIdle};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The whole state of the supervisor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Supervisor {
+    pub(super) phase: Phase,
+    pub(super) reload: Reload,
+    /// The plan that applies.
+    pub(super) plan: Plan,
+    pub(super) services: BTreeMap<ServiceId, Service>,
+    /// The services of the plan; one that was removed and still ends is not here.
+    pub(super) names: BTreeMap<ServiceName, ServiceId>,
+    pub(super) sockets: BTreeMap<Address, ListenerId>,
+    pub(super) deadlines: Deadlines,
+    /// Services that may still change without anybody asking.
+    pub(super) busy: BTreeSet<ServiceId>,
+    pub(super) crashed: BTreeSet<ServiceId>,
+    pub(super) last_service: u32,
+    pub(super) last_listener: u32,
+}
+
+/// Where the supervisor is in its own life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing was started yet: the sockets are being bound.
+    Booting,
+    /// It supervises.
+    Running,
+    /// It was asked to stop.
+    Stopping,
+    /// It is over.
+    Ended(Outcome),
+}
+
+/// How it all ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A socket could not be bound at the start; nothing was started.
+    BindRefused,
+    /// Everything was stopped, as it was asked for.
+    Stopped,
+    /// Nothing is up and nothing can come back by itself; nothing crashed.
+    Done,
+    /// Nothing is up and nothing can come back by itself; something crashed.
+    Crashed,
+}
+
+impl Supervisor {
+    /// Begins with a plan: binds its sockets, and starts its services when they are bound.
+    pub fn boot(plan: Plan, now: Time, out: &mut Vec<Action>) -> Self {
+        let mut supervisor = Self {
+            phase: Phase::Booting,
+            reload: Reload::Idle,
+            plan: Plan { settings: Settings::default(), services: Vec::new() },
+            services: BTreeMap::new(),
+            names: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            deadlines: Deadlines::default(),
+            busy: BTreeSet::new(),
+            crashed: BTreeSet::new(),
+            last_service: 0,
+            last_listener: 0,
+        };
+        supervisor.bind(plan, false, now, out);
+        supervisor
+    }
+
+    /// Takes one event and appends what is to be done about it, in order.
+    pub fn handle(&mut self, now: Time, event: Event, out: &mut Vec<Action>) {
+        match event {
+            Event::DeadlinePassed => {
+                for id in self.deadlines.due(now) {
+                    self.touch(id, |service| service.deadline_passed(now, out));
+                }
+            }
+            Event::Run(run, event) => {
+                self.touch(run.service, |service| service.happened(run.generation, event, now, out));
+            }
+            Event::Request(request) => self.requested(request, now, out),
+            Event::SelectorRead(selector) => self.restart(&selector, now, out),
+            Event::SelectorRefused { reason } => out.push(report(Fact::SelectorRefused { reason })),
+            Event::PlanLoaded(plan) => self.plan_loaded(*plan, now, out),
+            Event::PlanRefused { mistakes } => self.plan_refused(mistakes, out),
+            Event::Bound => self.bound(now, out),
+            Event::BindRefused { failures } => self.bind_refused(failures, out),
+        }
+        self.end_if_over(out);
+    }
+
+    /// When [`Event::DeadlinePassed`] is due, if ever.
+    pub fn deadline(&self) -> Option<Time> {
+        self.deadlines.first()
+    }
+
+    /// How it ended, once it has.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self.phase {
+            Phase::Ended(outcome) => Some(outcome),
+            Phase::Booting | Phase::Running | Phase::Stopping => None,
+        }
+    }
+
+    /// All services, those that were removed and still end among them.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.services.values()
+    }
+
+    /// Lets one service change, and keeps what is known of it beside it in step.
+    pub(super) fn touch(&mut self, id: ServiceId, change: impl FnOnce(&mut Service)) {
+        let Some(service) = self.services.get_mut(&id) else { return };
+        change(service);
+        self.deadlines.set(id, service.deadline());
+        keep(&mut self.busy, id, service.is_busy());
+        keep(&mut self.crashed, id, service.state == State::Crashed);
+        if service.state == State::Gone {
+            self.deadlines.set(id, None);
+            self.services.remove(&id);
+        }
+    }
+
+    fn requested(&mut self, request: Request, now: Time, out: &mut Vec<Action>) {
+        match request {
+            Request::Restart => match self.phase {
+                Phase::Running => {
+                    out.push(Action::ReadSelector { env_file: self.plan.settings.env_file.clone() });
+                }
+                // What has not started yet will start after this request; what ends does not come back.
+                Phase::Booting | Phase::Stopping | Phase::Ended(_) => {}
+            },
+            Request::Reload => self.reload_requested(out),
+            Request::Stop => match self.phase {
+                Phase::Booting | Phase::Running => self.stop(now, out),
+                Phase::Stopping | Phase::Ended(_) => self.stop_now(now, out),
+            },
+            Request::StopNow => self.stop_now(now, out),
+        }
+    }
+
+    fn restart(&mut self, selector: &Selector, now: Time, out: &mut Vec<Action>) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        let names: Vec<&ServiceName> = self.names.keys().collect();
+        for pattern in selector.unmatched(&names) {
+            out.push(report(Fact::SelectorUnmatched { pattern: pattern.into() }));
+        }
+        let chosen: Vec<ServiceId> =
+            self.names.iter().filter(|(name, _)| selector.matches(name)).map(|(_, id)| *id).collect();
+        let fact = match chosen.len() {
+            0 => Fact::NothingSelected,
+            services => Fact::Restarting { services },
+        };
+        out.push(report(fact));
+        for id in chosen {
+            self.touch(id, |service| service.order(Order::Restart, now, out));
+        }
+    }
+
+    fn stop(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.phase = Phase::Stopping;
+        self.reload = Reload::Idle;
+        out.push(report(Fact::Stopping { services: self.busy.len() }));
+        self.order_all(Order::Stop(Then::Stopped), now, out);
+    }
+
+    fn stop_now(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.phase = Phase::Stopping;
+        self.reload = Reload::Idle;
+        let processes = self.services.values().map(Service::runs).sum();
+        out.push(report(Fact::StoppingNow { processes }));
+        self.order_all(Order::Kill, now, out);
+    }
+
+    /// Orders what is busy; what is down stays as it is, and crashed what crashed.
+    fn order_all(&mut self, order: Order, now: Time, out: &mut Vec<Action>) {
+        for id in self.busy.clone() {
+            self.touch(id, |service| service.order(order, now, out));
+        }
+    }
+
+    fn end_if_over(&mut self, out: &mut Vec<Action>) {
+        let outcome = match self.phase {
+            Phase::Stopping if self.busy.is_empty() => Outcome::Stopped,
+            Phase::Running
+                if self.busy.is_empty()
+                    && self.reload == Reload::Idle
+                    && self.plan.settings.when_idle == WhenIdle::Exit =>
+            {
+                if self.crashed.is_empty() {
+                    Outcome::Done
+                } else {
+                    Outcome::Crashed
+                }
+            }
+            Phase::Booting | Phase::Running | Phase::Stopping | Phase::Ended(_) => return,
+        };
+        self.phase = Phase::Ended(outcome);
+        out.push(report(Fact::Ended { outcome, crashed: self.crashed.len() }));
+    }
+}
+
+/// A report about the supervisor itself.
+pub(super) fn report(fact: Fact) -> Action {
+    Action::Report(Report { service: None, generation: None, pid: None, fact })
+}
+
+fn keep(set: &mut BTreeSet<ServiceId>, id: ServiceId, member: bool) {
+    if member {
+        set.insert(id);
+    } else {
+        set.remove(&id);
+    }
+}

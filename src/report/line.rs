@@ -1,0 +1,130 @@
+//! The shape of a log line: text, JSON, or text for the journal.
+
+use super::sentence::{Level, key, level, sentence};
+use crate::core::Report;
+use crate::plan::ServiceName;
+use serde::Serialize;
+use std::time::SystemTime;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `2026-01-02T03:04:05.678Z INFO web generation=4 pid=123 ready after 412ms`
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// `<6>web generation=4 pid=123 ready after 412ms`: the journal adds the time and reads the level.
+    Journal,
+}
+
+/// A line of the JSON format. Fields without a value are left out.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    level: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<i32>,
+    event: &'a str,
+    message: String,
+}
+
+/// The line for a report, without the newline at its end.
+pub fn format(report: &Report, at: SystemTime, shape: Format) -> String {
+    let level = level(&report.fact);
+    match shape {
+        Format::Text => {
+            format!(
+                "{} {} {}",
+                humantime::format_rfc3339_millis(at),
+                name(level),
+                subject_and_sentence(report)
+            )
+        }
+        Format::Journal => format!("<{}>{}", priority(level), subject_and_sentence(report)),
+        Format::Json => json(report, at, level),
+    }
+}
+
+fn json(report: &Report, at: SystemTime, level: Level) -> String {
+    let line = Line {
+        time: humantime::format_rfc3339_millis(at).to_string(),
+        level: name(level),
+        service: report.service.as_ref().map(ServiceName::as_str),
+        generation: report.generation.map(|generation| generation.0),
+        pid: report.pid.map(|pid| pid.0),
+        event: key(&report.fact),
+        message: sentence(&report.fact),
+    };
+    serde_json::to_string(&line).expect("strings and numbers can be written as JSON")
+}
+
+fn subject_and_sentence(report: &Report) -> String {
+    let subject = report.service.as_ref().map_or("bootstrap", ServiceName::as_str);
+    let generation = report.generation.map_or_else(String::new, |g| format!(" generation={g}"));
+    let pid = report.pid.map_or_else(String::new, |pid| format!(" pid={pid}"));
+    format!("{subject}{generation}{pid} {}", sentence(&report.fact))
+}
+
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Info => "INFO",
+        Level::Warn => "WARN",
+        Level::Error => "ERROR",
+    }
+}
+
+/// The priorities of syslog.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Info => 6,
+        Level::Warn => 4,
+        Level::Error => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Fact;
+    use crate::plan::{Generation, Pid};
+    use std::time::Duration;
+
+    fn ready() -> Report {
+        Report {
+            service: Some(ServiceName::parse("web").unwrap()),
+            generation: Some(Generation(4)),
+            pid: Some(Pid(123)),
+            fact: Fact::Ready { after: Duration::from_millis(412) },
+        }
+    }
+
+    fn new_year() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_323_045_678)
+    }
+
+    #[test]
+    fn the_three_shapes_of_a_line() {
+        assert_eq!(
+            format(&ready(), new_year(), Format::Text),
+            "2026-01-02T03:04:05.678Z INFO web generation=4 pid=123 ready after 412ms"
+        );
+        assert_eq!(
+            format(&ready(), new_year(), Format::Journal),
+            "<6>web generation=4 pid=123 ready after 412ms"
+        );
+        assert_eq!(
+            format(&ready(), new_year(), Format::Json),
+            r#"{"time":"2026-01-02T03:04:05.678Z","level":"INFO","service":"web","generation":4,"pid":123,"event":"ready","message":"ready after 412ms"}"#
+        );
+    }
+
+    #[test]
+    fn a_report_about_the_supervisor_carries_its_name() {
+        let report = Report { service: None, generation: None, pid: None, fact: Fact::NothingSelected };
+        assert!(format(&report, new_year(), Format::Text).contains("Z WARN bootstrap SIGUSR1: "));
+    }
+}

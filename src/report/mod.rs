@@ -1,0 +1,7 @@
+//! From facts to words: one report is one log line.
+
+mod line;
+mod sentence;
+
+pub use line::{Format, format};
+pub use sentence::Level;

@@ -1,0 +1,328 @@
+//! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
+
+use crate::core::{ExitStatus, Fact, Next, Outcome, PipeEnd, SpawnFailure, SpawnStage};
+use crate::plan::{Change, Ready};
+use crate::protocol::Word;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+/// How much a fact matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// All is as it should be.
+    Info,
+    /// Something is not, and bootstrap deals with it.
+    Warn,
+    /// Something is not, and somebody has to.
+    Error,
+}
+
+/// How much a fact matters.
+pub(super) fn level(fact: &Fact) -> Level {
+    match fact {
+        Fact::Started { .. }
+        | Fact::Ready { .. }
+        | Fact::Asked { .. }
+        | Fact::AskedTooEarly { .. }
+        | Fact::Answered { word: Word::Ready | Word::Success, .. }
+        | Fact::GroupEnded { .. }
+        | Fact::RestartQueued
+        | Fact::Stopped
+        | Fact::Holding { .. }
+        | Fact::Restarting { .. }
+        | Fact::Reloaded { .. }
+        | Fact::Changed { .. }
+        | Fact::Stopping { .. }
+        | Fact::StoppingNow { .. }
+        | Fact::Ended { outcome: Outcome::Stopped | Outcome::Done, .. } => Level::Info,
+        Fact::Left { status, .. } => match status {
+            // A server may end by the very signal that asked it to; that is a clean end.
+            ExitStatus::Code(0) | ExitStatus::Signal { core_dumped: false, .. } => Level::Info,
+            ExitStatus::Code(_) | ExitStatus::Signal { .. } => Level::Warn,
+        },
+        Fact::Answered { word: Word::Failed, .. }
+        | Fact::PipeEnded { .. }
+        | Fact::Silent { .. }
+        | Fact::DrainTooLong { .. }
+        | Fact::Killed { .. }
+        | Fact::Leftovers { .. }
+        | Fact::SelectorUnmatched { .. }
+        | Fact::NothingSelected
+        | Fact::ReloadIgnored => Level::Warn,
+        Fact::Exited { next, .. }
+        | Fact::NotReady { next, .. }
+        | Fact::SpawnFailed { next, .. }
+        | Fact::LeavesByItself { next, .. } => match next {
+            Next::Stopped | Next::Nothing => Level::Info,
+            Next::StartsNow(_) | Next::StartsIn(..) => Level::Warn,
+            Next::Crashed => Level::Error,
+        },
+        Fact::Unkillable { .. }
+        | Fact::BindFailed { .. }
+        | Fact::BindRefused { .. }
+        | Fact::SelectorRefused { .. }
+        | Fact::Mistake { .. }
+        | Fact::ReloadRefused { .. }
+        | Fact::Ended { outcome: Outcome::Crashed | Outcome::BindRefused, .. } => Level::Error,
+    }
+}
+
+/// The name of a fact for programs that read the log; it does not change when the sentence does.
+pub(super) fn key(fact: &Fact) -> &'static str {
+    match fact {
+        Fact::Started { .. } => "started",
+        Fact::Ready { .. } => "ready",
+        Fact::NotReady { .. } => "not-ready",
+        Fact::SpawnFailed { .. } => "spawn-failed",
+        Fact::Asked { .. } => "asked",
+        Fact::AskedTooEarly { .. } => "asked-too-early",
+        Fact::Answered { .. } => "answered",
+        Fact::LeavesByItself { .. } => "leaves-by-itself",
+        Fact::PipeEnded { .. } => "pipe-ended",
+        Fact::Silent { .. } => "silent",
+        Fact::DrainTooLong { .. } => "drain-too-long",
+        Fact::Killed { .. } => "killed",
+        Fact::Unkillable { .. } => "unkillable",
+        Fact::Left { .. } => "left",
+        Fact::GroupEnded { .. } => "group-ended",
+        Fact::Exited { .. } => "exited",
+        Fact::Leftovers { .. } => "leftovers",
+        Fact::RestartQueued => "restart-queued",
+        Fact::Stopped => "stopped",
+        Fact::Holding { .. } => "holding",
+        Fact::BindFailed { .. } => "bind-failed",
+        Fact::BindRefused { .. } => "bind-refused",
+        Fact::Restarting { .. } => "restarting",
+        Fact::SelectorUnmatched { .. } => "selector-unmatched",
+        Fact::NothingSelected => "nothing-selected",
+        Fact::SelectorRefused { .. } => "selector-refused",
+        Fact::Mistake { .. } => "mistake",
+        Fact::ReloadRefused { .. } => "reload-refused",
+        Fact::Reloaded { .. } => "reloaded",
+        Fact::Changed { .. } => "changed",
+        Fact::ReloadIgnored => "reload-ignored",
+        Fact::Stopping { .. } => "stopping",
+        Fact::StoppingNow { .. } => "stopping-now",
+        Fact::Ended { .. } => "ended",
+    }
+}
+
+/// What happened, and what happens next.
+#[expect(clippy::too_many_lines, reason = "one list of all sentences, one look to compare them")]
+pub(super) fn sentence(fact: &Fact) -> String {
+    match fact {
+        Fact::Started { definition } => {
+            let command = definition.program.command.join(" ");
+            match definition.policy.ready {
+                Ready::Started => format!("started: {command}"),
+                Ready::Pipe => {
+                    let limit = time(definition.policy.ready_timeout);
+                    format!("started: {command}; it has {limit} to say that it is ready")
+                }
+            }
+        }
+        Fact::Ready { after } => format!("ready after {}", time(*after)),
+        Fact::NotReady { timeout, next } => {
+            format!("not ready after {}; sent SIGTERM; {}", time(*timeout), and_then(*next))
+        }
+        Fact::SpawnFailed { failure, next } => {
+            format!("could not be started: {}; {}", spawn_failure(failure), and_then(*next))
+        }
+        Fact::Asked { signal, awaits_word, timeout } => {
+            let awaited = if *awaits_word { "answer" } else { "exit" };
+            let (signal, limit) = (signal_name(*signal), time(*timeout));
+            format!("asked to stop accepting ({signal}); its {awaited} is awaited for {limit}")
+        }
+        Fact::AskedTooEarly { again_in } => {
+            format!("ignores the signal, its handler is not there yet; asked again in {}", time(*again_in))
+        }
+        Fact::Answered { word, after, drain_timeout } => format!(
+            "answered {:?} after {}: it accepts no more and has {} to finish",
+            text(*word),
+            time(*after),
+            time(*drain_timeout)
+        ),
+        Fact::LeavesByItself { word: Word::Failed, next } => {
+            format!("wrote \"failed \": serving could not begin; {}", and_then(*next))
+        }
+        Fact::LeavesByItself { word, next } => {
+            format!("wrote {:?} without being asked: it accepts no more; {}", text(*word), and_then(*next))
+        }
+        Fact::PipeEnded { end, left } => pipe_ended(*end, *left),
+        Fact::Silent { after, stop_timeout } => {
+            format!(
+                "no answer after {}; sent SIGTERM; SIGKILL follows in {}",
+                time(*after),
+                time(*stop_timeout)
+            )
+        }
+        Fact::DrainTooLong { after, stop_timeout } => {
+            let (after, limit) = (time(*after), time(*stop_timeout));
+            format!("still there {after} after it was asked; sent SIGTERM; SIGKILL follows in {limit}")
+        }
+        Fact::Killed { timeout } => {
+            format!("SIGTERM did not end it within {}; sent SIGKILL to its process group", time(*timeout))
+        }
+        Fact::Unkillable { after } => {
+            let after = time(*after);
+            format!("still there {after} after SIGKILL: it hangs in the kernel; going on without it")
+        }
+        Fact::Left { status, after, group_left } => {
+            let rest = if *group_left { "; other processes of its group still finish" } else { "" };
+            format!("{} {} after it was asked{rest}", ended(*status), time(*after))
+        }
+        Fact::GroupEnded { after } => {
+            format!("the last process of its group ended {} after it was asked", time(*after))
+        }
+        Fact::Exited { status, lived, next } => {
+            let (ended, lived, next) = (ended(*status), time(*lived), and_then(*next));
+            format!("{ended} {lived} after its start, and nobody had asked it to; {next}")
+        }
+        Fact::Leftovers { stop_timeout } => {
+            let limit = time(*stop_timeout);
+            format!("left processes of its group behind; sent them SIGTERM; SIGKILL follows in {limit}")
+        }
+        Fact::RestartQueued => "is starting; the restart follows once that is done".into(),
+        Fact::Stopped => "stopped".into(),
+        Fact::Holding { sockets, services } => format!(
+            "pid={} holds {} for {}; SIGUSR1 restarts, SIGHUP re-reads the config, SIGTERM stops",
+            std::process::id(),
+            count(*sockets, "socket"),
+            count(*services, "service")
+        ),
+        Fact::BindFailed { failure } => {
+            let owner = failure.owner.as_ref();
+            let owner = owner.map_or_else(String::new, |o| format!(" by {}, pid {}", o.command, o.pid));
+            format!("cannot bind {}: {}{owner}", failure.address, errno(failure.errno))
+        }
+        Fact::BindRefused { failed, boot } => {
+            let consequence = if *boot { "nothing was started" } else { "nothing was changed" };
+            format!("{} cannot be bound; {consequence}", count(*failed, "address"))
+        }
+        Fact::Restarting { services } => format!("SIGUSR1: restarting {}", count(*services, "service")),
+        Fact::SelectorUnmatched { pattern } => {
+            format!("SIGUSR1: {pattern:?} in BOOTSTRAP_SELECT matches no service")
+        }
+        Fact::NothingSelected => "SIGUSR1: BOOTSTRAP_SELECT selects nothing; nothing is restarted".into(),
+        Fact::SelectorRefused { reason } => format!("SIGUSR1: {reason}; nothing is restarted"),
+        Fact::Mistake { text } => text.clone(),
+        Fact::ReloadRefused { mistakes } => {
+            format!("SIGHUP: {} in the config; nothing was changed", count(*mistakes, "mistake"))
+        }
+        Fact::Reloaded { added, removed, restarted, in_place, untouched } => format!(
+            "SIGHUP: config applied: {added} added, {removed} removed, {restarted} restarted, \
+             {in_place} changed in place, {untouched} untouched"
+        ),
+        Fact::Changed { change } => match change {
+            Change::Added(definition) => format!("SIGHUP: {} is new; it is started", definition.name),
+            Change::Removed(name) => format!("SIGHUP: {name} is in the config no more; it is stopped"),
+            Change::InPlace(definition) => {
+                format!("SIGHUP: the policy of {} applies from now on; its process stays", definition.name)
+            }
+            Change::Restarted(definition) => {
+                format!("SIGHUP: the program of {} has changed; it is restarted", definition.name)
+            }
+        },
+        Fact::ReloadIgnored => "SIGHUP: everything is being stopped; the config is not read".into(),
+        Fact::Stopping { services } => {
+            format!("stopping {} gracefully; a second signal stops now", count(*services, "service"))
+        }
+        Fact::StoppingNow { processes } => {
+            format!("stopping now: sent SIGKILL to {}", count(*processes, "run"))
+        }
+        Fact::Ended { outcome, crashed } => match outcome {
+            Outcome::Stopped => "all services have stopped; bye".into(),
+            Outcome::Done => "all services have ended well; nothing is left to do".into(),
+            Outcome::Crashed => {
+                format!(
+                    "{} crashed, none is up and none can come back; giving up",
+                    count(*crashed, "service")
+                )
+            }
+            Outcome::BindRefused => "giving up".into(),
+        },
+    }
+}
+
+fn and_then(next: Next) -> String {
+    match next {
+        Next::StartsNow(generation) => format!("starting generation {generation}"),
+        Next::StartsIn(generation, pause) => format!("starting generation {generation} in {}", time(pause)),
+        Next::Stopped => "the service is stopped; SIGUSR1 starts it again".into(),
+        Next::Crashed => "the service stays down (restart = \"no\"); SIGUSR1 starts it again".into(),
+        Next::Nothing => "it was to end anyway".into(),
+    }
+}
+
+fn pipe_ended(end: PipeEnd, left: Option<Duration>) -> String {
+    let what = match end {
+        PipeEnd::Closed => "closed its pipe without an answer".into(),
+        PipeEnd::Gibberish(bytes) => {
+            format!("wrote \"{}\" to its pipe, which is no word of the handshake", bytes.escape_ascii())
+        }
+    };
+    match left {
+        Some(left) => format!("{what}; its exit is awaited for {} more", time(left)),
+        None => format!("{what}; what follows is ignored"),
+    }
+}
+
+fn ended(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("ended with exit code {code}"),
+        ExitStatus::Signal { signal, core_dumped } => {
+            let core = if core_dumped { " and a core dump" } else { "" };
+            format!("was ended by {}{core}", signal_name(signal))
+        }
+    }
+}
+
+fn spawn_failure(failure: &SpawnFailure) -> String {
+    let SpawnFailure { stage, errno: number, subject } = failure;
+    let why = errno(*number);
+    match stage {
+        SpawnStage::EnvFile => format!("env_file {subject}: {why}"),
+        SpawnStage::Lookup if *number == libc::ENOENT && !subject.contains('/') => {
+            format!("no program {subject:?} in PATH")
+        }
+        SpawnStage::Pipe => format!("no pipe for the handshake: {why}"),
+        SpawnStage::Fork => format!("no process: {why}"),
+        SpawnStage::Group => format!("no process group of its own: {why}"),
+        SpawnStage::Limits => format!("limit of descriptors: {why}"),
+        SpawnStage::Directory => format!("directory {subject}: {why}"),
+        SpawnStage::Descriptors => format!("cannot hand over its descriptors: {why}"),
+        SpawnStage::Exec if *number == libc::ENOEXEC => {
+            format!("{subject}: not a program; a script needs a first line such as #!/bin/sh")
+        }
+        SpawnStage::Exec if *number == libc::ETXTBSY => {
+            format!("{subject}: still open for writing; write a new file and rename it over the old one")
+        }
+        SpawnStage::Lookup | SpawnStage::Listener | SpawnStage::Exec => format!("{subject}: {why}"),
+        SpawnStage::Interpreter => format!("its interpreter {subject} is missing"),
+    }
+}
+
+fn errno(number: i32) -> &'static str {
+    Errno::from_raw(number).desc()
+}
+
+fn signal_name(number: i32) -> String {
+    Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().into())
+}
+
+fn text(word: Word) -> String {
+    String::from_utf8_lossy(word.bytes()).into_owned()
+}
+
+fn time(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+fn count(number: usize, noun: &str) -> String {
+    match (number, noun) {
+        (1, _) => format!("1 {noun}"),
+        (_, "address") => format!("{number} addresses"),
+        _ => format!("{number} {noun}s"),
+    }
+}

@@ -1,0 +1,87 @@
+//! Plans for the stories: a few services with every policy there is, and what an operator may do to them.
+
+use crate::rng::Rng;
+use bootstrap::plan::{
+    Address, Definition, Handshake, ListenerSpec, Plan, Policy, Program, Ready, Restart, ServiceName,
+    Settings, WhenIdle,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+const NAMES: [&str; 5] = ["api", "mail", "queue", "tls", "web"];
+
+/// A plan with one to four services.
+pub fn first(rng: &mut Rng) -> Plan {
+    let services = NAMES[..1 + usize::try_from(rng.below(4)).expect("small")]
+        .iter()
+        .map(|name| Arc::new(service(name, rng)))
+        .collect();
+    let when_idle = if rng.chance(90) { WhenIdle::Wait } else { WhenIdle::Exit };
+    Plan { settings: Settings { when_idle, env_file: None }, services }
+}
+
+/// What the operator makes of it: something added, removed, moved, changed, or nothing at all.
+pub fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
+    let mut services: Vec<Definition> = plan.services.iter().map(|d| (**d).clone()).collect();
+    for _ in 0..rng.below(3) {
+        let at = usize::try_from(rng.below(services.len() as u64)).expect("small");
+        match rng.below(6) {
+            0 if services.len() > 1 => drop(services.remove(at)),
+            1 => services[at].program.command.push(format!("-{}", rng.below(100))),
+            2 => services[at].policy = policy(rng, services[at].program.handshake),
+            3 => {
+                let other = usize::try_from(rng.below(services.len() as u64)).expect("small");
+                let listeners = std::mem::take(&mut services[at].listeners);
+                services[at].listeners = std::mem::replace(&mut services[other].listeners, listeners);
+            }
+            4 => services[at].listeners.iter_mut().for_each(|l| l.backlog = Some(7)),
+            _ => {
+                let name = rng.pick(&NAMES);
+                let new = service(name, rng);
+                let taken = |d: &Definition| {
+                    d.name == new.name
+                        || d.listeners.iter().any(|l| new.listeners.iter().any(|n| n.address == l.address))
+                };
+                if !services.iter().any(taken) {
+                    services.push(new);
+                }
+            }
+        }
+    }
+    Plan { settings: plan.settings.clone(), services: services.into_iter().map(Arc::new).collect() }
+}
+
+fn service(name: &str, rng: &mut Rng) -> Definition {
+    let handshake = if rng.chance(75) { Handshake::Pipe } else { Handshake::None };
+    let listeners = (0..rng.below(3))
+        .map(|n| ListenerSpec::new(Address::Unix(format!("/run/{name}-{n}").into())))
+        .collect();
+    Definition {
+        name: ServiceName::parse(name).expect("a good name"),
+        listeners,
+        program: Program {
+            command: vec![name.into()],
+            directory: None,
+            env: BTreeMap::new(),
+            env_file: None,
+            handshake,
+        },
+        policy: policy(rng, handshake),
+    }
+}
+
+fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {
+    Policy {
+        restart: rng.pick(&[Restart::No, Restart::OnFailure, Restart::Always]),
+        ready: if handshake == Handshake::Pipe && rng.chance(40) { Ready::Pipe } else { Ready::Started },
+        ready_timeout: rng.ms(500..30_000),
+        stop_signal: handshake.default_stop_signal(),
+        handover_timeout: rng.ms(10..10_000),
+        drain_timeout: rng.ms(10..60_000),
+        stop_timeout: rng.ms(1..5_000),
+        restart_delay: Duration::from_millis(200),
+        restart_delay_max: Duration::from_secs(30),
+        healthy_after: Duration::from_secs(10),
+    }
+}

@@ -1,0 +1,632 @@
+//! The seeded world around the core: both os boxes of the architecture, with a virtual clock.
+//!
+//! Deeds of processes and events on their way to the core stand in one agenda, ordered by time. What the
+//! kernel promises is kept (a process's words arrive before its exit, exits arrive once); everything it does
+//! not promise is varied by the seed.
+
+use crate::plans;
+use crate::process::{Answer, Temper};
+use crate::rng::Rng;
+use bootstrap::core::leaving::Phase;
+use bootstrap::core::service::{Service, State};
+use bootstrap::core::{
+    Action, BindFailure, Event, ExitStatus, Fact, Outcome, PipeEnd, Report, Request, RunEvent, SpawnFailure,
+    SpawnStage, Supervisor, Time,
+};
+use bootstrap::limits::TEXT_BUSY_PATIENCE;
+use bootstrap::plan::{Definition, Generation, Handshake, ListenerId, Pid, Plan, RunId, Selector, ServiceId};
+use bootstrap::protocol::Word;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// What stands in the agenda.
+#[derive(Clone, Debug)]
+enum Entry {
+    /// An event reaches the core.
+    Arrives(Event),
+    /// A process does something.
+    Does(RunId, Deed),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Accepts,
+    Says(Word),
+    SaysGibberish,
+    ClosesPipe,
+    Exits(ExitStatus),
+    ChildExits,
+}
+
+/// A process as the world knows it.
+struct Process {
+    temper: Temper,
+    handshake: Handshake,
+    started: Time,
+    /// Somebody (we, or it itself) has decided that it leaves.
+    asked: bool,
+    asks: u32,
+    /// It was asked before its handler was there, and not since.
+    missed: bool,
+    main_alive: bool,
+    child_until: Option<Time>,
+    accepting: bool,
+    /// No event about it may arrive before this: the order of the kernel.
+    heard: Time,
+    /// Events about it that have not arrived yet.
+    on_their_way: u32,
+}
+
+impl Process {
+    fn alive(&self) -> bool {
+        self.main_alive
+    }
+}
+
+/// The world and the core in it.
+pub struct World {
+    pub rng: Rng,
+    pub now: Time,
+    pub core: Supervisor,
+    /// Whether servers still misbehave and calls still fail.
+    pub calm: bool,
+    plan: Plan,
+    agenda: BTreeMap<(Time, u64), Entry>,
+    entries: u64,
+    processes: BTreeMap<RunId, Process>,
+    listening: BTreeMap<ListenerId, bool>,
+    /// Since when a service is in a state that has to end, and in which generation.
+    waiting_since: BTreeMap<RunId, (&'static str, Time)>,
+    owed: Owed,
+    pub killed: u64,
+    story: VecDeque<(Time, Told)>,
+}
+
+/// What somebody asked for and the core has not done yet: nothing is lost, however things arrive.
+#[derive(Default)]
+struct Owed {
+    /// A start later than a restart that was asked for at this time.
+    start: BTreeMap<ServiceId, Time>,
+    /// A reading of the config.
+    reload: Option<Time>,
+    /// An end to trying a program whose file is still being written.
+    busy: BTreeMap<ServiceId, Time>,
+}
+
+/// A line of the story, worded only if somebody has to hear it.
+enum Told {
+    Event(Event),
+    Action(Action),
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let plan = plans::first(&mut rng);
+        let now = Time { ms: 1_000 };
+        let mut out = Vec::new();
+        let core = Supervisor::boot(plan.clone(), now, &mut out);
+        let mut world = Self {
+            rng,
+            now,
+            core,
+            calm: false,
+            plan,
+            agenda: BTreeMap::new(),
+            entries: 0,
+            processes: BTreeMap::new(),
+            listening: BTreeMap::new(),
+            waiting_since: BTreeMap::new(),
+            owed: Owed::default(),
+            killed: 0,
+            story: VecDeque::new(),
+        };
+        world.perform_all(out);
+        world
+    }
+
+    /// Lets a signal arrive after a moment. The kernel merges equal ones that wait.
+    pub fn signal(&mut self, request: Request, after: Duration) {
+        let at = self.now + after;
+        let same = |entry: &Entry| matches!(entry, Entry::Arrives(Event::Request(r)) if *r == request);
+        if !self.agenda.range((at, 0)..=(at, u64::MAX)).any(|(_, entry)| same(entry)) {
+            self.note(at, Entry::Arrives(Event::Request(request)));
+        }
+    }
+
+    /// Lets the world go on for a while, or until it is over.
+    pub fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.core.outcome().is_none() {
+            let due = self.agenda.first_key_value().map(|((time, _), _)| *time);
+            let deadline = self.core.deadline();
+            let next = match (due, deadline) {
+                (Some(due), Some(deadline)) => due.min(deadline),
+                (Some(time), None) | (None, Some(time)) => time,
+                (None, None) => break,
+            };
+            if next > end {
+                break;
+            }
+            self.now = self.now.max(next);
+            if due == Some(next) {
+                let (_, entry) = self.agenda.pop_first().expect("something is due");
+                match entry {
+                    Entry::Arrives(event) => self.feed(event),
+                    Entry::Does(run, deed) => self.deed(run, deed),
+                }
+            } else {
+                // The poller may be late.
+                self.now = self.now + self.rng.ms(0..3);
+                self.feed(Event::DeadlinePassed);
+                let still = self.core.deadline();
+                assert!(still.is_none_or(|time| time > self.now), "a deadline that passed is still there");
+            }
+        }
+        if self.core.outcome().is_none() {
+            self.now = end;
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        self.tell(Told::Event(event.clone()));
+        if let Event::Run(run, _) = &event {
+            self.processes.get_mut(run).expect("heard is of who was started").on_their_way -= 1;
+        }
+        self.owe(&event);
+        let mut out = Vec::new();
+        self.core.handle(self.now, event, &mut out);
+        self.perform_all(out);
+        self.check();
+        if self.rng.chance(2) {
+            self.feed_stale();
+        }
+    }
+
+    fn owe(&mut self, event: &Event) {
+        match event {
+            Event::Request(Request::Reload) => self.owed.reload = Some(self.now),
+            Event::Request(Request::Stop | Request::StopNow) => self.owed = Owed::default(),
+            Event::SelectorRead(selector) => {
+                for service in self.core.services() {
+                    if selector.matches(&service.definition.name) {
+                        self.owed.start.insert(service.id, self.now);
+                    }
+                }
+            }
+            Event::Run(run, RunEvent::SpawnFailed(failure)) if failure.errno == libc::ETXTBSY => {
+                self.owed.busy.entry(run.service).or_insert(self.now);
+            }
+            Event::Run(run, _) => drop(self.owed.busy.remove(&run.service)),
+            _ => {}
+        }
+    }
+
+    fn check_owed(&mut self) {
+        let ends = |service: &ServiceId| {
+            let known = self.core.services().find(|s| s.id == *service);
+            known.is_none_or(|s| matches!(s.state, State::Stopping { .. } | State::Stopped | State::Gone))
+        };
+        self.owed.start.retain(|service, _| !ends(service));
+        let tries = |service: &ServiceId| {
+            let known = self.core.services().find(|s| s.id == *service);
+            known.is_some_and(|s| matches!(s.state, State::TextBusy { .. } | State::Starting { .. }))
+        };
+        self.owed.busy.retain(|service, _| tries(service));
+        for (what, since, patience) in [
+            ("a restart", self.owed.start.values().min(), longest()),
+            ("a reload", self.owed.reload.as_ref(), Duration::from_secs(1)),
+            ("an end to waiting for a program file", self.owed.busy.values().min(), TEXT_BUSY_PATIENCE * 2),
+        ] {
+            if let Some(since) = since {
+                assert!(self.now - *since <= patience, "{what} is owed for {:?}", self.now - *since);
+            }
+        }
+    }
+
+    /// An event about a run that is over changes nothing (I3).
+    fn feed_stale(&mut self) {
+        let known = |run: &RunId| {
+            self.core.services().any(|service| {
+                service.id == run.service
+                    && (service.serving().is_some_and(|r| r.id == *run)
+                        || service.leaving.iter().any(|l| l.run.id == *run))
+            })
+        };
+        let Some(run) = self.processes.keys().copied().find(|run| !known(run)) else { return };
+        let event = match self.rng.below(5) {
+            0 => RunEvent::Exited { status: ExitStatus::Code(1), group_left: false },
+            1 => RunEvent::Said(Word::Success),
+            2 => RunEvent::GroupEmpty,
+            3 => RunEvent::Spawned { pid: Pid(1) },
+            _ => RunEvent::NotListening,
+        };
+        let before = self.core.clone();
+        let mut out = Vec::new();
+        self.core.handle(self.now, Event::Run(run, event), &mut out);
+        assert!(out.is_empty(), "a stale event made the core do {out:?}");
+        assert!(before == self.core, "a stale event changed the core");
+    }
+
+    fn note(&mut self, at: Time, entry: Entry) {
+        self.entries += 1;
+        self.agenda.insert((at, self.entries), entry);
+    }
+
+    fn arrives(&mut self, event: Event, within: u64) {
+        let at = self.now + self.rng.ms(0..within + 1);
+        self.note(at, Entry::Arrives(event));
+    }
+
+    /// An event about a run: never before the last one about it.
+    fn hear(&mut self, run: RunId, event: RunEvent) {
+        let latest = self.now + self.rng.ms(0..3);
+        let process = self.processes.get_mut(&run).expect("a process that was started");
+        process.heard = process.heard.max(latest);
+        process.on_their_way += 1;
+        let at = process.heard;
+        self.note(at, Entry::Arrives(Event::Run(run, event)));
+    }
+
+    fn perform_all(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            self.tell(Told::Action(action.clone()));
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Spawn { run, definition, listeners } => self.spawn(run, &definition, &listeners),
+            Action::Ask { run, .. } => self.ask(run),
+            Action::Terminate { run } => self.terminate(run),
+            Action::Kill { run } => self.kill(run),
+            Action::Bind { sockets } => self.bind(sockets),
+            Action::Configure { listener, .. } => {
+                assert!(self.listening.contains_key(&listener), "settings for a socket that is not held");
+            }
+            Action::Listen { listener } => {
+                *self.listening.get_mut(&listener).expect("a socket is held") = true;
+            }
+            Action::Park { listener } => self.park(listener),
+            Action::Close { listener } => {
+                assert!(self.listening.remove(&listener).is_some(), "a socket is closed twice");
+            }
+            Action::LoadPlan => {
+                self.owed.reload = None;
+                let event = if !self.calm && self.rng.chance(25) {
+                    Event::PlanRefused { mistakes: vec!["a mistake".into()] }
+                } else {
+                    let plan = plans::edited(&self.plan, &mut self.rng);
+                    Event::PlanLoaded(Box::new(plan))
+                };
+                self.arrives(event, 5);
+            }
+            Action::ReadSelector { .. } => {
+                let text = if self.calm { "" } else { self.rng.pick(&["", "", "web", "a*,web", "nobody"]) };
+                let event = if !self.calm && self.rng.chance(3) {
+                    Event::SelectorRefused { reason: "a reason".into() }
+                } else {
+                    Event::SelectorRead(Selector::parse(text))
+                };
+                self.arrives(event, 2);
+            }
+            Action::Report(Report { fact: Fact::ReloadIgnored, .. }) => self.owed.reload = None,
+            Action::Report(_) => {}
+        }
+    }
+
+    fn bind(&mut self, sockets: Vec<(ListenerId, bootstrap::plan::ListenerSpec)>) {
+        if !self.calm && self.rng.chance(10) {
+            let failures = sockets
+                .into_iter()
+                .map(|(_, spec)| BindFailure { address: spec.address, errno: libc::EADDRINUSE, owner: None })
+                .collect();
+            self.arrives(Event::BindRefused { failures }, 5);
+        } else {
+            for (listener, _) in sockets {
+                assert!(self.listening.insert(listener, true).is_none(), "a socket id is used twice");
+            }
+            self.arrives(Event::Bound, 5);
+        }
+    }
+
+    fn park(&mut self, listener: ListenerId) {
+        *self.listening.get_mut(&listener).expect("a parked socket is held") = false;
+        let served = |service: &Service| {
+            service.listeners.contains(&listener)
+                && service.serving().is_some_and(|run| self.processes[&run.id].alive())
+        };
+        assert!(!self.core.services().any(served), "a socket is parked under a serving process");
+    }
+
+    fn spawn(&mut self, run: RunId, definition: &Definition, listeners: &[ListenerId]) {
+        for listener in listeners {
+            let listening = self.listening.get_mut(listener).expect("a server gets sockets that are held");
+            *listening = true;
+        }
+        let unasked = |(other, process): (&RunId, &Process)| {
+            other.service == run.service && process.alive() && !process.asked
+        };
+        self.owed.start.remove(&run.service);
+        assert!(!self.processes.iter().any(unasked), "two runs that nobody asked to leave (I13)");
+        let temper = if self.calm {
+            Temper::good(&mut self.rng)
+        } else {
+            Temper::any(&mut self.rng, definition.policy.ready)
+        };
+        let busy = !self.calm && self.busy_programs(run.service);
+        let failed = busy || (!self.calm && self.rng.chance(4));
+        let process = Process {
+            handshake: definition.program.handshake,
+            started: self.now,
+            asked: false,
+            asks: 0,
+            missed: false,
+            main_alive: !failed,
+            child_until: None,
+            accepting: false,
+            heard: self.now,
+            on_their_way: 0,
+            temper,
+        };
+        assert!(self.processes.insert(run, process).is_none(), "a generation is started twice");
+        if failed {
+            let errno = self.rng.pick(&[libc::ENOENT, libc::EAGAIN, libc::EMFILE]);
+            let errno = if busy { libc::ETXTBSY } else { errno };
+            let failure = SpawnFailure { stage: SpawnStage::Exec, errno, subject: "x".into() };
+            self.hear(run, RunEvent::SpawnFailed(failure));
+        } else {
+            self.hear(run, RunEvent::Spawned { pid: Pid(i32::try_from(self.entries).unwrap_or(1)) });
+            self.live(run);
+        }
+    }
+
+    /// Is the program of this service still being written? That may last longer than the patience for it.
+    fn busy_programs(&self, service: ServiceId) -> bool {
+        let phase = (self.now.ms + 7_919 * u64::from(service.0)) % 100_000;
+        phase < 3_000 && (phase / 100).is_multiple_of(2) || phase < 1_500
+    }
+
+    /// Puts into the agenda what the process will do unasked.
+    fn live(&mut self, run: RunId) {
+        let process = &self.processes[&run];
+        let (temper, start) = (process.temper.clone(), process.started);
+        let talks = process.handshake == Handshake::Pipe;
+        self.note(start + temper.accepts_after, Entry::Does(run, Deed::Accepts));
+        if talks && temper.says_ready {
+            self.note(start + temper.accepts_after, Entry::Does(run, Deed::Says(Word::Ready)));
+        }
+        if let Some((after, word)) = temper.speaks_unasked.filter(|_| talks) {
+            self.note(start + after, Entry::Does(run, Deed::Says(word)));
+        }
+        if let Some((after, status)) = temper.dies {
+            self.note(start + after, Entry::Does(run, Deed::Exits(status)));
+        }
+    }
+
+    fn ask(&mut self, run: RunId) {
+        let now = self.now;
+        let process = self.processes.get_mut(&run).expect("asked is who was started");
+        process.asked = true;
+        if !process.main_alive {
+            return;
+        }
+        let temper = process.temper.clone();
+        let talks = process.handshake == Handshake::Pipe;
+        if talks && now < process.started + temper.listens_after {
+            process.missed = true;
+            self.hear(run, RunEvent::NotListening);
+            return;
+        }
+        process.missed = false;
+        process.asks += 1;
+        assert!(process.asks <= 2, "a server is asked a third time");
+        if process.asks == 2 {
+            return;
+        }
+        let mut at = now;
+        match temper.answer.filter(|_| talks) {
+            Some((after, answer)) => {
+                at = at + after;
+                for deed in deeds(answer) {
+                    self.note(at, Entry::Does(run, deed));
+                }
+            }
+            None if talks => return,
+            None => {}
+        }
+        if let Some(drains) = temper.drains {
+            self.note(at + drains, Entry::Does(run, Deed::Exits(ExitStatus::Code(0))));
+        }
+    }
+
+    fn terminate(&mut self, run: RunId) {
+        let now = self.now;
+        let process = self.processes.get_mut(&run).expect("terminated is who was started");
+        process.asked = true;
+        // The longest pause between two tries is a second, and the poller may be late.
+        let could_hear = process.started + process.temper.listens_after + Duration::from_millis(1_100);
+        assert!(!process.missed || now < could_hear, "terminated, although it could have been asked again");
+        let status = ExitStatus::Signal { signal: libc::SIGTERM, core_dumped: false };
+        let deed = if process.main_alive { Deed::Exits(status) } else { Deed::ChildExits };
+        if let Some(after) = process.temper.obeys_term {
+            self.note(now + after, Entry::Does(run, deed));
+        }
+    }
+
+    fn kill(&mut self, run: RunId) {
+        self.killed += 1;
+        let now = self.now;
+        let process = self.processes.get_mut(&run).expect("killed is who was started");
+        process.asked = true;
+        process.accepting = false;
+        let after = process.temper.killed_after;
+        let status = ExitStatus::Signal { signal: libc::SIGKILL, core_dumped: false };
+        process.temper.child_outlives = None;
+        self.note(now + after, Entry::Does(run, Deed::Exits(status)));
+        self.note(now + after, Entry::Does(run, Deed::ChildExits));
+    }
+
+    fn deed(&mut self, run: RunId, deed: Deed) {
+        let now = self.now;
+        let process = self.processes.get_mut(&run).expect("who does something was started");
+        if !process.main_alive && deed != Deed::ChildExits {
+            return;
+        }
+        match deed {
+            Deed::Accepts => process.accepting = !process.asked,
+            Deed::Says(word) => {
+                if word != Word::Ready {
+                    process.accepting = false;
+                    process.asked = true;
+                    process.missed = false;
+                }
+                self.hear(run, RunEvent::Said(word));
+            }
+            Deed::SaysGibberish => self.hear(run, RunEvent::PipeEnded(PipeEnd::Gibberish(*b"what???"))),
+            Deed::ClosesPipe => self.hear(run, RunEvent::PipeEnded(PipeEnd::Closed)),
+            Deed::Exits(status) => {
+                process.main_alive = false;
+                process.accepting = false;
+                process.missed = false;
+                process.child_until = process.temper.child_outlives.map(|after| now + after);
+                let child_until = process.child_until;
+                self.hear(run, RunEvent::Exited { status, group_left: child_until.is_some() });
+                if let Some(until) = child_until {
+                    self.note(until, Entry::Does(run, Deed::ChildExits));
+                }
+            }
+            Deed::ChildExits => {
+                if !process.main_alive && process.child_until.take().is_some() {
+                    self.hear(run, RunEvent::GroupEmpty);
+                }
+            }
+        }
+    }
+
+    /// What must hold after every step, whatever happened.
+    fn check(&mut self) {
+        if let Err(broken) = self.core.check() {
+            panic!("{broken}");
+        }
+        if self.core.outcome().is_some() {
+            return;
+        }
+        self.check_owed();
+        let mut waiting = BTreeMap::new();
+        for service in self.core.services() {
+            self.check_sockets(service);
+            self.check_leaving(service);
+            if let State::Up { run } = &service.state {
+                let process = &self.processes[&run.id];
+                let on_its_way = process.on_their_way > 0;
+                assert!(process.alive() || on_its_way, "up, yet its process is dead and nobody will say so");
+                assert!(!process.asked || on_its_way, "up, yet its process was asked to leave");
+            }
+            if let Some(kind) = must_end(service) {
+                let run = RunId { service: service.id, generation: service.last };
+                let since = match self.waiting_since.get(&run) {
+                    Some((before, since)) if *before == kind => *since,
+                    _ => self.now,
+                };
+                assert!(self.now - since <= longest(), "{kind} for {:?}", self.now - since);
+                waiting.insert(run, (kind, since));
+            }
+        }
+        self.waiting_since = waiting;
+    }
+
+    fn check_leaving(&self, service: &Service) {
+        for leaving in &service.leaving {
+            let process = &self.processes[&leaving.run.id];
+            let known_dead = !process.main_alive && process.on_their_way == 0;
+            let asked = matches!(leaving.phase, Phase::Asked { .. });
+            assert!(!(known_dead && asked), "an answer is awaited from a process that has ended");
+        }
+        for (run, process) in self.processes.range(runs_of(service.id)) {
+            if !process.main_alive && process.child_until.is_some() && process.on_their_way == 0 {
+                let known = service.leaving.iter().any(|leaving| leaving.run.id == *run);
+                assert!(known, "processes of generation {} are left and nobody cares", run.generation);
+            }
+        }
+    }
+
+    fn check_sockets(&self, service: &Service) {
+        let open = match service.state {
+            State::Stopped | State::Crashed => false,
+            State::Starting { .. }
+            | State::TextBusy { .. }
+            | State::Up { .. }
+            | State::Restarting { .. }
+            | State::Backoff { .. } => true,
+            State::Stopping { .. } | State::Gone => return,
+        };
+        for listener in &service.listeners {
+            let state = &service.state;
+            assert_eq!(self.listening.get(listener), Some(&open), "a socket of a service that is {state:?}");
+        }
+    }
+
+    /// Processes that live, but for those that the kernel does not end.
+    pub fn living(&self) -> usize {
+        self.processes.values().filter(|process| process.alive()).count()
+    }
+
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.core.outcome()
+    }
+
+    fn tell(&mut self, told: Told) {
+        if self.story.len() == 120 {
+            self.story.pop_front();
+        }
+        self.story.push_back((self.now, told));
+    }
+
+    /// The last lines of the story.
+    pub fn story(&self) -> String {
+        let line = |(time, told): &(Time, Told)| match told {
+            Told::Event(event) => format!("{:>9} > {event:?}\n", time.ms),
+            Told::Action(Action::Report(report)) => format!("{:>9}     | {}\n", time.ms, words(report)),
+            Told::Action(Action::Spawn { run, .. }) => format!("{:>9}     < Spawn {run:?}\n", time.ms),
+            Told::Action(action) => format!("{:>9}     < {action:?}\n", time.ms),
+        };
+        self.story.iter().map(line).collect()
+    }
+}
+
+fn words(report: &Report) -> String {
+    bootstrap::report::format(report, std::time::UNIX_EPOCH, bootstrap::report::Format::Journal)
+}
+
+fn deeds(answer: Answer) -> Vec<Deed> {
+    match answer {
+        Answer::Word(word) => vec![Deed::Says(word)],
+        Answer::Twice => vec![Deed::Says(Word::Success), Deed::Says(Word::Success)],
+        Answer::Gibberish => vec![Deed::SaysGibberish],
+        Answer::Close => vec![Deed::ClosesPipe],
+    }
+}
+
+fn runs_of(service: ServiceId) -> std::ops::RangeInclusive<RunId> {
+    let run = |generation| RunId { service, generation: Generation(generation) };
+    run(0)..=run(u32::MAX)
+}
+
+/// States that are not to last, and their names.
+fn must_end(service: &Service) -> Option<&'static str> {
+    match service.state {
+        State::Starting { .. } => Some("starting"),
+        State::TextBusy { .. } => Some("busy"),
+        State::Restarting { .. } => Some("restarting"),
+        State::Backoff { .. } => Some("backoff"),
+        State::Stopping { .. } => Some("stopping"),
+        State::Stopped | State::Crashed | State::Up { .. } | State::Gone => None,
+    }
+}
+
+/// The longest that any wait of a story may take: the sum of the largest timeouts that `plans` gives out.
+fn longest() -> Duration {
+    Duration::from_secs(30 + 10 + 60 + 5 + 5 + 1)
+}
