@@ -1,0 +1,140 @@
+//! Clients that never stop asking, and remember every failure.
+
+use super::client::{Client, Failure};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+/// An answer that takes longer has failed. A connection request that the kernel dropped is repeated after
+/// one second, so this finds every one.
+const LATE: Duration = Duration::from_millis(950);
+
+/// Pause between the requests of one client.
+const PACE: Duration = Duration::from_millis(8);
+
+/// Clients that run until [`finish`](Self::finish).
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+    clients: Vec<JoinHandle<Outcome>>,
+    began: Instant,
+}
+
+/// What the clients saw.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    /// Requests that were answered, over new connections and over kept ones.
+    pub(crate) over_new: usize,
+    pub(crate) over_kept: usize,
+    /// Every failure, and how long after the begin.
+    pub(crate) failures: Vec<(Duration, Failure)>,
+    /// Generations that answered.
+    pub(crate) generations: BTreeSet<u32>,
+    /// The slowest answer.
+    pub(crate) longest: Duration,
+    /// How long it all took.
+    pub(crate) lasted: Duration,
+}
+
+impl Load {
+    /// `count` clients that connect anew for each request, and `count` that keep their connection, on a port
+    /// that the service `name` answers. Returns when each has had its first answer.
+    pub(crate) fn start(name: &str, port: u16, count: usize) -> Self {
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let began = Instant::now();
+        let clients = (0..2 * count)
+            .map(|index| {
+                let (stop, answered) = (stop.clone(), answered.clone());
+                let name = format!("{name} generation=");
+                thread::spawn(move || {
+                    let mut outcome = Outcome::default();
+                    let mut client = None;
+                    while !stop.load(Ordering::Relaxed) {
+                        outcome.request(&mut client, port, &name, index % 2 == 0, began);
+                        answered.fetch_add(1, Ordering::Relaxed);
+                        sleep(PACE);
+                    }
+                    outcome
+                })
+            })
+            .collect();
+        let load = Self { stop, answered, clients, began };
+        load.wait_requests(2 * count);
+        load
+    }
+
+    /// Waits until this many more requests have ended.
+    pub(crate) fn wait_requests(&self, count: usize) {
+        let wanted = self.answered.load(Ordering::Relaxed) + count;
+        super::eventually("clients are answered", || self.answered.load(Ordering::Relaxed) >= wanted);
+    }
+
+    /// Lets each client finish its request.
+    pub(crate) fn finish(self) -> Outcome {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut total = Outcome { lasted: self.began.elapsed(), ..Outcome::default() };
+        for client in self.clients {
+            let one = client.join().unwrap();
+            total.over_new += one.over_new;
+            total.over_kept += one.over_kept;
+            total.failures.extend(one.failures);
+            total.generations.extend(one.generations);
+            total.longest = total.longest.max(one.longest);
+        }
+        total
+    }
+}
+
+impl Outcome {
+    fn request(&mut self, client: &mut Option<Client>, port: u16, name: &str, keep: bool, began: Instant) {
+        let (start, reused) = (Instant::now(), client.is_some());
+        let answer = match client.take() {
+            Some(kept) => Ok(kept),
+            None => Client::connect(port),
+        }
+        .and_then(|mut connection| Ok((connection.get("/")?, connection)));
+        let took = start.elapsed();
+        self.longest = self.longest.max(took);
+        let failure = match answer {
+            Ok(_) if took > LATE => Failure::Late(took),
+            Ok((answer, _)) if !answer.body.starts_with(name) => Failure::Wrong(answer.body),
+            Ok((answer, connection)) => {
+                self.generations.insert(answer.generation());
+                *(if reused { &mut self.over_kept } else { &mut self.over_new }) += 1;
+                *client = (keep && !answer.close).then_some(connection);
+                return;
+            }
+            Err(failure) => failure,
+        };
+        self.failures.push((began.elapsed(), failure));
+    }
+
+    /// Nothing failed, and it was a load: at least 200 requests per second, both kinds among them.
+    #[track_caller]
+    pub(crate) fn must_be_perfect(&self) {
+        assert!(self.failures.is_empty(), "{self}");
+        let rate = (self.over_new + self.over_kept) as f64 / self.lasted.as_secs_f64();
+        assert!(rate >= 200.0, "{rate:.0} requests per second are no load: {self}");
+        assert!(self.over_new > 100 && self.over_kept > 100, "{self}");
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} answers over new and {} over kept connections in {:?} by generations {:?}, the slowest after {:?}; \
+             {} failures: {:?}",
+            self.over_new,
+            self.over_kept,
+            self.lasted,
+            self.generations,
+            self.longest,
+            self.failures.len(),
+            &self.failures[..self.failures.len().min(20)],
+        )
+    }
+}

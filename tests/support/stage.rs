@@ -1,0 +1,230 @@
+//! A directory, a config file and the real binary.
+
+use super::{Answer, LIMIT, Log, Process, eventually, get, log::has};
+use nix::sys::signal::Signal;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use tempfile::TempDir;
+
+/// What is there before the supervisor starts.
+pub(crate) struct Stage {
+    dir: TempDir,
+    env: Vec<(String, String)>,
+    wrapper: Vec<String>,
+    marker: String,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            dir: TempDir::with_prefix("bootstrap-test-").unwrap(),
+            env: Vec::new(),
+            wrapper: Vec::new(),
+            marker: format!("{}-{number}", std::process::id()),
+        }
+    }
+
+    /// Its directory, in which the config file and other files are.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.dir().join(name).to_str().unwrap().into()
+    }
+
+    /// Writes a file, as people should: complete, and renamed into its place.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let (new, path) = (self.dir().join(format!("{name}.new")), self.dir().join(name));
+        fs::write(&new, text).unwrap();
+        fs::rename(&new, &path).unwrap();
+        path
+    }
+
+    /// Sets a variable in the environment of the supervisor.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts the supervisor through another program, such as `["prlimit", "--nofile=20"]`, which must exec.
+    pub(crate) fn through(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let words: Vec<&str> = self.wrapper.iter().map(|word| &**word).collect();
+        let words = [&words, &[env!("CARGO_BIN_EXE_bootstrap")][..], arguments].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).current_dir(self.dir()).stdin(Stdio::null());
+        command.env_remove("BOOTSTRAP_SELECT").env("BOOTSTRAP_TEST", &self.marker);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs `bootstrap` with these arguments to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Starts the supervisor on this config. It may not have bound anything yet.
+    pub(crate) fn launch(self, config: &str) -> Supervised {
+        self.launch_with(config, Stdio::piped())
+    }
+
+    /// The same, with stderr given.
+    pub(crate) fn launch_with(self, config: &str, stderr: Stdio) -> Supervised {
+        self.write("services.toml", config);
+        let mut child = self.command(&["-c", "services.toml"]).stderr(stderr).spawn().unwrap();
+        let log = child.stderr.take().map(Log::of).unwrap_or_default();
+        Supervised { stage: self, child, log, skip: 0, status: None }
+    }
+
+    /// Starts the supervisor and waits until each of `services` has its first process.
+    pub(crate) fn start(self, config: &str, services: &[&str]) -> Supervised {
+        let mut supervised = self.launch(config);
+        for service in services {
+            supervised.pid_of(service, 1);
+        }
+        supervised
+    }
+}
+
+/// A running supervisor. Dropping it ends every process that it, or a process of it, has started.
+pub(crate) struct Supervised {
+    pub(crate) stage: Stage,
+    child: Child,
+    log: Log,
+    skip: usize,
+    status: Option<i32>,
+}
+
+impl Supervised {
+    /// On a new stage; see [`Stage::start`].
+    pub(crate) fn start(config: &str, services: &[&str]) -> Self {
+        Stage::new().start(config, services)
+    }
+
+    pub(crate) fn process(&self) -> Process {
+        Process(i32::try_from(self.child.id()).unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process().signal(signal);
+    }
+
+    /// From now on `wait_for` looks only at later lines.
+    pub(crate) fn forget(&mut self) {
+        self.skip = self.log.lines().len();
+    }
+
+    /// Waits for a log line that has each piece of `wanted`; pieces are separated by `…`.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, wanted: &str) -> String {
+        match self.log.wait(self.skip, wanted) {
+            Some(line) => line,
+            None => panic!("no line with {wanted:?}\n{self}"),
+        }
+    }
+
+    /// Has it said such a line by now?
+    pub(crate) fn said(&self, wanted: &str) -> bool {
+        self.log.lines().iter().skip(self.skip).any(|line| has(line, wanted))
+    }
+
+    /// How many such lines it has said by now.
+    pub(crate) fn count(&self, wanted: &str) -> usize {
+        self.log.lines().iter().skip(self.skip).filter(|line| has(line, wanted)).count()
+    }
+
+    /// Waits until this generation was started; its main process.
+    #[track_caller]
+    pub(crate) fn pid_of(&self, service: &str, generation: u32) -> Process {
+        let line = self.wait_for(&format!(" {service} generation={generation} pid="));
+        let (_, number) = line.split_once("pid=").unwrap();
+        let digits = number.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+        Process(digits.parse().unwrap())
+    }
+
+    /// An answer of this port; the test fails where there is none.
+    #[track_caller]
+    pub(crate) fn get(&self, port: u16) -> Answer {
+        match get(port, "/") {
+            Ok(answer) => answer,
+            Err(failure) => panic!("port {port} gave no answer: {failure:?}\n{self}"),
+        }
+    }
+
+    /// Waits until this port is answered by this generation.
+    #[track_caller]
+    pub(crate) fn wait_answer(&self, port: u16, generation: u32) {
+        eventually(&format!("generation {generation} answers\n{self}"), || {
+            get(port, "/").is_ok_and(|answer| answer.generation() == generation)
+        });
+    }
+
+    /// Every process that it, or a process of it, has started and that still lives.
+    pub(crate) fn offspring(&self) -> Vec<Process> {
+        let mut found = Process::marked(&format!("BOOTSTRAP_TEST={}", self.stage.marker));
+        found.retain(|process| *process != self.process() && process.is_alive());
+        found
+    }
+
+    /// Waits for its end: its exit code, or minus the signal that ended it.
+    #[track_caller]
+    pub(crate) fn wait_exit(&mut self) -> i32 {
+        use std::os::unix::process::ExitStatusExt as _;
+        let (mut ended, until) = (None, std::time::Instant::now() + LIMIT);
+        while ended.is_none() {
+            assert!(std::time::Instant::now() < until, "it does not end\n{self}");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            ended = self.child.try_wait().unwrap();
+        }
+        let status = ended.unwrap();
+        let code = status.code().unwrap_or_else(|| -status.signal().unwrap_or(0));
+        self.status = Some(code);
+        code
+    }
+
+    /// Asks it to stop and waits: it ends with 0 and leaves no process behind.
+    #[track_caller]
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::SIGTERM);
+        let code = self.wait_exit();
+        assert_eq!((code, self.offspring()), (0, vec![]), "after SIGTERM\n{self}");
+    }
+}
+
+impl std::fmt::Display for Supervised {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let config = fs::read_to_string(self.stage.dir().join("services.toml")).unwrap_or_default();
+        writeln!(f, "--- services.toml\n{config}--- log of pid {}", self.child.id())?;
+        writeln!(f, "{}", self.log.lines().join("\n"))?;
+        match self.status {
+            Some(code) => writeln!(f, "--- it ended with {code}"),
+            None => writeln!(f, "--- it was still running"),
+        }
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        loop {
+            let left = self.offspring();
+            if left.is_empty() {
+                return;
+            }
+            left.iter().for_each(|process| process.signal(Signal::SIGKILL));
+            std::thread::yield_now();
+        }
+    }
+}
