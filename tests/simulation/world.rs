@@ -90,7 +90,7 @@ struct Owed {
     /// A reading of the config.
     reload: Option<Time>,
     /// An end to trying a program whose file is still being written.
-    busy: BTreeMap<ServiceId, Time>,
+    busy: BTreeMap<RunId, Time>,
 }
 
 /// A line of the story, worded only if somebody has to hear it.
@@ -195,9 +195,9 @@ impl World {
                 }
             }
             Event::Run(run, RunEvent::SpawnFailed(failure)) if failure.errno == libc::ETXTBSY => {
-                self.owed.busy.entry(run.service).or_insert(self.now);
+                self.owed.busy.entry(*run).or_insert(self.now);
             }
-            Event::Run(run, _) => drop(self.owed.busy.remove(&run.service)),
+            Event::Run(run, _) => drop(self.owed.busy.remove(run)),
             _ => {}
         }
     }
@@ -208,15 +208,19 @@ impl World {
             known.is_none_or(|s| matches!(s.state, State::Stopping { .. } | State::Stopped | State::Gone))
         };
         self.owed.start.retain(|service, _| !ends(service));
-        let tries = |service: &ServiceId| {
-            let known = self.core.services().find(|s| s.id == *service);
+        let tries = |run: &RunId| {
+            let known = self.core.services().find(|s| s.id == run.service && s.last == run.generation);
             known.is_some_and(|s| matches!(s.state, State::TextBusy { .. } | State::Starting { .. }))
         };
-        self.owed.busy.retain(|service, _| tries(service));
+        self.owed.busy.retain(|run, _| tries(run));
         for (what, since, patience) in [
             ("a restart", self.owed.start.values().min(), longest()),
             ("a reload", self.owed.reload.as_ref(), Duration::from_secs(1)),
-            ("an end to waiting for a program file", self.owed.busy.values().min(), TEXT_BUSY_PATIENCE * 2),
+            (
+                "an end to waiting for a program file",
+                self.owed.busy.values().min(),
+                TEXT_BUSY_PATIENCE + Duration::from_millis(50),
+            ),
         ] {
             if let Some(since) = since {
                 assert!(self.now - *since <= patience, "{what} is owed for {:?}", self.now - *since);
@@ -349,6 +353,8 @@ impl World {
             other.service == run.service && process.alive() && !process.asked
         };
         self.owed.start.remove(&run.service);
+        let current = |service: &Service| service.id != run.service || *service.definition == *definition;
+        assert!(self.core.services().all(current), "started from a definition that applies no more");
         assert!(!self.processes.iter().any(unasked), "two runs that nobody asked to leave (I13)");
         let temper = if self.calm {
             Temper::good(&mut self.rng)
@@ -370,7 +376,8 @@ impl World {
             on_their_way: 0,
             temper,
         };
-        assert!(self.processes.insert(run, process).is_none(), "a generation is started twice");
+        let again = self.owed.busy.contains_key(&run);
+        assert_eq!(self.processes.insert(run, process).is_some(), again, "started twice: {run:?}");
         if failed {
             let errno = self.rng.pick(&[libc::ENOENT, libc::EAGAIN, libc::EMFILE]);
             let errno = if busy { libc::ETXTBSY } else { errno };
