@@ -3,12 +3,13 @@
 use crate::world::{World, code, has_children, service};
 use bootstrap::core::{Event, Request};
 use bootstrap::plan::Handshake;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, raise};
 use std::collections::BTreeSet;
 
+/// To this very thread: the handler has run when it returns. One sent to the process may run in another
+/// thread of the test, at any later time.
 fn send(signal: Signal) {
-    kill(Pid::this(), signal).unwrap();
+    raise(signal).unwrap();
 }
 
 #[test]
@@ -31,21 +32,18 @@ fn each_signal_is_its_request() {
 }
 
 #[test]
-fn two_stop_signals_are_two_stops_and_two_equal_restarts_may_be_one() {
+fn two_stop_signals_are_two_stops_and_two_equal_restarts_that_wait_are_one() {
     let mut world = World::new();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGUSR1] {
         send(signal);
     }
-    send(Signal::SIGQUIT);
-    let mut seen = Vec::new();
-    while seen.iter().filter(|event| **event == Event::Request(Request::Stop)).count() < 2
-        || !seen.contains(&Event::Request(Request::Restart))
-        || !seen.contains(&Event::Request(Request::StopNow))
-    {
-        seen.push(world.next());
+    let seen = [world.next(), world.next(), world.next()];
+    for (request, times) in [(Request::Stop, 2), (Request::Restart, 1)] {
+        let count = seen.iter().filter(|event| **event == Event::Request(request)).count();
+        assert_eq!(count, times, "{request:?} in {seen:?}");
     }
     let now = world.os.now();
-    assert_eq!(world.next_before(now), None, "after {seen:?}");
+    assert_eq!(world.next_before(now), None);
 }
 
 #[test]
@@ -55,8 +53,7 @@ fn in_a_storm_every_exit_is_told_and_the_last_request_is_never_lost() {
     for _ in 0..10 {
         let mut left: BTreeSet<_> = (0..20).map(|_| world.spawn(&definition, &[])).collect();
         let mut restarts = 0;
-        // The last child's signal was sent before its exit, so it is told at the latest with it.
-        while !left.is_empty() {
+        while !left.is_empty() || restarts == 0 {
             match world.next() {
                 Event::Exited { run, status, group_left } => {
                     assert_eq!((status, group_left), (code(0), false));
@@ -67,9 +64,7 @@ fn in_a_storm_every_exit_is_told_and_the_last_request_is_never_lost() {
                 other => panic!("{other:?}"),
             }
         }
-        assert!((1..=20).contains(&restarts), "{restarts}");
-        let now = world.os.now();
-        assert_eq!(world.next_before(now), None);
+        assert!(restarts <= 20, "{restarts}");
         send(Signal::SIGUSR1);
         assert_eq!(world.next(), Event::Request(Request::Restart));
     }
