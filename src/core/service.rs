@@ -125,12 +125,12 @@ impl Service {
     }
 
     /// Orders the start of a run, for the first time or because the file of its program was being written.
-    pub(super) fn spawn(&mut self, run: Run, busy_until: Time, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn spawn(&mut self, mut run: Run, busy_until: Time, now: Time, out: &mut Vec<Action>) {
         // A reload may have come between two tries.
-        let definition = self.definition.clone();
-        let run = Run { definition: definition.clone(), ..run };
-        let ready_by = now + definition.policy.ready_timeout;
-        out.push(Action::Spawn { run: run.id, definition, listeners: self.listeners.clone() });
+        run.definition = self.definition.clone();
+        let ready_by = now + run.definition.policy.ready_timeout;
+        let (definition, listeners) = (run.definition.clone(), self.listeners.clone());
+        out.push(Action::Spawn { run: run.id, definition, listeners });
         self.state = State::Starting { run, ready_by, busy_until, again: false };
     }
 

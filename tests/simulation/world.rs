@@ -30,7 +30,6 @@ enum Entry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deed {
-    Accepts,
     Says(Word),
     SaysGibberish,
     ClosesPipe,
@@ -50,7 +49,6 @@ struct Process {
     missed: bool,
     main_alive: bool,
     child_until: Option<Time>,
-    accepting: bool,
     /// No event about it may arrive before this: the order of the kernel.
     heard: Time,
     /// Events about it that have not arrived yet.
@@ -64,12 +62,12 @@ impl Process {
 }
 
 /// The world and the core in it.
-pub struct World {
-    pub rng: Rng,
-    pub now: Time,
-    pub core: Supervisor,
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) now: Time,
+    pub(crate) core: Supervisor,
     /// Whether servers still misbehave and calls still fail.
-    pub calm: bool,
+    pub(crate) calm: bool,
     plan: Plan,
     agenda: BTreeMap<(Time, u64), Entry>,
     entries: u64,
@@ -78,7 +76,7 @@ pub struct World {
     /// Since when a service is in a state that has to end, and in which generation.
     waiting_since: BTreeMap<RunId, (&'static str, Time)>,
     owed: Owed,
-    pub killed: u64,
+    pub(crate) killed: u64,
     story: VecDeque<(Time, Told)>,
 }
 
@@ -100,7 +98,7 @@ enum Told {
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let plan = plans::first(&mut rng);
         let now = Time { ms: 1_000 };
@@ -126,7 +124,7 @@ impl World {
     }
 
     /// Lets a signal arrive after a moment. The kernel merges equal ones that wait.
-    pub fn signal(&mut self, request: Request, after: Duration) {
+    pub(crate) fn signal(&mut self, request: Request, after: Duration) {
         let at = self.now + after;
         let same = |entry: &Entry| matches!(entry, Entry::Arrives(Event::Request(r)) if *r == request);
         if !self.agenda.range((at, 0)..=(at, u64::MAX)).any(|(_, entry)| same(entry)) {
@@ -135,7 +133,7 @@ impl World {
     }
 
     /// Lets the world go on for a while, or until it is over.
-    pub fn run_for(&mut self, duration: Duration) {
+    pub(crate) fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
         while self.core.outcome().is_none() {
             let due = self.agenda.first_key_value().map(|((time, _), _)| *time);
@@ -198,7 +196,13 @@ impl World {
                 self.owed.busy.entry(*run).or_insert(self.now);
             }
             Event::Run(run, _) => drop(self.owed.busy.remove(run)),
-            _ => {}
+            Event::DeadlinePassed
+            | Event::Request(Request::Restart)
+            | Event::Bound
+            | Event::BindRefused { .. }
+            | Event::PlanLoaded(_)
+            | Event::PlanRefused { .. }
+            | Event::SelectorRefused { .. } => {}
         }
     }
 
@@ -371,7 +375,6 @@ impl World {
             missed: false,
             main_alive: !failed,
             child_until: None,
-            accepting: false,
             heard: self.now,
             on_their_way: 0,
             temper,
@@ -400,7 +403,6 @@ impl World {
         let process = &self.processes[&run];
         let (temper, start) = (process.temper.clone(), process.started);
         let talks = process.handshake == Handshake::Pipe;
-        self.note(start + temper.accepts_after, Entry::Does(run, Deed::Accepts));
         if talks && temper.says_ready {
             self.note(start + temper.accepts_after, Entry::Does(run, Deed::Says(Word::Ready)));
         }
@@ -467,7 +469,6 @@ impl World {
         let now = self.now;
         let process = self.processes.get_mut(&run).expect("killed is who was started");
         process.asked = true;
-        process.accepting = false;
         let after = process.temper.killed_after;
         let status = ExitStatus::Signal { signal: libc::SIGKILL, core_dumped: false };
         process.temper.child_outlives = None;
@@ -482,10 +483,8 @@ impl World {
             return;
         }
         match deed {
-            Deed::Accepts => process.accepting = !process.asked,
             Deed::Says(word) => {
                 if word != Word::Ready {
-                    process.accepting = false;
                     process.asked = true;
                     process.missed = false;
                 }
@@ -495,7 +494,6 @@ impl World {
             Deed::ClosesPipe => self.hear(run, RunEvent::PipeEnded(PipeEnd::Closed)),
             Deed::Exits(status) => {
                 process.main_alive = false;
-                process.accepting = false;
                 process.missed = false;
                 process.child_until = process.temper.child_outlives.map(|after| now + after);
                 let child_until = process.child_until;
@@ -576,11 +574,11 @@ impl World {
     }
 
     /// Processes that live, but for those that the kernel does not end.
-    pub fn living(&self) -> usize {
+    pub(crate) fn living(&self) -> usize {
         self.processes.values().filter(|process| process.alive()).count()
     }
 
-    pub fn outcome(&self) -> Option<Outcome> {
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
         self.core.outcome()
     }
 
@@ -592,7 +590,7 @@ impl World {
     }
 
     /// The last lines of the story.
-    pub fn story(&self) -> String {
+    pub(crate) fn story(&self) -> String {
         let line = |(time, told): &(Time, Told)| match told {
             Told::Event(event) => format!("{:>9} > {event:?}\n", time.ms),
             Told::Action(Action::Report(report)) => format!("{:>9}     | {}\n", time.ms, words(report)),
