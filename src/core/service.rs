@@ -1,4 +1,4 @@
-//! One service: its state, and the orders it takes. What happens to its runs is in [`life`](super::life).
+//! One service: its state, and the orders it takes. What happens to its runs is in `life.rs`.
 //!
 //! The serving run stands in the [`State`]; every run that was asked to leave moves to the list of
 //! [`Leaving`] ones, whatever the reason, and escalates there by its own deadlines.
