@@ -55,3 +55,13 @@ pub const TEXT_BUSY_RETRY: Duration = Duration::from_millis(10);
 /// Bytes taken from one server's pipe in one turn: all that a pipe holds, so one turn after a server's death
 /// finds everything that it said, and a server that never stops writing does not keep the others waiting.
 pub const PIPE_TURN_BYTES: usize = 64 * 1024;
+
+/// First pause between two looks at whether a server accepts.
+pub const LOOK_FIRST: Duration = Duration::from_millis(2);
+
+/// Longest pause between two such looks.
+pub const LOOK_MAX: Duration = Duration::from_millis(50);
+
+/// Looks in a row that must show nobody accepting before a leaving server counts as quiet: a worker that is
+/// busy with a request shows nothing either.
+pub const LOOKS_UNTIL_QUIET: u32 = 3;

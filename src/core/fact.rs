@@ -31,6 +31,10 @@ pub enum Fact {
     Ready { after: Duration },
     /// Not ready in time.
     NotReady { timeout: Duration, next: Next },
+    /// Nothing showed that it is ready, and nothing was configured that would; it is taken for ready.
+    TakenForReady { after: Duration },
+    /// It cannot be seen whether it accepts; it is taken for ready.
+    CannotBeSeen,
     /// Never came to life.
     SpawnFailed { failure: SpawnFailure, next: Next },
     /// It was asked to stop accepting.
@@ -39,6 +43,8 @@ pub enum Fact {
     AskedTooEarly { again_in: Duration },
     /// It answered when asked: it accepts no more and finishes what is in flight.
     Answered { word: Word, after: Duration, drain_timeout: Duration },
+    /// It cannot answer, but can be seen to accept no more.
+    SeenQuiet { after: Duration, drain_timeout: Duration },
     /// It said, without being asked, that it accepts no more.
     LeavesByItself { word: Word, next: Next },
     /// No word can come any more, although one is awaited.
@@ -57,10 +63,14 @@ pub enum Fact {
     GroupEnded { after: Duration },
     /// It ended, and nobody had asked it to.
     Exited { status: ExitStatus, lived: Duration, next: Next },
+    /// It serves; its predecessor is kept in reserve for a while.
+    Baking { bake_time: Duration },
     /// Processes of its group outlived it; they were sent SIGTERM.
     Leftovers { stop_timeout: Duration },
 
     // -- one service --
+    /// The restart of one worker failed, so the others are not restarted.
+    RolloutStopped { left: usize },
     /// A restart was asked for while one is under way.
     RestartQueued,
     /// All its processes have ended, as it was asked to.
@@ -106,6 +116,14 @@ pub enum Next {
     StartsNow(Generation),
     /// The next generation starts after a pause.
     StartsIn(Generation, Duration),
+    /// The generation before it serves on.
+    OldServesOn(Generation),
+    /// The generation that was to replace it is starting already.
+    SuccessorStarts(Generation),
+    /// The generation that was to replace it serves already.
+    SuccessorServes(Generation),
+    /// The program and definition of the generation before it are started again, as this one.
+    RollsBack(Generation),
     /// The service stays down: it ended well and its policy does not bring it back.
     Stopped,
     /// The service stays down: it crashed and its policy does not bring it back.

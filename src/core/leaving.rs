@@ -4,8 +4,10 @@
 //! is the same for all of them.
 
 use super::fact::Fact;
-use super::{Action, Time};
-use crate::limits::{ASK_AGAIN_FIRST, ASK_AGAIN_MAX, KILL_PATIENCE};
+use super::scene::Scene;
+use super::watch::Watch;
+use super::{Action, Sight, Time};
+use crate::limits::{ASK_AGAIN_FIRST, ASK_AGAIN_MAX, KILL_PATIENCE, LOOKS_UNTIL_QUIET};
 use crate::plan::{Definition, Generation, Handshake, Pid, Policy, RunId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use std::time::Duration;
 pub struct Run {
     /// Whose it is and which.
     pub id: RunId,
+    /// Which of the service's workers, from 0.
+    pub worker: u32,
     /// What it was started from.
     pub definition: Arc<Definition>,
     /// Its main process, once the start is known to have worked.
@@ -48,6 +52,8 @@ pub struct Leaving {
     pub quiet_since: Option<Time>,
     /// How far it is.
     pub phase: Phase,
+    /// Looks at whether it still accepts, where it cannot say so itself and somebody waits for it.
+    watch: Option<Watch>,
 }
 
 /// How far a leaving run is. Each wait has an end.
@@ -83,51 +89,79 @@ pub enum Phase {
 
 impl Leaving {
     /// Asks a run to leave. One that cannot say when it accepts no more is only waited for.
-    pub fn ask(run: Run, now: Time, policy: &Policy, out: &mut Vec<Action>) -> Self {
-        out.push(Action::Ask { run: run.id, signal: policy.stop_signal });
+    pub fn ask(run: Run, scene: &mut Scene<'_>) -> Self {
+        let policy = &scene.definition.policy;
+        scene.out.push(Action::Ask { run: run.id, signal: policy.stop_signal });
         let phase = if run.definition.program.handshake == Handshake::Pipe {
             // A server whose runtime swallowed the first signal (no handler of its own yet) gets a second chance
             // before it is terminated.
-            let again_at = Some(now + policy.handover_timeout / 2);
-            Phase::Asked { by: now + policy.handover_timeout, again_at, early: None }
+            let again_at = Some(scene.now + policy.handover_timeout / 2);
+            Phase::Asked { by: scene.now + policy.handover_timeout, again_at, early: None }
         } else {
-            Phase::Draining { by: now + policy.drain_timeout }
+            Phase::Draining { by: scene.now + policy.drain_timeout }
         };
-        Self { run, since: now, quiet_since: None, phase }
+        Self::new(run, phase, scene)
     }
 
     /// Takes note of a run that leaves by itself, having said so.
-    pub fn by_itself(run: Run, now: Time, policy: &Policy) -> Self {
-        let phase = Phase::Draining { by: now + policy.drain_timeout };
-        Self { run, since: now, quiet_since: Some(now), phase }
+    pub fn by_itself(run: Run, scene: &Scene<'_>) -> Self {
+        let phase = Phase::Draining { by: scene.now + scene.policy().drain_timeout };
+        Self { quiet_since: Some(scene.now), ..Self::new(run, phase, scene) }
     }
 
     /// Sends SIGTERM to a run, or to what is left of its group.
-    pub fn terminate(run: Run, now: Time, policy: &Policy, out: &mut Vec<Action>) -> Self {
-        out.push(Action::Terminate { run: run.id });
-        let phase = Phase::Terminating { by: now + policy.stop_timeout };
-        Self { run, since: now, quiet_since: None, phase }
+    pub fn terminate(run: Run, scene: &mut Scene<'_>) -> Self {
+        scene.out.push(Action::Terminate { run: run.id });
+        let phase = Phase::Terminating { by: scene.now + scene.policy().stop_timeout };
+        Self::new(run, phase, scene)
     }
 
     /// Kills a run with its group.
-    pub fn kill(run: Run, now: Time, out: &mut Vec<Action>) -> Self {
-        out.push(Action::Kill { run: run.id });
-        Self { run, since: now, quiet_since: None, phase: Phase::Killed { by: now + KILL_PATIENCE } }
+    pub fn kill(run: Run, scene: &mut Scene<'_>) -> Self {
+        scene.out.push(Action::Kill { run: run.id });
+        let phase = Phase::Killed { by: scene.now + KILL_PATIENCE };
+        Self::new(run, phase, scene)
+    }
+
+    fn new(run: Run, phase: Phase, scene: &Scene<'_>) -> Self {
+        Self { run, since: scene.now, quiet_since: None, phase, watch: None }
     }
 
     /// Kills it now, if that was not done yet.
-    pub fn kill_now(&mut self, now: Time, out: &mut Vec<Action>) {
+    pub fn kill_now(&mut self, scene: &mut Scene<'_>) {
         match self.phase {
             Phase::Asked { .. } | Phase::Draining { .. } | Phase::Terminating { .. } => {
-                out.push(Action::Kill { run: self.run.id });
-                self.phase = Phase::Killed { by: now + KILL_PATIENCE };
+                scene.out.push(Action::Kill { run: self.run.id });
+                self.phase = Phase::Killed { by: scene.now + KILL_PATIENCE };
             }
             Phase::Killed { .. } | Phase::Stuck => {}
         }
     }
 
+    /// Begins to look from outside whether it still accepts.
+    pub fn watch(&mut self, now: Time) {
+        self.watch = Some(Watch::from(now));
+    }
+
+    /// The answer to a look. Tells whether it is quiet now.
+    pub fn seen(&mut self, sight: Sight, now: Time) -> bool {
+        let Some(watch) = &mut self.watch else { return false };
+        match sight {
+            Sight::Accepting => watch.hit(now),
+            Sight::NotAccepting => watch.missed(now),
+            // Its exit is waited for, then.
+            Sight::Hidden => self.watch = None,
+        }
+        self.watch.is_some_and(|watch| watch.misses >= LOOKS_UNTIL_QUIET)
+    }
+
     /// When it must hear of the time, if ever.
     pub fn deadline(&self) -> Option<Time> {
+        let look = self.watch.and_then(|watch| watch.at);
+        self.deadline_of_phase().into_iter().chain(look).min()
+    }
+
+    fn deadline_of_phase(&self) -> Option<Time> {
         match self.phase {
             Phase::Asked { by, again_at, .. } => Some(again_at.map_or(by, |at| at.min(by))),
             Phase::Draining { by } | Phase::Terminating { by } | Phase::Killed { by } => Some(by),
@@ -149,6 +183,7 @@ impl Leaving {
     /// It accepts no more: it said so, or its main process is gone.
     pub fn quiet(&mut self, now: Time, policy: &Policy) {
         self.quiet_since.get_or_insert(now);
+        self.watch = None;
         if matches!(self.phase, Phase::Asked { .. }) {
             self.phase = Phase::Draining { by: now + policy.drain_timeout };
         }
@@ -168,35 +203,45 @@ impl Leaving {
         self.phase != Phase::Stuck
     }
 
-    /// Takes the next step, if its time has come, and says what that was.
-    pub fn deadline_passed(&mut self, now: Time, policy: &Policy, out: &mut Vec<Action>) -> Option<Fact> {
-        if self.deadline().is_none_or(|deadline| now < deadline) {
+    /// Does what the time has come for, and says what that was.
+    pub fn deadline_passed(&mut self, scene: &mut Scene<'_>) -> Option<Fact> {
+        if self.watch.as_mut().is_some_and(|watch| watch.take_due(scene.now)) {
+            scene.out.push(Action::Look { run: self.run.id });
+        }
+        if self.deadline_of_phase().is_none_or(|deadline| scene.now < deadline) {
             return None;
         }
-        let run = self.run.id;
-        let after = now - self.since;
+        self.escalate(scene)
+    }
+
+    fn escalate(&mut self, scene: &mut Scene<'_>) -> Option<Fact> {
+        let (now, run) = (scene.now, self.run.id);
+        let (after, stop_timeout) = (now - self.since, scene.policy().stop_timeout);
+        let terminating = Phase::Terminating { by: now + stop_timeout };
         match self.phase {
             Phase::Asked { by, early, .. } if now < by => {
                 self.phase = Phase::Asked { by, again_at: None, early };
-                out.push(Action::Ask { run, signal: policy.stop_signal });
+                let signal = scene.policy().stop_signal;
+                scene.out.push(Action::Ask { run, signal });
                 None
             }
             Phase::Asked { .. } => {
-                out.push(Action::Terminate { run });
-                self.phase = Phase::Terminating { by: now + policy.stop_timeout };
-                Some(Fact::Silent { after, stop_timeout: policy.stop_timeout })
+                scene.out.push(Action::Terminate { run });
+                self.phase = terminating;
+                Some(Fact::Silent { after, stop_timeout })
             }
             Phase::Draining { .. } => {
-                out.push(Action::Terminate { run });
-                self.phase = Phase::Terminating { by: now + policy.stop_timeout };
-                Some(Fact::DrainTooLong { after, stop_timeout: policy.stop_timeout })
+                scene.out.push(Action::Terminate { run });
+                self.phase = terminating;
+                Some(Fact::DrainTooLong { after, stop_timeout })
             }
             Phase::Terminating { .. } => {
-                self.kill_now(now, out);
-                Some(Fact::Killed { timeout: policy.stop_timeout })
+                self.kill_now(scene);
+                Some(Fact::Killed { timeout: stop_timeout })
             }
             Phase::Killed { .. } => {
                 self.phase = Phase::Stuck;
+                self.watch = None;
                 Some(Fact::Unkillable { after: KILL_PATIENCE })
             }
             Phase::Stuck => None,

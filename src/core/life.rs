@@ -1,18 +1,19 @@
-//! What happens to the runs of a service, and what follows: readiness, the hand-over, the crash rule.
+//! What happens to the runs of a worker, and what follows: readiness, the hand-over, the crash rule, the way back.
 
+use super::candidate::{Candidate, Progress};
 use super::fact::{Fact, Next};
 use super::leaving::{Leaving, Phase, Run};
-use super::service::{Service, State, Then};
-use super::{Action, ExitStatus, PipeEnd, RunEvent, SpawnFailure, SpawnStage, Time};
-use crate::limits::TEXT_BUSY_RETRY;
-use crate::plan::{Generation, Pid, Ready, Restart};
+use super::scene::Scene;
+use super::worker::{Back, Fallback, State, Worker, unpin};
+use super::{ExitStatus, PipeEnd, RunEvent, Sight, SpawnFailure};
+use crate::plan::{Generation, Restart};
 use crate::protocol::Word;
 use std::mem;
 use std::time::Duration;
 
-/// Why the serving run serves no more, although nobody asked it to leave.
+/// Why a run serves no more, or never will, although nobody asked it to leave.
 enum Ending {
-    Exited(ExitStatus),
+    Exited { status: ExitStatus, group_left: bool },
     SpawnFailed(SpawnFailure),
     NotReady(Duration),
     Said(Word),
@@ -20,12 +21,12 @@ enum Ending {
 
 impl Ending {
     fn is_success(&self) -> bool {
-        matches!(self, Self::Exited(ExitStatus::Code(0)) | Self::Said(Word::Success))
+        matches!(self, Self::Exited { status: ExitStatus::Code(0), .. } | Self::Said(Word::Success))
     }
 
     fn into_fact(self, lived: Duration, next: Next) -> Fact {
         match self {
-            Self::Exited(status) => Fact::Exited { status, lived, next },
+            Self::Exited { status, .. } => Fact::Exited { status, lived, next },
             Self::SpawnFailed(failure) => Fact::SpawnFailed { failure, next },
             Self::NotReady(timeout) => Fact::NotReady { timeout, next },
             Self::Said(word) => Fact::LeavesByItself { word, next },
@@ -33,131 +34,261 @@ impl Ending {
     }
 }
 
-impl Service {
+/// Which of the runs that nobody asked to leave an event is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// It is not ready yet.
+    Candidate,
+    /// It serves.
+    Serving,
+    /// It serves beside its successor, which has yet to prove itself.
+    Reserve,
+}
+
+impl Worker {
     /// Takes note of what happened to one of its runs. A run that is over changes nothing (I3).
-    pub fn happened(&mut self, generation: Generation, event: RunEvent, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn happened(&mut self, generation: Generation, event: RunEvent, scene: &mut Scene<'_>) {
         if let Some(at) = self.leaving.iter().position(|leaving| leaving.run.generation() == generation) {
-            self.leaving_happened(at, event, now, out);
-        } else if self.serving().is_some_and(|run| run.generation() == generation) {
-            self.serving_happened(event, now, out);
+            self.leaving_happened(at, event, scene);
+        } else if let Some(role) = self.role_of(generation) {
+            self.staying_happened(role, event, scene);
         }
     }
 
-    fn serving_happened(&mut self, event: RunEvent, now: Time, out: &mut Vec<Action>) {
+    fn role_of(&self, generation: Generation) -> Option<Role> {
+        let is = |run: &Run| run.generation() == generation;
+        match &self.state {
+            State::Up { run } => is(run).then_some(Role::Serving),
+            State::Starting { candidate, .. } => is(&candidate.run).then_some(Role::Candidate),
+            State::Replacing { old, .. } if is(old) => Some(Role::Serving),
+            State::Replacing { candidate, .. } => is(&candidate.run).then_some(Role::Candidate),
+            State::Baking { new, .. } if is(new) => Some(Role::Serving),
+            State::Baking { back: Back::Old(old), .. } => is(old).then_some(Role::Reserve),
+            State::Baking { back: Back::Fallback(_), .. }
+            | State::Stopped
+            | State::Crashed
+            | State::Restarting { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone => None,
+        }
+    }
+
+    fn staying_happened(&mut self, role: Role, event: RunEvent, scene: &mut Scene<'_>) {
         match event {
-            RunEvent::Spawned { pid } => self.spawned(pid, now, out),
-            RunEvent::SpawnFailed(failure) => self.spawn_failed(failure, now, out),
-            RunEvent::Said(Word::Ready) => self.ready(now, out),
-            RunEvent::Said(word @ (Word::Success | Word::Failed)) => {
-                if let Some((run, again)) = self.take_serving() {
-                    let leaving = Leaving::by_itself(run.clone(), now, &self.definition.policy);
-                    self.leaving.push(leaving);
-                    self.ended(&run, again, Ending::Said(word), now, out);
+            RunEvent::Spawned { pid } => self.advance(scene, |candidate, scene| candidate.spawned(pid, scene)),
+            RunEvent::SpawnFailed(failure) => {
+                let now = scene.now;
+                let failure = self.candidate_mut().and_then(|candidate| candidate.spawn_failed(failure, now));
+                if let Some(failure) = failure {
+                    self.ended(role, Ending::SpawnFailed(failure), scene);
                 }
             }
-            RunEvent::PipeEnded(end) => self.pipe_ended(end, out),
+            RunEvent::Said(Word::Ready) => self.said_ready(role, scene),
+            RunEvent::Said(word @ (Word::Success | Word::Failed)) => self.ended(role, Ending::Said(word), scene),
+            RunEvent::PipeEnded(end) => self.pipe_ended(role, end, scene),
+            RunEvent::Seen(sight) => self.advance(scene, |candidate, scene| candidate.seen(sight, scene)),
             RunEvent::Exited { status, group_left } => {
-                if let Some((run, again)) = self.take_serving() {
-                    if group_left {
-                        let policy = &self.definition.policy;
-                        out.push(self.report_on(&run, Fact::Leftovers { stop_timeout: policy.stop_timeout }));
-                        self.leaving.push(Leaving::terminate(run.clone(), now, policy, out));
-                    }
-                    self.ended(&run, again, Ending::Exited(status), now, out);
-                }
+                self.ended(role, Ending::Exited { status, group_left }, scene);
             }
             // Nobody asked it; and its group is not empty before its main process has ended.
             RunEvent::NotListening | RunEvent::GroupEmpty => {}
         }
     }
 
-    fn spawned(&mut self, pid: Pid, now: Time, out: &mut Vec<Action>) {
-        let (State::Starting { run, .. } | State::Up { run }) = &mut self.state else { return };
-        run.pid = Some(pid);
-        let run = run.clone();
-        out.push(self.report_on(&run, Fact::Started { definition: run.definition.clone() }));
-        if run.definition.policy.ready == Ready::Started {
-            self.up(now, out);
+    fn candidate_mut(&mut self) -> Option<&mut Candidate> {
+        match &mut self.state {
+            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => Some(candidate),
+            State::Stopped
+            | State::Crashed
+            | State::Up { .. }
+            | State::Restarting { .. }
+            | State::Baking { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone => None,
         }
     }
 
-    fn spawn_failed(&mut self, failure: SpawnFailure, now: Time, out: &mut Vec<Action>) {
-        let State::Starting { busy_until, .. } = self.state else { return };
-        let Some((run, again)) = self.take_serving() else { return };
-        let busy = failure.stage == SpawnStage::Exec && failure.errno == libc::ETXTBSY;
-        if busy && now < busy_until {
-            // A restart that was asked for meanwhile is fulfilled by the start to come.
-            self.state = State::TextBusy { run, retry_at: now + TEXT_BUSY_RETRY, busy_until };
-        } else {
-            self.ended(&run, again, Ending::SpawnFailed(failure), now, out);
+    fn run_mut(&mut self, role: Role) -> Option<&mut Run> {
+        match (role, &mut self.state) {
+            (Role::Candidate, _) => self.candidate_mut().map(|candidate| &mut candidate.run),
+            (Role::Serving, State::Up { run } | State::Replacing { old: run, .. } | State::Baking { new: run, .. })
+            | (Role::Reserve, State::Baking { back: Back::Old(run), .. }) => Some(run),
+            (Role::Serving | Role::Reserve, _) => None,
         }
     }
 
-    /// It says that it accepts.
-    fn ready(&mut self, now: Time, out: &mut Vec<Action>) {
-        if let Some(run) = self.serving() {
-            out.push(self.report_on(run, Fact::Ready { after: now - run.started }));
-        }
-        self.up(now, out);
-    }
-
-    fn up(&mut self, now: Time, out: &mut Vec<Action>) {
-        if !matches!(self.state, State::Starting { .. }) {
-            return;
-        }
-        if let Some((run, again)) = self.take_serving() {
-            self.state = State::Up { run };
-            if again {
-                self.restart(now, out);
+    /// Lets the candidate take a step, and draws the consequence.
+    fn advance(
+        &mut self,
+        scene: &mut Scene<'_>,
+        step: impl FnOnce(&mut Candidate, &mut Scene<'_>) -> Progress,
+    ) {
+        let Some(candidate) = self.candidate_mut() else { return };
+        match step(candidate, scene) {
+            Progress::Waits => {}
+            Progress::Ready => self.ready(scene),
+            Progress::TooLate => {
+                let timeout = scene.policy().ready_timeout;
+                self.ended(Role::Candidate, Ending::NotReady(timeout), scene);
             }
         }
     }
 
-    fn pipe_ended(&mut self, end: PipeEnd, out: &mut Vec<Action>) {
-        let (State::Starting { run, .. } | State::Up { run }) = &mut self.state else { return };
+    fn said_ready(&mut self, role: Role, scene: &mut Scene<'_>) {
+        if role == Role::Candidate {
+            self.advance(scene, |candidate, _| candidate.said_ready());
+        }
+    }
+
+    /// The candidate is ready.
+    fn ready(&mut self, scene: &mut Scene<'_>) {
+        match mem::replace(&mut self.state, State::Stopped) {
+            State::Starting { candidate, fallback, again } => {
+                let run = self.admit(candidate, scene);
+                match fallback {
+                    Some(fallback) if !scene.policy().bake_time.is_zero() => {
+                        self.bake(run, Back::Fallback(fallback), again, scene);
+                    }
+                    fallback => {
+                        unpin(fallback, scene);
+                        self.up(run, again, scene);
+                    }
+                }
+            }
+            State::Replacing { old, candidate, again } => {
+                let run = self.admit(candidate, scene);
+                if scene.policy().bake_time.is_zero() {
+                    self.ask_to_leave(old, scene);
+                    self.up(run, again, scene);
+                } else {
+                    self.bake(run, Back::Old(old), again, scene);
+                }
+            }
+            state @ (State::Stopped
+            | State::Crashed
+            | State::Up { .. }
+            | State::Restarting { .. }
+            | State::Baking { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone) => self.state = state,
+        }
+    }
+
+    fn admit(&self, candidate: Candidate, scene: &mut Scene<'_>) -> Run {
+        scene.report_on(&candidate.run, Fact::Ready { after: scene.now - candidate.run.started });
+        candidate.into_ready_run(scene)
+    }
+
+    fn bake(&mut self, new: Run, back: Back, again: bool, scene: &mut Scene<'_>) {
+        let bake_time = scene.policy().bake_time;
+        scene.report_on(&new, Fact::Baking { bake_time });
+        self.state = State::Baking { new, until: scene.now + bake_time, back, again };
+    }
+
+    fn up(&mut self, run: Run, again: bool, scene: &mut Scene<'_>) {
+        self.state = State::Up { run };
+        if again {
+            self.restart(scene);
+        }
+    }
+
+    /// It has proved itself.
+    fn baked(&mut self, new: Run, back: Back, again: bool, scene: &mut Scene<'_>) {
+        match back {
+            Back::Old(old) => self.ask_to_leave(old, scene),
+            Back::Fallback(fallback) => unpin(Some(fallback), scene),
+        }
+        self.up(new, again, scene);
+    }
+
+    fn pipe_ended(&mut self, role: Role, end: PipeEnd, scene: &mut Scene<'_>) {
+        let Some(run) = self.run_mut(role) else { return };
         run.pipe_open = false;
         let run = run.clone();
         // That a server closed a pipe on which nothing was asked of it yet is worth no line.
         if let PipeEnd::Gibberish(_) = end {
-            out.push(self.report_on(&run, Fact::PipeEnded { end, left: None }));
+            scene.report_on(&run, Fact::PipeEnded { end, left: None });
         }
     }
 
-    /// The run that nobody asked to leave, out of the state; and whether a restart was asked for meanwhile.
-    fn take_serving(&mut self) -> Option<(Run, bool)> {
-        match mem::replace(&mut self.state, State::Stopped) {
-            State::Starting { run, again, .. } => Some((run, again)),
-            State::Up { run } => Some((run, false)),
-            state @ (State::Stopped
-            | State::Crashed
-            | State::TextBusy { .. }
-            | State::Restarting { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone) => {
-                self.state = state;
-                None
+    /// A run that nobody asked to leave serves no more, or will not: what comes next depends on who is left.
+    fn ended(&mut self, role: Role, ending: Ending, scene: &mut Scene<'_>) {
+        match (role, mem::replace(&mut self.state, State::Stopped)) {
+            (Role::Serving, State::Up { run }) => self.crashed(&run, false, ending, scene),
+            (Role::Candidate, State::Starting { candidate, fallback, again }) => {
+                let run = candidate.run.clone();
+                match fallback {
+                    Some(fallback) => self.roll_back(&run, fallback, again, ending, scene),
+                    None => {
+                        scene.out.extend(candidate.unpin());
+                        self.crashed(&run, again, ending, scene);
+                    }
+                }
             }
+            (Role::Candidate, State::Replacing { old, candidate, again }) => {
+                self.dismiss(&candidate.run, ending, Next::OldServesOn(old.generation()), scene);
+                self.up(old, again, scene);
+            }
+            (Role::Serving, State::Replacing { old, candidate, again }) => {
+                self.dismiss(&old, ending, Next::SuccessorStarts(candidate.run.generation()), scene);
+                self.state = State::Starting { candidate, fallback: None, again };
+            }
+            (Role::Serving, State::Baking { new, back: Back::Old(old), again, .. }) => {
+                self.dismiss(&new, ending, Next::OldServesOn(old.generation()), scene);
+                self.up(old, again, scene);
+            }
+            (Role::Serving, State::Baking { new, back: Back::Fallback(fallback), again, .. }) => {
+                self.roll_back(&new, fallback, again, ending, scene);
+            }
+            (Role::Reserve, State::Baking { new, back: Back::Old(old), again, .. }) => {
+                self.dismiss(&old, ending, Next::SuccessorServes(new.generation()), scene);
+                self.up(new, again, scene);
+            }
+            // `role_of` gives these roles in these states only.
+            (Role::Serving | Role::Candidate | Role::Reserve, state) => self.state = state,
         }
     }
 
-    /// The crash rule: what follows an end that nobody asked for.
-    fn ended(&mut self, run: &Run, again: bool, ending: Ending, now: Time, out: &mut Vec<Action>) {
-        let lived = now - run.started;
-        let next = self.next_after(lived, again, ending.is_success());
-        out.push(self.report_on(run, ending.into_fact(lived, next)));
+    /// Says what happened and what comes next, and sees to it that nothing of the run is left behind.
+    fn dismiss(&mut self, run: &Run, ending: Ending, next: Next, scene: &mut Scene<'_>) {
+        let leaving = match ending {
+            Ending::Said(_) => Some(Leaving::by_itself(run.clone(), scene)),
+            Ending::NotReady(_) | Ending::Exited { group_left: true, .. } => {
+                Some(Leaving::terminate(run.clone(), scene))
+            }
+            Ending::SpawnFailed(_) | Ending::Exited { group_left: false, .. } => None,
+        };
+        if matches!(ending, Ending::Exited { group_left: true, .. }) {
+            scene.report_on(run, Fact::Leftovers { stop_timeout: scene.policy().stop_timeout });
+        }
+        self.leaving.extend(leaving);
+        scene.report_on(run, ending.into_fact(scene.now - run.started, next));
+    }
+
+    /// The crash rule: what follows an end that nobody asked for and that leaves nobody serving.
+    fn crashed(&mut self, run: &Run, again: bool, ending: Ending, scene: &mut Scene<'_>) {
+        let lived = scene.now - run.started;
+        let next = self.next_after(lived, again, ending.is_success(), scene);
+        self.dismiss(run, ending, next, scene);
         match next {
-            Next::StartsNow(_) => self.start(now, out),
-            Next::StartsIn(_, pause) => self.state = State::Backoff { until: now + pause },
-            Next::Stopped => self.rest(State::Stopped, out),
-            Next::Crashed => self.rest(State::Crashed, out),
-            Next::Nothing => {}
+            Next::StartsNow(_) => self.start(None, scene),
+            Next::StartsIn(_, pause) => self.state = State::Backoff { until: scene.now + pause },
+            Next::Crashed => self.state = State::Crashed,
+            Next::Stopped
+            | Next::OldServesOn(_)
+            | Next::SuccessorStarts(_)
+            | Next::SuccessorServes(_)
+            | Next::RollsBack(_)
+            | Next::Nothing => self.state = State::Stopped,
         }
     }
 
-    fn next_after(&mut self, lived: Duration, again: bool, success: bool) -> Next {
-        let policy = &self.definition.policy;
-        let generation = self.last.next();
+    fn next_after(&mut self, lived: Duration, again: bool, success: bool, scene: &Scene<'_>) -> Next {
+        let policy = scene.policy();
+        let generation = scene.last.next();
         match (policy.restart, success) {
             _ if again => Next::StartsNow(generation),
             (Restart::Always, _) | (Restart::OnFailure, false) => match self.backoff.fail(lived, policy) {
@@ -169,120 +300,141 @@ impl Service {
         }
     }
 
-    fn leaving_happened(&mut self, at: usize, event: RunEvent, now: Time, out: &mut Vec<Action>) {
+    /// Starts what served before, as a generation of its own; its program stays pinned until that is done.
+    fn roll_back(
+        &mut self,
+        run: &Run,
+        fallback: Fallback,
+        again: bool,
+        ending: Ending,
+        scene: &mut Scene<'_>,
+    ) {
+        self.dismiss(run, ending, Next::RollsBack(scene.last.next()), scene);
+        let Fallback { definition, pinned } = fallback;
+        let candidate = Candidate::start(scene, self.index, definition, Some(pinned));
+        self.state = State::Starting { candidate, fallback: None, again };
+    }
+
+    fn leaving_happened(&mut self, at: usize, event: RunEvent, scene: &mut Scene<'_>) {
         let generation = self.leaving[at].run.generation();
         match event {
             RunEvent::Spawned { pid } => {
                 self.leaving[at].run.pid = Some(pid);
                 let run = &self.leaving[at].run;
-                out.push(self.report_on(run, Fact::Started { definition: run.definition.clone() }));
+                scene.report_on(run, Fact::Started { definition: run.definition.clone() });
             }
             RunEvent::SpawnFailed(failure) => {
                 let leaving = self.leaving.remove(at);
-                out.push(self.report_on(&leaving.run, Fact::SpawnFailed { failure, next: Next::Nothing }));
-                self.gone(generation, now, out);
+                scene.report_on(&leaving.run, Fact::SpawnFailed { failure, next: Next::Nothing });
+                self.gone(generation, scene);
             }
-            RunEvent::Said(word @ (Word::Success | Word::Failed)) => self.answered(at, word, now, out),
+            RunEvent::Said(word @ (Word::Success | Word::Failed)) => self.answered(at, word, scene),
             RunEvent::PipeEnded(end) => {
                 self.leaving[at].run.pipe_open = false;
                 if let Phase::Asked { by, .. } = self.leaving[at].phase {
-                    out.push(
-                        self.report_on(&self.leaving[at].run, Fact::PipeEnded { end, left: Some(by - now) }),
-                    );
+                    let left = Some(by - scene.now);
+                    scene.report_on(&self.leaving[at].run, Fact::PipeEnded { end, left });
                 }
             }
             RunEvent::NotListening => {
-                if let Some(again_in) = self.leaving[at].not_listening(now) {
-                    out.push(self.report_on(&self.leaving[at].run, Fact::AskedTooEarly { again_in }));
+                if let Some(again_in) = self.leaving[at].not_listening(scene.now) {
+                    scene.report_on(&self.leaving[at].run, Fact::AskedTooEarly { again_in });
                 }
             }
+            RunEvent::Seen(sight) => self.seen(at, sight, scene),
             RunEvent::Exited { status, group_left } => {
-                let after = now - self.leaving[at].since;
-                out.push(self.report_on(&self.leaving[at].run, Fact::Left { status, after, group_left }));
+                let after = scene.now - self.leaving[at].since;
+                scene.report_on(&self.leaving[at].run, Fact::Left { status, after, group_left });
                 if group_left {
-                    self.leaving[at].quiet(now, &self.definition.policy);
-                    self.quiet(generation, now, out);
+                    self.leaving[at].quiet(scene.now, scene.policy());
+                    self.quiet(generation, scene);
                 } else {
                     self.leaving.remove(at);
-                    self.gone(generation, now, out);
+                    self.gone(generation, scene);
                 }
             }
             RunEvent::GroupEmpty => {
                 let leaving = self.leaving.remove(at);
-                out.push(self.report_on(&leaving.run, Fact::GroupEnded { after: now - leaving.since }));
-                self.gone(generation, now, out);
+                let after = scene.now - leaving.since;
+                scene.report_on(&leaving.run, Fact::GroupEnded { after });
+                self.gone(generation, scene);
             }
             // It was asked to leave; that it could serve does not matter any more.
             RunEvent::Said(Word::Ready) => {}
         }
     }
 
-    fn answered(&mut self, at: usize, word: Word, now: Time, out: &mut Vec<Action>) {
-        let policy = &self.definition.policy;
+    fn answered(&mut self, at: usize, word: Word, scene: &mut Scene<'_>) {
         let leaving = &mut self.leaving[at];
         if leaving.quiet_since.is_some() {
             return;
         }
-        leaving.quiet(now, policy);
-        let (generation, after, drain_timeout) =
-            (leaving.run.generation(), now - leaving.since, policy.drain_timeout);
-        out.push(self.report_on(&self.leaving[at].run, Fact::Answered { word, after, drain_timeout }));
-        self.quiet(generation, now, out);
+        leaving.quiet(scene.now, scene.policy());
+        let (generation, after) = (leaving.run.generation(), scene.now - leaving.since);
+        let drain_timeout = scene.policy().drain_timeout;
+        scene.report_on(&self.leaving[at].run, Fact::Answered { word, after, drain_timeout });
+        self.quiet(generation, scene);
+    }
+
+    fn seen(&mut self, at: usize, sight: Sight, scene: &mut Scene<'_>) {
+        let leaving = &mut self.leaving[at];
+        if leaving.seen(sight, scene.now) {
+            leaving.quiet(scene.now, scene.policy());
+            let (generation, after) = (leaving.run.generation(), scene.now - leaving.since);
+            let drain_timeout = scene.policy().drain_timeout;
+            scene.report_on(&self.leaving[at].run, Fact::SeenQuiet { after, drain_timeout });
+            self.quiet(generation, scene);
+        }
     }
 
     /// A leaving run accepts no more. Late counts too: a successor is due even if SIGTERM was sent meanwhile.
-    fn quiet(&mut self, generation: Generation, now: Time, out: &mut Vec<Action>) {
-        if self.is_restarting(generation) {
-            self.start(now, out);
-        } else if matches!(self.state, State::Stopping { then: Then::Stopped })
-            && self.leaving.iter().all(|leaving| leaving.quiet_since.is_some())
-        {
-            self.park(out);
+    fn quiet(&mut self, generation: Generation, scene: &mut Scene<'_>) {
+        match mem::replace(&mut self.state, State::Stopped) {
+            State::Restarting { old, fallback } if old == generation => self.start(fallback, scene),
+            state @ (State::Stopped
+            | State::Crashed
+            | State::Starting { .. }
+            | State::Up { .. }
+            | State::Restarting { .. }
+            | State::Replacing { .. }
+            | State::Baking { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone) => self.state = state,
         }
     }
 
     /// A leaving run is over, or nothing waits for it any more.
-    fn gone(&mut self, generation: Generation, now: Time, out: &mut Vec<Action>) {
-        if self.is_restarting(generation) {
-            self.start(now, out);
-        } else {
-            self.finish_if_alone(out);
-        }
-    }
-
-    /// Does the next start wait for this run?
-    fn is_restarting(&self, generation: Generation) -> bool {
-        self.state == State::Restarting { old: generation }
+    fn gone(&mut self, generation: Generation, scene: &mut Scene<'_>) {
+        self.quiet(generation, scene);
+        self.finish_if_alone(scene);
     }
 
     /// Does whatever the time has come for.
-    pub fn deadline_passed(&mut self, now: Time, out: &mut Vec<Action>) {
-        let definition = self.definition.clone();
+    pub(super) fn deadline_passed(&mut self, scene: &mut Scene<'_>) {
         let mut given_up = Vec::new();
-        for at in 0..self.leaving.len() {
-            if let Some(fact) = self.leaving[at].deadline_passed(now, &definition.policy, out) {
-                out.push(self.report_on(&self.leaving[at].run, fact));
-                if !self.leaving[at].awaited() {
-                    given_up.push(self.leaving[at].run.generation());
-                }
+        for leaving in &mut self.leaving {
+            if let Some(fact) = leaving.deadline_passed(scene) {
+                scene.report_on(&leaving.run, fact);
+                given_up.extend((!leaving.awaited()).then_some(leaving.run.generation()));
             }
         }
         for generation in given_up {
-            self.gone(generation, now, out);
+            self.gone(generation, scene);
         }
-        if self.deadline_of_state().is_some_and(|deadline| deadline <= now) {
-            self.state_is_due(now, out);
+        if self.deadline_of_state().is_some_and(|deadline| deadline <= scene.now) {
+            self.state_is_due(scene);
         }
     }
 
-    fn state_is_due(&mut self, now: Time, out: &mut Vec<Action>) {
+    fn state_is_due(&mut self, scene: &mut Scene<'_>) {
         match mem::replace(&mut self.state, State::Stopped) {
-            state @ State::Starting { .. } => {
+            State::Backoff { .. } => self.start(None, scene),
+            State::Baking { new, back, again, .. } => self.baked(new, back, again, scene),
+            state @ (State::Starting { .. } | State::Replacing { .. }) => {
                 self.state = state;
-                self.not_ready(now, out);
+                self.advance(scene, Candidate::deadline_passed);
             }
-            State::TextBusy { run, busy_until, .. } => self.spawn(run, busy_until, now, out),
-            State::Backoff { .. } => self.start(now, out),
             // These wait for nothing.
             state @ (State::Stopped
             | State::Crashed
@@ -290,15 +442,6 @@ impl Service {
             | State::Restarting { .. }
             | State::Stopping { .. }
             | State::Gone) => self.state = state,
-        }
-    }
-
-    fn not_ready(&mut self, now: Time, out: &mut Vec<Action>) {
-        if let Some((run, again)) = self.take_serving() {
-            let policy = &self.definition.policy;
-            let timeout = policy.ready_timeout;
-            self.leaving.push(Leaving::terminate(run.clone(), now, policy, out));
-            self.ended(&run, again, Ending::NotReady(timeout), now, out);
         }
     }
 }

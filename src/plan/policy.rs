@@ -1,5 +1,6 @@
 //! How a service is treated: everything that a reload can change without touching its process.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Timeouts and rules of one service. Each field is the key of the same name in the config file.
@@ -7,8 +8,22 @@ use std::time::Duration;
 pub struct Policy {
     /// What follows an exit nobody asked for.
     pub restart: Restart,
+    /// Whether the successor starts before or after the old generation stops accepting.
+    pub restart_order: RestartOrder,
     /// What makes a starting generation `up`.
     pub ready: Ready,
+    /// How long a new generation has to stay alive after it was ready, before the old one is given up.
+    pub bake_time: Duration,
+    /// How many processes serve side by side.
+    pub workers: u32,
+    /// Start-first: how many workers may be replaced at once, each beside its predecessor.
+    pub max_surge: u32,
+    /// Stop-first: how many workers may be missing at once.
+    pub max_unavailable: u32,
+    /// Whether the first worker is replaced alone, and the others only when it is `up`.
+    pub canary: bool,
+    /// Whether the last good definition and program come back when their successor fails.
+    pub rollback: bool,
     /// How long a starting generation may take to be ready.
     pub ready_timeout: Duration,
     /// The signal that asks the main process to leave, by number.
@@ -31,7 +46,14 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             restart: Restart::No,
-            ready: Ready::Started,
+            restart_order: RestartOrder::StopFirst,
+            ready: Ready::Assumed,
+            bake_time: Duration::ZERO,
+            workers: 1,
+            max_surge: 1,
+            max_unavailable: 1,
+            canary: false,
+            rollback: true,
             ready_timeout: Duration::from_secs(30),
             stop_signal: libc::SIGUSR1,
             handover_timeout: Duration::from_secs(10),
@@ -55,11 +77,48 @@ pub enum Restart {
     Always,
 }
 
-/// What makes a starting generation `up`.
+/// Which comes first in a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartOrder {
+    /// The old generation stops accepting, then the successor starts.
+    StopFirst,
+    /// The successor starts on the same socket; the old one is asked to leave when it is ready.
+    StartFirst,
+}
+
+/// What makes a starting generation `up`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ready {
-    /// The program was started (`exec` worked). A server written for the original says no more than that.
+    /// Nothing is configured. A service with a socket is seen to accept, or says so; where neither comes in
+    /// `ready_timeout`, a stop-first service is taken for `up` and this is said. One without a socket is `up`
+    /// when its program was started.
+    Assumed,
+    /// The program was started: `exec` worked.
     Started,
-    /// It wrote the 7 bytes `ready  ` to its pipe.
-    Pipe,
+    /// It says so in the words of its handshake: `ready  `, `READY=1`, `worker:ack`.
+    Word,
+    /// The kernel says that a process of it waits on a socket of the service.
+    Accepting,
+    /// It is alive for this long.
+    Delay(Duration),
+    /// A check of ours succeeds.
+    Check(Check),
+}
+
+/// A question to a server from outside, asked by a process of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// A TCP connection to this address is accepted.
+    Tcp(SocketAddr),
+    /// An HTTP GET of this path is answered with this status.
+    Http {
+        /// Where.
+        address: SocketAddr,
+        /// The path, with its leading slash.
+        path: String,
+        /// The status code that is wanted.
+        status: u16,
+    },
+    /// This command ends with 0.
+    Exec(Vec<String>),
 }

@@ -1,0 +1,215 @@
+//! A run on its way to `up`: started, perhaps tried again, and then held to its gate.
+
+use super::fact::Fact;
+use super::leaving::Run;
+use super::scene::Scene;
+use super::watch::Watch;
+use super::{Action, Sight, SpawnFailure, SpawnStage, Time};
+use crate::limits::{TEXT_BUSY_PATIENCE, TEXT_BUSY_RETRY};
+use crate::plan::{Definition, Pid, Ready, RestartOrder, RunId};
+use std::sync::Arc;
+
+/// A run that was started and is not ready yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The run.
+    pub run: Run,
+    /// When it is given up.
+    pub ready_by: Time,
+    /// The run whose pinned program it is, in a rollback.
+    pub program_of: Option<RunId>,
+    /// Until when a program file that is still being written is tried again.
+    busy_until: Time,
+    step: Step,
+}
+
+/// How far the start is.
+#[derive(Clone, Debug, PartialEq)]
+enum Step {
+    /// The start was ordered; whether it worked is not known yet.
+    Ordered,
+    /// The file of the program was still open for writing; it is tried again.
+    Busy { retry_at: Time },
+    /// It lives. It is ready when nothing is awaited any more.
+    Gated { word: bool, not_before: Option<Time>, watch: Option<Watch> },
+}
+
+/// What has become of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It is not ready yet.
+    Waits,
+    /// It is.
+    Ready,
+    /// Its time is over.
+    TooLate,
+}
+
+impl Candidate {
+    /// Orders the start of the next generation of `worker`.
+    pub fn start(
+        scene: &mut Scene<'_>,
+        worker: u32,
+        definition: Arc<Definition>,
+        program_of: Option<RunId>,
+    ) -> Self {
+        let id = scene.next_run();
+        let run = Run { id, worker, definition, pid: None, started: scene.now, pipe_open: true };
+        let mut candidate = Self {
+            run,
+            ready_by: scene.now,
+            program_of,
+            busy_until: scene.now + TEXT_BUSY_PATIENCE,
+            step: Step::Ordered,
+        };
+        candidate.order(scene);
+        candidate
+    }
+
+    fn order(&mut self, scene: &mut Scene<'_>) {
+        self.step = Step::Ordered;
+        self.ready_by = scene.now + self.run.definition.policy.ready_timeout;
+        scene.out.push(Action::Spawn {
+            run: self.run.id,
+            worker: self.run.worker,
+            definition: self.run.definition.clone(),
+            program_of: self.program_of,
+            listeners: scene.listeners.to_vec(),
+        });
+    }
+
+    /// When it must hear of the time.
+    pub fn deadline(&self) -> Time {
+        match &self.step {
+            Step::Ordered => self.ready_by,
+            Step::Busy { retry_at } => *retry_at,
+            Step::Gated { not_before, watch, .. } => {
+                let look = watch.as_ref().and_then(|watch| watch.at);
+                not_before.iter().copied().chain(look).chain([self.ready_by]).min().unwrap_or(self.ready_by)
+            }
+        }
+    }
+
+    /// The run, which is ready; what it was started from is needed no more.
+    pub fn into_ready_run(self, scene: &mut Scene<'_>) -> Run {
+        scene.out.extend(self.unpin());
+        self.run
+    }
+
+    /// What lets the pinned program go, if it is one.
+    pub fn unpin(&self) -> Option<Action> {
+        self.program_of.map(|run| Action::Unpin { run })
+    }
+
+    /// The run, if it may live; what it was started from is needed no more.
+    pub fn into_living_run(self, scene: &mut Scene<'_>) -> Option<Run> {
+        scene.out.extend(self.unpin());
+        (!self.is_busy()).then_some(self.run)
+    }
+
+    /// Has its program not been started yet?
+    pub fn is_busy(&self) -> bool {
+        matches!(self.step, Step::Busy { .. })
+    }
+
+    /// Its program was started.
+    pub fn spawned(&mut self, pid: Pid, scene: &mut Scene<'_>) -> Progress {
+        self.run.pid = Some(pid);
+        scene.report_on(&self.run, Fact::Started { definition: self.run.definition.clone() });
+        let watched = !scene.listeners.is_empty();
+        let look = || watched.then(|| Watch::from(scene.now));
+        let (word, not_before, watch) = match &self.run.definition.policy.ready {
+            Ready::Assumed | Ready::Accepting => (false, None, look()),
+            // A word alone is not enough where more can be seen: some say READY before they can serve.
+            Ready::Word => (true, None, look()),
+            Ready::Started => (false, None, None),
+            Ready::Delay(delay) => (false, Some(scene.now + *delay), None),
+        };
+        self.step = Step::Gated { word, not_before, watch };
+        self.progress()
+    }
+
+    fn progress(&self) -> Progress {
+        match self.step {
+            Step::Gated { word: false, not_before: None, watch: None } => Progress::Ready,
+            Step::Gated { .. } | Step::Ordered | Step::Busy { .. } => Progress::Waits,
+        }
+    }
+
+    /// Takes note of a failed start; `None` if it is to be tried again.
+    pub fn spawn_failed(&mut self, failure: SpawnFailure, now: Time) -> Option<SpawnFailure> {
+        let busy = failure.stage == SpawnStage::Exec && failure.errno == libc::ETXTBSY;
+        if busy && now < self.busy_until {
+            self.step = Step::Busy { retry_at: now + TEXT_BUSY_RETRY };
+            return None;
+        }
+        Some(failure)
+    }
+
+    /// It says that it accepts. On the pipe that settles it, and where a word is awaited it is no longer.
+    pub fn said_ready(&mut self) -> Progress {
+        if let Step::Gated { word, watch, .. } = &mut self.step {
+            *word = false;
+            if self.run.can_answer() {
+                *watch = None;
+            }
+        }
+        self.progress()
+    }
+
+    /// The answer to a look.
+    pub fn seen(&mut self, sight: Sight, scene: &mut Scene<'_>) -> Progress {
+        let Step::Gated { watch: slot @ Some(_), .. } = &mut self.step else { return self.progress() };
+        match sight {
+            Sight::Accepting => *slot = None,
+            Sight::NotAccepting => {
+                if let Some(watch) = slot {
+                    watch.missed(scene.now);
+                }
+            }
+            Sight::Hidden => {
+                *slot = None;
+                scene.report_on(&self.run, Fact::CannotBeSeen);
+            }
+        }
+        self.progress()
+    }
+
+    /// Does what the time has come for.
+    pub fn deadline_passed(&mut self, scene: &mut Scene<'_>) -> Progress {
+        if let Step::Busy { retry_at } = self.step {
+            if retry_at <= scene.now {
+                // A reload may have come between two tries.
+                if self.program_of.is_none() {
+                    self.run.definition = scene.definition.clone();
+                }
+                self.order(scene);
+            }
+            return Progress::Waits;
+        }
+        if let Step::Gated { not_before, watch, .. } = &mut self.step {
+            not_before.take_if(|time| *time <= scene.now);
+            if watch.as_mut().is_some_and(|watch| watch.take_due(scene.now)) {
+                scene.out.push(Action::Look { run: self.run.id });
+            }
+        }
+        match self.progress() {
+            Progress::Waits if self.ready_by <= scene.now => self.too_late(scene),
+            progress => progress,
+        }
+    }
+
+    /// Where nothing was configured that it could have missed, and nobody else serves, it is taken for ready.
+    fn too_late(&self, scene: &mut Scene<'_>) -> Progress {
+        let policy = &self.run.definition.policy;
+        let seen_alive = matches!(self.step, Step::Gated { word: false, .. });
+        if policy.ready == Ready::Assumed
+            && policy.restart_order == RestartOrder::StopFirst
+            && seen_alive
+        {
+            scene.report_on(&self.run, Fact::TakenForReady { after: policy.ready_timeout });
+            return Progress::Ready;
+        }
+        Progress::TooLate
+    }
+}

@@ -1,0 +1,49 @@
+//! What a worker may know and do while it takes one event: the time, its service, and a place for actions.
+
+use super::fact::{Fact, Report};
+use super::leaving::Run;
+use super::{Action, Time};
+use crate::plan::{Definition, Generation, ListenerId, Policy, RunId, ServiceId};
+use std::sync::Arc;
+
+/// The surroundings of one step.
+pub struct Scene<'a> {
+    /// The time of the event.
+    pub now: Time,
+    /// What is to be done about it.
+    pub out: &'a mut Vec<Action>,
+    /// Whose step it is.
+    pub service: ServiceId,
+    /// What the service's next generation will be.
+    pub definition: &'a Arc<Definition>,
+    /// Its sockets.
+    pub listeners: &'a [ListenerId],
+    /// Its last generation.
+    pub last: &'a mut Generation,
+}
+
+impl Scene<'_> {
+    /// How the service is treated now.
+    pub fn policy(&self) -> &Policy {
+        &self.definition.policy
+    }
+
+    /// A name for the next run.
+    pub fn next_run(&mut self) -> RunId {
+        *self.last = self.last.next();
+        RunId { service: self.service, generation: *self.last }
+    }
+
+    /// Reports about the service as a whole.
+    pub fn report(&mut self, fact: Fact) {
+        let service = Some(self.definition.name.clone());
+        self.out.push(Action::Report(Report { service, generation: None, pid: None, fact }));
+    }
+
+    /// Reports about one of its runs.
+    pub fn report_on(&mut self, run: &Run, fact: Fact) {
+        let service = Some(self.definition.name.clone());
+        let generation = Some(run.generation());
+        self.out.push(Action::Report(Report { service, generation, pid: run.pid, fact }));
+    }
+}

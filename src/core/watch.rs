@@ -1,0 +1,46 @@
+//! Looking at a process again and again, with growing pauses: the kernel tells nobody when a server begins to
+//! accept or ceases to.
+
+use super::Time;
+use crate::limits::{LOOK_FIRST, LOOK_MAX};
+use std::time::Duration;
+
+/// A series of looks. One look at a time: while its answer is awaited there is no deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// When to look next; none while the answer to the last look is awaited.
+    pub at: Option<Time>,
+    pause: Duration,
+    /// Looks in a row that showed nobody accepting.
+    pub misses: u32,
+}
+
+impl Watch {
+    /// Looks first at `at`.
+    pub fn from(at: Time) -> Self {
+        Self { at: Some(at), pause: LOOK_FIRST, misses: 0 }
+    }
+
+    /// Has the time for a look come? If so, its answer is awaited from now on.
+    pub fn take_due(&mut self, now: Time) -> bool {
+        let due = self.at.is_some_and(|at| at <= now);
+        if due {
+            self.at = None;
+        }
+        due
+    }
+
+    /// Nobody accepted: look again later.
+    pub fn missed(&mut self, now: Time) {
+        self.at = Some(now + self.pause);
+        self.pause = (self.pause * 2).min(LOOK_MAX);
+        self.misses = self.misses.saturating_add(1);
+    }
+
+    /// Somebody still accepts: look again soon.
+    pub fn hit(&mut self, now: Time) {
+        self.misses = 0;
+        self.at = Some(now + self.pause);
+        self.pause = (self.pause * 2).min(LOOK_MAX);
+    }
+}

@@ -1,0 +1,351 @@
+//! One worker of a service: its state, and the orders it takes. What happens to its runs is in `life.rs`.
+//!
+//! The serving run stands in the [`State`]; every run that was asked to leave moves to the list of
+//! [`Leaving`] ones, whatever the reason, and escalates there by its own deadlines.
+
+use super::backoff::Backoff;
+use super::candidate::Candidate;
+use super::fact::Fact;
+use super::leaving::{Leaving, Run};
+use super::scene::Scene;
+use super::{Action, Time};
+use crate::plan::{Definition, Generation, Handshake, RestartOrder, RunId};
+use std::mem;
+use std::sync::Arc;
+
+/// One worker and all its runs that have not ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Worker {
+    /// Which of the service's workers, from 0.
+    pub index: u32,
+    /// Where it is in its life.
+    pub state: State,
+    /// Its runs that were asked to leave, oldest first.
+    pub leaving: Vec<Leaving>,
+    /// Its crashes in a row.
+    pub(super) backoff: Backoff,
+}
+
+/// Where a worker is in its life; each variant holds what is true only there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// Nothing serves and nothing is to: it ended well, or was stopped.
+    Stopped,
+    /// Nothing serves: it crashed and its policy does not bring it back.
+    Crashed,
+    /// A run was started and is not ready yet; none serves.
+    Starting {
+        /// The run.
+        candidate: Candidate,
+        /// What comes back if it fails.
+        fallback: Option<Fallback>,
+        /// A restart was asked for meanwhile: it runs once this start is done.
+        again: bool,
+    },
+    /// The run serves.
+    Up {
+        /// The run.
+        run: Run,
+    },
+    /// Stop-first: the run that served was asked to stop accepting; its successor starts when it does.
+    Restarting {
+        /// It is in the list of leaving runs.
+        old: Generation,
+        /// What comes back if the successor fails.
+        fallback: Option<Fallback>,
+    },
+    /// Start-first: one serves, its successor is not ready yet.
+    Replacing {
+        /// The run that serves.
+        old: Run,
+        /// Its successor.
+        candidate: Candidate,
+        /// A restart was asked for meanwhile.
+        again: bool,
+    },
+    /// The successor serves, and what it replaces is kept until it has proved itself.
+    Baking {
+        /// The successor.
+        new: Run,
+        /// Until when.
+        until: Time,
+        /// What comes back if it fails.
+        back: Back,
+        /// A restart was asked for meanwhile.
+        again: bool,
+    },
+    /// It crashed; the next start waits for the clock.
+    Backoff {
+        /// When it starts.
+        until: Time,
+    },
+    /// It is to end: all its runs were asked to leave.
+    Stopping {
+        /// What it is then.
+        then: Then,
+    },
+    /// It was removed from the config and its last run has ended.
+    Gone,
+}
+
+/// What a rollback starts: the last good definition, with the program that was pinned while it ran.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fallback {
+    /// The definition.
+    pub definition: Arc<Definition>,
+    /// The run whose program is pinned.
+    pub pinned: RunId,
+}
+
+/// What comes back if a new generation does not prove itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Back {
+    /// The old run, which still serves beside it.
+    Old(Run),
+    /// A new run of the old program.
+    Fallback(Fallback),
+}
+
+/// What a stopping worker is in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Known, but not running.
+    Stopped,
+    /// Forgotten: the config has it no more.
+    Gone,
+}
+
+/// What somebody wants of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A generation that starts after this order, without a client refused.
+    Restart,
+    /// No process any more, gracefully.
+    Stop(Then),
+    /// No process any more, now.
+    Kill,
+}
+
+impl Worker {
+    /// A worker that was never started.
+    pub fn new(index: u32) -> Self {
+        Self { index, state: State::Stopped, leaving: Vec::new(), backoff: Backoff::default() }
+    }
+
+    /// Starts a generation, whatever came before.
+    pub(super) fn start(&mut self, fallback: Option<Fallback>, scene: &mut Scene<'_>) {
+        let candidate = Candidate::start(scene, self.index, scene.definition.clone(), None);
+        self.state = State::Starting { candidate, fallback, again: false };
+    }
+
+    /// Takes an order. One that is fulfilled already, or by what is under way, changes nothing.
+    pub(super) fn order(&mut self, order: Order, scene: &mut Scene<'_>) {
+        match order {
+            Order::Restart => self.restart(scene),
+            Order::Stop(then) => self.stop(then, scene),
+            Order::Kill => self.kill(scene),
+        }
+    }
+
+    pub(super) fn restart(&mut self, scene: &mut Scene<'_>) {
+        match mem::replace(&mut self.state, State::Stopped) {
+            State::Stopped | State::Crashed | State::Backoff { .. } => self.start(None, scene),
+            State::Up { run } => match scene.policy().restart_order {
+                RestartOrder::StopFirst => self.stop_first(run, scene),
+                RestartOrder::StartFirst => {
+                    let candidate = Candidate::start(scene, self.index, scene.definition.clone(), None);
+                    self.state = State::Replacing { old: run, candidate, again: false };
+                }
+            },
+            State::Starting { candidate, fallback, .. } => {
+                let again = queue(&candidate, scene);
+                self.state = State::Starting { candidate, fallback, again };
+            }
+            State::Replacing { old, candidate, .. } => {
+                let again = queue(&candidate, scene);
+                self.state = State::Replacing { old, candidate, again };
+            }
+            State::Baking { new, until, back, .. } => {
+                scene.report_on(&new, Fact::RestartQueued);
+                self.state = State::Baking { new, until, back, again: true };
+            }
+            // The start to come is later than this order, so it fulfils it: ten restarts are one. And what has
+            // to end does not come back.
+            state @ (State::Restarting { .. } | State::Stopping { .. } | State::Gone) => self.state = state,
+        }
+    }
+
+    fn stop_first(&mut self, run: Run, scene: &mut Scene<'_>) {
+        let fallback = scene.policy().rollback.then(|| Fallback::to(&run));
+        scene.out.extend(fallback.as_ref().map(|fallback| Action::Pin { run: fallback.pinned }));
+        self.state = State::Restarting { old: run.generation(), fallback };
+        let unspoken = run.definition.program.handshake != Handshake::Pipe && !scene.listeners.is_empty();
+        self.ask_to_leave(run, scene);
+        if let Some(leaving) = self.leaving.last_mut().filter(|_| unspoken) {
+            leaving.watch(scene.now);
+        }
+    }
+
+    fn stop(&mut self, then: Then, scene: &mut Scene<'_>) {
+        // One that is being removed stays removed.
+        let then = self.stopping().unwrap_or(then);
+        for run in self.enter_stopping(then, scene) {
+            self.ask_to_leave(run, scene);
+        }
+        self.finish_if_alone(scene);
+    }
+
+    fn kill(&mut self, scene: &mut Scene<'_>) {
+        let then = self.stopping().unwrap_or(Then::Stopped);
+        for leaving in &mut self.leaving {
+            leaving.kill_now(scene);
+        }
+        for run in self.enter_stopping(then, scene) {
+            self.leaving.push(Leaving::kill(run, scene));
+        }
+        self.finish_if_alone(scene);
+    }
+
+    fn stopping(&self) -> Option<Then> {
+        if let State::Stopping { then } = self.state { Some(then) } else { None }
+    }
+
+    /// Gives the runs that live and were not asked to leave, oldest first; nothing is kept to come back to.
+    fn enter_stopping(&mut self, then: Then, scene: &mut Scene<'_>) -> Vec<Run> {
+        match mem::replace(&mut self.state, State::Stopping { then }) {
+            State::Starting { candidate, fallback, .. } => {
+                unpin(fallback, scene);
+                candidate.into_living_run(scene).into_iter().collect()
+            }
+            State::Up { run } => vec![run],
+            State::Replacing { old, candidate, .. } => {
+                [old].into_iter().chain(candidate.into_living_run(scene)).collect()
+            }
+            State::Baking { new, back: Back::Old(old), .. } => vec![old, new],
+            State::Baking { new, back: Back::Fallback(fallback), .. } => {
+                unpin(Some(fallback), scene);
+                vec![new]
+            }
+            State::Restarting { fallback, .. } => {
+                unpin(fallback, scene);
+                Vec::new()
+            }
+            State::Stopped | State::Crashed | State::Backoff { .. } | State::Stopping { .. } | State::Gone => {
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn ask_to_leave(&mut self, run: Run, scene: &mut Scene<'_>) {
+        let leaving = Leaving::ask(run, scene);
+        let asked = Fact::Asked {
+            signal: scene.policy().stop_signal,
+            awaits_word: leaving.run.can_answer(),
+            timeout: leaving.patience(scene.now),
+        };
+        scene.report_on(&leaving.run, asked);
+        self.leaving.push(leaving);
+    }
+
+    /// Ends a stop when no run is left to wait for.
+    pub(super) fn finish_if_alone(&mut self, scene: &mut Scene<'_>) {
+        let State::Stopping { then } = self.state else { return };
+        if self.leaving.iter().any(Leaving::awaited) {
+            return;
+        }
+        self.state = match then {
+            Then::Stopped => State::Stopped,
+            Then::Gone => State::Gone,
+        };
+        scene.report(Fact::Stopped);
+    }
+
+    /// The run that clients are served by, as far as is known.
+    pub fn serving(&self) -> Option<&Run> {
+        match &self.state {
+            State::Up { run } | State::Replacing { old: run, .. } | State::Baking { new: run, .. } => Some(run),
+            State::Stopped
+            | State::Crashed
+            | State::Starting { .. }
+            | State::Restarting { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone => None,
+        }
+    }
+
+    /// The runs that nobody has asked to leave, oldest first: two at most.
+    pub fn staying(&self) -> Vec<&Run> {
+        match &self.state {
+            State::Up { run } => vec![run],
+            State::Starting { candidate, .. } => vec![&candidate.run],
+            State::Replacing { old, candidate, .. } => vec![old, &candidate.run],
+            State::Baking { new, back: Back::Old(old), .. } => vec![old, new],
+            State::Baking { new, back: Back::Fallback(_), .. } => vec![new],
+            State::Stopped
+            | State::Crashed
+            | State::Restarting { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone => Vec::new(),
+        }
+    }
+
+    /// Is it on its way from one generation to the next?
+    pub fn in_transit(&self) -> bool {
+        matches!(
+            self.state,
+            State::Starting { .. } | State::Restarting { .. } | State::Replacing { .. } | State::Baking { .. }
+        )
+    }
+
+    /// May it still change without anybody asking?
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.state, State::Stopped | State::Crashed | State::Gone)
+            || self.leaving.iter().any(Leaving::awaited)
+    }
+
+    /// Is nobody to accept, and has everybody who might still do so said that he does not?
+    pub fn is_quiet(&self) -> bool {
+        matches!(self.state, State::Stopped | State::Crashed | State::Stopping { .. } | State::Gone)
+            && self.leaving.iter().all(|leaving| leaving.quiet_since.is_some() || !leaving.awaited())
+    }
+
+    /// When it must hear of the time, if ever.
+    pub fn deadline(&self) -> Option<Time> {
+        self.leaving.iter().filter_map(Leaving::deadline).chain(self.deadline_of_state()).min()
+    }
+
+    pub(super) fn deadline_of_state(&self) -> Option<Time> {
+        match &self.state {
+            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => Some(candidate.deadline()),
+            State::Baking { until, .. } | State::Backoff { until } => Some(*until),
+            State::Stopped
+            | State::Crashed
+            | State::Up { .. }
+            | State::Restarting { .. }
+            | State::Stopping { .. }
+            | State::Gone => None,
+        }
+    }
+}
+
+impl Fallback {
+    fn to(run: &Run) -> Self {
+        Self { definition: run.definition.clone(), pinned: run.id }
+    }
+}
+
+/// Drops what was kept to come back to.
+pub(super) fn unpin(fallback: Option<Fallback>, scene: &mut Scene<'_>) {
+    scene.out.extend(fallback.map(|fallback| Action::Unpin { run: fallback.pinned }));
+}
+
+/// Notes a restart that was asked for during a start; one that has not begun yet fulfils it by itself.
+fn queue(candidate: &Candidate, scene: &mut Scene<'_>) -> bool {
+    if candidate.is_busy() {
+        return false;
+    }
+    scene.report_on(&candidate.run, Fact::RestartQueued);
+    true
+}
