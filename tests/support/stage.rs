@@ -3,6 +3,7 @@
 use super::{Answer, LIMIT, Log, Process, eventually, get, log::has};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -61,7 +62,8 @@ impl Stage {
         let words: Vec<&str> = self.wrapper.iter().map(|word| &**word).collect();
         let words = [&words, &[env!("CARGO_BIN_EXE_bootstrap")][..], arguments].concat();
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]).current_dir(self.dir()).stdin(Stdio::null());
+        // A process group of its own, as a shell gives it: ^C goes to the group.
+        command.args(&words[1..]).process_group(0).current_dir(self.dir()).stdin(Stdio::null());
         command.env_remove("BOOTSTRAP_SELECT").env("BOOTSTRAP_TEST", &self.marker);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
@@ -145,7 +147,10 @@ impl Supervised {
     /// Waits until this generation was started; its main process.
     #[track_caller]
     pub(crate) fn pid_of(&self, service: &str, generation: u32) -> Process {
-        let line = self.wait_for(&format!(" {service} generation={generation} pid="));
+        let wanted = format!(" {service} generation={generation} pid= … started");
+        let Some(line) = self.log.wait(0, &wanted) else {
+            panic!("{service} has no generation {generation}\n{self}");
+        };
         let (_, number) = line.split_once("pid=").unwrap();
         let digits = number.split(|c: char| !c.is_ascii_digit()).next().unwrap();
         Process(digits.parse().unwrap())
