@@ -5,6 +5,8 @@ pub mod config;
 pub mod core;
 pub mod exit;
 pub mod limits;
+pub mod os;
 pub mod plan;
 pub mod protocol;
 pub mod report;
+pub mod run;

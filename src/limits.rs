@@ -51,3 +51,7 @@ pub const TEXT_BUSY_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Pause between two such tries.
 pub const TEXT_BUSY_RETRY: Duration = Duration::from_millis(10);
+
+/// Bytes taken from one server's pipe in one turn: all that a pipe holds, so one turn after a server's death
+/// finds everything that it said, and a server that never stops writing does not keep the others waiting.
+pub const PIPE_TURN_BYTES: usize = 64 * 1024;

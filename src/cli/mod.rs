@@ -1,8 +1,10 @@
 //! The command line.
 
 mod check;
+mod run;
 
 pub use check::check;
+pub use run::run;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};

@@ -1,0 +1,18 @@
+//! The one place that reads a clock.
+
+use crate::core::Time;
+use nix::time::{ClockId, clock_gettime};
+
+/// The time now, on `CLOCK_MONOTONIC`.
+pub(super) fn now() -> Time {
+    let spec = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has CLOCK_MONOTONIC");
+    let seconds = u64::try_from(spec.tv_sec()).unwrap_or(0);
+    let nanos = u64::try_from(spec.tv_nsec()).unwrap_or(0);
+    Time { ms: seconds * 1000 + nanos / 1_000_000 }
+}
+
+/// The time of day, for people.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub(super) fn wall() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}

@@ -1,0 +1,152 @@
+//! The environment that a child gets.
+
+use super::env_file::{self, FileError};
+use crate::core::{SpawnFailure, SpawnStage};
+use crate::plan::Definition;
+use crate::protocol::{Granted, expand};
+use nix::errno::Errno;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+/// What our own parent said to us; to a child it would be a lie.
+const NOT_FOR_CHILDREN: [&str; 7] = [
+    "BOOTSTRAP_SELECT",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+];
+
+/// Variables and their values; each name once.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// What a generation gets: ours, then its `env_file`, then its `env`, then what says who it is.
+    ///
+    /// # Errors
+    ///
+    /// At stage `EnvFile`: the file cannot be read (the subject is its path), or has a bad line (the
+    /// subject is path and line).
+    pub(super) fn of_child(
+        ours: impl IntoIterator<Item = (OsString, OsString)>,
+        definition: &Definition,
+        granted: &Granted<'_>,
+    ) -> Result<Self, SpawnFailure> {
+        let mut all: BTreeMap<OsString, OsString> = ours.into_iter().collect();
+        for name in NOT_FOR_CHILDREN {
+            all.remove(OsStr::new(name));
+        }
+        if let Some(path) = &definition.program.env_file {
+            all.extend(env_file::read(path).map_err(|error| refused(path, &error))?);
+        }
+        let set = |(name, value): (&String, &String)| (name.into(), expand(value, granted).into());
+        all.extend(definition.program.env.iter().map(set));
+        all.insert("BOOTSTRAP_SERVICE".into(), definition.name.as_str().into());
+        all.insert("BOOTSTRAP_GENERATION".into(), granted.generation.to_string().into());
+        all.insert("BOOTSTRAP_WORKER".into(), granted.worker.to_string().into());
+        Ok(Self(all))
+    }
+
+    /// The value of a variable.
+    pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// `NAME=value`, as `execve` takes them.
+    pub(super) fn into_lines(self) -> impl Iterator<Item = Vec<u8>> {
+        self.0.into_iter().map(|(name, value)| {
+            let mut line = name.into_vec();
+            line.push(b'=');
+            line.extend(value.into_vec());
+            line
+        })
+    }
+}
+
+fn refused(path: &Path, error: &FileError) -> SpawnFailure {
+    let (errno, subject) = match error {
+        FileError::Unreadable(errno) => (*errno, path.display().to_string()),
+        FileError::BadLine(line) => (Errno::EINVAL, format!("{}: line {line}", path.display())),
+    };
+    SpawnFailure { stage: SpawnStage::EnvFile, errno: errno as i32, subject }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Generation, Handshake, Policy, Program, ServiceName};
+    use std::io::Write;
+
+    fn definition(env: &[(&str, &str)], env_file: Option<&Path>) -> Definition {
+        Definition {
+            name: ServiceName::parse("web").unwrap(),
+            listeners: vec![],
+            program: Program {
+                command: vec!["true".into()],
+                directory: None,
+                env: env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+                env_file: env_file.map(Path::to_path_buf),
+                handshake: Handshake::Pipe,
+            },
+            policy: Policy::default(),
+        }
+    }
+
+    fn lines(ours: &[(&str, &str)], definition: &Definition) -> Result<Vec<String>, SpawnFailure> {
+        let ours = ours.iter().map(|(name, value)| (name.into(), value.into()));
+        let granted =
+            Granted { listeners: &[], fds: &[], pipe: Some(9), generation: Generation(4), worker: 0 };
+        let environment = Environment::of_child(ours, definition, &granted)?;
+        Ok(environment.into_lines().map(|line| String::from_utf8(line).unwrap()).collect())
+    }
+
+    #[test]
+    fn each_layer_covers_the_one_below_and_the_last_says_who_the_child_is() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"B=file\nC=file\nD=file\nBOOTSTRAP_WORKER=7").unwrap();
+        let ours = [("A", "ours"), ("B", "ours"), ("BOOTSTRAP_SERVICE", "other")];
+        let definition = definition(&[("C", "own {pipe}"), ("E", "g{generation}")], Some(file.path()));
+        assert_eq!(
+            lines(&ours, &definition).unwrap(),
+            [
+                "A=ours",
+                "B=file",
+                "BOOTSTRAP_GENERATION=4",
+                "BOOTSTRAP_SERVICE=web",
+                "BOOTSTRAP_WORKER=0",
+                "C=own 9",
+                "D=file",
+                "E=g4"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_our_parent_said_to_us_is_not_passed_on_but_may_be_set() {
+        let ours = NOT_FOR_CHILDREN.map(|name| (name, "x"));
+        let definition = definition(&[("LISTEN_FDS", "mine")], None);
+        let lines = lines(&ours, &definition).unwrap();
+        assert_eq!(
+            lines,
+            ["BOOTSTRAP_GENERATION=4", "BOOTSTRAP_SERVICE=web", "BOOTSTRAP_WORKER=0", "LISTEN_FDS=mine"]
+        );
+    }
+
+    #[test]
+    fn an_env_file_that_cannot_be_used_is_named_with_its_line() {
+        let failure = lines(&[], &definition(&[], Some(Path::new("/nowhere.env")))).unwrap_err();
+        let stage = SpawnStage::EnvFile;
+        assert_eq!(failure, SpawnFailure { stage, errno: libc::ENOENT, subject: "/nowhere.env".into() });
+
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"A=b\noops").unwrap();
+        let failure = lines(&[], &definition(&[], Some(file.path()))).unwrap_err();
+        let subject = format!("{}: line 2", file.path().display());
+        assert_eq!(failure, SpawnFailure { stage, errno: libc::EINVAL, subject });
+    }
+}

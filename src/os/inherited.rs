@@ -1,0 +1,68 @@
+//! What a program inherits without having asked: descriptors, limits, who adopts orphans.
+#![expect(unsafe_code, reason = "close_range(2) and fcntl(2) on descriptors that nobody here owns")]
+
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use std::io;
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+
+/// Soft and hard limit of descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DescriptorLimit {
+    pub(super) soft: rlim_t,
+    pub(super) hard: rlim_t,
+}
+
+/// Makes 0, 1 and 2 something, so that no socket of ours ever gets one of these numbers: in a child they
+/// would be taken for its stdin, stdout or stderr.
+pub(super) fn fill_standard_descriptors() -> io::Result<()> {
+    loop {
+        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        if null.as_raw_fd() > 2 {
+            return Ok(());
+        }
+        // Left open for good: it stands in for a standard stream from now on.
+        let number = null.into_raw_fd();
+        // SAFETY: plain integers; clears close-on-exec of a descriptor that was just opened.
+        unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
+    }
+}
+
+/// Marks every descriptor from 3 on close-on-exec: what the supervisor's parent leaked to it is not leaked
+/// on to its children.
+pub(super) fn keep_from_children() -> io::Result<()> {
+    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
+    let (first, last): (libc::c_uint, libc::c_uint) = (3, libc::c_uint::MAX);
+    // SAFETY: three integers, as the system call takes them; no memory is involved, nothing is closed.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, CLOSE_RANGE_CLOEXEC) };
+    if result == 0 {
+        return Ok(());
+    }
+    // Linux 5.10 knows the call but not the flag.
+    for number in open_descriptors()? {
+        if number > 2 {
+            // SAFETY: plain integers; a number that is not open any more gives EBADF, which is fine.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
+/// The numbers of the descriptors that are open.
+fn open_descriptors() -> io::Result<Vec<RawFd>> {
+    let entries = std::fs::read_dir("/proc/self/fd")?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// Raises the soft limit of descriptors to the hard one; gives what it was, for the children.
+pub(super) fn raise_descriptor_limit() -> io::Result<DescriptorLimit> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(DescriptorLimit { soft, hard })
+}
+
+/// Daemonised grandchildren become our children, instead of those of pid 1, when their parent ends.
+pub(super) fn adopt_orphans() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
+}

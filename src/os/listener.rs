@@ -1,0 +1,347 @@
+//! One socket that is held for a service: bound once, then listening or parked, its settings written back
+//! before each start.
+
+use super::sockopt::set_defer_accept;
+use super::unix_path::{Found, UnixPath, clear_stale};
+use crate::plan::{Address, ListenerSpec};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::Path;
+
+/// A bound socket.
+pub(super) struct Listener {
+    socket: Socket,
+    spec: ListenerSpec,
+    parked: bool,
+    /// Where it is in the file system, if it is there.
+    path: Option<UnixPath>,
+}
+
+impl Listener {
+    /// Binds and listens.
+    ///
+    /// # Errors
+    ///
+    /// The system's; `EEXIST` where a unix path leads to something that is no socket.
+    pub(super) fn bind(spec: ListenerSpec) -> io::Result<Self> {
+        let (socket, path) = match &spec.address {
+            Address::Tcp(address) => (bind_ip(*address, Type::STREAM)?, None),
+            Address::Udp(address) => (bind_ip(*address, Type::DGRAM)?, None),
+            Address::Unix(path) => bind_unix(path).map(|(socket, path)| (socket, Some(path)))?,
+        };
+        let listener = Self { socket, spec, parked: false, path };
+        listener.write_settings().inspect_err(|_| listener.release())?;
+        Ok(listener)
+    }
+
+    /// The number of its descriptor; another one after a unix socket had to be made anew.
+    pub(super) fn number(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    /// Where it is.
+    pub(super) fn address(&self) -> &Address {
+        &self.spec.address
+    }
+
+    /// Takes other settings, and writes them unless it is parked: to write the backlog is to listen.
+    pub(super) fn configure(&mut self, spec: ListenerSpec) -> io::Result<()> {
+        self.spec = ListenerSpec { address: self.spec.address.clone(), ..spec };
+        if self.parked { Ok(()) } else { self.write_settings() }
+    }
+
+    /// Makes it what a server expects: listening, at its address, with its own settings, whatever the last
+    /// server did to it. Takes a parked one back into service.
+    pub(super) fn restore(&mut self) -> io::Result<()> {
+        if let Some(path) = &self.path {
+            match path.put_back() {
+                // `listen` repairs no unix socket that was shut down.
+                Found::Ours if self.is_shut_down()? => self.bind_anew()?,
+                Found::Ours => {}
+                Found::Nothing => self.bind_anew()?,
+                Found::Foreign => return Err(Errno::EEXIST.into()),
+            }
+        }
+        self.write_settings()?;
+        self.parked = false;
+        Ok(())
+    }
+
+    /// Does nothing to one that listens, else [`restore`](Self::restore).
+    pub(super) fn listen(&mut self) -> io::Result<()> {
+        if self.parked { self.restore() } else { Ok(()) }
+    }
+
+    /// Keeps the address and refuses clients; those that wait are sent away. UDP has no clients to refuse.
+    pub(super) fn park(&mut self) -> io::Result<()> {
+        if self.parked || matches!(self.spec.address, Address::Udp(_)) {
+            return Ok(());
+        }
+        self.parked = true;
+        // A server may have done it already: then there is nothing to shut down.
+        match self.socket.shutdown(Shutdown::Both) {
+            Err(error) if error.raw_os_error() != Some(libc::ENOTCONN) => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        if matches!(self.spec.address, Address::Tcp(_)) {
+            // With it another socket could take the port, now that ours does not listen.
+            self.socket.set_reuse_address(false)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up what it has in the file system, as far as it is still ours.
+    pub(super) fn release(&self) {
+        if let Some(path) = &self.path {
+            path.release();
+        }
+    }
+
+    fn write_settings(&self) -> io::Result<()> {
+        self.socket.set_nonblocking(self.spec.nonblocking)?;
+        // The kernel cuts it to `net.core.somaxconn`.
+        let backlog = self.spec.backlog.map_or(i32::MAX, |most| i32::try_from(most).unwrap_or(i32::MAX));
+        match self.spec.address {
+            Address::Udp(_) => {}
+            Address::Unix(_) => self.socket.listen(backlog)?,
+            Address::Tcp(_) => {
+                self.socket.set_reuse_address(true)?;
+                self.socket.listen(backlog)?;
+                set_defer_accept(&self.socket, self.spec.defer_accept)?;
+                self.socket.set_tcp_nodelay(false)?;
+                self.socket.set_keepalive(false)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Was the socket shut down for reading, by us or by a server?
+    fn is_shut_down(&self) -> io::Result<bool> {
+        // Waiting clients do not count: POLLIN is not asked for.
+        let hung_up = PollFlags::from_bits_retain(libc::POLLRDHUP);
+        Ok(poll(&mut [PollFd::new(self.socket.as_fd(), hung_up)], PollTimeout::ZERO)? > 0)
+    }
+
+    /// Puts a new socket where the old one was. Servers that still have the old one are not touched.
+    fn bind_anew(&mut self) -> io::Result<()> {
+        let Address::Unix(path) = &self.spec.address else { return Ok(()) };
+        self.release();
+        let (socket, path) = bind_unix(path)?;
+        self.socket = socket;
+        self.path = Some(path);
+        Ok(())
+    }
+}
+
+fn bind_ip(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if kind == Type::STREAM {
+        // Connections of an earlier supervisor that are still closing do not keep the port. For UDP it would
+        // let a second socket take the port away.
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn bind_unix(path: &Path) -> io::Result<(Socket, UnixPath)> {
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    match socket.bind(&address) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            clear_stale(path)?;
+            socket.bind(&address)?;
+        }
+        result => result?,
+    }
+    let path = UnixPath::just_bound(path)?;
+    Ok((socket, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    fn free_port() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    fn tcp() -> (Listener, SocketAddr) {
+        let address = free_port();
+        (Listener::bind(ListenerSpec::new(Address::Tcp(address))).unwrap(), address)
+    }
+
+    fn unix(dir: &tempfile::TempDir) -> (Listener, std::path::PathBuf) {
+        let path = dir.path().join("s");
+        (Listener::bind(ListenerSpec::new(Address::Unix(path.clone()))).unwrap(), path)
+    }
+
+    fn errno<T>(result: io::Result<T>) -> Option<i32> {
+        result.err().and_then(|error| error.raw_os_error())
+    }
+
+    #[test]
+    fn a_parked_tcp_socket_refuses_and_one_taken_back_accepts() {
+        let (mut listener, address) = tcp();
+        TcpStream::connect(address).unwrap();
+        for _ in 0..2 {
+            listener.park().unwrap();
+            listener.park().unwrap();
+            assert_eq!(errno(TcpStream::connect(address)), Some(libc::ECONNREFUSED));
+            listener.listen().unwrap();
+            listener.listen().unwrap();
+            TcpStream::connect(address).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_parked_tcp_port_is_nobody_elses() {
+        let (mut listener, address) = tcp();
+        listener.park().unwrap();
+        // std sets SO_REUSEADDR.
+        assert_eq!(errno(TcpListener::bind(address)), Some(libc::EADDRINUSE));
+        listener.listen().unwrap();
+        TcpStream::connect(address).unwrap();
+    }
+
+    #[test]
+    fn a_parked_unix_socket_refuses_and_one_taken_back_accepts_at_its_own_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut listener, path) = unix(&dir);
+        UnixStream::connect(&path).unwrap();
+        for _ in 0..2 {
+            listener.park().unwrap();
+            assert_eq!(errno(UnixStream::connect(&path)), Some(libc::ECONNREFUSED));
+            listener.listen().unwrap();
+            UnixStream::connect(&path).unwrap();
+            let name = listener.socket.local_addr().unwrap();
+            assert_eq!(name.as_pathname(), Some(path.as_path()));
+        }
+        listener.release();
+        assert_eq!(dir.path().read_dir().unwrap().count(), 0, "nothing is left behind");
+    }
+
+    #[test]
+    fn what_a_server_did_to_the_socket_is_undone() {
+        let (mut listener, address) = tcp();
+        let servers = listener.socket.try_clone().unwrap();
+        servers.set_nonblocking(true).unwrap();
+        servers.set_tcp_nodelay(true).unwrap();
+        servers.set_keepalive(true).unwrap();
+        set_defer_accept(&servers, Some(Duration::from_secs(3))).unwrap();
+        servers.shutdown(Shutdown::Both).unwrap();
+        assert_eq!(errno(TcpStream::connect(address)), Some(libc::ECONNREFUSED));
+
+        listener.restore().unwrap();
+        TcpStream::connect(address).unwrap();
+        assert!(!servers.nonblocking().unwrap());
+        assert!(!servers.tcp_nodelay().unwrap());
+        assert!(!servers.keepalive().unwrap());
+        // A connection without a byte counts at once, so it can be accepted.
+        servers.accept().unwrap();
+    }
+
+    #[test]
+    fn settings_of_the_spec_are_written_and_a_parked_socket_stays_parked() {
+        let (mut listener, address) = tcp();
+        let mut spec = ListenerSpec::new(Address::Tcp(address));
+        spec.nonblocking = true;
+        spec.defer_accept = Some(Duration::from_millis(1500));
+        listener.configure(spec.clone()).unwrap();
+        let _silent = TcpStream::connect(address).unwrap();
+        assert_eq!(errno(listener.socket.accept()), Some(libc::EAGAIN), "deferred, and non-blocking");
+
+        listener.park().unwrap();
+        listener.configure(spec).unwrap();
+        assert_eq!(errno(TcpStream::connect(address)), Some(libc::ECONNREFUSED));
+    }
+
+    #[test]
+    fn a_path_that_a_leaving_server_unlinked_is_put_back_with_its_queue() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut listener, path) = unix(&dir);
+        let _waiting = UnixStream::connect(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let number = listener.number();
+        listener.restore().unwrap();
+        UnixStream::connect(&path).unwrap();
+        assert_eq!(listener.number(), number, "the same socket");
+        listener.socket.accept().unwrap();
+        listener.socket.accept().unwrap();
+    }
+
+    #[test]
+    fn a_path_whose_spare_name_is_gone_too_gets_a_new_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut listener, path) = unix(&dir);
+        for entry in dir.path().read_dir().unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        listener.restore().unwrap();
+        UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn a_unix_socket_that_a_server_shut_down_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        for how in [Shutdown::Read, Shutdown::Both] {
+            let (mut listener, path) = unix(&dir);
+            listener.socket.shutdown(how).unwrap();
+            assert_eq!(errno(UnixStream::connect(&path)), Some(libc::ECONNREFUSED));
+            listener.restore().unwrap();
+            UnixStream::connect(&path).unwrap();
+            listener.release();
+        }
+    }
+
+    #[test]
+    fn a_stale_path_is_taken_and_nothing_else_ever_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let spec = || ListenerSpec::new(Address::Unix(path.clone()));
+        let other = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(errno(Listener::bind(spec())), Some(libc::EADDRINUSE));
+        drop(other);
+        let ours = Listener::bind(spec()).unwrap();
+        UnixStream::connect(&path).unwrap();
+
+        // Somebody puts something else there: it is not ours to remove or to replace.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "precious").unwrap();
+        ours.release();
+        assert_eq!(errno(Listener::bind(spec())), Some(libc::EEXIST));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[test]
+    fn udp_is_bound_once_and_only_once() {
+        let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let spec = || ListenerSpec::new(Address::Udp(address));
+        let mut listener = Listener::bind(spec()).unwrap();
+        assert_eq!(errno(Listener::bind(spec())), Some(libc::EADDRINUSE));
+        listener.park().unwrap();
+        listener.restore().unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.send_to(b"x", address).unwrap();
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 2];
+        assert_eq!(listener.socket.recv(&mut buffer).unwrap(), 1);
+    }
+
+    #[test]
+    fn both_families_have_the_same_port() {
+        let v6: SocketAddr = ([0_u16; 8], free_port().port()).into();
+        let v4: SocketAddr = ([0, 0, 0, 0], v6.port()).into();
+        let _v6 = Listener::bind(ListenerSpec::new(Address::Tcp(v6))).unwrap();
+        Listener::bind(ListenerSpec::new(Address::Tcp(v4))).unwrap();
+    }
+}

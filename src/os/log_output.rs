@@ -1,0 +1,330 @@
+//! Stderr that never blocks.
+//!
+//! Stderr may be a full pipe whose reader hangs, and it is shared with every child: to make its description
+//! non-blocking would make theirs so. A pipe or a terminal is therefore opened a second time, a socket is
+//! written to with a flag, and a file never blocks.
+
+use super::clock;
+use super::poller::{Poller, Token};
+use crate::limits::{LOG_FLUSH_PATIENCE, LOG_QUEUE_BYTES};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, send};
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+
+/// How bytes leave without blocking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// A description of our own, non-blocking; or a regular file.
+    Write,
+    /// A socket: non-blocking by a flag of the call.
+    Send,
+    /// A description that is shared and cannot be opened anew: looked at first, and written to in pieces
+    /// that fit where anything fits. Another writer may take the room in between; better is not to be had.
+    LookFirst,
+    /// Nobody reads any more.
+    Gone,
+}
+
+/// The lines that wait and the way out.
+pub(super) struct LogOutput {
+    out: OwnedFd,
+    way: Way,
+    /// Whole lines; the first may have been written in part.
+    waiting: VecDeque<Vec<u8>>,
+    /// Bytes of all of them.
+    waiting_bytes: usize,
+    /// Lines dropped since the last time that this was told.
+    lost: u64,
+    watched: bool,
+}
+
+impl LogOutput {
+    /// What a pipe takes at once where it has room at all.
+    const PIECE_BYTES: usize = 4096;
+
+    /// Writes to what `fd` leads to.
+    pub(super) fn new(fd: impl AsFd) -> io::Result<Self> {
+        let shared = File::from(fd.as_fd().try_clone_to_owned()?);
+        let kind = shared.metadata()?.file_type();
+        let (out, way) = if kind.is_socket() {
+            (shared.into(), Way::Send)
+        } else if kind.is_fifo() || kind.is_char_device() {
+            open_anew(&shared)
+                .map_or_else(|_| (shared.into(), Way::LookFirst), |own| (own.into(), Way::Write))
+        } else {
+            (shared.into(), Way::Write)
+        };
+        Ok(Self { out, way, waiting: VecDeque::new(), waiting_bytes: 0, lost: 0, watched: false })
+    }
+
+    /// Takes a line, without its newline. It is lost, and counted, where too much waits already.
+    pub(super) fn line(&mut self, poller: &Poller, line: &str) {
+        if self.way == Way::Gone {
+            return;
+        }
+        if !self.push(line) {
+            self.write(poller);
+            // While lines are being lost those that follow are too, or their order would lie.
+            if self.lost > 0 || !self.push(line) {
+                self.lost += 1;
+                return;
+            }
+        }
+        self.write(poller);
+    }
+
+    /// Writes what can be written now; has the poller watch for more room where something is left.
+    pub(super) fn write(&mut self, poller: &Poller) {
+        self.write_some();
+        let wants = !self.waiting.is_empty();
+        if wants && !self.watched {
+            // Where it cannot be watched the next line tries again.
+            self.watched = poller.watch_writable(&self.out, Token::Log).is_ok();
+        } else if !wants && self.watched {
+            poller.forget(&self.out);
+            self.watched = false;
+        }
+    }
+
+    /// Writes what waits, for at most [`LOG_FLUSH_PATIENCE`].
+    pub(super) fn flush(&mut self) {
+        let end = clock::now() + LOG_FLUSH_PATIENCE;
+        loop {
+            self.write_some();
+            let left = end - clock::now();
+            if self.waiting.is_empty() || left.is_zero() {
+                return;
+            }
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+            // Interrupted or not, the next turn finds out.
+            let _ = poll(&mut [PollFd::new(self.out.as_fd(), PollFlags::POLLOUT)], timeout);
+        }
+    }
+
+    /// Queues a line where there is room.
+    fn push(&mut self, line: &str) -> bool {
+        let fits = self.waiting_bytes + line.len() < LOG_QUEUE_BYTES;
+        if fits && self.lost == 0 {
+            let mut bytes = Vec::with_capacity(line.len() + 1);
+            bytes.extend_from_slice(line.as_bytes());
+            bytes.push(b'\n');
+            self.waiting_bytes += bytes.len();
+            self.waiting.push_back(bytes);
+            return true;
+        }
+        false
+    }
+
+    fn write_some(&mut self) {
+        loop {
+            self.tell_loss();
+            let Some(line) = self.waiting.front_mut() else { return };
+            match write_piece(self.out.as_fd(), self.way, line) {
+                Ok(count) => {
+                    self.waiting_bytes -= count;
+                    line.drain(..count);
+                    if line.is_empty() {
+                        self.waiting.pop_front();
+                    }
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOSPC) => return,
+                Err(_) => {
+                    self.way = Way::Gone;
+                    self.waiting.clear();
+                    self.waiting_bytes = 0;
+                }
+            }
+        }
+    }
+
+    /// Puts the number of lost lines where they would have stood, once there is room enough that the next
+    /// lines will not be lost at once again.
+    fn tell_loss(&mut self) {
+        if self.lost > 0 && self.waiting_bytes <= LOG_QUEUE_BYTES / 2 {
+            let text = format!("{} log lines lost: stderr was not read", self.lost);
+            self.lost = 0;
+            self.push(&text);
+        }
+    }
+}
+
+/// A description of our own for what `shared` leads to.
+fn open_anew(shared: &File) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(format!("/proc/self/fd/{}", shared.as_raw_fd()))
+}
+
+fn write_piece(out: BorrowedFd<'_>, way: Way, bytes: &[u8]) -> nix::Result<usize> {
+    match way {
+        Way::Write => nix::unistd::write(out, bytes),
+        Way::Send => send(out.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL),
+        Way::LookFirst => {
+            let mut watched = [PollFd::new(out, PollFlags::POLLOUT)];
+            if poll(&mut watched, PollTimeout::ZERO)? == 0 {
+                return Err(Errno::EAGAIN);
+            }
+            nix::unistd::write(out, bytes.get(..LogOutput::PIECE_BYTES).unwrap_or(bytes))
+        }
+        Way::Gone => Err(Errno::EPIPE),
+    }
+}
+
+/// Is stderr the journal's? Then `JOURNAL_STREAM` names its device and inode; the variable alone proves
+/// nothing, since stderr may have been redirected after it was set.
+pub fn stderr_is_journal() -> bool {
+    let named = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    is_stream(io::stderr().as_fd(), &named)
+}
+
+fn is_stream(fd: BorrowedFd<'_>, named: &str) -> bool {
+    let metadata = fd.try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+    metadata.is_ok_and(|metadata| named == format!("{}:{}", metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{PipeReader, Read};
+    use std::os::unix::net::UnixStream;
+
+    fn all(mut reader: PipeReader) -> String {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_full_pipe_stops_nobody_and_every_line_arrives_once_it_is_read() {
+        let poller = Poller::new().unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut log = LogOutput::new(&writer).unwrap();
+        let flags = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_GETFL).unwrap();
+        assert_eq!(flags & libc::O_NONBLOCK, 0, "the description that children share stays as it was");
+        drop(writer);
+        let line = "x".repeat(999);
+        for _ in 0..200 {
+            log.line(&poller, &line);
+        }
+        assert!(log.watched);
+
+        let mut text = Vec::new();
+        while text.len() < 200_000 {
+            let mut buffer = [0; 10_000];
+            let count = reader.read(&mut buffer).unwrap();
+            text.extend_from_slice(&buffer[..count]);
+            let now = clock::now();
+            if poller.wait(now, Some(now)) == [Token::Log] {
+                log.write(&poller);
+            }
+        }
+        assert!(text.split(|&byte| byte == b'\n').take(200).all(|found| found == line.as_bytes()));
+        assert!(!log.watched, "nothing waits, so nothing wakes us");
+    }
+
+    #[test]
+    fn lines_past_the_limit_are_counted_and_told_where_they_would_have_stood() {
+        let poller = Poller::new().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        let mut log = LogOutput::new(&writer).unwrap();
+        drop(writer);
+        let line = "x".repeat(1023);
+        let fitting = 64 + LOG_QUEUE_BYTES / 1024;
+        for _ in 0..fitting + 7 {
+            log.line(&poller, &line);
+        }
+        assert_eq!((log.lost, log.waiting_bytes), (7, LOG_QUEUE_BYTES));
+
+        let text = std::thread::scope(|scope| {
+            let read = scope.spawn(|| all(reader));
+            while log.lost > 0 {
+                log.flush();
+            }
+            log.line(&poller, "after");
+            log.flush();
+            drop(log);
+            read.join().unwrap()
+        });
+        let last: Vec<&str> = text.lines().skip(fitting).collect();
+        assert_eq!(last, ["7 log lines lost: stderr was not read", "after"]);
+    }
+
+    #[test]
+    fn a_flush_ends_though_nobody_reads() {
+        let poller = Poller::new().unwrap();
+        let (_reader, writer) = io::pipe().unwrap();
+        let mut log = LogOutput::new(&writer).unwrap();
+        for _ in 0..200 {
+            log.line(&poller, &"x".repeat(999));
+        }
+        let start = clock::now();
+        log.flush();
+        assert!(clock::now() - start >= LOG_FLUSH_PATIENCE);
+        assert!(!log.waiting.is_empty());
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_no_reason_to_die() {
+        let poller = Poller::new().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        let mut log = LogOutput::new(&writer).unwrap();
+        drop(reader);
+        log.line(&poller, "one");
+        log.line(&poller, "two");
+        assert_eq!((log.way, log.waiting_bytes), (Way::Gone, 0));
+
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut log = LogOutput::new(&ours).unwrap();
+        drop(theirs);
+        log.line(&poller, "one");
+        assert_eq!(log.way, Way::Gone);
+    }
+
+    #[test]
+    fn a_full_socket_and_a_shared_pipe_stop_nobody_either() {
+        let poller = Poller::new().unwrap();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let (_reader, writer) = io::pipe().unwrap();
+        let mut shared = LogOutput::new(&writer).unwrap();
+        (shared.out, shared.way) = (writer.into(), Way::LookFirst);
+        for mut log in [LogOutput::new(&ours).unwrap(), shared] {
+            for _ in 0..2000 {
+                log.line(&poller, &"x".repeat(999));
+            }
+            assert!(log.watched && log.lost > 0, "{:?}", log.way);
+        }
+    }
+
+    #[test]
+    fn a_file_is_appended_to_and_the_null_device_takes_everything() {
+        let poller = Poller::new().unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut log = LogOutput::new(file.as_file()).unwrap();
+        log.line(&poller, "one");
+        log.line(&poller, "two");
+        assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "one\ntwo\n");
+
+        let mut log = LogOutput::new(OpenOptions::new().write(true).open("/dev/null").unwrap()).unwrap();
+        for _ in 0..1000 {
+            log.line(&poller, &"x".repeat(999));
+        }
+        assert_eq!((log.waiting_bytes, log.lost), (0, 0));
+    }
+
+    #[test]
+    fn only_the_very_stream_that_the_variable_names_is_the_journal() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let metadata = file.as_file().metadata().unwrap();
+        let named = format!("{}:{}", metadata.dev(), metadata.ino());
+        assert!(is_stream(file.as_fd(), &named));
+        assert!(!is_stream(file.as_fd(), &format!("{named}0")));
+        assert!(!is_stream(file.as_fd(), ""));
+    }
+}

@@ -1,0 +1,169 @@
+//! The system: everything that happens comes in as an [`Event`], everything that is to be done goes out as an
+//! [`Action`]. The only system calls of the program are here; no decision about a service is.
+//!
+//! One thread. [`Os::wait`] is the only call that blocks, and with nothing to do it is never woken.
+
+mod child;
+mod children;
+mod clock;
+mod env_file;
+mod environment;
+mod inherited;
+mod listener;
+mod listeners;
+mod log_output;
+mod lookup;
+mod owner;
+mod pipe;
+mod poller;
+mod processes;
+mod signals;
+mod sockopt;
+mod spawn;
+mod unix_path;
+
+pub use env_file::variable_in_file;
+pub use log_output::stderr_is_journal;
+
+use crate::core::{Action, Event, RunEvent, Time};
+use crate::plan::{Definition, ListenerId, RunId};
+use listeners::Listeners;
+use log_output::LogOutput;
+use poller::{Poller, Token};
+use processes::Processes;
+use signals::{Letter, Signals};
+use spawn::Spawner;
+use std::collections::VecDeque;
+use std::io;
+
+/// The system, as the supervisor sees it.
+pub struct Os {
+    poller: Poller,
+    signals: Signals,
+    spawner: Spawner,
+    processes: Processes,
+    listeners: Listeners,
+    log: LogOutput,
+    /// What happened and was not given out yet.
+    events: VecDeque<Event>,
+}
+
+impl Os {
+    /// Prepares the process: descriptors that it inherited go to no child, orphans come to us, the soft limit
+    /// of descriptors becomes the hard one, signals become events. One per process: it reaps every child.
+    ///
+    /// # Errors
+    ///
+    /// The system's; then the program cannot run.
+    pub fn new() -> io::Result<Self> {
+        inherited::fill_standard_descriptors()?;
+        inherited::keep_from_children()?;
+        inherited::adopt_orphans()?;
+        let limit = inherited::raise_descriptor_limit()?;
+        let poller = Poller::new()?;
+        let signals = Signals::install()?;
+        poller.watch_readable(&signals, Token::Signal)?;
+        Ok(Self {
+            poller,
+            signals,
+            spawner: Spawner::new(limit)?,
+            processes: Processes::default(),
+            listeners: Listeners::default(),
+            log: LogOutput::new(io::stderr())?,
+            events: VecDeque::new(),
+        })
+    }
+
+    /// The next event and the time at which it is taken. Blocks until there is one or `deadline` has come,
+    /// which is [`Event::DeadlinePassed`]; that is never kept back by others that keep coming.
+    pub fn wait(&mut self, deadline: Option<Time>) -> (Time, Event) {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return (self.now(), event);
+            }
+            let now = self.now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return (now, Event::DeadlinePassed);
+            }
+            for token in self.poller.wait(now, deadline) {
+                self.take(token);
+            }
+        }
+    }
+
+    /// The time of day, for people.
+    pub fn wall_clock(&self) -> std::time::SystemTime {
+        clock::wall()
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Time {
+        clock::now()
+    }
+
+    /// Does one thing; its outcome, where there is one, comes back through [`wait`](Self::wait).
+    pub fn perform(&mut self, action: Action) {
+        match action {
+            Action::Spawn { run, definition, listeners } => self.spawn(run, &definition, &listeners),
+            Action::Ask { run, signal } => self.events.extend(self.processes.ask(run, signal)),
+            Action::Terminate { run } => self.events.extend(self.processes.terminate(&self.poller, run)),
+            Action::Kill { run } => self.events.extend(self.processes.kill(&self.poller, run)),
+            Action::Bind { sockets } => self.events.push_back(self.listeners.bind(sockets)),
+            Action::Configure { listener, spec } => self.listeners.configure(listener, spec),
+            Action::Listen { listener } => self.listeners.listen(listener),
+            Action::Park { listener } => self.listeners.park(listener),
+            Action::Close { listener } => self.listeners.close(listener),
+            // These need the config file or the reports, which the system knows nothing of: the loop
+            // performs them and never hands them on.
+            Action::LoadPlan | Action::ReadSelector { .. } | Action::Report(_) => {}
+        }
+    }
+
+    /// Takes an event that the loop made; [`wait`](Self::wait) gives it out in its turn.
+    pub fn post(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    /// Writes one line to stderr, without its newline; never blocks.
+    pub fn log(&mut self, line: &str) {
+        self.log.line(&self.poller, line);
+    }
+
+    /// Writes the lines that wait, for at most [`LOG_FLUSH_PATIENCE`](crate::limits::LOG_FLUSH_PATIENCE).
+    pub fn flush_log(&mut self) {
+        self.log.flush();
+    }
+
+    /// Gives all addresses up, at the end of the program. Unix paths are removed where they are still ours.
+    pub fn release(&mut self) {
+        self.listeners.close_all();
+    }
+
+    fn take(&mut self, token: Token) {
+        match token {
+            Token::Signal => {
+                for letter in self.signals.take() {
+                    match letter {
+                        Letter::Request(request) => self.events.push_back(Event::Request(request)),
+                        Letter::ChildEnded => self.events.extend(self.processes.reap(&self.poller)),
+                    }
+                }
+            }
+            Token::Log => self.log.write(&self.poller),
+            Token::Pipe(number) => self.events.extend(self.processes.hear(&self.poller, number)),
+        }
+    }
+
+    fn spawn(&mut self, run: RunId, definition: &Definition, listeners: &[ListenerId]) {
+        let number = self.processes.next_pipe();
+        let (poller, token) = (&self.poller, Token::Pipe(number));
+        let started = self
+            .listeners
+            .restore(listeners)
+            .and_then(|fds| self.spawner.start(poller, token, definition, run.generation, &fds));
+        match started {
+            Ok(started) => self.events.extend(self.processes.add(poller, run, number, started)),
+            Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The supervisor's end of a handshake's pipe.
+
+use crate::core::PipeEnd;
+use crate::limits::PIPE_TURN_BYTES;
+use crate::protocol::{Word, WordReader};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What a server said, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// A word.
+    Word(Word),
+    /// There will be no other.
+    End(PipeEnd),
+}
+
+/// The read end of one generation's pipe.
+///
+/// It is kept for as long as a process of the run may write to it: a late writer would die of SIGPIPE.
+pub(super) struct Pipe {
+    reader: OwnedFd,
+    words: WordReader,
+}
+
+impl Pipe {
+    /// Makes a pipe; gives the end to write to, which blocks as the original's does.
+    pub(super) fn new() -> nix::Result<(Self, OwnedFd)> {
+        let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+        // The two ends of a pipe have a description each: only ours becomes non-blocking.
+        fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        Ok((Self { reader, words: WordReader::default() }, writer))
+    }
+
+    /// Reads what is there: at most [`PIPE_TURN_BYTES`], which is all that a pipe can hold, so that a server
+    /// that never stops writing does not keep the loop. Afterwards [`PipeEnd::Closed`], once every writer
+    /// has closed it, is the last thing heard; the pipe is then of no more use.
+    pub(super) fn read(&mut self) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        let mut buffer = [0; 4096];
+        let mut left = PIPE_TURN_BYTES;
+        while left > 0 {
+            match nix::unistd::read(&self.reader, &mut buffer) {
+                Ok(0) => {
+                    heard.push(Heard::End(PipeEnd::Closed));
+                    break;
+                }
+                Ok(count) => {
+                    left = left.saturating_sub(count);
+                    heard.extend(self.words.push(buffer.get(..count).unwrap_or_default()).into_iter().map(
+                        |word| match word {
+                            Ok(word) => Heard::Word(word),
+                            Err(bytes) => Heard::End(PipeEnd::Gibberish(bytes)),
+                        },
+                    ));
+                }
+                Err(Errno::EINTR) => {}
+                Err(_) => break,
+            }
+        }
+        heard
+    }
+}
+
+impl AsFd for Pipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::Write;
+
+    fn pair() -> (Pipe, File) {
+        let (pipe, writer) = Pipe::new().unwrap();
+        (pipe, File::from(writer))
+    }
+
+    #[test]
+    fn every_split_of_a_word_is_one_word_and_then_the_end() {
+        for cut in 0..=7 {
+            let (mut pipe, mut writer) = pair();
+            let (front, rest) = b"success".split_at(cut);
+            writer.write_all(front).unwrap();
+            let mut heard = pipe.read();
+            writer.write_all(rest).unwrap();
+            drop(writer);
+            heard.extend(pipe.read());
+            let expected = [Heard::Word(Word::Success), Heard::End(PipeEnd::Closed)];
+            assert_eq!(heard, expected, "cut after {cut} bytes");
+        }
+    }
+
+    #[test]
+    fn a_word_cut_off_by_the_end_is_no_word() {
+        for len in 0..7 {
+            let (mut pipe, mut writer) = pair();
+            writer.write_all(b"success".get(..len).unwrap()).unwrap();
+            drop(writer);
+            assert_eq!(pipe.read(), [Heard::End(PipeEnd::Closed)], "after {len} bytes");
+        }
+    }
+
+    #[test]
+    fn gibberish_is_heard_once_and_what_follows_is_taken_out_of_the_way_of_the_writer() {
+        let (mut pipe, mut writer) = pair();
+        writer.write_all(b"hello, world").unwrap();
+        assert_eq!(pipe.read(), [Heard::End(PipeEnd::Gibberish(*b"hello, "))]);
+        // More than fits: the second write would block for ever if nobody read.
+        for _ in 0..4 {
+            writer.write_all(&b"x".repeat(60_000)).unwrap();
+            assert_eq!(pipe.read(), []);
+        }
+        drop(writer);
+        assert_eq!(pipe.read(), [Heard::End(PipeEnd::Closed)]);
+    }
+
+    #[test]
+    fn one_turn_takes_all_that_a_pipe_holds_and_no_more() {
+        let (mut pipe, mut writer) = pair();
+        nix::fcntl::fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(4 * 65_536)).unwrap();
+        writer.write_all(&b"ready  ".repeat(PIPE_TURN_BYTES / 7 + 1000)).unwrap();
+        let first = pipe.read().len();
+        assert_eq!(first, PIPE_TURN_BYTES / 7);
+        assert_eq!(first + pipe.read().len(), PIPE_TURN_BYTES / 7 + 1000);
+    }
+
+    #[test]
+    fn the_writers_end_blocks_and_ours_does_not() {
+        let (mut pipe, writer) = pair();
+        let flags = OFlag::from_bits_truncate(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
+        assert!(!flags.contains(OFlag::O_NONBLOCK));
+        assert_eq!(pipe.read(), []);
+    }
+}

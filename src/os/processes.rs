@@ -1,0 +1,227 @@
+//! Who runs: from a run to its processes and back, and what they say and how they end.
+//!
+//! A number that was reaped is never signalled: a group is signalled by its leader's number only while it
+//! has members, for as long as the kernel gives the number to nobody else.
+
+use super::children;
+use super::pipe::{Heard, Pipe};
+use super::poller::Poller;
+use super::spawn::Started;
+use crate::core::{Event, PipeEnd, RunEvent};
+use crate::plan::{Pid, RunId};
+use nix::errno::Errno;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One run with a process left.
+struct Process {
+    run: RunId,
+    /// Whether the main process has not been reaped yet.
+    main_lives: bool,
+    pipe: Option<Pipe>,
+    pipe_number: u32,
+}
+
+/// All runs with a process left, by the pid of the main one, which is the number of the group too.
+#[derive(Default)]
+pub(super) struct Processes {
+    by_leader: BTreeMap<i32, Process>,
+    leaders: BTreeMap<RunId, i32>,
+    pipes: BTreeMap<u32, i32>,
+    last_pipe: u32,
+}
+
+impl Processes {
+    /// A number for the pipe of the next start.
+    pub(super) fn next_pipe(&mut self) -> u32 {
+        loop {
+            self.last_pipe = self.last_pipe.wrapping_add(1);
+            if !self.pipes.contains_key(&self.last_pipe) {
+                return self.last_pipe;
+            }
+        }
+    }
+
+    /// Takes a program that was started, its pipe watched under the number that [`next_pipe`](Self::next_pipe) gave.
+    pub(super) fn add(
+        &mut self,
+        poller: &Poller,
+        run: RunId,
+        pipe_number: u32,
+        started: Started,
+    ) -> Vec<Event> {
+        let Started { pid, pipe } = started;
+        // The kernel gave the number out again, so the group that had it is empty, however that escaped us.
+        let mut events = Vec::new();
+        self.remove(poller, pid)
+            .into_iter()
+            .for_each(|run| events.push(Event::Run(run, RunEvent::GroupEmpty)));
+        if pipe.is_some() {
+            self.pipes.insert(pipe_number, pid);
+        }
+        self.leaders.insert(run, pid);
+        self.by_leader.insert(pid, Process { run, main_lives: true, pipe, pipe_number });
+        events.push(Event::Run(run, RunEvent::Spawned { pid: Pid(pid) }));
+        events
+    }
+
+    /// Forgets a run whose processes have all ended.
+    fn remove(&mut self, poller: &Poller, leader: i32) -> Option<RunId> {
+        let process = self.by_leader.remove(&leader)?;
+        self.leaders.remove(&process.run);
+        self.pipes.remove(&process.pipe_number);
+        if let Some(pipe) = &process.pipe {
+            poller.forget(pipe);
+        }
+        Some(process.run)
+    }
+
+    /// Sends `signal` to the main process, unless that ignores it.
+    pub(super) fn ask(&self, run: RunId, signal: i32) -> Option<Event> {
+        let leader = *self.leaders.get(&run)?;
+        if !self.by_leader.get(&leader)?.main_lives {
+            return None;
+        }
+        if ignores(leader, signal) {
+            return Some(Event::Run(run, RunEvent::NotListening));
+        }
+        // It may have ended already: then its exit is on the way.
+        let _ = children::send(leader, signal);
+        None
+    }
+
+    /// Sends SIGTERM to the main process, or to what is left of its group.
+    pub(super) fn terminate(&mut self, poller: &Poller, run: RunId) -> Option<Event> {
+        let leader = *self.leaders.get(&run)?;
+        if self.by_leader.get(&leader)?.main_lives {
+            // As above.
+            let _ = children::send(leader, libc::SIGTERM);
+            return None;
+        }
+        self.signal_group(poller, leader, libc::SIGTERM)
+    }
+
+    /// Sends SIGKILL to the whole group.
+    pub(super) fn kill(&mut self, poller: &Poller, run: RunId) -> Option<Event> {
+        let leader = *self.leaders.get(&run)?;
+        self.signal_group(poller, leader, libc::SIGKILL)
+    }
+
+    /// A group that turns out to be empty, once its main process is gone, is told as such: its last member
+    /// may have been reaped by somebody else, whose exit says nothing to us.
+    fn signal_group(&mut self, poller: &Poller, leader: i32, signal: i32) -> Option<Event> {
+        let gone = children::send_to_group(leader, signal) == Err(Errno::ESRCH);
+        if gone && !self.by_leader.get(&leader)?.main_lives {
+            return self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty));
+        }
+        None
+    }
+
+    /// Reads the pipe with this number.
+    pub(super) fn hear(&mut self, poller: &Poller, number: u32) -> Vec<Event> {
+        let leader = self.pipes.get(&number).copied();
+        leader.map_or_else(Vec::new, |leader| self.hear_leader(poller, leader))
+    }
+
+    fn hear_leader(&mut self, poller: &Poller, leader: i32) -> Vec<Event> {
+        let Some(process) = self.by_leader.get_mut(&leader) else { return Vec::new() };
+        let Some(pipe) = &mut process.pipe else { return Vec::new() };
+        let heard = pipe.read();
+        if heard.last() == Some(&Heard::End(PipeEnd::Closed)) {
+            poller.forget(&*pipe);
+            process.pipe = None;
+            self.pipes.remove(&process.pipe_number);
+        }
+        let run = process.run;
+        let event = |heard| match heard {
+            Heard::Word(word) => Event::Run(run, RunEvent::Said(word)),
+            Heard::End(end) => Event::Run(run, RunEvent::PipeEnded(end)),
+        };
+        heard.into_iter().map(event).collect()
+    }
+
+    /// Reaps every child that has ended, ours and orphans. What a server said comes before its exit.
+    ///
+    /// It ends: reaping is cheaper than forking.
+    pub(super) fn reap(&mut self, poller: &Poller) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut exits = Vec::new();
+        let mut closed = BTreeSet::new();
+        let mut touched = BTreeSet::new();
+        let mut stranger = false;
+        while let Some(pid) = children::ended() {
+            if self.by_leader.get(&pid).is_some_and(|process| process.main_lives) {
+                let mut heard = self.hear_leader(poller, pid);
+                if heard.pop_if(|event| is_end(event)).is_some() {
+                    closed.insert(pid);
+                }
+                events.extend(heard);
+                let Some(status) = children::reap(pid) else { break };
+                if let Some(process) = self.by_leader.get_mut(&pid) {
+                    process.main_lives = false;
+                }
+                exits.push((pid, status));
+            } else {
+                // Asked while it is a zombie: afterwards the number may be anyone's.
+                let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid)));
+                let Some(_) = children::reap(pid) else { break };
+                match group.map(nix::unistd::Pid::as_raw) {
+                    Ok(leader) if self.by_leader.contains_key(&leader) => _ = touched.insert(leader),
+                    _ => stranger = true,
+                }
+            }
+        }
+        // Only now, with none of our zombies left in it, does a group say truly whether it is empty.
+        for (leader, status) in exits {
+            let group_left = children::has_members(leader);
+            touched.remove(&leader);
+            let run = self.by_leader.get(&leader).map(|process| process.run);
+            if !group_left {
+                self.remove(poller, leader);
+            }
+            events.extend(run.map(|run| Event::Run(run, RunEvent::Exited { status, group_left })));
+            // That the pipe ended with the process is no news, and never comes before it.
+            if group_left && closed.contains(&leader) {
+                events.extend(run.map(|run| Event::Run(run, RunEvent::PipeEnded(PipeEnd::Closed))));
+            }
+        }
+        events.extend(self.empty_groups(poller, touched, stranger));
+        events
+    }
+
+    /// Of the groups without a main process, those that are empty now. Looked at are those of which a process
+    /// was reaped, and all of them after the death of a `stranger`: it may have reaped a member as its child.
+    fn empty_groups(&mut self, poller: &Poller, mut touched: BTreeSet<i32>, stranger: bool) -> Vec<Event> {
+        if stranger {
+            touched.extend(self.by_leader.iter().filter(|(_, p)| !p.main_lives).map(|(&leader, _)| leader));
+        }
+        let mut events = Vec::new();
+        for leader in touched {
+            let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
+            if gone && !children::has_members(leader) {
+                // What its last process said is still in the pipe.
+                let mut heard = self.hear_leader(poller, leader);
+                heard.retain(|event| !is_end(event));
+                events.extend(heard);
+                events.extend(self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty)));
+            }
+        }
+        events
+    }
+}
+
+fn is_end(event: &Event) -> bool {
+    matches!(event, Event::Run(_, RunEvent::PipeEnded(PipeEnd::Closed)))
+}
+
+/// Does this process ignore the signal? `/proc/PID/status` has a bit for each, the lowest for signal 1.
+/// Where it cannot be read the answer is no.
+fn ignores(pid: i32, signal: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
+        .unwrap_or(0);
+    let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or(0);
+    mask & bit != 0
+}

@@ -1,0 +1,58 @@
+//! Signals to the supervisor: letters in a queue, translated once.
+//!
+//! The kernel merges equal signals that are not taken yet, so ten quick SIGUSR1 may be one restart; two
+//! different ones are never merged. One that arrives while others are taken makes the pipe readable again.
+
+use crate::core::Request;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+/// What a signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Letter {
+    /// Somebody wants something.
+    Request(Request),
+    /// Some children ended; a hint, not a count: 200 exits may be one.
+    ChildEnded,
+}
+
+/// The installed handlers and their queue.
+pub(super) struct Signals {
+    delivery: SignalDelivery<UnixStream, SignalOnly>,
+}
+
+impl Signals {
+    /// SIGUSR2 has no meaning yet; it is taken all the same, because to die of it would be worse.
+    const TAKEN: [i32; 7] = [SIGUSR1, SIGUSR2, SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGCHLD];
+
+    /// Installs the handlers, and lets in what the parent may have blocked.
+    pub(super) fn install() -> io::Result<Self> {
+        let (reader, writer) = UnixStream::pair()?;
+        let delivery = SignalDelivery::with_pipe(reader, writer, SignalOnly, Self::TAKEN)?;
+        nix::sys::signal::SigSet::empty().thread_set_mask()?;
+        Ok(Self { delivery })
+    }
+
+    /// What arrived since the last call, without blocking.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Letter> + use<> {
+        self.delivery.pending().filter_map(|signal| match signal {
+            SIGUSR1 => Some(Letter::Request(Request::Restart)),
+            SIGHUP => Some(Letter::Request(Request::Reload)),
+            SIGTERM | SIGINT => Some(Letter::Request(Request::Stop)),
+            SIGQUIT => Some(Letter::Request(Request::StopNow)),
+            SIGCHLD => Some(Letter::ChildEnded),
+            _ => None,
+        })
+    }
+}
+
+impl AsFd for Signals {
+    /// Readable while something waits to be taken.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.delivery.get_read().as_fd()
+    }
+}

@@ -1,0 +1,92 @@
+//! The loop: one event, all the actions it caused, then the next event. No decision about a service is made here.
+
+use crate::config;
+use crate::core::{Action, Event, Outcome, Report, Supervisor};
+use crate::exit::ExitCode;
+use crate::os::{self, Os};
+use crate::plan::{Plan, Selector};
+use crate::report::{self, Format};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The variable that says which services a restart means.
+const SELECT: &str = "BOOTSTRAP_SELECT";
+
+/// Supervises until every service has ended.
+///
+/// # Errors
+///
+/// What the system refused before anything was bound or started.
+pub fn run(file: &Path, plan: Plan, format: Format) -> io::Result<ExitCode> {
+    let mut world = World { os: Os::new()?, file: file.into(), format };
+    let mut actions = Vec::new();
+    let mut core = Supervisor::boot(plan, world.os.now(), &mut actions);
+    loop {
+        for action in actions.drain(..) {
+            world.perform(action);
+        }
+        if let Some(outcome) = core.outcome() {
+            world.os.release();
+            world.os.flush_log();
+            return Ok(exit_code(outcome));
+        }
+        let (now, event) = world.os.wait(core.deadline());
+        core.handle(now, event, &mut actions);
+    }
+}
+
+fn exit_code(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Outcome::Stopped | Outcome::Done => ExitCode::Ok,
+        Outcome::Crashed | Outcome::BindRefused => ExitCode::Failed,
+    }
+}
+
+/// The system calls, and what only this program knows: its config file and how it talks.
+struct World {
+    os: Os,
+    file: PathBuf,
+    format: Format,
+}
+
+impl World {
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::LoadPlan => self.os.post(load(&self.file)),
+            Action::ReadSelector { env_file } => self.os.post(read_selector(env_file.as_deref())),
+            Action::Report(report) => self.report(&report),
+            Action::Spawn { .. }
+            | Action::Ask { .. }
+            | Action::Terminate { .. }
+            | Action::Kill { .. }
+            | Action::Bind { .. }
+            | Action::Configure { .. }
+            | Action::Listen { .. }
+            | Action::Park { .. }
+            | Action::Close { .. } => self.os.perform(action),
+        }
+    }
+
+    fn report(&mut self, report: &Report) {
+        let line = report::format(report, self.os.wall_clock(), self.format);
+        self.os.log(&line);
+    }
+}
+
+fn load(file: &Path) -> Event {
+    match config::load(file) {
+        Ok(plan) => Event::PlanLoaded(Box::new(plan)),
+        Err(refused) => Event::PlanRefused { mistakes: refused.lines() },
+    }
+}
+
+/// The selector in `env_file`, if it has one, else in our own environment; else everything.
+fn read_selector(env_file: Option<&Path>) -> Event {
+    let in_file = match env_file.map(|path| os::variable_in_file(path, SELECT)) {
+        Some(Err(reason)) => return Event::SelectorRefused { reason },
+        Some(Ok(value)) => value,
+        None => None,
+    };
+    let text = in_file.or_else(|| std::env::var(SELECT).ok()).unwrap_or_default();
+    Event::SelectorRead(Selector::parse(&text))
+}
