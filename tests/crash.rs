@@ -71,9 +71,12 @@ fn a_crash_after_the_handshake_is_told_and_touches_nothing() {
 
 #[test]
 fn on_failure_brings_back_what_failed_and_not_what_ended_well() {
-    for (sins, comes_back) in
-        [(["--exit", "0"], false), (["--exit", "4"], true), (["--die", "9"], true), (["--say", "failed "], true)]
-    {
+    for (sins, comes_back) in [
+        (["--exit", "0"], false),
+        (["--exit", "4"], true),
+        (["--die", "9"], true),
+        (["--say", "failed "], true),
+    ] {
         let (supervised, good, bad) =
             beside_a_neighbour(&sins, "restart = \"on-failure\"\nrestart_delay = \"10ms\"");
         if comes_back {
@@ -88,7 +91,8 @@ fn on_failure_brings_back_what_failed_and_not_what_ended_well() {
 
 #[test]
 fn always_brings_back_everything_at_once_and_then_with_pauses() {
-    let (supervised, ..) = beside_a_neighbour(&["--exit", "0"], "restart = \"always\"\nrestart_delay = \"50ms\"");
+    let (supervised, ..) =
+        beside_a_neighbour(&["--exit", "0"], "restart = \"always\"\nrestart_delay = \"50ms\"");
     supervised.wait_for(" bad generation=1 … starting generation 2");
     supervised.wait_for(" bad generation=2 … starting generation 3 in 50ms");
     supervised.wait_for(" bad generation=3 … starting generation 4 in 100ms");
@@ -160,7 +164,8 @@ fn it_ends_with_0_when_all_have_ended_well() {
 #[test]
 fn when_idle_wait_keeps_it_for_the_operator() {
     let port = free_port();
-    let config = "[bootstrap]\nwhen_idle = \"wait\"\n".to_owned() + &rude("bad", port, &["--exit-after", "1", "3"], "");
+    let config = "[bootstrap]\nwhen_idle = \"wait\"\n".to_owned()
+        + &rude("bad", port, &["--exit-after", "1", "3"], "");
     let supervised = Supervised::start(&config, &["bad"]);
     supervised.get(port);
     supervised.wait_for(" bad generation=1 … exit code 3");

@@ -5,7 +5,9 @@ mod support;
 use nix::sys::signal::Signal::SIGUSR1;
 use std::net::UdpSocket;
 use std::time::Duration;
-use support::{Client, Load, Outcome, Stage, Supervised, example, free_port, get_unix, http, in_flight, rude, service};
+use support::{
+    Client, Load, Outcome, Stage, Supervised, example, free_port, get_unix, http, in_flight, rude, service,
+};
 
 /// Restarts a service under load, each time as soon as the last restart is complete.
 fn twenty_restarts(command: &[&str], ready: &str) -> Outcome {
