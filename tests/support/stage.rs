@@ -14,6 +14,7 @@ pub(crate) struct Stage {
     dir: TempDir,
     env: Vec<(String, String)>,
     wrapper: Vec<String>,
+    program: String,
     marker: String,
 }
 
@@ -25,6 +26,7 @@ impl Stage {
             dir: TempDir::with_prefix("bootstrap-test-").unwrap(),
             env: Vec::new(),
             wrapper: Vec::new(),
+            program: env!("CARGO_BIN_EXE_bootstrap").into(),
             marker: format!("{}-{number}", std::process::id()),
         }
     }
@@ -58,9 +60,15 @@ impl Stage {
         self
     }
 
+    /// Starts this copy of the supervisor.
+    pub(crate) fn program(mut self, path: &str) -> Self {
+        self.program = path.into();
+        self
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let words: Vec<&str> = self.wrapper.iter().map(|word| &**word).collect();
-        let words = [&words, &[env!("CARGO_BIN_EXE_bootstrap")][..], arguments].concat();
+        let words = [&words, &[&*self.program][..], arguments].concat();
         let mut command = Command::new(words[0]);
         // A process group of its own, as a shell gives it: ^C goes to the group.
         command.args(&words[1..]).process_group(0).current_dir(self.dir()).stdin(Stdio::null());
@@ -154,6 +162,29 @@ impl Supervised {
         let (_, number) = line.split_once("pid=").unwrap();
         let digits = number.split(|c: char| !c.is_ascii_digit()).next().unwrap();
         Process(digits.parse().unwrap())
+    }
+
+    /// The newest generation of a service that the log tells of; 0 before the first.
+    pub(crate) fn last_generation(&self, service: &str) -> u32 {
+        let subject = format!(" {service} generation=");
+        let numbers = self
+            .log
+            .lines()
+            .into_iter()
+            .filter_map(|line| line.split_once(&subject)?.1.split(' ').next()?.parse().ok());
+        numbers.max().unwrap_or(0)
+    }
+
+    /// Is its newest generation ready, and every older one gone? For servers that say that they are ready.
+    pub(crate) fn is_settled(&self, service: &str) -> bool {
+        let last = self.last_generation(service);
+        let lines = self.log.lines();
+        let told = |generation: u32, wanted: &str| {
+            lines.iter().any(|line| has(line, &format!(" {service} generation={generation} … {wanted}")))
+        };
+        told(last, "ready after")
+            && !told(last, "asked to stop")
+            && (1..last).all(|old| told(old, "exit code"))
     }
 
     /// An answer of this port; the test fails where there is none.
