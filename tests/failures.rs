@@ -136,7 +136,7 @@ fn a_refused_fork() {
         &["prlimit", "--nproc=1"]
     };
     let stage = stage.through(nobody).program(&copy);
-    cannot_start(stage, &["true"], "", "no process: Resource temporarily unavailable");
+    cannot_start(stage, &["true"], "", "no process: ");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_grandchild_that_keeps_the_pipe_open() {
 
 #[test]
 fn a_server_that_never_answers() {
-    is_replaced(&["--mute"], SHORT, &["no answer after 300ms … SIGTERM", "was ended by SIGTERM"]);
+    is_replaced(&["--mute"], SHORT, &["no answer after … SIGTERM", "was ended by SIGTERM"]);
 }
 
 #[test]

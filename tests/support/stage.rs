@@ -147,9 +147,9 @@ impl Supervised {
         self.log.lines().iter().skip(self.skip).any(|line| has(line, wanted))
     }
 
-    /// How many such lines it has said by now.
+    /// How many such lines it has said since its start.
     pub(crate) fn count(&self, wanted: &str) -> usize {
-        self.log.lines().iter().skip(self.skip).filter(|line| has(line, wanted)).count()
+        self.log.lines().iter().filter(|line| has(line, wanted)).count()
     }
 
     /// Waits until this generation was started; its main process.
