@@ -1,5 +1,7 @@
 //! What stays the same however long it runs.
 
+#![expect(clippy::disallowed_methods, reason = "that nothing happens in a while can only be seen by waiting")]
+
 mod support;
 
 use nix::sys::signal::Signal::{SIGTERM, SIGUSR1};

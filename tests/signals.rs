@@ -1,5 +1,7 @@
 //! What signals to the supervisor do.
 
+#![expect(clippy::disallowed_methods, reason = "`now` is what some of them mean")]
+
 mod support;
 
 use nix::sys::signal::Signal::{self, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};

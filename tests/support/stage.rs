@@ -97,7 +97,7 @@ impl Stage {
 
     /// Starts the supervisor and waits until each of `services` has its first process.
     pub(crate) fn start(self, config: &str, services: &[&str]) -> Supervised {
-        let mut supervised = self.launch(config);
+        let supervised = self.launch(config);
         for service in services {
             supervised.pid_of(service, 1);
         }
@@ -259,7 +259,9 @@ impl Drop for Supervised {
             if left.is_empty() {
                 return;
             }
-            left.iter().for_each(|process| process.signal(Signal::SIGKILL));
+            for process in left {
+                process.signal(Signal::SIGKILL);
+            }
             std::thread::yield_now();
         }
     }
