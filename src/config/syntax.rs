@@ -15,38 +15,44 @@ use toml::de::{DeTable, Error};
 /// Where it stands, and what is wrong.
 type SyntaxError = (Range<usize>, Problem);
 
+/// How often a text is mended. A mistake may hide another: what stood in a text that was not closed.
+const ROUNDS: usize = 4;
+
+/// A text with more mistakes of syntax than this was never meant to be TOML; telling them apart would take minutes.
+const NOT_TOML: usize = 10_000;
+
+/// Bytes of one table that are read anew, over and over, to tell its mistakes apart.
+const REREAD_BYTES: usize = 1024 * 1024;
+
 /// Parses `text` and has the tables read by `check`; what that gives counts only if nothing was noted.
 pub(super) fn read<T>(
     text: &str,
     notes: &mut Notes<'_>,
     check: impl FnOnce(&Spanned<DeTable<'_>>, &mut Notes<'_>) -> Option<T>,
 ) -> Option<T> {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    let errors: Vec<SyntaxError> = errors.iter().map(|error| problem(text, error)).collect();
-    // A key that is given twice leaves the rest as it is.
-    if errors.iter().all(|(_, problem)| matches!(problem, Problem::GivenTwice { .. })) {
-        for (span, problem) in errors {
-            notes.add(span, problem);
+    let mut mended = Mended { text: text.into(), hurt: Vec::new(), defaults: false };
+    for _ in 0..ROUNDS {
+        let errors = syntax_errors(&mended.text);
+        if errors.is_empty() {
+            break;
         }
-        return check(&table, notes);
-    }
-    let mended = Mended::of(text, &errors, notes);
-    let (table, left) = DeTable::parse_recoverable(&mended.text);
-    for error in &left {
-        let (span, problem) = self::problem(text, error);
-        if matches!(problem, Problem::GivenTwice { .. }) || notes.count() == 0 {
-            notes.add(span, problem);
+        if let Some((span, problem)) = errors.get(NOT_TOML).and(errors.first()) {
+            notes.add(span.clone(), problem.clone());
+            return None;
         }
+        mended.mend(&errors, notes);
     }
-    if left.iter().all(|error| matches!(self::problem(text, error).1, Problem::GivenTwice { .. })) {
-        let before = notes.count();
-        check(&table, notes);
-        // What a mended table seems to lack may stand in a line that could not be read.
-        notes.retain_from(before, |mistake| {
-            let hurt = mistake.position.as_ref().is_some_and(|at| mended.touches(&at.span));
-            let hurt = hurt || mended.defaults && mistake.place != Place::File;
-            !(mistake.problem.claims_absence() && (hurt || mistake.place == Place::File))
-        });
+    let (table, errors) = DeTable::parse_recoverable(&mended.text);
+    let (twice, broken): (Vec<_>, Vec<_>) =
+        errors.iter().map(|error| problem(text, error)).partition(|(_, problem)| is_given_twice(problem));
+    for (span, problem) in twice {
+        notes.add(span, problem);
+    }
+    if broken.is_empty() {
+        return mended.check(&table, notes, check);
+    }
+    if let Some((span, problem)) = broken.into_iter().next().filter(|_| notes.count() == 0) {
+        notes.add(span, problem);
     }
     None
 }
@@ -61,49 +67,70 @@ struct Mended {
 }
 
 impl Mended {
-    fn of(text: &str, errors: &[SyntaxError], notes: &mut Notes<'_>) -> Self {
-        let mut mended = Self { text: String::with_capacity(text.len()), hurt: Vec::new(), defaults: false };
-        for part in tables(text) {
-            let inside = |(span, _): &&SyntaxError| part.contains(&span.start) || span.start == text.len();
-            let content = &text[part.clone()];
-            if errors.iter().any(|error| inside(&error)) {
-                let (blanked, changed) = mend(content, part.start, notes);
-                mended.text.push_str(&blanked);
-                if changed {
-                    mended.defaults |= content.starts_with("[defaults]");
-                    mended.hurt.push(part);
-                }
+    /// Blanks the lines that cannot be read, in the tables in which these mistakes are.
+    fn mend(&mut self, errors: &[SyntaxError], notes: &mut Notes<'_>) {
+        let mut text = String::with_capacity(self.text.len());
+        // What is found missing at the end may be missing anywhere.
+        let at_end = errors.last().is_some_and(|(span, _)| span.start == self.text.len());
+        for part in tables(&self.text) {
+            let content = &self.text[part.clone()];
+            let next = errors.partition_point(|(span, _)| span.start < part.start);
+            if !at_end && errors.get(next).is_none_or(|(span, _)| span.start >= part.end) {
+                text.push_str(content);
+            } else if let Some(blanked) = mend(content, part.start, notes) {
+                text.push_str(&blanked);
+                self.defaults |= content.starts_with("[defaults]");
+                self.hurt.push(part);
             } else {
-                mended.text.push_str(content);
+                text.push_str(content);
             }
         }
-        mended
+        self.text = text;
     }
 
-    fn touches(&self, span: &Range<usize>) -> bool {
-        self.hurt.iter().any(|part| part.contains(&span.start))
+    /// Has the tables read, and forgets what may be wrong only because of the blanks.
+    fn check<T>(
+        &self,
+        table: &Spanned<DeTable<'_>>,
+        notes: &mut Notes<'_>,
+        check: impl FnOnce(&Spanned<DeTable<'_>>, &mut Notes<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let before = notes.count();
+        let value = check(table, notes);
+        if !self.hurt.is_empty() {
+            notes.retain_from(before, |mistake| {
+                let at = mistake.position.as_ref().map_or(0, |at| at.span.start);
+                let hurt = self.defaults
+                    || mistake.place == Place::File
+                    || self.hurt.iter().any(|part| part.contains(&at));
+                !(hurt && mistake.problem.claims_absence())
+            });
+        }
+        value
     }
 }
 
 /// Cuts a text before each line that begins a table of the first level.
 fn tables(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let is_header =
-        |line: &str| line.starts_with('[') && !line.split(']').next().unwrap_or(line).contains('.');
-    let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
-    let mut starts: Vec<usize> = newlines.filter(|at| is_header(&text[*at..])).collect();
+    let is_header = |at: &usize| {
+        let line = text[*at..].lines().next().unwrap_or_default();
+        line.starts_with('[') && !line.split(']').next().unwrap_or(line).contains('.')
+    };
+    let mut starts: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).filter(is_header).collect();
     starts.insert(0, 0);
     starts.push(text.len());
     let ends: Vec<usize> = starts[1..].to_vec();
     starts.into_iter().zip(ends).map(|(start, end)| start..end)
 }
 
-/// Notes the mistakes of syntax in one table and blanks their lines. `base` is where the table starts in the text.
-/// Tells whether there were any.
-fn mend(content: &str, base: usize, notes: &mut Notes<'_>) -> (String, bool) {
+/// Notes the mistakes of syntax in one table and blanks their lines; nothing, if there are none. `base` is where
+/// the table starts in the text.
+fn mend(content: &str, base: usize, notes: &mut Notes<'_>) -> Option<String> {
     let mut text = content.to_string();
-    for round in 0..MISTAKES_SHOWN {
+    let rounds = if notes.count() < MISTAKES_SHOWN { REREAD_BYTES / (content.len() + 1) } else { 0 };
+    for round in 0..rounds.clamp(1, MISTAKES_SHOWN) {
         let errors = syntax_errors(&text);
-        let Some(first) = errors.first() else { return (text, round > 0) };
+        let Some(first) = errors.first() else { return (round > 0).then_some(text) };
         let opened = never_closed(&text, &errors);
         let (span, problem) = opened.clone().unwrap_or_else(|| first.clone());
         let line = line_start(&text, span.start);
@@ -119,8 +146,10 @@ fn mend(content: &str, base: usize, notes: &mut Notes<'_>) -> (String, bool) {
         }
         blank(&mut text, line..end);
     }
-    blank(&mut text, 0..content.len());
-    (text, true)
+    if !syntax_errors(&text).is_empty() {
+        blank(&mut text, 0..content.len());
+    }
+    Some(text)
 }
 
 /// What was opened and never closed, which is to blame for the first of these mistakes: that one stands at
@@ -143,16 +172,17 @@ fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |newline| newline + 1)
 }
 
-/// The mistakes of syntax in a text, in its order.
+/// The mistakes of syntax in a text, in its order. A key that is given twice leaves the rest as it is.
 fn syntax_errors(text: &str) -> Vec<SyntaxError> {
     let (_, errors) = DeTable::parse_recoverable(text);
-    let mut errors: Vec<_> = errors
-        .iter()
-        .map(|error| problem(text, error))
-        .filter(|(_, problem)| !matches!(problem, Problem::GivenTwice { .. }))
-        .collect();
+    let mut errors: Vec<_> = errors.iter().map(|error| problem(text, error)).collect();
+    errors.retain(|(_, problem)| !is_given_twice(problem));
     errors.sort_by_key(|(span, _)| span.start);
     errors
+}
+
+fn is_given_twice(problem: &Problem) -> bool {
+    matches!(problem, Problem::GivenTwice { .. })
 }
 
 /// Puts blanks in the place of all but line breaks.
