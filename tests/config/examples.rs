@@ -1,7 +1,9 @@
 //! The files in `config/`.
 
 use super::{lines, plan};
+use bootstrap::cli::{Color, check};
 use bootstrap::config::load;
+use bootstrap::exit::ExitCode;
 use bootstrap::plan::{Policy, Ready, WhenIdle};
 use std::path::Path;
 
@@ -55,4 +57,11 @@ fn the_example_shows_every_key_and_the_defaults_that_are_true() {
         });
         assert!(used, "config/services.toml does not show `{key}`");
     }
+}
+
+#[test]
+fn check_ends_with_the_code_of_the_table() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/minimal.toml");
+    assert_eq!(check(&config, Color::Never), ExitCode::Ok);
+    assert_eq!(check(&config.with_file_name("none.toml"), Color::Never), ExitCode::Config);
 }
