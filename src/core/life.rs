@@ -82,13 +82,13 @@ impl Service {
     }
 
     fn spawn_failed(&mut self, failure: SpawnFailure, now: Time, out: &mut Vec<Action>) {
-        if let State::Starting { busy_until, .. } = self.state
-            && failure.stage == SpawnStage::Exec
-            && failure.errno == libc::ETXTBSY
-            && now < busy_until
-        {
-            self.state = State::TextBusy { retry_at: now + TEXT_BUSY_RETRY, busy_until };
-        } else if let Some((run, again)) = self.take_serving() {
+        let State::Starting { busy_until, .. } = self.state else { return };
+        let Some((run, again)) = self.take_serving() else { return };
+        let busy = failure.stage == SpawnStage::Exec && failure.errno == libc::ETXTBSY;
+        if busy && now < busy_until {
+            // A restart that was asked for meanwhile is fulfilled by the start to come.
+            self.state = State::TextBusy { run, retry_at: now + TEXT_BUSY_RETRY, busy_until };
+        } else {
             self.ended(&run, again, Ending::SpawnFailed(failure), now, out);
         }
     }
@@ -270,20 +270,26 @@ impl Service {
         for generation in given_up {
             self.gone(generation, now, out);
         }
-        match self.state {
-            State::Starting { ready_by, .. } if ready_by <= now => self.not_ready(now, out),
-            State::TextBusy { retry_at, busy_until } if retry_at <= now => self.spawn(now, busy_until, out),
-            State::Backoff { until } if until <= now => self.start(now, out),
-            // Its time has not come, or it has none.
-            State::Starting { .. }
-            | State::TextBusy { .. }
-            | State::Backoff { .. }
-            | State::Stopped
+        if self.deadline_of_state().is_some_and(|deadline| deadline <= now) {
+            self.state_is_due(now, out);
+        }
+    }
+
+    fn state_is_due(&mut self, now: Time, out: &mut Vec<Action>) {
+        match mem::replace(&mut self.state, State::Stopped) {
+            state @ State::Starting { .. } => {
+                self.state = state;
+                self.not_ready(now, out);
+            }
+            State::TextBusy { run, busy_until, .. } => self.spawn(run, busy_until, now, out),
+            State::Backoff { .. } => self.start(now, out),
+            // These wait for nothing.
+            state @ (State::Stopped
             | State::Crashed
             | State::Up { .. }
             | State::Restarting { .. }
             | State::Stopping { .. }
-            | State::Gone => {}
+            | State::Gone) => self.state = state,
         }
     }
 

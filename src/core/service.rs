@@ -1,4 +1,4 @@
-//! One service: its state, and the orders it takes. What happens to its runs is in [`life`](super::life).
+//! One service: its state, and the orders it takes. What happens to its runs is in `life.rs`.
 //!
 //! The serving run stands in the [`State`]; every run that was asked to leave moves to the list of
 //! [`Leaving`] ones, whatever the reason, and escalates there by its own deadlines.
@@ -49,8 +49,10 @@ pub enum State {
         /// A restart was asked for meanwhile: it runs once this start is done.
         again: bool,
     },
-    /// The program's file was still open for writing (`ETXTBSY`): the start is tried again.
+    /// The program's file was still open for writing (`ETXTBSY`): the start of this run is tried again.
     TextBusy {
+        /// The run, which has not come to life.
+        run: Run,
         /// When.
         retry_at: Time,
         /// When that is given up.
@@ -116,21 +118,19 @@ impl Service {
 
     /// Starts a generation, whatever came before.
     pub fn start(&mut self, now: Time, out: &mut Vec<Action>) {
-        self.spawn(now, now + TEXT_BUSY_PATIENCE, out);
-    }
-
-    /// As [`start`](Self::start), with the end of the patience for a file that is still being written.
-    pub(super) fn spawn(&mut self, now: Time, busy_until: Time, out: &mut Vec<Action>) {
         self.last = self.last.next();
         let id = RunId { service: self.id, generation: self.last };
-        let definition = self.definition.clone();
-        out.push(Action::Spawn {
-            run: id,
-            definition: definition.clone(),
-            listeners: self.listeners.clone(),
-        });
-        let ready_by = now + definition.policy.ready_timeout;
-        let run = Run { id, definition, pid: None, started: now, pipe_open: true };
+        let run = Run { id, definition: self.definition.clone(), pid: None, started: now, pipe_open: true };
+        self.spawn(run, now + TEXT_BUSY_PATIENCE, now, out);
+    }
+
+    /// Orders the start of a run, for the first time or because the file of its program was being written.
+    pub(super) fn spawn(&mut self, mut run: Run, busy_until: Time, now: Time, out: &mut Vec<Action>) {
+        // A reload may have come between two tries.
+        run.definition = self.definition.clone();
+        let ready_by = now + run.definition.policy.ready_timeout;
+        let (definition, listeners) = (run.definition.clone(), self.listeners.clone());
+        out.push(Action::Spawn { run: run.id, definition, listeners });
         self.state = State::Starting { run, ready_by, busy_until, again: false };
     }
 
@@ -269,7 +269,11 @@ impl Service {
 
     /// When it must hear of the time, if ever.
     pub fn deadline(&self) -> Option<Time> {
-        let own = match self.state {
+        self.leaving.iter().filter_map(Leaving::deadline).chain(self.deadline_of_state()).min()
+    }
+
+    pub(super) fn deadline_of_state(&self) -> Option<Time> {
+        match self.state {
             State::Starting { ready_by, .. } => Some(ready_by),
             State::TextBusy { retry_at, .. } => Some(retry_at),
             State::Backoff { until } => Some(until),
@@ -279,8 +283,7 @@ impl Service {
             | State::Restarting { .. }
             | State::Stopping { .. }
             | State::Gone => None,
-        };
-        self.leaving.iter().filter_map(Leaving::deadline).chain(own).min()
+        }
     }
 
     /// A report about the service as a whole.

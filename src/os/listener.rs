@@ -177,8 +177,12 @@ mod tests {
     }
 
     fn tcp() -> (Listener, SocketAddr) {
-        let address = free_port();
-        (Listener::bind(ListenerSpec::new(Address::Tcp(address))).unwrap(), address)
+        // Another test may be faster to take the port.
+        let bound = (0..10).find_map(|_| {
+            let address = free_port();
+            Some((Listener::bind(ListenerSpec::new(Address::Tcp(address))).ok()?, address))
+        });
+        bound.unwrap()
     }
 
     fn unix(dir: &tempfile::TempDir) -> (Listener, std::path::PathBuf) {

@@ -125,11 +125,15 @@ impl Processes {
     fn hear_leader(&mut self, poller: &Poller, leader: i32) -> Vec<Event> {
         let Some(process) = self.by_leader.get_mut(&leader) else { return Vec::new() };
         let Some(pipe) = &mut process.pipe else { return Vec::new() };
-        let heard = pipe.read();
+        let mut heard = pipe.read();
         if heard.last() == Some(&Heard::End(PipeEnd::Closed)) {
             poller.forget(&*pipe);
             process.pipe = None;
             self.pipes.remove(&process.pipe_number);
+            // That the pipe ended with the process is no news, and the kernel tells it a moment too soon.
+            if !process.main_lives || is_ending(leader) {
+                heard.pop();
+            }
         }
         let run = process.run;
         let event = |heard| match heard {
@@ -145,16 +149,11 @@ impl Processes {
     pub(super) fn reap(&mut self, poller: &Poller) -> Vec<Event> {
         let mut events = Vec::new();
         let mut exits = Vec::new();
-        let mut closed = BTreeSet::new();
         let mut touched = BTreeSet::new();
         let mut stranger = false;
         while let Some(pid) = children::ended() {
             if self.by_leader.get(&pid).is_some_and(|process| process.main_lives) {
-                let mut heard = self.hear_leader(poller, pid);
-                if heard.pop_if(|event| is_end(event)).is_some() {
-                    closed.insert(pid);
-                }
-                events.extend(heard);
+                events.extend(self.hear_leader(poller, pid));
                 let Some(status) = children::reap(pid) else { break };
                 if let Some(process) = self.by_leader.get_mut(&pid) {
                     process.main_lives = false;
@@ -179,10 +178,6 @@ impl Processes {
                 self.remove(poller, leader);
             }
             events.extend(run.map(|run| Event::Run(run, RunEvent::Exited { status, group_left })));
-            // That the pipe ended with the process is no news, and never comes before it.
-            if group_left && closed.contains(&leader) {
-                events.extend(run.map(|run| Event::Run(run, RunEvent::PipeEnded(PipeEnd::Closed))));
-            }
         }
         events.extend(self.empty_groups(poller, touched, stranger));
         events
@@ -199,9 +194,7 @@ impl Processes {
             let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
             if gone && !children::has_members(leader) {
                 // What its last process said is still in the pipe.
-                let mut heard = self.hear_leader(poller, leader);
-                heard.retain(|event| !is_end(event));
-                events.extend(heard);
+                events.extend(self.hear_leader(poller, leader));
                 events.extend(self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty)));
             }
         }
@@ -209,8 +202,15 @@ impl Processes {
     }
 }
 
-fn is_end(event: &Event) -> bool {
-    matches!(event, Event::Run(_, RunEvent::PipeEnded(PipeEnd::Closed)))
+/// Has this process begun to end? It closes its descriptors some time before its exit can be waited for.
+fn is_ending(pid: i32) -> bool {
+    const PF_EXITING: u64 = 4;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name stands in parentheses, and may hold some itself. Behind it: the state, and six on, the flags.
+    let mut behind_name = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+    let state = behind_name.next();
+    let flags = behind_name.nth(5).and_then(|flags| flags.parse::<u64>().ok());
+    matches!(state, None | Some("Z" | "X")) || flags.is_some_and(|flags| flags & PF_EXITING != 0)
 }
 
 /// Does this process ignore the signal? `/proc/PID/status` has a bit for each, the lowest for signal 1.

@@ -12,8 +12,8 @@ use std::time::Duration;
 const NAMES: [&str; 5] = ["api", "mail", "queue", "tls", "web"];
 
 /// A plan with one to four services.
-pub fn first(rng: &mut Rng) -> Plan {
-    let services = NAMES[..1 + usize::try_from(rng.below(4)).expect("small")]
+pub(crate) fn first(rng: &mut Rng) -> Plan {
+    let services = NAMES[..=usize::try_from(rng.below(4)).expect("small")]
         .iter()
         .map(|name| Arc::new(service(name, rng)))
         .collect();
@@ -22,7 +22,7 @@ pub fn first(rng: &mut Rng) -> Plan {
 }
 
 /// What the operator makes of it: something added, removed, moved, changed, or nothing at all.
-pub fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
+pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
     let mut services: Vec<Definition> = plan.services.iter().map(|d| (**d).clone()).collect();
     for _ in 0..rng.below(3) {
         let at = usize::try_from(rng.below(services.len() as u64)).expect("small");

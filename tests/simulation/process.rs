@@ -8,32 +8,32 @@ use std::time::Duration;
 
 /// Everything a server will do, whatever comes.
 #[derive(Clone, Debug)]
-pub struct Temper {
+pub(crate) struct Temper {
     /// When its signal handler is there.
-    pub listens_after: Duration,
+    pub(crate) listens_after: Duration,
     /// When it accepts.
-    pub accepts_after: Duration,
+    pub(crate) accepts_after: Duration,
     /// Whether it then says so.
-    pub says_ready: bool,
+    pub(crate) says_ready: bool,
     /// When it ends by itself, and how.
-    pub dies: Option<(Duration, ExitStatus)>,
+    pub(crate) dies: Option<(Duration, ExitStatus)>,
     /// When it says `success` or `failed ` without being asked.
-    pub speaks_unasked: Option<(Duration, Word)>,
+    pub(crate) speaks_unasked: Option<(Duration, Word)>,
     /// What it answers, and how long that takes.
-    pub answer: Option<(Duration, Answer)>,
+    pub(crate) answer: Option<(Duration, Answer)>,
     /// How long it drains; for ever, if there is none.
-    pub drains: Option<Duration>,
+    pub(crate) drains: Option<Duration>,
     /// How long it lives after SIGTERM; it ignores it, if there is none.
-    pub obeys_term: Option<Duration>,
+    pub(crate) obeys_term: Option<Duration>,
     /// How long the kernel takes to end it after SIGKILL.
-    pub killed_after: Duration,
+    pub(crate) killed_after: Duration,
     /// How long a process of its group outlives it.
-    pub child_outlives: Option<Duration>,
+    pub(crate) child_outlives: Option<Duration>,
 }
 
 /// What a server writes to its pipe when it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     Word(Word),
     Twice,
     Gibberish,
@@ -42,7 +42,7 @@ pub enum Answer {
 
 impl Temper {
     /// As the handshake wants it.
-    pub fn good(rng: &mut Rng) -> Self {
+    pub(crate) fn good(rng: &mut Rng) -> Self {
         Self {
             listens_after: rng.ms(0..5),
             accepts_after: rng.ms(5..400),
@@ -58,7 +58,7 @@ impl Temper {
     }
 
     /// Anything that was ever seen.
-    pub fn any(rng: &mut Rng, ready: Ready) -> Self {
+    pub(crate) fn any(rng: &mut Rng, ready: Ready) -> Self {
         let mut temper = Self::good(rng);
         if rng.chance(50) {
             return temper;

@@ -3,15 +3,15 @@
 use std::ops::Range;
 use std::time::Duration;
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-pub struct Rng(u64);
+/// `SplitMix64` (Steele, Lea, Flood 2014).
+pub(crate) struct Rng(u64);
 
 impl Rng {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -19,25 +19,25 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
     /// True in `percent` of 100 cases.
-    pub fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::try_from(self.below(choices.len() as u64)).expect("an index")]
     }
 
-    pub fn ms(&mut self, range: Range<u64>) -> Duration {
+    pub(crate) fn ms(&mut self, range: Range<u64>) -> Duration {
         Duration::from_millis(range.start + self.below(range.end - range.start))
     }
 
     /// A duration out of one of these ranges, in milliseconds.
-    pub fn ms_of(&mut self, ranges: &[(u64, u64)]) -> Duration {
+    pub(crate) fn ms_of(&mut self, ranges: &[(u64, u64)]) -> Duration {
         let (start, end) = self.pick(ranges);
         self.ms(start..end)
     }

@@ -30,7 +30,6 @@ enum Entry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deed {
-    Accepts,
     Says(Word),
     SaysGibberish,
     ClosesPipe,
@@ -50,7 +49,6 @@ struct Process {
     missed: bool,
     main_alive: bool,
     child_until: Option<Time>,
-    accepting: bool,
     /// No event about it may arrive before this: the order of the kernel.
     heard: Time,
     /// Events about it that have not arrived yet.
@@ -64,12 +62,12 @@ impl Process {
 }
 
 /// The world and the core in it.
-pub struct World {
-    pub rng: Rng,
-    pub now: Time,
-    pub core: Supervisor,
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) now: Time,
+    pub(crate) core: Supervisor,
     /// Whether servers still misbehave and calls still fail.
-    pub calm: bool,
+    pub(crate) calm: bool,
     plan: Plan,
     agenda: BTreeMap<(Time, u64), Entry>,
     entries: u64,
@@ -78,7 +76,7 @@ pub struct World {
     /// Since when a service is in a state that has to end, and in which generation.
     waiting_since: BTreeMap<RunId, (&'static str, Time)>,
     owed: Owed,
-    pub killed: u64,
+    pub(crate) killed: u64,
     story: VecDeque<(Time, Told)>,
 }
 
@@ -90,7 +88,7 @@ struct Owed {
     /// A reading of the config.
     reload: Option<Time>,
     /// An end to trying a program whose file is still being written.
-    busy: BTreeMap<ServiceId, Time>,
+    busy: BTreeMap<RunId, Time>,
 }
 
 /// A line of the story, worded only if somebody has to hear it.
@@ -100,7 +98,7 @@ enum Told {
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let plan = plans::first(&mut rng);
         let now = Time { ms: 1_000 };
@@ -126,7 +124,7 @@ impl World {
     }
 
     /// Lets a signal arrive after a moment. The kernel merges equal ones that wait.
-    pub fn signal(&mut self, request: Request, after: Duration) {
+    pub(crate) fn signal(&mut self, request: Request, after: Duration) {
         let at = self.now + after;
         let same = |entry: &Entry| matches!(entry, Entry::Arrives(Event::Request(r)) if *r == request);
         if !self.agenda.range((at, 0)..=(at, u64::MAX)).any(|(_, entry)| same(entry)) {
@@ -135,7 +133,7 @@ impl World {
     }
 
     /// Lets the world go on for a while, or until it is over.
-    pub fn run_for(&mut self, duration: Duration) {
+    pub(crate) fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
         while self.core.outcome().is_none() {
             let due = self.agenda.first_key_value().map(|((time, _), _)| *time);
@@ -195,10 +193,16 @@ impl World {
                 }
             }
             Event::Run(run, RunEvent::SpawnFailed(failure)) if failure.errno == libc::ETXTBSY => {
-                self.owed.busy.entry(run.service).or_insert(self.now);
+                self.owed.busy.entry(*run).or_insert(self.now);
             }
-            Event::Run(run, _) => drop(self.owed.busy.remove(&run.service)),
-            _ => {}
+            Event::Run(run, _) => drop(self.owed.busy.remove(run)),
+            Event::DeadlinePassed
+            | Event::Request(Request::Restart)
+            | Event::Bound
+            | Event::BindRefused { .. }
+            | Event::PlanLoaded(_)
+            | Event::PlanRefused { .. }
+            | Event::SelectorRefused { .. } => {}
         }
     }
 
@@ -208,15 +212,19 @@ impl World {
             known.is_none_or(|s| matches!(s.state, State::Stopping { .. } | State::Stopped | State::Gone))
         };
         self.owed.start.retain(|service, _| !ends(service));
-        let tries = |service: &ServiceId| {
-            let known = self.core.services().find(|s| s.id == *service);
+        let tries = |run: &RunId| {
+            let known = self.core.services().find(|s| s.id == run.service && s.last == run.generation);
             known.is_some_and(|s| matches!(s.state, State::TextBusy { .. } | State::Starting { .. }))
         };
-        self.owed.busy.retain(|service, _| tries(service));
+        self.owed.busy.retain(|run, _| tries(run));
         for (what, since, patience) in [
             ("a restart", self.owed.start.values().min(), longest()),
             ("a reload", self.owed.reload.as_ref(), Duration::from_secs(1)),
-            ("an end to waiting for a program file", self.owed.busy.values().min(), TEXT_BUSY_PATIENCE * 2),
+            (
+                "an end to waiting for a program file",
+                self.owed.busy.values().min(),
+                TEXT_BUSY_PATIENCE + Duration::from_millis(50),
+            ),
         ] {
             if let Some(since) = since {
                 assert!(self.now - *since <= patience, "{what} is owed for {:?}", self.now - *since);
@@ -349,6 +357,8 @@ impl World {
             other.service == run.service && process.alive() && !process.asked
         };
         self.owed.start.remove(&run.service);
+        let current = |service: &Service| service.id != run.service || *service.definition == *definition;
+        assert!(self.core.services().all(current), "started from a definition that applies no more");
         assert!(!self.processes.iter().any(unasked), "two runs that nobody asked to leave (I13)");
         let temper = if self.calm {
             Temper::good(&mut self.rng)
@@ -365,12 +375,12 @@ impl World {
             missed: false,
             main_alive: !failed,
             child_until: None,
-            accepting: false,
             heard: self.now,
             on_their_way: 0,
             temper,
         };
-        assert!(self.processes.insert(run, process).is_none(), "a generation is started twice");
+        let again = self.owed.busy.contains_key(&run);
+        assert_eq!(self.processes.insert(run, process).is_some(), again, "started twice: {run:?}");
         if failed {
             let errno = self.rng.pick(&[libc::ENOENT, libc::EAGAIN, libc::EMFILE]);
             let errno = if busy { libc::ETXTBSY } else { errno };
@@ -393,7 +403,6 @@ impl World {
         let process = &self.processes[&run];
         let (temper, start) = (process.temper.clone(), process.started);
         let talks = process.handshake == Handshake::Pipe;
-        self.note(start + temper.accepts_after, Entry::Does(run, Deed::Accepts));
         if talks && temper.says_ready {
             self.note(start + temper.accepts_after, Entry::Does(run, Deed::Says(Word::Ready)));
         }
@@ -460,7 +469,6 @@ impl World {
         let now = self.now;
         let process = self.processes.get_mut(&run).expect("killed is who was started");
         process.asked = true;
-        process.accepting = false;
         let after = process.temper.killed_after;
         let status = ExitStatus::Signal { signal: libc::SIGKILL, core_dumped: false };
         process.temper.child_outlives = None;
@@ -475,10 +483,8 @@ impl World {
             return;
         }
         match deed {
-            Deed::Accepts => process.accepting = !process.asked,
             Deed::Says(word) => {
                 if word != Word::Ready {
-                    process.accepting = false;
                     process.asked = true;
                     process.missed = false;
                 }
@@ -488,7 +494,6 @@ impl World {
             Deed::ClosesPipe => self.hear(run, RunEvent::PipeEnded(PipeEnd::Closed)),
             Deed::Exits(status) => {
                 process.main_alive = false;
-                process.accepting = false;
                 process.missed = false;
                 process.child_until = process.temper.child_outlives.map(|after| now + after);
                 let child_until = process.child_until;
@@ -569,11 +574,11 @@ impl World {
     }
 
     /// Processes that live, but for those that the kernel does not end.
-    pub fn living(&self) -> usize {
+    pub(crate) fn living(&self) -> usize {
         self.processes.values().filter(|process| process.alive()).count()
     }
 
-    pub fn outcome(&self) -> Option<Outcome> {
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
         self.core.outcome()
     }
 
@@ -585,7 +590,7 @@ impl World {
     }
 
     /// The last lines of the story.
-    pub fn story(&self) -> String {
+    pub(crate) fn story(&self) -> String {
         let line = |(time, told): &(Time, Told)| match told {
             Told::Event(event) => format!("{:>9} > {event:?}\n", time.ms),
             Told::Action(Action::Report(report)) => format!("{:>9}     | {}\n", time.ms, words(report)),

@@ -1,0 +1,11 @@
+//! The OS layer against the real kernel.
+//!
+//! An `Os` reaps every child of the process it is in, so there is one at a time.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test names what it waits for; all else fails it")]
+
+mod clean_child;
+mod failures;
+mod groups;
+mod signals;
+mod sockets;
+mod world;

@@ -1,0 +1,132 @@
+//! An `Os`, and what a test does with it.
+
+use bootstrap::core::{Action, Event, ExitStatus, RunEvent, Time};
+use bootstrap::os::Os;
+use bootstrap::plan::{
+    Definition, Generation, Handshake, ListenerId, ListenerSpec, Pid, Policy, Program, RunId, ServiceId,
+    ServiceName,
+};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Lets one test at a time through.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One `Os` and the runs it was asked for.
+pub(crate) struct World {
+    pub(crate) os: Os,
+    runs: Vec<RunId>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::after(alone())
+    }
+
+    /// For tests that prepare the process first.
+    pub(crate) fn after(alone: MutexGuard<'static, ()>) -> Self {
+        Self { os: Os::new().unwrap(), runs: Vec::new(), _alone: alone }
+    }
+
+    /// Asks for a start of `definition` with these sockets.
+    pub(crate) fn spawn(&mut self, definition: &Definition, listeners: &[ListenerId]) -> RunId {
+        let generation = Generation(u32::try_from(self.runs.len()).unwrap() + 1);
+        let run = RunId { service: ServiceId(0), generation };
+        self.runs.push(run);
+        let definition = Arc::new(definition.clone());
+        self.os.perform(Action::Spawn { run, definition, listeners: listeners.to_vec() });
+        run
+    }
+
+    /// Starts it and waits until it runs.
+    pub(crate) fn start(&mut self, definition: &Definition) -> (RunId, Pid) {
+        let run = self.spawn(definition, &[]);
+        match self.next() {
+            Event::Run(spawned, RunEvent::Spawned { pid }) if spawned == run => (run, pid),
+            other => panic!("not started: {other:?}"),
+        }
+    }
+
+    /// The next event. The limit only ends a hanging test.
+    #[track_caller]
+    pub(crate) fn next(&mut self) -> Event {
+        let deadline = self.os.now() + Duration::from_secs(30);
+        match self.os.wait(Some(deadline)) {
+            (_, Event::DeadlinePassed) => panic!("nothing happened"),
+            (_, event) => event,
+        }
+    }
+
+    /// What else happened: nothing, where the answer is `None`.
+    pub(crate) fn next_before(&mut self, deadline: Time) -> Option<Event> {
+        match self.os.wait(Some(deadline)) {
+            (_, Event::DeadlinePassed) => None,
+            (_, event) => Some(event),
+        }
+    }
+
+    /// Sends SIGKILL and waits for the end of the whole group.
+    #[track_caller]
+    pub(crate) fn end(&mut self, run: RunId) {
+        self.os.perform(Action::Kill { run });
+        loop {
+            match self.next() {
+                Event::Run(ended, RunEvent::Exited { group_left: false, .. }) if ended == run => return,
+                Event::Run(ended, RunEvent::GroupEmpty) if ended == run => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // A failed test leaves no process behind.
+        for run in self.runs.drain(..) {
+            self.os.perform(Action::Kill { run });
+        }
+        self.os.release();
+    }
+}
+
+/// A service that runs `command`.
+pub(crate) fn service(command: &[&str], handshake: Handshake) -> Definition {
+    Definition {
+        name: ServiceName::parse("web").unwrap(),
+        listeners: Vec::<ListenerSpec>::new(),
+        program: Program {
+            command: command.iter().map(ToString::to_string).collect(),
+            directory: None,
+            env: BTreeMap::new(),
+            env_file: None,
+            handshake,
+        },
+        policy: Policy { stop_signal: handshake.default_stop_signal(), ..Policy::default() },
+    }
+}
+
+/// A script with the pipe handshake; `$1` is the number of its pipe.
+pub(crate) fn script(text: &str) -> Definition {
+    service(&["/bin/sh", "-c", text, "sh"], Handshake::Pipe)
+}
+
+pub(crate) fn code(code: i32) -> ExitStatus {
+    ExitStatus::Code(code)
+}
+
+/// Does this process have children, living or dead?
+pub(crate) fn has_children() -> bool {
+    use nix::sys::wait::{WaitPidFlag, waitpid};
+    waitpid(None, Some(WaitPidFlag::WNOHANG)) != Err(nix::errno::Errno::ECHILD)
+}
+
+/// The number of open descriptors.
+pub(crate) fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
