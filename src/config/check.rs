@@ -229,12 +229,13 @@ fn policy(raw: &Service<'_>, handshake: Option<Handshake>, notes: &mut Notes<'_>
         restart_delay,
         restart_delay_max,
         healthy_after: healthy_after?.0,
+        ..default
     })
 }
 
 fn ready(field: &Field<'_, Ready>, handshake: Option<Handshake>, notes: &mut Notes<'_>) -> Option<Ready> {
-    let ready = field.read(notes).or_default(Ready::Started)?;
-    if ready == Ready::Pipe && handshake == Some(Handshake::None) {
+    let ready = field.read(notes).or_default(Ready::Assumed)?;
+    if ready == Ready::Word && handshake == Some(Handshake::None) {
         notes.add(field.span()?, Problem::ReadyNeedsPipe);
     }
     Some(ready)

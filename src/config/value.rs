@@ -80,10 +80,10 @@ impl Scalar for FilePath {
 }
 
 /// One of a few words, or what somebody meant who wrote something like one of them.
-fn word<T: Copy>(found: &DeValue<'_>, words: &'static [&'static str], values: &[T]) -> Result<T, Rule> {
+fn word<T: Clone>(found: &DeValue<'_>, words: &'static [&'static str], values: &[T]) -> Result<T, Rule> {
     if let Some(written) = found.as_str() {
         if let Some(at) = words.iter().position(|word| *word == written) {
-            return Ok(values[at]);
+            return Ok(values[at].clone());
         }
         let plain = written.to_lowercase().replace('_', "-");
         return Err(Rule::Word { words, meant: similar::nearest(&plain, words) });
@@ -109,7 +109,7 @@ impl Scalar for Handshake {
 
 impl Scalar for Ready {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(found, &["pipe"], &[Self::Pipe])
+        word(found, &["pipe"], &[Self::Word])
     }
 }
 

@@ -16,8 +16,6 @@ pub struct Candidate {
     pub run: Run,
     /// When it is given up.
     pub ready_by: Time,
-    /// The run whose pinned program it is, in a rollback.
-    pub program_of: Option<RunId>,
     /// Until when a program file that is still being written is tried again.
     busy_until: Time,
     step: Step,
@@ -54,11 +52,10 @@ impl Candidate {
         program_of: Option<RunId>,
     ) -> Self {
         let id = scene.next_run();
-        let run = Run { id, worker, definition, pid: None, started: scene.now, pipe_open: true };
+        let run = Run { id, worker, definition, program_of, pid: None, started: scene.now, pipe_open: true };
         let mut candidate = Self {
             run,
             ready_by: scene.now,
-            program_of,
             busy_until: scene.now + TEXT_BUSY_PATIENCE,
             step: Step::Ordered,
         };
@@ -73,7 +70,7 @@ impl Candidate {
             run: self.run.id,
             worker: self.run.worker,
             definition: self.run.definition.clone(),
-            program_of: self.program_of,
+            program_of: self.run.program_of,
             listeners: scene.listeners.to_vec(),
         });
     }
@@ -98,7 +95,7 @@ impl Candidate {
 
     /// What lets the pinned program go, if it is one.
     pub fn unpin(&self) -> Option<Action> {
-        self.program_of.map(|run| Action::Unpin { run })
+        self.run.program_of.map(|run| Action::Unpin { run })
     }
 
     /// The run, if it may live; what it was started from is needed no more.
@@ -180,7 +177,7 @@ impl Candidate {
         if let Step::Busy { retry_at } = self.step {
             if retry_at <= scene.now {
                 // A reload may have come between two tries.
-                if self.program_of.is_none() {
+                if self.run.program_of.is_none() {
                     self.run.definition = scene.definition.clone();
                 }
                 self.order(scene);
@@ -203,10 +200,7 @@ impl Candidate {
     fn too_late(&self, scene: &mut Scene<'_>) -> Progress {
         let policy = &self.run.definition.policy;
         let seen_alive = matches!(self.step, Step::Gated { word: false, .. });
-        if policy.ready == Ready::Assumed
-            && policy.restart_order == RestartOrder::StopFirst
-            && seen_alive
-        {
+        if policy.ready == Ready::Assumed && policy.restart_order == RestartOrder::StopFirst && seen_alive {
             scene.report_on(&self.run, Fact::TakenForReady { after: policy.ready_timeout });
             return Progress::Ready;
         }

@@ -1,8 +1,10 @@
 //! What must hold between any two events. The simulation asks after every step.
 
 use super::Supervisor;
-use super::service::{Service, State};
+use super::leaving::{Leaving, Run};
+use super::service::Service;
 use super::supervisor::Phase;
+use super::worker::{State, Worker};
 
 impl Supervisor {
     /// Looks for a broken invariant.
@@ -13,23 +15,24 @@ impl Supervisor {
     pub fn check(&self) -> Result<(), String> {
         for (id, service) in &self.services {
             let name = &service.definition.name;
-            check_service(service).map_err(|broken| format!("{name}: {broken}"))?;
+            let broken = |what: String| format!("{name}: {what}");
+            check_service(service).map_err(broken)?;
             let known = [
                 ("deadline", self.deadlines.of(*id) == service.deadline()),
                 ("busy", self.busy.contains(id) == service.is_busy()),
-                ("crashed", self.crashed.contains(id) == (service.state == State::Crashed)),
+                ("crashed", self.crashed.contains(id) == service.is_crashed()),
             ];
             for (what, holds) in known {
                 if !holds {
-                    return Err(format!("{name}: what is known of its {what} is out of step"));
+                    return Err(broken(format!("what is known of its {what} is out of step")));
                 }
             }
-            let removed = self.names.get(name) != Some(id);
-            if removed && !matches!(service.state, State::Stopping { .. } | State::Stopped) {
-                return Err(format!("{name}: removed, yet {:?}", service.state));
+            let serves = service.workers.iter().any(|worker| !worker.staying().is_empty());
+            if serves && self.names.get(name) != Some(id) {
+                return Err(broken("removed, yet it serves".into()));
             }
-            if self.phase == Phase::Stopping && service.serving().is_some() {
-                return Err(format!("{name}: everything stops, yet it serves"));
+            if serves && self.phase == Phase::Stopping {
+                return Err(broken("everything stops, yet it serves".into()));
             }
         }
         let planned = self.plan.services.len();
@@ -41,33 +44,52 @@ impl Supervisor {
 }
 
 fn check_service(service: &Service) -> Result<(), String> {
-    let mut generations: Vec<_> = service.leaving.iter().map(|leaving| leaving.run.generation()).collect();
-    generations.extend(service.serving().map(super::leaving::Run::generation));
-    if generations.windows(2).any(|pair| pair[0] >= pair[1]) {
-        return Err(format!("its runs are not in the order of their generations: {generations:?}"));
+    if service.is_gone() {
+        return Err("it is gone, yet known".into());
     }
+    let mut kept: Vec<u32> =
+        service.workers.iter().filter(|w| !w.is_being_removed()).map(|worker| worker.index).collect();
+    kept.sort_unstable();
+    if kept.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(format!("two workers have the same number: {kept:?}"));
+    }
+    let surge = service.workers.iter().filter(|worker| worker.staying().len() > 1).count();
+    if surge > service.definition.policy.max_surge as usize {
+        return Err(format!("{surge} workers have two runs that nobody asked to leave"));
+    }
+    service.workers.iter().try_for_each(|worker| check_worker(worker, service))
+}
+
+fn check_worker(worker: &Worker, service: &Service) -> Result<(), String> {
+    let mut generations: Vec<_> = worker.leaving.iter().map(|leaving| leaving.run.generation()).collect();
+    generations.extend(worker.staying().into_iter().map(Run::generation));
     if generations.iter().any(|generation| *generation > service.last) {
         return Err(format!("a run is newer than the last generation {}", service.last));
     }
-    match &service.state {
-        State::Restarting { old } => {
-            let waited_for = service.leaving.iter().find(|leaving| leaving.run.generation() == *old);
+    generations.sort_unstable();
+    if generations.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(format!("a run is known twice: {generations:?}"));
+    }
+    match &worker.state {
+        State::Restarting { old, .. } => {
+            let waited_for = worker.leaving.iter().find(|leaving| leaving.run.generation() == *old);
             if !waited_for.is_some_and(|leaving| leaving.quiet_since.is_none() && leaving.awaited()) {
                 return Err(format!("it waits for generation {old}, from which nothing can come"));
             }
         }
         State::Stopping { .. } => {
-            if !service.leaving.iter().any(super::leaving::Leaving::awaited) {
+            if !worker.leaving.iter().any(Leaving::awaited) {
                 return Err("it is stopping, and nobody is left".into());
             }
         }
+        State::Gone => return Err("a worker is gone, yet known".into()),
         State::Stopped
         | State::Crashed
         | State::Starting { .. }
-        | State::TextBusy { .. }
         | State::Up { .. }
+        | State::Replacing { .. }
+        | State::Baking { .. }
         | State::Backoff { .. } => {}
-        State::Gone => return Err("it is gone, yet known".into()),
     }
     Ok(())
 }

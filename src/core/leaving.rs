@@ -21,6 +21,8 @@ pub struct Run {
     pub worker: u32,
     /// What it was started from.
     pub definition: Arc<Definition>,
+    /// The run whose pinned program it is, if it came by a rollback.
+    pub program_of: Option<RunId>,
     /// Its main process, once the start is known to have worked.
     pub pid: Option<Pid>,
     /// When the start was ordered.

@@ -76,7 +76,9 @@ impl Worker {
 
     fn staying_happened(&mut self, role: Role, event: RunEvent, scene: &mut Scene<'_>) {
         match event {
-            RunEvent::Spawned { pid } => self.advance(scene, |candidate, scene| candidate.spawned(pid, scene)),
+            RunEvent::Spawned { pid } => {
+                self.advance(scene, |candidate, scene| candidate.spawned(pid, scene))
+            }
             RunEvent::SpawnFailed(failure) => {
                 let now = scene.now;
                 let failure = self.candidate_mut().and_then(|candidate| candidate.spawn_failed(failure, now));
@@ -85,7 +87,9 @@ impl Worker {
                 }
             }
             RunEvent::Said(Word::Ready) => self.said_ready(role, scene),
-            RunEvent::Said(word @ (Word::Success | Word::Failed)) => self.ended(role, Ending::Said(word), scene),
+            RunEvent::Said(word @ (Word::Success | Word::Failed)) => {
+                self.ended(role, Ending::Said(word), scene)
+            }
             RunEvent::PipeEnded(end) => self.pipe_ended(role, end, scene),
             RunEvent::Seen(sight) => self.advance(scene, |candidate, scene| candidate.seen(sight, scene)),
             RunEvent::Exited { status, group_left } => {
@@ -112,10 +116,15 @@ impl Worker {
 
     fn run_mut(&mut self, role: Role) -> Option<&mut Run> {
         match (role, &mut self.state) {
-            (Role::Candidate, _) => self.candidate_mut().map(|candidate| &mut candidate.run),
-            (Role::Serving, State::Up { run } | State::Replacing { old: run, .. } | State::Baking { new: run, .. })
+            (Role::Candidate, State::Starting { candidate, .. } | State::Replacing { candidate, .. }) => {
+                Some(&mut candidate.run)
+            }
+            (
+                Role::Serving,
+                State::Up { run } | State::Replacing { old: run, .. } | State::Baking { new: run, .. },
+            )
             | (Role::Reserve, State::Baking { back: Back::Old(run), .. }) => Some(run),
-            (Role::Serving | Role::Reserve, _) => None,
+            (Role::Candidate | Role::Serving | Role::Reserve, _) => None,
         }
     }
 
@@ -145,25 +154,25 @@ impl Worker {
     /// The candidate is ready.
     fn ready(&mut self, scene: &mut Scene<'_>) {
         match mem::replace(&mut self.state, State::Stopped) {
-            State::Starting { candidate, fallback, again } => {
+            State::Starting { candidate, fallback } => {
                 let run = self.admit(candidate, scene);
                 match fallback {
                     Some(fallback) if !scene.policy().bake_time.is_zero() => {
-                        self.bake(run, Back::Fallback(fallback), again, scene);
+                        self.bake(run, Back::Fallback(fallback), scene);
                     }
                     fallback => {
                         unpin(fallback, scene);
-                        self.up(run, again, scene);
+                        self.state = State::Up { run };
                     }
                 }
             }
-            State::Replacing { old, candidate, again } => {
+            State::Replacing { old, candidate } => {
                 let run = self.admit(candidate, scene);
                 if scene.policy().bake_time.is_zero() {
                     self.ask_to_leave(old, scene);
-                    self.up(run, again, scene);
+                    self.state = State::Up { run };
                 } else {
-                    self.bake(run, Back::Old(old), again, scene);
+                    self.bake(run, Back::Old(old), scene);
                 }
             }
             state @ (State::Stopped
@@ -182,26 +191,19 @@ impl Worker {
         candidate.into_ready_run(scene)
     }
 
-    fn bake(&mut self, new: Run, back: Back, again: bool, scene: &mut Scene<'_>) {
+    fn bake(&mut self, new: Run, back: Back, scene: &mut Scene<'_>) {
         let bake_time = scene.policy().bake_time;
         scene.report_on(&new, Fact::Baking { bake_time });
-        self.state = State::Baking { new, until: scene.now + bake_time, back, again };
-    }
-
-    fn up(&mut self, run: Run, again: bool, scene: &mut Scene<'_>) {
-        self.state = State::Up { run };
-        if again {
-            self.restart(scene);
-        }
+        self.state = State::Baking { new, until: scene.now + bake_time, back };
     }
 
     /// It has proved itself.
-    fn baked(&mut self, new: Run, back: Back, again: bool, scene: &mut Scene<'_>) {
+    fn baked(&mut self, new: Run, back: Back, scene: &mut Scene<'_>) {
         match back {
             Back::Old(old) => self.ask_to_leave(old, scene),
             Back::Fallback(fallback) => unpin(Some(fallback), scene),
         }
-        self.up(new, again, scene);
+        self.state = State::Up { run: new };
     }
 
     fn pipe_ended(&mut self, role: Role, end: PipeEnd, scene: &mut Scene<'_>) {
@@ -217,35 +219,35 @@ impl Worker {
     /// A run that nobody asked to leave serves no more, or will not: what comes next depends on who is left.
     fn ended(&mut self, role: Role, ending: Ending, scene: &mut Scene<'_>) {
         match (role, mem::replace(&mut self.state, State::Stopped)) {
-            (Role::Serving, State::Up { run }) => self.crashed(&run, false, ending, scene),
-            (Role::Candidate, State::Starting { candidate, fallback, again }) => {
+            (Role::Serving, State::Up { run }) => self.crashed(&run, ending, scene),
+            (Role::Candidate, State::Starting { candidate, fallback }) => {
                 let run = candidate.run.clone();
                 match fallback {
-                    Some(fallback) => self.roll_back(&run, fallback, again, ending, scene),
+                    Some(fallback) => self.roll_back(&run, fallback, ending, scene),
                     None => {
                         scene.out.extend(candidate.unpin());
-                        self.crashed(&run, again, ending, scene);
+                        self.crashed(&run, ending, scene);
                     }
                 }
             }
-            (Role::Candidate, State::Replacing { old, candidate, again }) => {
+            (Role::Candidate, State::Replacing { old, candidate }) => {
                 self.dismiss(&candidate.run, ending, Next::OldServesOn(old.generation()), scene);
-                self.up(old, again, scene);
+                self.state = State::Up { run: old };
             }
-            (Role::Serving, State::Replacing { old, candidate, again }) => {
+            (Role::Serving, State::Replacing { old, candidate }) => {
                 self.dismiss(&old, ending, Next::SuccessorStarts(candidate.run.generation()), scene);
-                self.state = State::Starting { candidate, fallback: None, again };
+                self.state = State::Starting { candidate, fallback: None };
             }
-            (Role::Serving, State::Baking { new, back: Back::Old(old), again, .. }) => {
+            (Role::Serving, State::Baking { new, back: Back::Old(old), .. }) => {
                 self.dismiss(&new, ending, Next::OldServesOn(old.generation()), scene);
-                self.up(old, again, scene);
+                self.state = State::Up { run: old };
             }
-            (Role::Serving, State::Baking { new, back: Back::Fallback(fallback), again, .. }) => {
-                self.roll_back(&new, fallback, again, ending, scene);
+            (Role::Serving, State::Baking { new, back: Back::Fallback(fallback), .. }) => {
+                self.roll_back(&new, fallback, ending, scene);
             }
-            (Role::Reserve, State::Baking { new, back: Back::Old(old), again, .. }) => {
+            (Role::Reserve, State::Baking { new, back: Back::Old(old), .. }) => {
                 self.dismiss(&old, ending, Next::SuccessorServes(new.generation()), scene);
-                self.up(new, again, scene);
+                self.state = State::Up { run: new };
             }
             // `role_of` gives these roles in these states only.
             (Role::Serving | Role::Candidate | Role::Reserve, state) => self.state = state,
@@ -269,9 +271,9 @@ impl Worker {
     }
 
     /// The crash rule: what follows an end that nobody asked for and that leaves nobody serving.
-    fn crashed(&mut self, run: &Run, again: bool, ending: Ending, scene: &mut Scene<'_>) {
+    fn crashed(&mut self, run: &Run, ending: Ending, scene: &mut Scene<'_>) {
         let lived = scene.now - run.started;
-        let next = self.next_after(lived, again, ending.is_success(), scene);
+        let next = self.next_after(lived, ending.is_success(), scene);
         self.dismiss(run, ending, next, scene);
         match next {
             Next::StartsNow(_) => self.start(None, scene),
@@ -286,11 +288,10 @@ impl Worker {
         }
     }
 
-    fn next_after(&mut self, lived: Duration, again: bool, success: bool, scene: &Scene<'_>) -> Next {
+    fn next_after(&mut self, lived: Duration, success: bool, scene: &Scene<'_>) -> Next {
         let policy = scene.policy();
         let generation = scene.last.next();
         match (policy.restart, success) {
-            _ if again => Next::StartsNow(generation),
             (Restart::Always, _) | (Restart::OnFailure, false) => match self.backoff.fail(lived, policy) {
                 Duration::ZERO => Next::StartsNow(generation),
                 pause => Next::StartsIn(generation, pause),
@@ -301,18 +302,11 @@ impl Worker {
     }
 
     /// Starts what served before, as a generation of its own; its program stays pinned until that is done.
-    fn roll_back(
-        &mut self,
-        run: &Run,
-        fallback: Fallback,
-        again: bool,
-        ending: Ending,
-        scene: &mut Scene<'_>,
-    ) {
+    fn roll_back(&mut self, run: &Run, fallback: Fallback, ending: Ending, scene: &mut Scene<'_>) {
         self.dismiss(run, ending, Next::RollsBack(scene.last.next()), scene);
         let Fallback { definition, pinned } = fallback;
         let candidate = Candidate::start(scene, self.index, definition, Some(pinned));
-        self.state = State::Starting { candidate, fallback: None, again };
+        self.state = State::Starting { candidate, fallback: None };
     }
 
     fn leaving_happened(&mut self, at: usize, event: RunEvent, scene: &mut Scene<'_>) {
@@ -430,7 +424,7 @@ impl Worker {
     fn state_is_due(&mut self, scene: &mut Scene<'_>) {
         match mem::replace(&mut self.state, State::Stopped) {
             State::Backoff { .. } => self.start(None, scene),
-            State::Baking { new, back, again, .. } => self.baked(new, back, again, scene),
+            State::Baking { new, back, .. } => self.baked(new, back, scene),
             state @ (State::Starting { .. } | State::Replacing { .. }) => {
                 self.state = state;
                 self.advance(scene, Candidate::deadline_passed);

@@ -4,6 +4,7 @@
 
 mod action;
 mod backoff;
+pub mod candidate;
 mod deadlines;
 mod event;
 mod fact;
@@ -11,13 +12,17 @@ pub mod invariants;
 pub mod leaving;
 mod life;
 mod reconcile;
+mod rollout;
+mod scene;
 pub mod service;
 mod supervisor;
 mod time;
+mod watch;
+pub mod worker;
 
 pub use action::Action;
 pub use event::{
-    BindFailure, Event, ExitStatus, Owner, PipeEnd, Request, RunEvent, SpawnFailure, SpawnStage,
+    BindFailure, Event, ExitStatus, Owner, PipeEnd, Request, RunEvent, Sight, SpawnFailure, SpawnStage,
 };
 pub use fact::{Fact, Next, Report};
 pub use supervisor::{Outcome, Supervisor};

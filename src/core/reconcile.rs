@@ -3,8 +3,9 @@
 //! The boot is the first one, from nothing to the first plan.
 
 use super::fact::Fact;
-use super::service::{Order, Service, Then};
+use super::service::Service;
 use super::supervisor::{Outcome, Phase, Supervisor, report};
+use super::worker::{Order, Then};
 use super::{Action, BindFailure, Time};
 use crate::plan::{Address, Change, Definition, ListenerId, ListenerSpec, Plan, ServiceId, diff};
 use std::collections::BTreeMap;
@@ -180,7 +181,7 @@ impl Supervisor {
         let listeners = self.listeners(definition);
         if let Some(&id) = self.names.get(&definition.name) {
             self.touch(id, |service| {
-                service.redefine(definition.clone(), listeners, out);
+                service.redefine(definition.clone(), listeners, now, out);
                 if let Some(order) = order {
                     service.order(order, now, out);
                 }

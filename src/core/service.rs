@@ -1,15 +1,11 @@
-//! One service: its state, and the orders it takes. What happens to its runs is in `life.rs`.
-//!
-//! The serving run stands in the [`State`]; every run that was asked to leave moves to the list of
-//! [`Leaving`] ones, whatever the reason, and escalates there by its own deadlines.
+//! One service: its workers, its sockets, and what holds for all of them together.
 
-use super::backoff::Backoff;
-use super::fact::{Fact, Report};
-use super::leaving::{Leaving, Run};
-use super::{Action, Time};
-use crate::limits::TEXT_BUSY_PATIENCE;
-use crate::plan::{Definition, Generation, ListenerId, RunId, ServiceId};
-use std::mem;
+use super::fact::Fact;
+use super::rollout::{Rollout, Turn};
+use super::scene::Scene;
+use super::worker::{Order, State, Then, Worker};
+use super::{Action, RunEvent, Time};
+use crate::plan::{Definition, Generation, ListenerId, ServiceId};
 use std::sync::Arc;
 
 /// One service and all its runs that have not ended.
@@ -21,85 +17,23 @@ pub struct Service {
     pub definition: Arc<Definition>,
     /// Its sockets, in the order of the definition.
     pub listeners: Vec<ListenerId>,
-    /// Where it is in its life.
-    pub state: State,
-    /// Its runs that were asked to leave, oldest first.
-    pub leaving: Vec<Leaving>,
+    /// Its workers, by their index; those that are being removed come last.
+    pub workers: Vec<Worker>,
     /// Its last generation.
     pub last: Generation,
-    /// Its crashes in a row.
-    pub(super) backoff: Backoff,
+    rollout: Rollout,
+    sockets: Sockets,
 }
 
-/// Where a service is in its life; each variant holds what is true only there.
-#[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    /// Nothing serves and nothing is to: it ended well, or was stopped.
-    Stopped,
-    /// Nothing serves: it crashed and its policy does not bring it back.
-    Crashed,
-    /// A run was started and is not ready yet.
-    Starting {
-        /// The run.
-        run: Run,
-        /// When it is given up.
-        ready_by: Time,
-        /// Until when a program file that is still being written is tried again.
-        busy_until: Time,
-        /// A restart was asked for meanwhile: it runs once this start is done.
-        again: bool,
-    },
-    /// The program's file was still open for writing (`ETXTBSY`): the start of this run is tried again.
-    TextBusy {
-        /// The run, which has not come to life.
-        run: Run,
-        /// When.
-        retry_at: Time,
-        /// When that is given up.
-        busy_until: Time,
-    },
-    /// The run serves.
-    Up {
-        /// The run.
-        run: Run,
-    },
-    /// The run that served was asked to stop accepting; its successor starts when it does.
-    Restarting {
-        /// It is in the list of leaving runs.
-        old: Generation,
-    },
-    /// It crashed; the next start waits for the clock.
-    Backoff {
-        /// When it starts.
-        until: Time,
-    },
-    /// It is to end: all its runs were asked to leave.
-    Stopping {
-        /// What it is then.
-        then: Then,
-    },
-    /// It was removed from the config and its last run has ended.
-    Gone,
-}
-
-/// What a stopping service is in the end.
+/// What the sockets of a service do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// Known, but not running.
-    Stopped,
-    /// Forgotten: the config has it no more.
-    Gone,
-}
-
-/// What somebody wants of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// A generation that starts after this order, without a client refused.
-    Restart,
-    /// No process any more, gracefully.
-    Stop(Then),
-    /// No process any more, now.
-    Kill,
+enum Sockets {
+    /// They listen: somebody serves, or will.
+    Open,
+    /// They are held and refuse clients.
+    Parked,
+    /// They are no longer this service's.
+    GivenUp,
 }
 
 impl Service {
@@ -109,192 +43,190 @@ impl Service {
             id,
             definition,
             listeners,
-            state: State::Stopped,
-            leaving: Vec::new(),
+            workers: Vec::new(),
             last: Generation::NONE,
-            backoff: Backoff::default(),
+            rollout: Rollout::default(),
+            sockets: Sockets::Open,
         }
     }
 
-    /// Starts a generation, whatever came before.
+    /// Starts all workers.
     pub fn start(&mut self, now: Time, out: &mut Vec<Action>) {
-        self.last = self.last.next();
-        let id = RunId { service: self.id, generation: self.last };
-        let run = Run { id, definition: self.definition.clone(), pid: None, started: now, pipe_open: true };
-        self.spawn(run, now + TEXT_BUSY_PATIENCE, now, out);
+        self.scale(now, out);
+        self.settle(now, out);
     }
 
-    /// Orders the start of a run, for the first time or because the file of its program was being written.
-    pub(super) fn spawn(&mut self, mut run: Run, busy_until: Time, now: Time, out: &mut Vec<Action>) {
-        // A reload may have come between two tries.
-        run.definition = self.definition.clone();
-        let ready_by = now + run.definition.policy.ready_timeout;
-        let (definition, listeners) = (run.definition.clone(), self.listeners.clone());
-        out.push(Action::Spawn { run: run.id, definition, listeners });
-        self.state = State::Starting { run, ready_by, busy_until, again: false };
-    }
-
-    /// Takes an order. One that is fulfilled already, or by what is under way, changes nothing.
+    /// Takes an order for all workers. A restart goes on as far as it may, and then worker by worker.
     pub fn order(&mut self, order: Order, now: Time, out: &mut Vec<Action>) {
         match order {
-            Order::Restart => self.restart(now, out),
-            Order::Stop(then) => self.stop(then, now, out),
-            Order::Kill => self.kill(now, out),
-        }
-    }
-
-    pub(super) fn restart(&mut self, now: Time, out: &mut Vec<Action>) {
-        match mem::replace(&mut self.state, State::Stopped) {
-            State::Stopped | State::Crashed | State::Backoff { .. } => self.start(now, out),
-            State::Starting { run, ready_by, busy_until, again } => {
-                if !again {
-                    out.push(self.report_on(&run, Fact::RestartQueued));
+            Order::Restart => {
+                if self.rollout.begin(&kept(&self.workers)) {
+                    self.scene(now, out).1.report(Fact::RestartQueued);
                 }
-                self.state = State::Starting { run, ready_by, busy_until, again: true };
             }
-            State::Up { run } => {
-                self.state = State::Restarting { old: run.generation() };
-                self.ask_to_leave(run, now, out);
+            Order::Stop(then) => {
+                self.rollout.cancel();
+                if then == Then::Gone {
+                    self.sockets = Sockets::GivenUp;
+                }
+                self.each(now, out, |worker, scene| worker.order(order, scene));
             }
-            // The start to come is later than this order, so it fulfils it: ten restarts are one. And what has
-            // to end does not come back.
-            state @ (State::TextBusy { .. }
-            | State::Restarting { .. }
-            | State::Stopping { .. }
-            | State::Gone) => self.state = state,
+            Order::Kill => {
+                self.rollout.cancel();
+                self.each(now, out, |worker, scene| worker.order(order, scene));
+            }
         }
+        self.settle(now, out);
     }
 
-    fn stop(&mut self, then: Then, now: Time, out: &mut Vec<Action>) {
-        // One that is being removed stays removed.
-        let then = self.stopping().unwrap_or(then);
-        if let State::Starting { run, .. } | State::Up { run } =
-            mem::replace(&mut self.state, State::Stopping { then })
-        {
-            self.ask_to_leave(run, now, out);
-        }
-        self.finish_if_alone(out);
+    /// Takes note of what happened to one of its runs.
+    pub fn happened(&mut self, generation: Generation, event: &RunEvent, now: Time, out: &mut Vec<Action>) {
+        self.each(now, out, |worker, scene| worker.happened(generation, event.clone(), scene));
+        self.settle(now, out);
     }
 
-    fn kill(&mut self, now: Time, out: &mut Vec<Action>) {
-        let then = self.stopping().unwrap_or(Then::Stopped);
-        for leaving in &mut self.leaving {
-            leaving.kill_now(now, out);
-        }
-        if let State::Starting { run, .. } | State::Up { run } =
-            mem::replace(&mut self.state, State::Stopping { then })
-        {
-            self.leaving.push(Leaving::kill(run, now, out));
-        }
-        self.finish_if_alone(out);
+    /// Does whatever the time has come for.
+    pub fn deadline_passed(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.each(now, out, |worker, scene| worker.deadline_passed(scene));
+        self.settle(now, out);
     }
 
-    fn stopping(&self) -> Option<Then> {
-        if let State::Stopping { then } = self.state { Some(then) } else { None }
-    }
-
-    fn ask_to_leave(&mut self, run: Run, now: Time, out: &mut Vec<Action>) {
-        let policy = &self.definition.policy;
-        let leaving = Leaving::ask(run, now, policy, out);
-        let awaits_word = leaving.run.can_answer();
-        let timeout = leaving.patience(now);
-        let asked = Fact::Asked { signal: policy.stop_signal, awaits_word, timeout };
-        out.push(self.report_on(&leaving.run, asked));
-        self.leaving.push(leaving);
-    }
-
-    /// Ends a stop when no run is left to wait for.
-    pub(super) fn finish_if_alone(&mut self, out: &mut Vec<Action>) {
-        let State::Stopping { then } = self.state else { return };
-        if self.leaving.iter().any(Leaving::awaited) {
-            return;
-        }
-        out.push(self.report(Fact::Stopped));
-        match then {
-            Then::Stopped => self.rest(State::Stopped, out),
-            Then::Gone => self.state = State::Gone,
-        }
-    }
-
-    /// Comes to rest: nobody will accept, so clients are to be refused at once.
-    pub(super) fn rest(&mut self, state: State, out: &mut Vec<Action>) {
-        self.park(out);
-        self.state = state;
-    }
-
-    pub(super) fn park(&self, out: &mut Vec<Action>) {
-        out.extend(self.listeners.iter().map(|&listener| Action::Park { listener }));
-    }
-
-    /// Takes another definition; what runs is not touched. Clients of a socket that came from a service at
-    /// rest wait from now on (simulation, seed 10).
+    /// Takes another definition; what runs is not touched, but for the number of workers. Clients of a socket
+    /// that came from a service at rest wait from now on (simulation, seed 10).
     pub fn redefine(
         &mut self,
         definition: Arc<Definition>,
         listeners: Vec<ListenerId>,
+        now: Time,
         out: &mut Vec<Action>,
     ) {
-        if !matches!(self.state, State::Stopped | State::Crashed) {
+        if self.sockets == Sockets::Open {
             let new = listeners.iter().filter(|listener| !self.listeners.contains(listener));
             out.extend(new.map(|&listener| Action::Listen { listener }));
         }
         self.definition = definition;
         self.listeners = listeners;
+        if self.is_wanted() {
+            self.scale(now, out);
+        }
+        self.settle(now, out);
     }
 
-    /// The run that nobody has asked to leave.
-    pub fn serving(&self) -> Option<&Run> {
-        match &self.state {
-            State::Starting { run, .. } | State::Up { run } => Some(run),
-            State::Stopped
-            | State::Crashed
-            | State::TextBusy { .. }
-            | State::Restarting { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
+    /// Makes the number of workers what the policy says: starts what is missing, ends what is too much.
+    fn scale(&mut self, now: Time, out: &mut Vec<Action>) {
+        let wanted = self.definition.policy.workers;
+        for index in 0..wanted {
+            if !self.workers.iter().any(|worker| worker.index == index && !worker.is_being_removed()) {
+                self.workers.push(Worker::new(index));
+                let at = self.workers.len() - 1;
+                self.with(at, now, out, |worker, scene| worker.start(None, scene));
+            }
         }
+        for at in 0..self.workers.len() {
+            if self.workers[at].index >= wanted {
+                self.with(at, now, out, |worker, scene| worker.order(Order::Stop(Then::Gone), scene));
+            }
+        }
+    }
+
+    /// What follows for all from what one did: the next turn of a restart, workers that are gone, sockets that
+    /// nobody will serve.
+    fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
+        loop {
+            match self.rollout.turn(&kept(&self.workers), &self.definition.policy, self.last) {
+                Turn::Nobody => break,
+                Turn::Of(index) => {
+                    let is = |worker: &Worker| worker.index == index && !worker.is_being_removed();
+                    if let Some(at) = self.workers.iter().position(is) {
+                        self.with(at, now, out, |worker, scene| worker.order(Order::Restart, scene));
+                    }
+                }
+                Turn::Stopped(left) => self.scene(now, out).1.report(Fact::RolloutStopped { left }),
+            }
+        }
+        self.workers.retain(|worker| worker.state != State::Gone);
+        self.keep_sockets(out);
+    }
+
+    fn keep_sockets(&mut self, out: &mut Vec<Action>) {
+        let quiet = self.workers.iter().all(Worker::is_quiet);
+        match (self.sockets, quiet) {
+            (Sockets::Open, true) => {
+                out.extend(self.listeners.iter().map(|&listener| Action::Park { listener }));
+                self.sockets = Sockets::Parked;
+            }
+            // Whoever was started listens again.
+            (Sockets::Parked, false) => self.sockets = Sockets::Open,
+            (Sockets::Open, false) | (Sockets::Parked, true) | (Sockets::GivenUp, _) => {}
+        }
+    }
+
+    fn each(&mut self, now: Time, out: &mut Vec<Action>, mut step: impl FnMut(&mut Worker, &mut Scene<'_>)) {
+        for at in 0..self.workers.len() {
+            self.with(at, now, out, &mut step);
+        }
+    }
+
+    fn with(
+        &mut self,
+        at: usize,
+        now: Time,
+        out: &mut Vec<Action>,
+        step: impl FnOnce(&mut Worker, &mut Scene<'_>),
+    ) {
+        let (workers, mut scene) = self.scene(now, out);
+        if let Some(worker) = workers.get_mut(at) {
+            step(worker, &mut scene);
+        }
+    }
+
+    fn scene<'a>(&'a mut self, now: Time, out: &'a mut Vec<Action>) -> (&'a mut [Worker], Scene<'a>) {
+        let scene = Scene {
+            now,
+            out,
+            service: self.id,
+            definition: &self.definition,
+            listeners: &self.listeners,
+            last: &mut self.last,
+        };
+        (&mut self.workers, scene)
+    }
+
+    /// Is it to run, as far as somebody asked?
+    fn is_wanted(&self) -> bool {
+        self.sockets != Sockets::GivenUp
+            && self.workers.iter().any(|worker| {
+                !matches!(worker.state, State::Stopping { .. } | State::Stopped | State::Crashed)
+            })
     }
 
     /// May it still change without anybody asking?
     pub fn is_busy(&self) -> bool {
-        !matches!(self.state, State::Stopped | State::Crashed | State::Gone)
-            || self.leaving.iter().any(Leaving::awaited)
+        self.workers.iter().any(Worker::is_busy)
+    }
+
+    /// Is a worker of it down that nothing brings back?
+    pub fn is_crashed(&self) -> bool {
+        self.workers.iter().any(|worker| worker.state == State::Crashed)
+    }
+
+    /// Was it removed, and has its last run ended?
+    pub fn is_gone(&self) -> bool {
+        self.sockets == Sockets::GivenUp && self.workers.is_empty()
     }
 
     /// Runs that have not ended, as far as is known.
     pub fn runs(&self) -> usize {
-        self.leaving.len() + usize::from(self.serving().is_some())
+        self.workers.iter().map(|worker| worker.leaving.len() + worker.staying().len()).sum()
     }
 
     /// When it must hear of the time, if ever.
     pub fn deadline(&self) -> Option<Time> {
-        self.leaving.iter().filter_map(Leaving::deadline).chain(self.deadline_of_state()).min()
+        self.workers.iter().filter_map(Worker::deadline).min()
     }
+}
 
-    pub(super) fn deadline_of_state(&self) -> Option<Time> {
-        match self.state {
-            State::Starting { ready_by, .. } => Some(ready_by),
-            State::TextBusy { retry_at, .. } => Some(retry_at),
-            State::Backoff { until } => Some(until),
-            State::Stopped
-            | State::Crashed
-            | State::Up { .. }
-            | State::Restarting { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
-        }
-    }
-
-    /// A report about the service as a whole.
-    pub(super) fn report(&self, fact: Fact) -> Action {
-        let service = Some(self.definition.name.clone());
-        Action::Report(Report { service, generation: None, pid: None, fact })
-    }
-
-    /// A report about one of its runs.
-    pub(super) fn report_on(&self, run: &Run, fact: Fact) -> Action {
-        let service = Some(self.definition.name.clone());
-        Action::Report(Report { service, generation: Some(run.generation()), pid: run.pid, fact })
-    }
+/// The workers that are to stay.
+fn kept(workers: &[Worker]) -> Vec<&Worker> {
+    workers.iter().filter(|worker| !worker.is_being_removed()).collect()
 }

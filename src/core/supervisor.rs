@@ -3,7 +3,8 @@
 use super::deadlines::Deadlines;
 use super::fact::{Fact, Report};
 use super::reconcile::Reload;
-use super::service::{Order, Service, State, Then};
+use super::service::Service;
+use super::worker::{Order, Then};
 use super::{Action, Event, Request, Time};
 use crate::plan::{Address, ListenerId, Plan, Selector, ServiceId, ServiceName, Settings, WhenIdle};
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,7 +83,7 @@ impl Supervisor {
                 }
             }
             Event::Run(run, event) => {
-                self.touch(run.service, |service| service.happened(run.generation, event, now, out));
+                self.touch(run.service, |service| service.happened(run.generation, &event, now, out));
             }
             Event::Request(request) => self.requested(request, now, out),
             Event::SelectorRead(selector) => self.restart(&selector, now, out),
@@ -119,8 +120,8 @@ impl Supervisor {
         change(service);
         self.deadlines.set(id, service.deadline());
         keep(&mut self.busy, id, service.is_busy());
-        keep(&mut self.crashed, id, service.state == State::Crashed);
-        if service.state == State::Gone {
+        keep(&mut self.crashed, id, service.is_crashed());
+        if service.is_gone() {
             self.deadlines.set(id, None);
             self.services.remove(&id);
         }

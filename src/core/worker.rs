@@ -39,8 +39,6 @@ pub enum State {
         candidate: Candidate,
         /// What comes back if it fails.
         fallback: Option<Fallback>,
-        /// A restart was asked for meanwhile: it runs once this start is done.
-        again: bool,
     },
     /// The run serves.
     Up {
@@ -60,8 +58,6 @@ pub enum State {
         old: Run,
         /// Its successor.
         candidate: Candidate,
-        /// A restart was asked for meanwhile.
-        again: bool,
     },
     /// The successor serves, and what it replaces is kept until it has proved itself.
     Baking {
@@ -71,8 +67,6 @@ pub enum State {
         until: Time,
         /// What comes back if it fails.
         back: Back,
-        /// A restart was asked for meanwhile.
-        again: bool,
     },
     /// It crashed; the next start waits for the clock.
     Backoff {
@@ -135,7 +129,7 @@ impl Worker {
     /// Starts a generation, whatever came before.
     pub(super) fn start(&mut self, fallback: Option<Fallback>, scene: &mut Scene<'_>) {
         let candidate = Candidate::start(scene, self.index, scene.definition.clone(), None);
-        self.state = State::Starting { candidate, fallback, again: false };
+        self.state = State::Starting { candidate, fallback };
     }
 
     /// Takes an order. One that is fulfilled already, or by what is under way, changes nothing.
@@ -154,24 +148,17 @@ impl Worker {
                 RestartOrder::StopFirst => self.stop_first(run, scene),
                 RestartOrder::StartFirst => {
                     let candidate = Candidate::start(scene, self.index, scene.definition.clone(), None);
-                    self.state = State::Replacing { old: run, candidate, again: false };
+                    self.state = State::Replacing { old: run, candidate };
                 }
             },
-            State::Starting { candidate, fallback, .. } => {
-                let again = queue(&candidate, scene);
-                self.state = State::Starting { candidate, fallback, again };
-            }
-            State::Replacing { old, candidate, .. } => {
-                let again = queue(&candidate, scene);
-                self.state = State::Replacing { old, candidate, again };
-            }
-            State::Baking { new, until, back, .. } => {
-                scene.report_on(&new, Fact::RestartQueued);
-                self.state = State::Baking { new, until, back, again: true };
-            }
-            // The start to come is later than this order, so it fulfils it: ten restarts are one. And what has
-            // to end does not come back.
-            state @ (State::Restarting { .. } | State::Stopping { .. } | State::Gone) => self.state = state,
+            // The start to come is later than this order, so it fulfils it; a start that is done already is
+            // waited for by the rollout. And what has to end does not come back.
+            state @ (State::Starting { .. }
+            | State::Restarting { .. }
+            | State::Replacing { .. }
+            | State::Baking { .. }
+            | State::Stopping { .. }
+            | State::Gone) => self.state = state,
         }
     }
 
@@ -213,12 +200,12 @@ impl Worker {
     /// Gives the runs that live and were not asked to leave, oldest first; nothing is kept to come back to.
     fn enter_stopping(&mut self, then: Then, scene: &mut Scene<'_>) -> Vec<Run> {
         match mem::replace(&mut self.state, State::Stopping { then }) {
-            State::Starting { candidate, fallback, .. } => {
+            State::Starting { candidate, fallback } => {
                 unpin(fallback, scene);
                 candidate.into_living_run(scene).into_iter().collect()
             }
             State::Up { run } => vec![run],
-            State::Replacing { old, candidate, .. } => {
+            State::Replacing { old, candidate } => {
                 [old].into_iter().chain(candidate.into_living_run(scene)).collect()
             }
             State::Baking { new, back: Back::Old(old), .. } => vec![old, new],
@@ -230,9 +217,11 @@ impl Worker {
                 unpin(fallback, scene);
                 Vec::new()
             }
-            State::Stopped | State::Crashed | State::Backoff { .. } | State::Stopping { .. } | State::Gone => {
-                Vec::new()
-            }
+            State::Stopped
+            | State::Crashed
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone => Vec::new(),
         }
     }
 
@@ -263,7 +252,9 @@ impl Worker {
     /// The run that clients are served by, as far as is known.
     pub fn serving(&self) -> Option<&Run> {
         match &self.state {
-            State::Up { run } | State::Replacing { old: run, .. } | State::Baking { new: run, .. } => Some(run),
+            State::Up { run } | State::Replacing { old: run, .. } | State::Baking { new: run, .. } => {
+                Some(run)
+            }
             State::Stopped
             | State::Crashed
             | State::Starting { .. }
@@ -291,11 +282,34 @@ impl Worker {
         }
     }
 
+    /// Is a start to come that was ordered already? It fulfils a restart that is asked for now.
+    pub fn starts_later(&self) -> bool {
+        match &self.state {
+            State::Restarting { .. } => true,
+            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => candidate.is_busy(),
+            State::Stopped
+            | State::Crashed
+            | State::Up { .. }
+            | State::Baking { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone => false,
+        }
+    }
+
+    /// Is it to go for good, because the config wants fewer workers?
+    pub fn is_being_removed(&self) -> bool {
+        matches!(self.state, State::Stopping { then: Then::Gone } | State::Gone)
+    }
+
     /// Is it on its way from one generation to the next?
     pub fn in_transit(&self) -> bool {
         matches!(
             self.state,
-            State::Starting { .. } | State::Restarting { .. } | State::Replacing { .. } | State::Baking { .. }
+            State::Starting { .. }
+                | State::Restarting { .. }
+                | State::Replacing { .. }
+                | State::Baking { .. }
         )
     }
 
@@ -318,7 +332,9 @@ impl Worker {
 
     pub(super) fn deadline_of_state(&self) -> Option<Time> {
         match &self.state {
-            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => Some(candidate.deadline()),
+            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => {
+                Some(candidate.deadline())
+            }
             State::Baking { until, .. } | State::Backoff { until } => Some(*until),
             State::Stopped
             | State::Crashed
@@ -339,13 +355,4 @@ impl Fallback {
 /// Drops what was kept to come back to.
 pub(super) fn unpin(fallback: Option<Fallback>, scene: &mut Scene<'_>) {
     scene.out.extend(fallback.map(|fallback| Action::Unpin { run: fallback.pinned }));
-}
-
-/// Notes a restart that was asked for during a start; one that has not begun yet fulfils it by itself.
-fn queue(candidate: &Candidate, scene: &mut Scene<'_>) -> bool {
-    if candidate.is_busy() {
-        return false;
-    }
-    scene.report_on(&candidate.run, Fact::RestartQueued);
-    true
 }

@@ -16,7 +16,7 @@ pub use diff::{Change, diff};
 pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};
 pub use listener::{Address, ListenerSpec};
 pub use name::{NameError, ServiceName};
-pub use policy::{Check, Policy, Ready, Restart, RestartOrder};
+pub use policy::{Policy, Ready, Restart, RestartOrder};
 pub use selector::Selector;
 
 use std::path::PathBuf;

@@ -1,6 +1,5 @@
 //! How a service is treated: everything that a reload can change without touching its process.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Timeouts and rules of one service. Each field is the key of the same name in the config file.
@@ -101,24 +100,4 @@ pub enum Ready {
     Accepting,
     /// It is alive for this long.
     Delay(Duration),
-    /// A check of ours succeeds.
-    Check(Check),
-}
-
-/// A question to a server from outside, asked by a process of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// A TCP connection to this address is accepted.
-    Tcp(SocketAddr),
-    /// An HTTP GET of this path is answered with this status.
-    Http {
-        /// Where.
-        address: SocketAddr,
-        /// The path, with its leading slash.
-        path: String,
-        /// The status code that is wanted.
-        status: u16,
-    },
-    /// This command ends with 0.
-    Exec(Vec<String>),
 }

@@ -26,6 +26,8 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::AskedTooEarly { .. }
         | Fact::Answered { word: Word::Ready | Word::Success, .. }
         | Fact::GroupEnded { .. }
+        | Fact::SeenQuiet { .. }
+        | Fact::Baking { .. }
         | Fact::RestartQueued
         | Fact::Stopped
         | Fact::Holding { .. }
@@ -42,6 +44,8 @@ pub(super) fn level(fact: &Fact) -> Level {
         },
         Fact::Answered { word: Word::Failed, .. }
         | Fact::PipeEnded { .. }
+        | Fact::TakenForReady { .. }
+        | Fact::CannotBeSeen
         | Fact::Silent { .. }
         | Fact::DrainTooLong { .. }
         | Fact::Killed { .. }
@@ -56,9 +60,12 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::LeavesByItself { next, .. } => match next {
             Next::Stopped | Next::Nothing => Level::Info,
             Next::StartsNow(_) | Next::StartsIn(..) => Level::Warn,
-            Next::Crashed => Level::Error,
+            Next::SuccessorStarts(_) | Next::SuccessorServes(_) => Level::Warn,
+            // The service runs on, but not what somebody wanted it to run.
+            Next::OldServesOn(_) | Next::RollsBack(_) | Next::Crashed => Level::Error,
         },
         Fact::Unkillable { .. }
+        | Fact::RolloutStopped { .. }
         | Fact::BindFailed { .. }
         | Fact::BindRefused { .. }
         | Fact::SelectorRefused { .. }
@@ -74,6 +81,11 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Started { .. } => "started",
         Fact::Ready { .. } => "ready",
         Fact::NotReady { .. } => "not-ready",
+        Fact::TakenForReady { .. } => "taken-for-ready",
+        Fact::CannotBeSeen => "cannot-be-seen",
+        Fact::SeenQuiet { .. } => "seen-quiet",
+        Fact::Baking { .. } => "baking",
+        Fact::RolloutStopped { .. } => "rollout-stopped",
         Fact::SpawnFailed { .. } => "spawn-failed",
         Fact::Asked { .. } => "asked",
         Fact::AskedTooEarly { .. } => "asked-too-early",
@@ -116,16 +128,32 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::Started { definition } => {
             let command = definition.program.command.join(" ");
             match definition.policy.ready {
-                Ready::Started => format!("started: {command}"),
-                Ready::Pipe => {
+                Ready::Started | Ready::Assumed => format!("started: {command}"),
+                Ready::Word | Ready::Accepting | Ready::Delay(_) => {
                     let limit = time(definition.policy.ready_timeout);
-                    format!("started: {command}; it has {limit} to say that it is ready")
+                    format!("started: {command}; it has {limit} to be ready")
                 }
             }
         }
         Fact::Ready { after } => format!("ready after {}", time(*after)),
         Fact::NotReady { timeout, next } => {
             format!("not ready after {}; sent SIGTERM; {}", time(*timeout), and_then(*next))
+        }
+        Fact::TakenForReady { after } => {
+            let after = time(*after);
+            format!("not seen to accept within {after}; taken for ready, as `ready` says nothing else")
+        }
+        Fact::CannotBeSeen => "cannot be seen to accept (no permission, or io_uring); taken for ready".into(),
+        Fact::Baking { bake_time } => {
+            format!("serves; what it replaces is kept for {}", time(*bake_time))
+        }
+        Fact::SeenQuiet { after, drain_timeout } => format!(
+            "seen to accept no more after {}; it has {} to finish",
+            time(*after),
+            time(*drain_timeout)
+        ),
+        Fact::RolloutStopped { left } => {
+            format!("the restart of a worker failed; {} not restarted", count(*left, "worker"))
         }
         Fact::SpawnFailed { failure, next } => {
             format!("could not be started: {}; {}", spawn_failure(failure), and_then(*next))
@@ -184,7 +212,7 @@ pub(super) fn sentence(fact: &Fact) -> String {
             let limit = time(*stop_timeout);
             format!("left processes of its group behind; sent them SIGTERM; SIGKILL follows in {limit}")
         }
-        Fact::RestartQueued => "is starting; the restart follows once that is done".into(),
+        Fact::RestartQueued => "restart asked for during a start; it follows once that is done".into(),
         Fact::Stopped => "stopped".into(),
         Fact::Holding { sockets, services } => format!(
             "pid={} holds {} for {}; SIGUSR1 restarts, SIGHUP re-reads the config, SIGTERM stops",
@@ -253,6 +281,12 @@ fn and_then(next: Next) -> String {
     match next {
         Next::StartsNow(generation) => format!("starting generation {generation}"),
         Next::StartsIn(generation, pause) => format!("starting generation {generation} in {}", time(pause)),
+        Next::OldServesOn(generation) => format!("the restart failed; generation {generation} serves on"),
+        Next::SuccessorStarts(generation) => format!("generation {generation} is starting already"),
+        Next::SuccessorServes(generation) => format!("generation {generation} serves already"),
+        Next::RollsBack(generation) => {
+            format!("the restart failed; going back to what ran before, as generation {generation}")
+        }
         Next::Stopped => "the service is stopped; SIGUSR1 starts it again".into(),
         Next::Crashed => "the service stays down (restart = \"no\"); SIGUSR1 starts it again".into(),
         Next::Nothing => "it was to end anyway".into(),
