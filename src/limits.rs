@@ -60,7 +60,7 @@ pub const PIPE_TURN_BYTES: usize = 64 * 1024;
 pub const LOOK_FIRST: Duration = Duration::from_millis(2);
 
 /// Longest pause between two such looks.
-pub const LOOK_MAX: Duration = Duration::from_millis(50);
+pub const LOOK_MAX: Duration = Duration::from_millis(100);
 
 /// Looks in a row that must show nobody accepting before a leaving server counts as quiet: a worker that is
 /// busy with a request shows nothing either.

@@ -113,7 +113,8 @@ impl Candidate {
     pub fn spawned(&mut self, pid: Pid, scene: &mut Scene<'_>) -> Progress {
         self.run.pid = Some(pid);
         scene.report_on(&self.run, Fact::Started { definition: self.run.definition.clone() });
-        let watched = !scene.listeners.is_empty();
+        // Its own sockets: a reload may have come meanwhile (simulation, seed 230).
+        let watched = !self.run.definition.listeners.is_empty();
         let look = || watched.then(|| Watch::from(scene.now));
         let (word, not_before, watch) = match &self.run.definition.policy.ready {
             Ready::Assumed | Ready::Accepting => (false, None, look()),

@@ -76,28 +76,45 @@ impl Worker {
 
     fn staying_happened(&mut self, role: Role, event: RunEvent, scene: &mut Scene<'_>) {
         match event {
-            RunEvent::Spawned { pid } => {
-                self.advance(scene, |candidate, scene| candidate.spawned(pid, scene))
-            }
-            RunEvent::SpawnFailed(failure) => {
-                let now = scene.now;
-                let failure = self.candidate_mut().and_then(|candidate| candidate.spawn_failed(failure, now));
-                if let Some(failure) = failure {
-                    self.ended(role, Ending::SpawnFailed(failure), scene);
-                }
-            }
-            RunEvent::Said(Word::Ready) => self.said_ready(role, scene),
             RunEvent::Said(word @ (Word::Success | Word::Failed)) => {
                 self.ended(role, Ending::Said(word), scene)
             }
             RunEvent::PipeEnded(end) => self.pipe_ended(role, end, scene),
-            RunEvent::Seen(sight) => self.advance(scene, |candidate, scene| candidate.seen(sight, scene)),
             RunEvent::Exited { status, group_left } => {
                 self.ended(role, Ending::Exited { status, group_left }, scene);
+            }
+            RunEvent::Spawned { .. }
+            | RunEvent::SpawnFailed(_)
+            | RunEvent::Said(Word::Ready)
+            | RunEvent::Seen(_) => {
+                // Late answers about one that serves by now are not for its successor (simulation, seed 5).
+                if role == Role::Candidate {
+                    self.candidate_happened(event, scene);
+                }
             }
             // Nobody asked it; and its group is not empty before its main process has ended.
             RunEvent::NotListening | RunEvent::GroupEmpty => {}
         }
+    }
+
+    fn candidate_happened(&mut self, event: RunEvent, scene: &mut Scene<'_>) {
+        let Some(candidate) = self.candidate_mut() else { return };
+        let progress = match event {
+            RunEvent::Spawned { pid } => candidate.spawned(pid, scene),
+            RunEvent::Seen(sight) => candidate.seen(sight, scene),
+            RunEvent::Said(_) => candidate.said_ready(),
+            RunEvent::SpawnFailed(failure) => {
+                if let Some(failure) = candidate.spawn_failed(failure, scene.now) {
+                    self.ended(Role::Candidate, Ending::SpawnFailed(failure), scene);
+                }
+                return;
+            }
+            RunEvent::PipeEnded(_)
+            | RunEvent::NotListening
+            | RunEvent::Exited { .. }
+            | RunEvent::GroupEmpty => return,
+        };
+        self.advanced(progress, scene);
     }
 
     fn candidate_mut(&mut self) -> Option<&mut Candidate> {
@@ -128,26 +145,14 @@ impl Worker {
         }
     }
 
-    /// Lets the candidate take a step, and draws the consequence.
-    fn advance(
-        &mut self,
-        scene: &mut Scene<'_>,
-        step: impl FnOnce(&mut Candidate, &mut Scene<'_>) -> Progress,
-    ) {
-        let Some(candidate) = self.candidate_mut() else { return };
-        match step(candidate, scene) {
+    fn advanced(&mut self, progress: Progress, scene: &mut Scene<'_>) {
+        match progress {
             Progress::Waits => {}
             Progress::Ready => self.ready(scene),
             Progress::TooLate => {
                 let timeout = scene.policy().ready_timeout;
                 self.ended(Role::Candidate, Ending::NotReady(timeout), scene);
             }
-        }
-    }
-
-    fn said_ready(&mut self, role: Role, scene: &mut Scene<'_>) {
-        if role == Role::Candidate {
-            self.advance(scene, |candidate, _| candidate.said_ready());
         }
     }
 
@@ -427,7 +432,10 @@ impl Worker {
             State::Baking { new, back, .. } => self.baked(new, back, scene),
             state @ (State::Starting { .. } | State::Replacing { .. }) => {
                 self.state = state;
-                self.advance(scene, Candidate::deadline_passed);
+                if let Some(candidate) = self.candidate_mut() {
+                    let progress = candidate.deadline_passed(scene);
+                    self.advanced(progress, scene);
+                }
             }
             // These wait for nothing.
             state @ (State::Stopped

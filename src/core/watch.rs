@@ -16,9 +16,9 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Looks first at `at`.
-    pub fn from(at: Time) -> Self {
-        Self { at: Some(at), pause: LOOK_FIRST, misses: 0 }
+    /// Looks first after a short pause.
+    pub fn from(now: Time) -> Self {
+        Self { at: Some(now + LOOK_FIRST), pause: LOOK_FIRST, misses: 0 }
     }
 
     /// Has the time for a look come? If so, its answer is awaited from now on.

@@ -166,7 +166,8 @@ impl Worker {
         let fallback = scene.policy().rollback.then(|| Fallback::to(&run));
         scene.out.extend(fallback.as_ref().map(|fallback| Action::Pin { run: fallback.pinned }));
         self.state = State::Restarting { old: run.generation(), fallback };
-        let unspoken = run.definition.program.handshake != Handshake::Pipe && !scene.listeners.is_empty();
+        let definition = &run.definition;
+        let unspoken = definition.program.handshake != Handshake::Pipe && !definition.listeners.is_empty();
         self.ask_to_leave(run, scene);
         if let Some(leaving) = self.leaving.last_mut().filter(|_| unspoken) {
             leaving.watch(scene.now);

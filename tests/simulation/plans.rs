@@ -2,8 +2,8 @@
 
 use crate::rng::Rng;
 use bootstrap::plan::{
-    Address, Definition, Handshake, ListenerSpec, Plan, Policy, Program, Ready, Restart, ServiceName,
-    Settings, WhenIdle,
+    Address, Definition, Handshake, ListenerSpec, Plan, Policy, Program, Ready, Restart, RestartOrder,
+    ServiceName, Settings, WhenIdle,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,7 +74,20 @@ fn service(name: &str, rng: &mut Rng) -> Definition {
 fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {
     Policy {
         restart: rng.pick(&[Restart::No, Restart::OnFailure, Restart::Always]),
-        ready: if handshake == Handshake::Pipe && rng.chance(40) { Ready::Pipe } else { Ready::Started },
+        restart_order: rng.pick(&[RestartOrder::StopFirst, RestartOrder::StartFirst]),
+        ready: match rng.below(5) {
+            0 if handshake == Handshake::Pipe => Ready::Word,
+            1 => Ready::Accepting,
+            2 => Ready::Started,
+            3 => Ready::Delay(rng.ms(0..400)),
+            _ => Ready::Assumed,
+        },
+        bake_time: rng.ms_of(&[(0, 1), (0, 1), (1, 5_000)]),
+        workers: rng.pick(&[1, 1, 1, 2, 3]),
+        max_surge: 2,
+        max_unavailable: rng.pick(&[1, 2]),
+        canary: rng.chance(30),
+        rollback: rng.chance(70),
         ready_timeout: rng.ms(500..30_000),
         stop_signal: handshake.default_stop_signal(),
         handover_timeout: rng.ms(10..10_000),

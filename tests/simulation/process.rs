@@ -27,6 +27,8 @@ pub(crate) struct Temper {
     pub(crate) obeys_term: Option<Duration>,
     /// How long the kernel takes to end it after SIGKILL.
     pub(crate) killed_after: Duration,
+    /// Whether it cannot be seen to accept.
+    pub(crate) hidden: bool,
     /// How long a process of its group outlives it.
     pub(crate) child_outlives: Option<Duration>,
 }
@@ -53,19 +55,20 @@ impl Temper {
             drains: Some(rng.ms(0..8)),
             obeys_term: Some(rng.ms(0..1)),
             killed_after: Duration::ZERO,
+            hidden: false,
             child_outlives: None,
         }
     }
 
     /// Anything that was ever seen.
-    pub(crate) fn any(rng: &mut Rng, ready: Ready) -> Self {
+    pub(crate) fn any(rng: &mut Rng, ready: &Ready) -> Self {
         let mut temper = Self::good(rng);
         if rng.chance(50) {
             return temper;
         }
         temper.listens_after = rng.ms_of(&[(0, 1), (0, 100), (0, 20_000)]);
         temper.accepts_after = temper.listens_after + rng.ms(0..2_000);
-        temper.says_ready = rng.chance(if ready == Ready::Pipe { 85 } else { 50 });
+        temper.says_ready = rng.chance(if *ready == Ready::Word { 85 } else { 50 });
         temper.dies = rng.chance(30).then(|| {
             let after = rng.ms_of(&[(0, 20), (0, 3_000), (0, 1_200_000)]);
             (after, status(rng))
@@ -76,6 +79,7 @@ impl Temper {
         temper.drains = rng.chance(80).then(|| rng.ms_of(&[(0, 20), (0, 100_000)]));
         temper.obeys_term = rng.chance(70).then(|| rng.ms(0..6_000));
         temper.killed_after = rng.ms_of(&[(0, 1), (0, 10), (0, 9_000)]);
+        temper.hidden = rng.chance(10);
         temper.child_outlives = rng.chance(20).then(|| rng.ms_of(&[(0, 50), (0, 90_000)]));
         temper
     }

@@ -7,16 +7,20 @@
 use crate::plans;
 use crate::process::{Answer, Temper};
 use crate::rng::Rng;
-use bootstrap::core::leaving::Phase;
-use bootstrap::core::service::{Service, State};
+use bootstrap::core::leaving::{Phase, Run};
+use bootstrap::core::service::Service;
+use bootstrap::core::worker::{Back, State, Worker};
 use bootstrap::core::{
-    Action, BindFailure, Event, ExitStatus, Fact, Outcome, PipeEnd, Report, Request, RunEvent, SpawnFailure,
-    SpawnStage, Supervisor, Time,
+    Action, BindFailure, Event, ExitStatus, Fact, Outcome, PipeEnd, Report, Request, RunEvent, Sight,
+    SpawnFailure, SpawnStage, Supervisor, Time,
 };
 use bootstrap::limits::TEXT_BUSY_PATIENCE;
-use bootstrap::plan::{Definition, Generation, Handshake, ListenerId, Pid, Plan, RunId, Selector, ServiceId};
+use bootstrap::plan::{
+    Definition, Generation, Handshake, ListenerId, Pid, Plan, Ready, RestartOrder, RunId, Selector, ServiceId,
+};
 use bootstrap::protocol::Word;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What stands in the agenda.
@@ -40,13 +44,17 @@ enum Deed {
 /// A process as the world knows it.
 struct Process {
     temper: Temper,
-    handshake: Handshake,
+    worker: u32,
+    definition: Arc<Definition>,
     started: Time,
     /// Somebody (we, or it itself) has decided that it leaves.
     asked: bool,
     asks: u32,
     /// It was asked before its handler was there, and not since.
     missed: bool,
+    /// From then on it accepts no more.
+    quiet_at: Option<Time>,
+    killed_at: Option<Time>,
     main_alive: bool,
     child_until: Option<Time>,
     /// No event about it may arrive before this: the order of the kernel.
@@ -58,6 +66,16 @@ struct Process {
 impl Process {
     fn alive(&self) -> bool {
         self.main_alive
+    }
+
+    fn talks(&self) -> bool {
+        self.definition.program.handshake == Handshake::Pipe
+    }
+
+    fn accepts(&self, now: Time) -> bool {
+        self.main_alive
+            && self.started + self.temper.accepts_after <= now
+            && self.quiet_at.is_none_or(|quiet| now < quiet)
     }
 }
 
@@ -73,8 +91,9 @@ pub(crate) struct World {
     entries: u64,
     processes: BTreeMap<RunId, Process>,
     listening: BTreeMap<ListenerId, bool>,
+    pinned: BTreeSet<RunId>,
     /// Since when a service is in a state that has to end, and in which generation.
-    waiting_since: BTreeMap<RunId, (&'static str, Time)>,
+    waiting_since: BTreeMap<(ServiceId, u32, Generation), (&'static str, Time)>,
     owed: Owed,
     pub(crate) killed: u64,
     story: VecDeque<(Time, Told)>,
@@ -114,6 +133,7 @@ impl World {
             entries: 0,
             processes: BTreeMap::new(),
             listening: BTreeMap::new(),
+            pinned: BTreeSet::new(),
             waiting_since: BTreeMap::new(),
             owed: Owed::default(),
             killed: 0,
@@ -209,16 +229,20 @@ impl World {
     fn check_owed(&mut self) {
         let ends = |service: &ServiceId| {
             let known = self.core.services().find(|s| s.id == *service);
-            known.is_none_or(|s| matches!(s.state, State::Stopping { .. } | State::Stopped | State::Gone))
+            known.is_none_or(|s| {
+                s.workers
+                    .iter()
+                    .all(|w| matches!(w.state, State::Stopping { .. } | State::Stopped | State::Gone))
+            })
         };
         self.owed.start.retain(|service, _| !ends(service));
         let tries = |run: &RunId| {
-            let known = self.core.services().find(|s| s.id == run.service && s.last == run.generation);
-            known.is_some_and(|s| matches!(s.state, State::TextBusy { .. } | State::Starting { .. }))
+            let mut workers = self.core.services().filter(|s| s.id == run.service).flat_map(|s| &s.workers);
+            workers.any(|worker| worker.staying().iter().any(|staying| staying.id == *run))
         };
         self.owed.busy.retain(|run, _| tries(run));
         for (what, since, patience) in [
-            ("a restart", self.owed.start.values().min(), longest()),
+            ("a restart", self.owed.start.values().min(), longest() * 4),
             ("a reload", self.owed.reload.as_ref(), Duration::from_secs(1)),
             (
                 "an end to waiting for a program file",
@@ -234,13 +258,7 @@ impl World {
 
     /// An event about a run that is over changes nothing (I3).
     fn feed_stale(&mut self) {
-        let known = |run: &RunId| {
-            self.core.services().any(|service| {
-                service.id == run.service
-                    && (service.serving().is_some_and(|r| r.id == *run)
-                        || service.leaving.iter().any(|l| l.run.id == *run))
-            })
-        };
+        let known = |run: &RunId| self.core.services().flat_map(known_runs).any(|known| known.id == *run);
         let Some(run) = self.processes.keys().copied().find(|run| !known(run)) else { return };
         let event = match self.rng.below(5) {
             0 => RunEvent::Exited { status: ExitStatus::Code(1), group_left: false },
@@ -285,7 +303,12 @@ impl World {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Spawn { run, definition, listeners } => self.spawn(run, &definition, &listeners),
+            Action::Spawn { run, worker, definition, program_of, listeners } => {
+                self.spawn(run, worker, definition, program_of, &listeners);
+            }
+            Action::Look { run } => self.look(run),
+            Action::Pin { run } => assert!(self.pinned.insert(run), "pinned twice: {run:?}"),
+            Action::Unpin { run } => assert!(self.pinned.remove(&run), "was not pinned: {run:?}"),
             Action::Ask { run, .. } => self.ask(run),
             Action::Terminate { run } => self.terminate(run),
             Action::Kill { run } => self.kill(run),
@@ -343,43 +366,63 @@ impl World {
         *self.listening.get_mut(&listener).expect("a parked socket is held") = false;
         let served = |service: &Service| {
             service.listeners.contains(&listener)
-                && service.serving().is_some_and(|run| self.processes[&run.id].alive())
+                && service.workers.iter().flat_map(Worker::staying).any(|run| self.processes[&run.id].alive())
         };
         assert!(!self.core.services().any(served), "a socket is parked under a serving process");
     }
 
-    fn spawn(&mut self, run: RunId, definition: &Definition, listeners: &[ListenerId]) {
+    fn spawn(
+        &mut self,
+        run: RunId,
+        worker: u32,
+        definition: Arc<Definition>,
+        program_of: Option<RunId>,
+        listeners: &[ListenerId],
+    ) {
         for listener in listeners {
             let listening = self.listening.get_mut(listener).expect("a server gets sockets that are held");
             *listening = true;
         }
-        let unasked = |(other, process): (&RunId, &Process)| {
-            other.service == run.service && process.alive() && !process.asked
-        };
         self.owed.start.remove(&run.service);
-        let current = |service: &Service| service.id != run.service || *service.definition == *definition;
-        assert!(self.core.services().all(current), "started from a definition that applies no more");
-        assert!(!self.processes.iter().any(unasked), "two runs that nobody asked to leave (I13)");
+        let service = self.core.services().find(|s| s.id == run.service).expect("a service that is known");
+        let again = self.owed.busy.contains_key(&run);
+        let beside = match service.definition.policy.restart_order {
+            RestartOrder::StopFirst => usize::from(again),
+            RestartOrder::StartFirst => 1,
+        };
+        let unasked = |(other, process): &(&RunId, &Process)| {
+            other.service == run.service && process.worker == worker && process.alive() && !process.asked
+        };
+        assert!(self.processes.iter().filter(unasked).count() <= beside, "too many that stay (I13)");
+        match program_of {
+            None => assert_eq!(service.definition, definition, "started from what applies no more"),
+            Some(good) => {
+                assert!(self.pinned.contains(&good), "the program is not pinned");
+                assert_eq!(self.processes[&good].definition, definition, "rolled back to something else");
+            }
+        }
         let temper = if self.calm {
             Temper::good(&mut self.rng)
         } else {
-            Temper::any(&mut self.rng, definition.policy.ready)
+            Temper::any(&mut self.rng, &definition.policy.ready)
         };
         let busy = !self.calm && self.busy_programs(run.service);
         let failed = busy || (!self.calm && self.rng.chance(4));
         let process = Process {
-            handshake: definition.program.handshake,
+            worker,
+            definition,
             started: self.now,
             asked: false,
             asks: 0,
             missed: false,
+            quiet_at: None,
+            killed_at: None,
             main_alive: !failed,
             child_until: None,
             heard: self.now,
             on_their_way: 0,
             temper,
         };
-        let again = self.owed.busy.contains_key(&run);
         assert_eq!(self.processes.insert(run, process).is_some(), again, "started twice: {run:?}");
         if failed {
             let errno = self.rng.pick(&[libc::ENOENT, libc::EAGAIN, libc::EMFILE]);
@@ -402,7 +445,7 @@ impl World {
     fn live(&mut self, run: RunId) {
         let process = &self.processes[&run];
         let (temper, start) = (process.temper.clone(), process.started);
-        let talks = process.handshake == Handshake::Pipe;
+        let talks = process.talks();
         if talks && temper.says_ready {
             self.note(start + temper.accepts_after, Entry::Does(run, Deed::Says(Word::Ready)));
         }
@@ -414,7 +457,23 @@ impl World {
         }
     }
 
+    fn look(&mut self, run: RunId) {
+        let process = &self.processes[&run];
+        // What is dead gives no answer; its exit is on the way.
+        if !process.alive() {
+            return;
+        }
+        let seen = process.accepts(self.now) && !self.rng.chance(10);
+        let sight = match process.temper.hidden {
+            true => Sight::Hidden,
+            false if seen => Sight::Accepting,
+            false => Sight::NotAccepting,
+        };
+        self.hear(run, RunEvent::Seen(sight));
+    }
+
     fn ask(&mut self, run: RunId) {
+        self.check_ask(run);
         let now = self.now;
         let process = self.processes.get_mut(&run).expect("asked is who was started");
         process.asked = true;
@@ -422,7 +481,7 @@ impl World {
             return;
         }
         let temper = process.temper.clone();
-        let talks = process.handshake == Handshake::Pipe;
+        let talks = process.talks();
         if talks && now < process.started + temper.listens_after {
             process.missed = true;
             self.hear(run, RunEvent::NotListening);
@@ -445,6 +504,8 @@ impl World {
             None if talks => return,
             None => {}
         }
+        let process = self.processes.get_mut(&run).expect("as above");
+        process.quiet_at.get_or_insert(at + Duration::from_millis(5));
         if let Some(drains) = temper.drains {
             self.note(at + drains, Entry::Does(run, Deed::Exits(ExitStatus::Code(0))));
         }
@@ -469,6 +530,7 @@ impl World {
         let now = self.now;
         let process = self.processes.get_mut(&run).expect("killed is who was started");
         process.asked = true;
+        process.killed_at = Some(now);
         let after = process.temper.killed_after;
         let status = ExitStatus::Signal { signal: libc::SIGKILL, core_dumped: false };
         process.temper.child_outlives = None;
@@ -487,6 +549,7 @@ impl World {
                 if word != Word::Ready {
                     process.asked = true;
                     process.missed = false;
+                    process.quiet_at.get_or_insert(now);
                 }
                 self.hear(run, RunEvent::Said(word));
             }
@@ -523,53 +586,86 @@ impl World {
         for service in self.core.services() {
             self.check_sockets(service);
             self.check_leaving(service);
-            if let State::Up { run } = &service.state {
-                let process = &self.processes[&run.id];
-                let on_its_way = process.on_their_way > 0;
-                assert!(process.alive() || on_its_way, "up, yet its process is dead and nobody will say so");
-                assert!(!process.asked || on_its_way, "up, yet its process was asked to leave");
-            }
-            if let Some(kind) = must_end(service) {
-                let run = RunId { service: service.id, generation: service.last };
-                let since = match self.waiting_since.get(&run) {
-                    Some((before, since)) if *before == kind => *since,
-                    _ => self.now,
-                };
-                assert!(self.now - since <= longest(), "{kind} for {:?}", self.now - since);
-                waiting.insert(run, (kind, since));
+            for worker in &service.workers {
+                self.check_staying(worker);
+                if let Some(kind) = must_end(worker) {
+                    let newest = known_of(worker).map(Run::generation).max().unwrap_or(Generation::NONE);
+                    let key = (service.id, worker.index, newest);
+                    let since = match self.waiting_since.get(&key) {
+                        Some((before, since)) if *before == kind => *since,
+                        _ => self.now,
+                    };
+                    assert!(self.now - since <= longest(), "{kind} for {:?}", self.now - since);
+                    waiting.insert(key, (kind, since));
+                }
             }
         }
+        let kept: BTreeSet<RunId> =
+            self.core.services().flat_map(|s| &s.workers).filter_map(kept_program).collect();
+        assert_eq!(self.pinned, kept, "pinned is what somebody may go back to");
         self.waiting_since = waiting;
     }
 
+    fn check_staying(&self, worker: &Worker) {
+        for run in worker.staying() {
+            let process = &self.processes[&run.id];
+            let on_its_way = process.on_their_way > 0;
+            let text_busy = self.owed.busy.contains_key(&run.id);
+            assert!(process.alive() || on_its_way || text_busy, "it is dead and nobody will say so: {run:?}");
+            assert!(!process.asked || on_its_way, "it was asked to leave, and yet is to stay: {run:?}");
+        }
+    }
+
+    /// In start-first nobody is asked to leave before another of the same worker can be seen to accept.
+    fn check_ask(&self, run: RunId) {
+        let service = self.core.services().find(|s| s.id == run.service);
+        let its = |worker: &&Worker| known_of(worker).any(|known| known.id == run);
+        let worker = service.and_then(|s| s.workers.iter().find(its));
+        let Some((service, worker)) = service.zip(worker) else { return };
+        let policy = &service.definition.policy;
+        let ends = matches!(worker.state, State::Stopping { .. } | State::Gone);
+        let again = worker.leaving.iter().any(|leaving| leaving.run.id == run && leaving.since < self.now);
+        if policy.restart_order == RestartOrder::StopFirst || ends || again {
+            return;
+        }
+        let successor = worker.serving().expect("start-first: asked to leave, yet nobody serves");
+        assert_ne!(successor.id, run, "start-first: the one that serves is asked to leave");
+        let successor = &self.processes[&successor.id];
+        let (ready, listeners) = (&successor.definition.policy.ready, &successor.definition.listeners);
+        let seen = *ready == Ready::Accepting && !successor.temper.hidden && !listeners.is_empty();
+        let was_ready = successor.started + successor.temper.accepts_after <= self.now;
+        assert!(!seen || was_ready, "start-first: {run:?} asked to leave before the successor accepts");
+    }
+
     fn check_leaving(&self, service: &Service) {
-        for leaving in &service.leaving {
+        for leaving in service.workers.iter().flat_map(|worker| &worker.leaving) {
             let process = &self.processes[&leaving.run.id];
             let known_dead = !process.main_alive && process.on_their_way == 0;
             let asked = matches!(leaving.phase, Phase::Asked { .. });
             assert!(!(known_dead && asked), "an answer is awaited from a process that has ended");
         }
         for (run, process) in self.processes.range(runs_of(service.id)) {
-            if !process.main_alive && process.child_until.is_some() && process.on_their_way == 0 {
-                let known = service.leaving.iter().any(|leaving| leaving.run.id == *run);
+            // What SIGKILL does not end is not waited for for ever.
+            let cared_for = process.main_alive || process.on_their_way > 0 || process.killed_at.is_some();
+            if !cared_for && process.child_until.is_some() {
+                let known = known_runs(service).iter().any(|known| known.id == *run);
                 assert!(known, "processes of generation {} are left and nobody cares", run.generation);
             }
         }
     }
 
     fn check_sockets(&self, service: &Service) {
-        let open = match service.state {
-            State::Stopped | State::Crashed => false,
-            State::Starting { .. }
-            | State::TextBusy { .. }
-            | State::Up { .. }
-            | State::Restarting { .. }
-            | State::Backoff { .. } => true,
-            State::Stopping { .. } | State::Gone => return,
+        let wanted =
+            service.workers.iter().any(|worker| must_end(worker).is_some() || worker.serving().is_some());
+        let stops = service.workers.iter().any(|worker| matches!(worker.state, State::Stopping { .. }));
+        let open = match (wanted, service.workers.iter().all(Worker::is_quiet)) {
+            _ if stops => return,
+            (true, _) => true,
+            (false, true) => false,
+            (false, false) => return,
         };
         for listener in &service.listeners {
-            let state = &service.state;
-            assert_eq!(self.listening.get(listener), Some(&open), "a socket of a service that is {state:?}");
+            assert_eq!(self.listening.get(listener), Some(&open), "a socket of {:?}", service.workers);
         }
     }
 
@@ -619,12 +715,40 @@ fn runs_of(service: ServiceId) -> std::ops::RangeInclusive<RunId> {
     run(0)..=run(u32::MAX)
 }
 
+fn known_of(worker: &Worker) -> impl Iterator<Item = &Run> {
+    worker.staying().into_iter().chain(worker.leaving.iter().map(|leaving| &leaving.run))
+}
+
+fn known_runs(service: &Service) -> Vec<&Run> {
+    service.workers.iter().flat_map(known_of).collect()
+}
+
+/// The run whose program has to be kept, because the worker may go back to it.
+fn kept_program(worker: &Worker) -> Option<RunId> {
+    match &worker.state {
+        State::Restarting { fallback, .. } => fallback.as_ref().map(|fallback| fallback.pinned),
+        State::Starting { candidate, fallback } => {
+            fallback.as_ref().map(|fallback| fallback.pinned).or(candidate.run.program_of)
+        }
+        State::Baking { back: Back::Fallback(fallback), .. } => Some(fallback.pinned),
+        State::Baking { .. }
+        | State::Replacing { .. }
+        | State::Stopped
+        | State::Crashed
+        | State::Up { .. }
+        | State::Backoff { .. }
+        | State::Stopping { .. }
+        | State::Gone => None,
+    }
+}
+
 /// States that are not to last, and their names.
-fn must_end(service: &Service) -> Option<&'static str> {
-    match service.state {
+fn must_end(worker: &Worker) -> Option<&'static str> {
+    match worker.state {
         State::Starting { .. } => Some("starting"),
-        State::TextBusy { .. } => Some("busy"),
         State::Restarting { .. } => Some("restarting"),
+        State::Replacing { .. } => Some("replacing"),
+        State::Baking { .. } => Some("baking"),
         State::Backoff { .. } => Some("backoff"),
         State::Stopping { .. } => Some("stopping"),
         State::Stopped | State::Crashed | State::Up { .. } | State::Gone => None,
@@ -633,5 +757,5 @@ fn must_end(service: &Service) -> Option<&'static str> {
 
 /// The longest that any wait of a story may take: the sum of the largest timeouts that `plans` gives out.
 fn longest() -> Duration {
-    Duration::from_secs(30 + 10 + 60 + 5 + 5 + 1)
+    Duration::from_secs(30 + 10 + 60 + 5 + 5 + 5 + 1)
 }
