@@ -25,7 +25,8 @@ pub(crate) struct Process(pub(crate) i32);
 impl Process {
     /// Every process of the machine whose environment had `marker` when it started.
     pub(crate) fn marked(marker: &str) -> Vec<Self> {
-        let all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let all =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         all.map(Self).filter(|process| process.has_in_environment(marker)).collect()
     }
 
@@ -77,7 +78,10 @@ impl Process {
     /// Its variables, as `NAME=value`.
     pub(crate) fn environment(self) -> Vec<String> {
         let bytes = fs::read(self.path("environ")).unwrap();
-        bytes.split(|byte| *byte == 0).map(|variable| String::from_utf8_lossy(variable).into_owned()).collect()
+        bytes
+            .split(|byte| *byte == 0)
+            .map(|variable| String::from_utf8_lossy(variable).into_owned())
+            .collect()
     }
 
     pub(crate) fn arguments(self) -> Vec<String> {
