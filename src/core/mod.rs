@@ -10,6 +10,7 @@ mod fact;
 pub mod invariants;
 pub mod leaving;
 mod life;
+mod outcome;
 mod reconcile;
 pub mod service;
 mod supervisor;
@@ -20,5 +21,6 @@ pub use event::{
     BindFailure, Event, ExitStatus, Owner, PipeEnd, Request, RunEvent, SpawnFailure, SpawnStage,
 };
 pub use fact::{Fact, Next, Report};
-pub use supervisor::{Outcome, Supervisor};
+pub use outcome::Outcome;
+pub use supervisor::Supervisor;
 pub use time::Time;

@@ -4,8 +4,8 @@
 
 use super::fact::Fact;
 use super::service::{Order, Service, Then};
-use super::supervisor::{Outcome, Phase, Supervisor, report};
-use super::{Action, BindFailure, Time};
+use super::supervisor::{Phase, Supervisor, report};
+use super::{Action, BindFailure, Outcome, Time};
 use crate::plan::{Address, Change, Definition, ListenerId, ListenerSpec, Plan, ServiceId, diff};
 use std::collections::BTreeMap;
 use std::sync::Arc;
