@@ -319,7 +319,7 @@ fn the_server_in_python_restarts_without_a_failure() {
     let stage = Stage::new();
     stage.write("server.py", &text("server.py"));
     let port = free_port();
-    let mut supervised = stage.start(&text("services.toml").replace(PORTS[0], &port.to_string()), &["hello"]);
+    let supervised = stage.start(&text("services.toml").replace(PORTS[0], &port.to_string()), &["hello"]);
     supervised.wait_for("hello generation=1 …ready after");
     for generation in 2..6 {
         supervised.signal(Signal::SIGUSR1);
@@ -330,7 +330,6 @@ fn the_server_in_python_restarts_without_a_failure() {
         }
         supervised.wait_for(&format!("hello generation={} …ended with exit code 0", generation - 1));
     }
-    supervised.forget();
     supervised.stop();
 }
 
@@ -354,6 +353,23 @@ fn servers_outlive_a_supervisor_that_was_killed_and_keep_the_address() {
     let said = String::from_utf8_lossy(&second.stderr);
     assert_eq!(second.status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("cannot bind tcp://0.0.0.0:{port}: ")), "{said}");
+}
+
+#[test]
+fn a_log_line_in_json_has_the_fields_that_are_listed() {
+    let stage = Stage::new();
+    stage.write("a.toml", "[[service]]\nname = 'a'\ncommand = 'true'");
+    let output = stage.run(&["-c", "a.toml", "--log-format", "json"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let mut fields = BTreeSet::new();
+    for line in said.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        fields.extend(line.as_object().unwrap().keys().cloned());
+    }
+    let text = document("README.md");
+    let (_, list) = text.split_once("a log line is an object with ").expect("the list");
+    let (list, _) = list.split_once(';').unwrap();
+    assert_eq!(fields, quoted(list).into_iter().map(str::to_owned).collect());
 }
 
 // ---- files ----
