@@ -7,6 +7,8 @@
 //! A block marked `toml` must be a config file without a mistake, unless its first line names a file for a
 //! session: such a block (`# name`) is written to the directory first.
 
+#![expect(clippy::disallowed_methods, reason = "sessions need a shell")]
+
 mod support;
 
 use bootstrap::cli::Invocation;
@@ -20,6 +22,7 @@ use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -188,7 +191,9 @@ impl Drop for Session {
             if left.is_empty() {
                 return;
             }
-            left.iter().for_each(|process| process.signal(Signal::SIGKILL));
+            for process in left {
+                process.signal(Signal::SIGKILL);
+            }
         }
     }
 }
@@ -302,7 +307,6 @@ fn the_quick_start_serves_two_services() {
     // The second one is what runs this very test, in CI as well.
     let tests = test.trim();
     assert!(document(".ci/run").contains(tests), "CI runs {tests}");
-    use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(root().join(tests)).unwrap().permissions().mode();
     assert_eq!(mode & 0o111, 0o111, "{tests} can be executed");
 }
@@ -401,10 +405,10 @@ fn every_path_in_the_documents_leads_somewhere() {
         for path in quoted(&text).into_iter().filter(|path| {
             ["src/", "tests/", "examples/", "config/", "docs/"].iter().any(|place| path.starts_with(place))
         }) {
-            let (file, test) = path.split_once("::").unwrap_or((path, ""));
-            assert!(root().join(file).exists(), "{name} speaks of {file}");
-            let known = test.is_empty() || document(file).contains(&format!("fn {test}("));
-            assert!(known, "{name} speaks of {test}, which is not in {file}");
+            let (source, test) = path.split_once("::").unwrap_or((path, ""));
+            assert!(root().join(source).exists(), "{name} speaks of {source}");
+            let known = test.is_empty() || document(source).contains(&format!("fn {test}("));
+            assert!(known, "{name} speaks of {test}, which is not in {source}");
         }
     }
 }
@@ -414,9 +418,8 @@ fn every_path_in_the_documents_leads_somewhere() {
 /// The keys that the code knows, where `text` has an unknown one.
 fn known(text: &str) -> BTreeSet<&'static str> {
     let refused = config::parse("a.toml", text).expect_err("an unknown key");
-    let keys = refused.mistakes().iter().find_map(|mistake| match mistake.problem {
-        Problem::UnknownKey { known, .. } => Some(known),
-        _ => None,
+    let keys = refused.mistakes().iter().find_map(|mistake| {
+        if let Problem::UnknownKey { known, .. } = mistake.problem { Some(known) } else { None }
     });
     keys.expect("a mistake that lists the keys").iter().copied().collect()
 }
