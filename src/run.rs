@@ -1,7 +1,7 @@
 //! The loop: one event, all the actions it caused, then the next event. No decision about a service is made here.
 
 use crate::config;
-use crate::core::{Action, Event, Outcome, Report, Supervisor};
+use crate::core::{Action, Event, Fact, Outcome, Report, Supervisor};
 use crate::exit::ExitCode;
 use crate::os::{self, Os};
 use crate::plan::{Plan, Selector};
@@ -53,7 +53,7 @@ impl World {
     fn perform(&mut self, action: Action) {
         match action {
             Action::LoadPlan => self.os.post(load(&self.file)),
-            Action::ReadSelector { env_file } => self.os.post(read_selector(env_file.as_deref())),
+            Action::ReadSelector { env_file } => self.read_selector(env_file),
             Action::Report(report) => self.report(&report),
             Action::Spawn { .. }
             | Action::Ask { .. }
@@ -67,6 +67,20 @@ impl World {
         }
     }
 
+    /// The selector in `env_file`, if it has one, else in our own environment; else everything.
+    fn read_selector(&mut self, env_file: Option<PathBuf>) {
+        let in_file = match env_file.as_deref().map(|path| os::variable_in_file(path, SELECT)) {
+            Some(Err(reason)) => return self.os.post(Event::SelectorRefused { reason }),
+            Some(Ok(value)) => value,
+            None => None,
+        };
+        if let Some(path) = env_file.filter(|path| !path.exists()) {
+            self.report(&Report::of_supervisor(Fact::SelectorFileMissing { path }));
+        }
+        let text = in_file.or_else(|| std::env::var(SELECT).ok()).unwrap_or_default();
+        self.os.post(Event::SelectorRead(Selector::parse(&text)));
+    }
+
     fn report(&mut self, report: &Report) {
         let line = report::format(report, self.os.wall_clock(), self.format);
         self.os.log(&line);
@@ -78,15 +92,4 @@ fn load(file: &Path) -> Event {
         Ok(plan) => Event::PlanLoaded(Box::new(plan)),
         Err(refused) => Event::PlanRefused { mistakes: refused.lines() },
     }
-}
-
-/// The selector in `env_file`, if it has one, else in our own environment; else everything.
-fn read_selector(env_file: Option<&Path>) -> Event {
-    let in_file = match env_file.map(|path| os::variable_in_file(path, SELECT)) {
-        Some(Err(reason)) => return Event::SelectorRefused { reason },
-        Some(Ok(value)) => value,
-        None => None,
-    };
-    let text = in_file.or_else(|| std::env::var(SELECT).ok()).unwrap_or_default();
-    Event::SelectorRead(Selector::parse(&text))
 }

@@ -4,7 +4,7 @@ use super::error::Place;
 use super::field::{At, Field, Reading, table};
 use super::listen::Listen;
 use super::notes::Notes;
-use super::problem::{Problem, Rule};
+use super::problem::{Problem, Rule, beginning};
 use super::raw::{Bootstrap, Service, unknown_keys};
 use super::unique::Unique;
 use super::value::{Env, FilePath, Pause, Port, Signal, Timeout};
@@ -95,7 +95,7 @@ fn services<'t>(
         notes.enter(Place::Unnamed(index + 1));
         let Some(found) = table(entry, "service", Rule::ServiceHeader, notes) else { continue };
         if let Some(name) = found.get("name").and_then(|name| name.get_ref().as_str()) {
-            notes.enter(Place::Service(name.into()));
+            notes.enter(Place::Service(beginning(name).into()));
         }
         let definition = service(found, &entry.span(), defaults, &mut unique, notes);
         services.extend(definition.map(Arc::new));
@@ -168,7 +168,7 @@ fn program<'t>(
     if let (Some(listeners), Some(handshake)) = (listeners, handshake) {
         let mut check = |key: &str, at: &At<String>| {
             if let Err(error) = protocol::check(&at.value, listeners, handshake) {
-                notes.add(at.span.clone(), Problem::Placeholder { key: key.into(), error });
+                notes.add(at.span.clone(), Problem::Placeholder { key: beginning(key).into(), error });
             }
         };
         for item in command.iter().flat_map(|command| &command.value.0) {

@@ -9,6 +9,7 @@ use crate::limits::CONFIG_BYTES;
 use crate::plan::Plan;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// Reads and checks a config file.
@@ -44,13 +45,17 @@ pub fn parse(file_name: &str, text: &str) -> Result<Plan, Refused> {
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     let unreadable = |error: std::io::Error| Problem::Unreadable { reason: error.to_string() };
-    let file = File::open(path).map_err(unreadable)?;
+    // A reload must not wait for somebody to open the other end of a named pipe.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
     let kind = file.metadata().map_err(unreadable)?;
     if kind.is_dir() {
         return Err(Problem::Directory);
     }
+    if !kind.is_file() {
+        return Err(Problem::Unreadable { reason: "not a regular file; SIGHUP reads it again".into() });
+    }
     let mut bytes = Vec::new();
-    // Not by the size that the system tells: a pipe or a device has none, and a file may grow.
+    // Not by the size that the system tells: the file may grow.
     file.take(CONFIG_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > CONFIG_BYTES {
         return Err(Problem::TooLarge);

@@ -91,6 +91,12 @@ impl<'t> Notes<'t> {
         self.mistakes.truncate(count);
     }
 
+    /// Keeps of what was added since there were `count` only what is `wanted`.
+    pub(super) fn retain_from(&mut self, count: usize, wanted: impl Fn(&Mistake) -> bool) {
+        let added = self.mistakes.split_off(count);
+        self.mistakes.extend(added.into_iter().filter(|mistake| wanted(mistake)));
+    }
+
     /// In the order of the file.
     pub(super) fn into_mistakes(mut self) -> Vec<Mistake> {
         self.mistakes.sort_by_key(|mistake| mistake.position.as_ref().map(|at| at.span.start));

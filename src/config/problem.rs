@@ -118,12 +118,17 @@ pub enum Rule {
 /// Longest part of a text that a sentence quotes, in characters.
 const QUOTED_CHARS: usize = 80;
 
+/// The part of a text that a sentence quotes.
+pub(super) fn beginning(text: &str) -> &str {
+    let cut = text.char_indices().nth(QUOTED_CHARS).map_or(text.len(), |(at, _)| at);
+    &text[..cut]
+}
+
 impl Found {
     /// Text, as sentences quote it.
     pub(super) fn text(text: &str) -> Self {
-        let start: String = text.chars().take(QUOTED_CHARS).collect();
-        let cut = start.len() < text.len();
-        Self::Text(start, cut)
+        let start = beginning(text);
+        Self::Text(start.into(), start.len() < text.len())
     }
 
     pub(super) fn of(value: &DeValue<'_>) -> Self {
@@ -141,9 +146,9 @@ impl Found {
 
     fn word(value: impl fmt::Display) -> Self {
         let written = value.to_string();
-        match written.char_indices().nth(QUOTED_CHARS) {
-            None => Self::Word(written),
-            Some((cut, _)) => Self::Word(format!("{}...", &written[..cut])),
+        match beginning(&written) {
+            whole if whole.len() == written.len() => Self::Word(written),
+            start => Self::Word(format!("{start}...")),
         }
     }
 }
@@ -173,7 +178,19 @@ impl Rule {
 
 impl Problem {
     pub(super) fn value(key: &str, found: &DeValue<'_>, rule: Rule) -> Self {
-        Self::Value { key: key.into(), found: Found::of(found), rule }
+        Self::Value { key: beginning(key).into(), found: Found::of(found), rule }
+    }
+
+    /// Does it say that something is not there, which may stand in a line that could not be read?
+    pub(super) fn claims_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::Missing { .. }
+                | Self::Placeholder { .. }
+                | Self::ReadyNeedsPipe
+                | Self::DelayPastMax { .. }
+                | Self::NoService
+        )
     }
 
     /// The subject and the value found: the first half of the sentence.
@@ -187,7 +204,7 @@ impl Problem {
             Self::GivenTwice { key } => format!("`{key}` is given twice"),
             Self::UnknownKey { key, .. } => format!("unknown key `{}`", key.escape_debug()),
             Self::Missing { key } => format!("`{key}` is missing"),
-            Self::NotShared { key } => format!("`{key}` has no default for all"),
+            Self::NotShared { key } => format!("`{key}` is given for all services"),
             Self::Value { key, found, .. } => format!("`{}` is {found}", key.escape_debug()),
             Self::VariableName { found } => format!("`env` has a variable {found}"),
             Self::NotForAddress { key, address, .. } => format!("`{key}` is given for {address}"),
@@ -211,7 +228,7 @@ impl Problem {
                 format!("{address} is taken in line {line} already")
             }
             Self::AddressTaken { address, owner, line } => {
-                format!("{address} is part of what {owner} in line {line} takes, or the other way round")
+                format!("{address} overlaps with {owner} in line {line}")
             }
         }
     }
@@ -226,7 +243,7 @@ impl Problem {
             Self::UnknownKey { meant: Some(meant), .. } => format!("did you mean `{meant}`?"),
             Self::UnknownKey { known, .. } => format!("there are {}", list(known, '`', "and")),
             Self::Missing { .. } => "it has no default".into(),
-            Self::NotShared { .. } => "write it below each [[service]]".into(),
+            Self::NotShared { .. } => "each has its own, below its [[service]]".into(),
             Self::Value { rule, .. } | Self::NotForAddress { rule, .. } => rule.to_string(),
             Self::VariableName { .. } => {
                 "the name of a variable is not empty and holds no `=` and no NUL".into()
@@ -239,7 +256,10 @@ impl Problem {
             Self::NoService => "write at least one [[service]] with a `name` and a `command`".into(),
             Self::TooManyServices { .. } => format!("one file has at most {SERVICES}"),
             Self::NameTwice { .. } => "each service has a name of its own".into(),
-            Self::AddressTaken { .. } => "two sockets cannot be bound to one address".into(),
+            Self::AddressTaken { address, owner, .. } if address == owner => {
+                "an address can be bound once".into()
+            }
+            Self::AddressTaken { .. } => "0.0.0.0 and [::] take their port on every address".into(),
         };
         Some(remedy)
     }

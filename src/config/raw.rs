@@ -3,7 +3,7 @@
 use super::field::Field;
 use super::listen::{Listen, Nonblocking};
 use super::notes::Notes;
-use super::problem::Problem;
+use super::problem::{Problem, beginning};
 use super::similar;
 use super::value::{Backlog, Command, Env, FilePath, Pause, Port, Signal, Timeout, WholeSeconds};
 use crate::plan::{Address, Handshake, Ready, Restart, ServiceName, WhenIdle};
@@ -128,8 +128,8 @@ tables! {
 /// Notes the keys of `table` that are none of `known`.
 pub(super) fn unknown_keys(table: &DeTable<'_>, known: &'static [&'static str], notes: &mut Notes<'_>) {
     for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
-        let name = key.get_ref().to_string();
-        let meant = similar::key(&name, known);
-        notes.add(key.span(), Problem::UnknownKey { key: name, meant, known });
+        let name = key.get_ref();
+        let meant = similar::key(name, known);
+        notes.add(key.span(), Problem::UnknownKey { key: beginning(name).into(), meant, known });
     }
 }

@@ -4,6 +4,7 @@ use super::Outcome;
 use super::event::{BindFailure, ExitStatus, PipeEnd, SpawnFailure};
 use crate::plan::{Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,13 @@ pub struct Report {
     pub pid: Option<Pid>,
     /// What happened and what happens next.
     pub fact: Fact,
+}
+
+impl Report {
+    /// A report about the supervisor itself.
+    pub fn of_supervisor(fact: Fact) -> Self {
+        Self { service: None, generation: None, pid: None, fact }
+    }
 }
 
 /// What happened, and what happens next.
@@ -79,6 +87,8 @@ pub enum Fact {
     SelectorUnmatched { pattern: String },
     /// SIGUSR1 arrived; the selector matches nothing, so nothing is restarted.
     NothingSelected,
+    /// SIGUSR1 arrived; there is no file that could hold the selector.
+    SelectorFileMissing { path: PathBuf },
     /// SIGUSR1 arrived; the file with the selector could not be read, so nothing is restarted.
     SelectorRefused { reason: String },
     /// SIGHUP arrived; the file has a mistake.

@@ -196,7 +196,7 @@ impl Supervisor {
 
 /// A report about the supervisor itself.
 pub(super) fn report(fact: Fact) -> Action {
-    Action::Report(Report { service: None, generation: None, pid: None, fact })
+    Action::Report(Report::of_supervisor(fact))
 }
 
 fn keep(set: &mut BTreeSet<ServiceId>, id: ServiceId, member: bool) {

@@ -3,7 +3,6 @@
 use crate::core::{ExitStatus, Fact, Next, Outcome, PipeEnd, SpawnFailure, SpawnStage};
 use crate::plan::{Change, Ready};
 use crate::protocol::Word;
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
@@ -49,6 +48,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::Leftovers { .. }
         | Fact::SelectorUnmatched { .. }
         | Fact::NothingSelected
+        | Fact::SelectorFileMissing { .. }
         | Fact::ReloadIgnored => Level::Warn,
         Fact::Exited { next, .. }
         | Fact::NotReady { next, .. }
@@ -96,6 +96,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Restarting { .. } => "restarting",
         Fact::SelectorUnmatched { .. } => "selector-unmatched",
         Fact::NothingSelected => "nothing-selected",
+        Fact::SelectorFileMissing { .. } => "selector-file-missing",
         Fact::SelectorRefused { .. } => "selector-refused",
         Fact::Mistake { .. } => "mistake",
         Fact::ReloadRefused { .. } => "reload-refused",
@@ -205,6 +206,9 @@ pub(super) fn sentence(fact: &Fact) -> String {
             format!("SIGUSR1: {pattern:?} in BOOTSTRAP_SELECT matches no service")
         }
         Fact::NothingSelected => "SIGUSR1: BOOTSTRAP_SELECT selects nothing; nothing is restarted".into(),
+        Fact::SelectorFileMissing { path } => {
+            format!("SIGUSR1: env_file {} does not exist; the environment is asked instead", path.display())
+        }
         Fact::SelectorRefused { reason } => format!("SIGUSR1: {reason}; nothing is restarted"),
         Fact::Mistake { text } => text.clone(),
         Fact::ReloadRefused { mistakes } => {
@@ -303,8 +307,10 @@ fn spawn_failure(failure: &SpawnFailure) -> String {
     }
 }
 
-fn errno(number: i32) -> &'static str {
-    Errno::from_raw(number).desc()
+/// The system's own words, as `strerror` has them.
+fn errno(number: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(number).to_string();
+    text.rsplit_once(" (os error").map_or_else(|| text.clone(), |(words, _)| words.into())
 }
 
 fn signal_name(number: i32) -> String {

@@ -78,6 +78,11 @@ impl Client {
 }
 
 impl<S: Read + Write> Client<S> {
+    /// On a connection that was made elsewhere.
+    pub(crate) fn over(stream: S) -> Self {
+        Self(stream)
+    }
+
     /// Sends a request without waiting for the answer.
     pub(crate) fn send(&mut self, path: &str) -> Result<(), Failure> {
         Ok(self.0.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?)

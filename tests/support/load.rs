@@ -116,7 +116,8 @@ impl Outcome {
     #[track_caller]
     pub(crate) fn must_be_perfect(&self) {
         assert!(self.failures.is_empty(), "{self}");
-        let rate = (self.over_new + self.over_kept) as f64 / self.lasted.as_secs_f64();
+        let answers = u32::try_from(self.over_new + self.over_kept).unwrap();
+        let rate = f64::from(answers) / self.lasted.as_secs_f64();
         assert!(rate >= 200.0, "{rate:.0} requests per second are no load: {self}");
         assert!(self.over_new > 100 && self.over_kept > 100, "{self}");
     }

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(unused_imports, reason = "each test file uses a part of it")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "kinds of errors that no test tells apart")]
 #![allow(clippy::disallowed_methods, reason = "clients have threads, and measure time")]
 
 mod client;

@@ -113,6 +113,11 @@ impl Process {
         list.split_whitespace().map(|pid| Self(pid.parse().unwrap())).collect()
     }
 
+    /// Kibibytes of memory that nobody shares: heap and stack. It does not depend on who else runs the program.
+    pub(crate) fn heap_kib(self) -> u64 {
+        self.status("RssAnon").unwrap().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Kibibytes of memory that are its own, or its share of what is shared.
     pub(crate) fn memory_kib(self) -> u64 {
         let rollup = fs::read_to_string(self.path("smaps_rollup")).unwrap();

@@ -3,6 +3,7 @@
 use super::{Answer, LIMIT, Log, Process, eventually, get, log::has};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +14,7 @@ pub(crate) struct Stage {
     dir: TempDir,
     env: Vec<(String, String)>,
     wrapper: Vec<String>,
+    program: String,
     marker: String,
 }
 
@@ -24,6 +26,7 @@ impl Stage {
             dir: TempDir::with_prefix("bootstrap-test-").unwrap(),
             env: Vec::new(),
             wrapper: Vec::new(),
+            program: env!("CARGO_BIN_EXE_bootstrap").into(),
             marker: format!("{}-{number}", std::process::id()),
         }
     }
@@ -57,11 +60,18 @@ impl Stage {
         self
     }
 
+    /// Starts this copy of the supervisor.
+    pub(crate) fn program(mut self, path: &str) -> Self {
+        self.program = path.into();
+        self
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let words: Vec<&str> = self.wrapper.iter().map(|word| &**word).collect();
-        let words = [&words, &[env!("CARGO_BIN_EXE_bootstrap")][..], arguments].concat();
+        let words = [&words, &[&*self.program][..], arguments].concat();
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]).current_dir(self.dir()).stdin(Stdio::null());
+        // A process group of its own, as a shell gives it: ^C goes to the group.
+        command.args(&words[1..]).process_group(0).current_dir(self.dir()).stdin(Stdio::null());
         command.env_remove("BOOTSTRAP_SELECT").env("BOOTSTRAP_TEST", &self.marker);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
@@ -87,7 +97,7 @@ impl Stage {
 
     /// Starts the supervisor and waits until each of `services` has its first process.
     pub(crate) fn start(self, config: &str, services: &[&str]) -> Supervised {
-        let mut supervised = self.launch(config);
+        let supervised = self.launch(config);
         for service in services {
             supervised.pid_of(service, 1);
         }
@@ -137,18 +147,44 @@ impl Supervised {
         self.log.lines().iter().skip(self.skip).any(|line| has(line, wanted))
     }
 
-    /// How many such lines it has said by now.
+    /// How many such lines it has said since its start.
     pub(crate) fn count(&self, wanted: &str) -> usize {
-        self.log.lines().iter().skip(self.skip).filter(|line| has(line, wanted)).count()
+        self.log.lines().iter().filter(|line| has(line, wanted)).count()
     }
 
     /// Waits until this generation was started; its main process.
     #[track_caller]
     pub(crate) fn pid_of(&self, service: &str, generation: u32) -> Process {
-        let line = self.wait_for(&format!(" {service} generation={generation} pid="));
+        let wanted = format!(" {service} generation={generation} pid= … started");
+        let Some(line) = self.log.wait(0, &wanted) else {
+            panic!("{service} has no generation {generation}\n{self}");
+        };
         let (_, number) = line.split_once("pid=").unwrap();
         let digits = number.split(|c: char| !c.is_ascii_digit()).next().unwrap();
         Process(digits.parse().unwrap())
+    }
+
+    /// The newest generation of a service that the log tells of; 0 before the first.
+    pub(crate) fn last_generation(&self, service: &str) -> u32 {
+        let subject = format!(" {service} generation=");
+        let numbers = self
+            .log
+            .lines()
+            .into_iter()
+            .filter_map(|line| line.split_once(&subject)?.1.split(' ').next()?.parse().ok());
+        numbers.max().unwrap_or(0)
+    }
+
+    /// Is its newest generation ready, and every older one gone? For servers that say that they are ready.
+    pub(crate) fn is_settled(&self, service: &str) -> bool {
+        let last = self.last_generation(service);
+        let lines = self.log.lines();
+        let told = |generation: u32, wanted: &str| {
+            lines.iter().any(|line| has(line, &format!(" {service} generation={generation} … {wanted}")))
+        };
+        told(last, "ready after")
+            && !told(last, "asked to stop")
+            && (1..last).all(|old| told(old, "exit code"))
     }
 
     /// An answer of this port; the test fails where there is none.
@@ -223,7 +259,9 @@ impl Drop for Supervised {
             if left.is_empty() {
                 return;
             }
-            left.iter().for_each(|process| process.signal(Signal::SIGKILL));
+            for process in left {
+                process.signal(Signal::SIGKILL);
+            }
             std::thread::yield_now();
         }
     }

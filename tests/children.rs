@@ -1,0 +1,159 @@
+//! What a server is born with, and what not.
+
+mod support;
+
+use nix::sys::signal::Signal::SIGUSR1;
+use std::fs;
+use support::{Process, Stage, Supervised, free_port, service};
+
+const USR1: u64 = 1 << (libc::SIGUSR1 - 1);
+
+/// A service without a socket, whose process does nothing at all.
+const IDLE: &str = "[[service]]\nname = \"idle\"\ncommand = [\"sleep\", \"1000\"]\n";
+
+/// The only process of a service `web` that has a socket and a pipe; the shell drops both numbers.
+fn with_socket(stage: Stage) -> (Supervised, Process) {
+    let config =
+        service("web", free_port(), &["sh", "-c", "exec sleep 1000"], "handover_timeout = \"100ms\"");
+    let supervised = stage.start(&config, &["web"]);
+    let process = supervised.pid_of("web", 1);
+    support::eventually("the shell has become sleep", || process.arguments()[0] == "sleep");
+    (supervised, process)
+}
+
+/// Started by somebody who left signals ignored and blocked.
+fn spoilt() -> Stage {
+    Stage::new().through(&[
+        "env",
+        "--ignore-signal=PIPE,HUP,INT,USR2,CHLD",
+        "--block-signal=USR1,USR2,TERM,CHLD",
+    ])
+}
+
+#[test]
+fn every_signal_has_its_default_and_none_is_blocked() {
+    for stage in [Stage::new(), spoilt()] {
+        let supervised = stage.start(IDLE, &["idle"]);
+        let process = supervised.pid_of("idle", 1);
+        for field in ["SigBlk", "SigIgn", "SigCgt"] {
+            assert_eq!(process.signals(field), 0, "{field} in hex: {:x}", process.signals(field));
+        }
+        supervised.stop();
+    }
+}
+
+#[test]
+fn a_handshake_server_is_born_with_usr1_ignored_and_nothing_else() {
+    for stage in [Stage::new(), spoilt()] {
+        let (supervised, process) = with_socket(stage);
+        assert_eq!([process.signals("SigBlk"), process.signals("SigIgn")], [0, USR1]);
+        supervised.stop();
+    }
+}
+
+#[test]
+fn it_has_the_standard_descriptors_and_what_it_was_granted() {
+    // Two descriptors that somebody left open for us.
+    let stage = Stage::new().through(&["bash", "-c", "exec 7</dev/null 9>/dev/null; exec \"$@\"", "sh"]);
+    let (supervised, process) = with_socket(stage);
+    let descriptors = process.descriptors();
+    let numbers: Vec<i32> = descriptors.iter().map(|(fd, _)| *fd).collect();
+    assert_eq!(numbers.len(), 5, "{descriptors:?}");
+    assert_eq!(numbers[..3], [0, 1, 2], "{descriptors:?}");
+    assert!(descriptors[3..].iter().any(|(_, what)| what.starts_with("socket:")), "{descriptors:?}");
+    assert!(descriptors[3..].iter().any(|(_, what)| what.starts_with("pipe:")), "{descriptors:?}");
+    supervised.stop();
+}
+
+#[test]
+fn the_hundredth_generation_of_a_neighbour_has_no_descriptor_more_than_the_first() {
+    let config = IDLE.to_owned() + &support::http("web", free_port(), "");
+    let supervised = Supervised::start(&config, &["idle", "web"]);
+    for generation in 2..=100 {
+        supervised.wait_for(&format!(" web generation={} … ready after", generation - 1));
+        supervised.signal(SIGUSR1);
+        supervised.pid_of("idle", generation);
+    }
+    let process = supervised.pid_of("idle", 100);
+    assert_eq!(process.descriptors().len(), 3, "{:?}", process.descriptors());
+    supervised.stop();
+}
+
+#[test]
+fn it_leads_a_process_group_of_its_own() {
+    let supervised = Supervised::start(IDLE, &["idle"]);
+    let process = supervised.pid_of("idle", 1);
+    assert_eq!(process.group(), Some(process.0));
+    assert_eq!(process.parent(), Some(supervised.process().0));
+    supervised.stop();
+}
+
+#[test]
+fn it_has_the_limit_of_descriptors_that_bootstrap_was_started_with() {
+    let supervised = Stage::new().through(&["prlimit", "--nofile=300:4000"]).start(IDLE, &["idle"]);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", supervised.pid_of("idle", 1).0)).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>()[3..5], ["300", "4000"]);
+    supervised.stop();
+}
+
+#[test]
+fn it_sees_who_it_is_and_never_the_selector() {
+    let stage = Stage::new().env("BOOTSTRAP_SELECT", "*").env("INHERITED", "yes").env("COLOUR", "grey");
+    stage.write("idle.env", "FROM_FILE=yes\nCOLOUR=blue\nSIZE=small\n");
+    let config = IDLE.to_owned()
+        + "env_file = \"idle.env\"\nenv = { SIZE = \"big\", WHO = \"{worker}/{generation}\" }\n";
+    let supervised = stage.start(&config, &["idle"]);
+    supervised.signal(SIGUSR1);
+    let environment = supervised.pid_of("idle", 2).environment();
+    for wanted in [
+        "BOOTSTRAP_SERVICE=idle",
+        "BOOTSTRAP_GENERATION=2",
+        "BOOTSTRAP_WORKER=0",
+        "INHERITED=yes",
+        "FROM_FILE=yes",
+        "COLOUR=blue",
+        "SIZE=big",
+        "WHO=0/2",
+    ] {
+        assert!(environment.iter().any(|variable| variable == wanted), "no {wanted} in {environment:?}");
+    }
+    assert!(!environment.iter().any(|variable| variable.starts_with("BOOTSTRAP_SELECT=")), "{environment:?}");
+    supervised.stop();
+}
+
+#[test]
+fn it_starts_in_its_directory() {
+    let stage = Stage::new();
+    let place = stage.dir().join("place");
+    fs::create_dir(&place).unwrap();
+    let config = format!("{IDLE}directory = {:?}\n", place.to_str().unwrap());
+    let supervised = stage.start(&config, &["idle"]);
+    assert_eq!(supervised.pid_of("idle", 1).directory(), place.canonicalize().unwrap());
+    supervised.stop();
+}
+
+#[test]
+fn its_arguments_end_with_listener_and_pipe_unless_it_places_them_itself() {
+    let (a, b) = (free_port(), free_port());
+    let config =
+        service("appended", a, &["sh", "-c", "sleep 1000; :", "own"], "handover_timeout = \"100ms\"")
+            + &service(
+                "placed",
+                b,
+                &["sh", "-c", "sleep 1000; :", "{port}:{fd}:{{fd}}"],
+                "handshake = \"none\"",
+            );
+    let supervised = Supervised::start(&config, &["appended", "placed"]);
+    let appended = supervised.pid_of("appended", 1);
+    let numbers: Vec<i32> = appended.arguments()[4..].iter().map(|text| text.parse().unwrap()).collect();
+    let what = |fd| appended.descriptors().into_iter().find(|(number, _)| *number == fd).unwrap().1;
+    assert_eq!(numbers.len(), 2);
+    assert!(what(numbers[0]).starts_with("socket:") && what(numbers[1]).starts_with("pipe:"));
+
+    let placed = supervised.pid_of("placed", 1).arguments();
+    assert_eq!(placed.len(), 4, "{placed:?}");
+    let fd = placed[3].split(':').nth(1).unwrap();
+    assert!(fd.parse::<i32>().is_ok(), "{placed:?}");
+    assert_eq!(placed[3], format!("{b}:{fd}:{{fd}}"));
+}

@@ -1,0 +1,67 @@
+//! The files in `config/`.
+
+use super::{lines, plan};
+use bootstrap::cli::{Color, check};
+use bootstrap::config::load;
+use bootstrap::exit::ExitCode;
+use bootstrap::plan::{Policy, Ready, WhenIdle};
+use std::path::Path;
+
+#[test]
+fn every_example_file_is_good() {
+    let mut files = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/config")).unwrap() {
+        let path = entry.unwrap().path();
+        load(&path).unwrap_or_else(|refused| panic!("{}", refused.render(false)));
+        files += 1;
+    }
+    assert!(files >= 4, "{files} files");
+}
+
+fn example() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/services.toml")).unwrap()
+}
+
+/// The lines of the example that are commented out, as TOML.
+fn uncommented() -> String {
+    let bare = |line: &str| match line.strip_prefix('#') {
+        Some(code)
+            if !code.starts_with(' ')
+                || code.starts_with("    ") && !code.contains("bootstrap -c") && !code.contains("curl") =>
+        {
+            code.to_string()
+        }
+        Some(_) => String::new(),
+        None => line.to_string(),
+    };
+    example().lines().map(|line| bare(line) + "\n").collect()
+}
+
+#[test]
+fn the_example_shows_every_key_and_the_defaults_that_are_true() {
+    let all = plan(&uncommented());
+    let (web, defaults) = (&all.services[0], Policy::default());
+    assert_eq!(web.policy, Policy { ready: Ready::Pipe, ..defaults });
+    assert_eq!(all.settings.when_idle, WhenIdle::Exit);
+    let plain = plan(&example());
+    assert_eq!(plain.services[0].policy, Policy::default());
+    assert_eq!(plain.services[0].program.handshake, web.program.handshake);
+
+    let report = lines("[bootstrap]\nzzz = 1\n[[service]]\nzzz = 1\nlisten = { zzz = 1 }").join("\n");
+    let keys = report.split('`').skip(1).step_by(2).filter(|key| *key != "zzz");
+    for key in keys {
+        let used = uncommented().lines().any(|line| {
+            line.starts_with(&format!("{key} ="))
+                || line.starts_with(&format!("[service.{key}]"))
+                || line.contains(&format!(" {key} ="))
+        });
+        assert!(used, "config/services.toml does not show `{key}`");
+    }
+}
+
+#[test]
+fn check_ends_with_the_code_of_the_table() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/minimal.toml");
+    assert_eq!(check(&config, Color::Never), ExitCode::Ok);
+    assert_eq!(check(&config.with_file_name("none.toml"), Color::Never), ExitCode::Config);
+}

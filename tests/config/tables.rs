@@ -1,0 +1,155 @@
+//! Keys, tables, names, and what holds between them.
+
+use super::{assert_refused, in_service, lines, plan, service};
+use bootstrap::limits::SERVICES;
+use bootstrap::plan::{Handshake, Ready, Restart};
+
+#[test]
+fn a_file_has_at_most_its_services() {
+    let services = |count: usize| -> String {
+        let one = |number| format!("[[service]]\nname = 's{number}'\ncommand = 'a'\n");
+        (0..count).map(one).collect::<Vec<_>>().concat()
+    };
+    assert_eq!(plan(&services(SERVICES)).services.len(), SERVICES);
+    assert_eq!(
+        lines(&services(SERVICES + 1)),
+        ["f: line 49153: there are 16385 services; one file has at most 16384"]
+    );
+}
+
+#[test]
+fn keys_are_told_from_those_that_do_not_exist() {
+    assert_refused(&[
+        ("prot = 1", "unknown key `prot`; did you mean `port`?"),
+        ("stop-timeout = '1s'", "unknown key `stop-timeout`; did you mean `stop_timeout`?"),
+        ("Restart = 'no'", "unknown key `Restart`; did you mean `restart`?"),
+        ("cwd = '/'", "unknown key `cwd`; did you mean `directory`?"),
+        ("environment = {}", "unknown key `environment`; did you mean `env`?"),
+        ("bind = 'a'", "unknown key `bind`; did you mean `listen`?"),
+        (
+            "zzz = 1",
+            "unknown key `zzz`; there are `name`, `port`, `listen`, `command`, `restart`, `handshake`, `ready`, \
+             `directory`, `env`, `env_file`, `stop_signal`, `handover_timeout`, `drain_timeout`, `stop_timeout`, \
+             `ready_timeout`, `restart_delay`, `restart_delay_max` and `healthy_after`",
+        ),
+    ]);
+    assert_eq!(
+        lines("[[service]]\nname = 'a'"),
+        ["f: line 1: service \"a\": `command` is missing; it has no default"]
+    );
+    assert_eq!(
+        lines("[[service]]\ncommand = 'a'"),
+        ["f: line 1: service 1: `name` is missing; it has no default"]
+    );
+}
+
+#[test]
+fn tables_have_their_form() {
+    let good = in_service("");
+    for (text, expected) in [
+        ("", "f: line 1: there is no service; write at least one [[service]] with a `name` and a `command`"),
+        (
+            "service = []",
+            "f: line 1: there is no service; write at least one [[service]] with a `name` and a `command`",
+        ),
+        (
+            "service = 3",
+            "f: line 1: `service` is 3; begin each service with [[service]] and give it a `name`",
+        ),
+        (
+            "[service.web]\nport = 80",
+            "f: line 1: `service` is a table; begin each service with [[service]] and give it a `name`",
+        ),
+        (
+            "service = [3]",
+            "f: line 1: service 1: `service` is 3; begin each service with [[service]] and give it a `name`",
+        ),
+        (&format!("{good}[[services]]"), "f: line 5: unknown key `services`; did you mean `service`?"),
+        (
+            &format!("prot = 1\n{good}"),
+            "f: line 1: unknown key `prot`; there are `bootstrap`, `defaults` and `service`",
+        ),
+        (
+            &format!("{good}[[bootstrap]]"),
+            "f: line 5: [bootstrap]: `bootstrap` is an array; write one table, [bootstrap]",
+        ),
+        (
+            &format!("{good}[bootstrap]\nwhen_idle = 'stay'"),
+            "f: line 6: [bootstrap]: `when_idle` is \"stay\"; write \"exit\" or \"wait\"",
+        ),
+        (
+            &format!("{good}[bootstrap]\nenv_file = 3"),
+            "f: line 6: [bootstrap]: `env_file` is 3; write a path in quotes",
+        ),
+        (
+            &format!("{good}[bootstrap]\nwhen-idle = 'exit'"),
+            "f: line 6: [bootstrap]: unknown key `when-idle`; did you mean `when_idle`?",
+        ),
+        (
+            &format!("{good}[defaults]\nport = 80"),
+            "f: line 6: [defaults]: `port` is given for all services; each has its own, below its [[service]]",
+        ),
+    ] {
+        assert_eq!(lines(text), [expected], "for this text:\n{text}");
+    }
+}
+
+#[test]
+fn names_follow_their_rule() {
+    for (name, rule) in [
+        ("", "a name has at least one character"),
+        ("Web", "a name is made of a-z, 0-9, `-` and `_`; 'W' is none of them"),
+        ("bootstrap", "the supervisor's own log lines carry this name"),
+        (&"a".repeat(65), "a name has at most 64 bytes, this one has 65"),
+    ] {
+        let expected = format!("f: line 2: service {name:?}: `name` is {name:?}; {rule}");
+        assert_eq!(lines(&format!("[[service]]\nname = {name:?}\ncommand = 'a'")), [expected]);
+    }
+    let number = "f: line 2: service 1: `name` is 3; write text in quotes";
+    assert_eq!(lines("[[service]]\nname = 3\ncommand = 'a'"), [number]);
+}
+
+#[test]
+fn handshake_ready_and_signal_depend_on_each_other() {
+    let with = service("port = 80");
+    assert_eq!((with.program.handshake, with.policy.stop_signal), (Handshake::Pipe, libc::SIGUSR1));
+    let without = service("");
+    assert_eq!((without.program.handshake, without.policy.stop_signal), (Handshake::None, libc::SIGTERM));
+    assert_eq!(without.policy.ready, Ready::Started);
+    let plain = service("port = 80\nhandshake = 'none'");
+    assert_eq!((plain.program.handshake, plain.policy.stop_signal), (Handshake::None, libc::SIGTERM));
+    assert_eq!(service("port = 80\nready = 'pipe'").policy.ready, Ready::Pipe);
+    assert_refused(&[(
+        "ready = 'pipe'",
+        "`ready` is \"pipe\" and the service has no pipe; write `handshake = \"pipe\"`, or leave `ready` out",
+    )]);
+}
+
+#[test]
+fn defaults_hold_for_all_services_and_give_way_to_their_own_keys() {
+    let text = "[defaults]\nrestart = 'always'\nstop_timeout = '1s'\nenv = { A = '1', B = '1' }\n\
+                [[service]]\nname = 'a'\ncommand = 'x'\nenv = { B = '2' }\nstop_timeout = '2s'\n\
+                [[service]]\nname = 'b'\ncommand = 'x'\n";
+    let services = plan(text).services;
+    let [a, b] = [&services[0], &services[1]];
+    assert_eq!((a.policy.restart, b.policy.restart), (Restart::Always, Restart::Always));
+    assert_eq!((a.policy.stop_timeout.as_secs(), b.policy.stop_timeout.as_secs()), (2, 1));
+    assert_eq!((a.program.env["A"].as_str(), a.program.env["B"].as_str()), ("1", "2"));
+    assert_eq!(b.program.env["B"], "1");
+}
+
+#[test]
+fn a_mistake_in_defaults_is_told_once() {
+    let services = "[[service]]\nname = 'a'\ncommand = 'x'\n[[service]]\nname = 'b'\ncommand = 'x'\n";
+    for (line, expected) in [
+        ("stop_timeout = 3", "`stop_timeout` is 3; add the unit: \"3s\" or \"3ms\""),
+        ("env = { A = 3 }", "`env.A` is 3; quote it: \"3\""),
+        (
+            "restart_delay = '31s'",
+            "`restart_delay` is \"31s\" and `restart_delay_max` is \"30s\"; the pause grows from the first to the second",
+        ),
+    ] {
+        let said = lines(&format!("[defaults]\n{line}\n{services}"));
+        assert_eq!(said, [format!("f: line 2: [defaults]: {expected}")]);
+    }
+}

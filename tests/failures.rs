@@ -1,0 +1,275 @@
+//! Every failure has a message that says what happened and what happens next.
+
+mod support;
+
+use nix::sys::signal::Signal::SIGUSR1;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use support::{Failure, Stage, Supervised, eventually, free_port, get, http, rude, service};
+
+/// A service whose program cannot be started: it is said why, it counts as a crash, and nothing else runs.
+#[track_caller]
+fn cannot_start(stage: Stage, command: &[&str], more: &str, said: &str) {
+    let mut supervised = stage.launch(&service("bad", free_port(), command, more));
+    assert_eq!(supervised.wait_exit(), 1, "{supervised}");
+    supervised.wait_for(&format!(" bad generation=1 could not be started: {said}"));
+    supervised.wait_for(" bad generation=1 … stays down");
+    assert_eq!(supervised.offspring(), [], "{supervised}");
+}
+
+fn script(stage: &Stage, text: &str, mode: u32) -> String {
+    let path = stage.write("server", text);
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    path.to_str().unwrap().into()
+}
+
+#[test]
+fn a_program_that_is_missing() {
+    cannot_start(Stage::new(), &["no-such-program-anywhere"], "", "… \"no-such-program-anywhere\" … PATH");
+    cannot_start(Stage::new(), &["./nowhere/server"], "", "… ./nowhere/server … No such file");
+}
+
+#[test]
+fn a_program_that_is_not_executable() {
+    let stage = Stage::new();
+    let program = script(&stage, "#!/bin/sh\n", 0o644);
+    cannot_start(stage, &[&program], "", &format!("… {program} … Permission denied"));
+}
+
+#[test]
+fn a_program_that_is_a_directory() {
+    let stage = Stage::new();
+    let directory = stage.dir().to_str().unwrap().to_owned();
+    cannot_start(stage, &[&directory], "", &format!("… {directory}"));
+}
+
+#[test]
+fn a_script_whose_interpreter_is_missing() {
+    let stage = Stage::new();
+    let program = script(&stage, "#!/no/such/interpreter\n", 0o755);
+    cannot_start(stage, &[&program], "", "… interpreter … /no/such/interpreter");
+}
+
+#[test]
+fn a_script_that_names_no_interpreter() {
+    let stage = Stage::new();
+    let program = script(&stage, "echo hello\n", 0o755);
+    cannot_start(stage, &[&program], "", "… not a program");
+}
+
+#[test]
+fn a_directory_that_is_missing() {
+    cannot_start(
+        Stage::new(),
+        &["true"],
+        "directory = \"/no/such/place\"",
+        "… /no/such/place … No such file",
+    );
+}
+
+#[test]
+fn an_env_file_that_is_missing() {
+    cannot_start(Stage::new(), &["true"], "env_file = \"/no/such.env\"", "… /no/such.env … No such file");
+}
+
+#[test]
+fn a_start_that_fails_touches_no_other_service_and_is_tried_again_by_policy() {
+    let port = free_port();
+    let stage = Stage::new();
+    let program = stage.path("server");
+    let config = http("good", port, "")
+        + &service("bad", free_port(), &[&program], "restart = \"always\"\nrestart_delay = \"20ms\"");
+    let supervised = stage.start(&config, &["good"]);
+    supervised.wait_for(" bad generation=2 … could not be started … starting generation 3 in 20ms");
+    assert_eq!(supervised.get(port).generation(), 1);
+    script(&supervised.stage, "#!/bin/sh\nexec sleep 1000\n", 0o755);
+    supervised.wait_for(" bad generation= … started");
+    supervised.stop();
+}
+
+#[test]
+fn ports_in_use_are_all_named_with_their_owner_and_nothing_is_started() {
+    let (first, second, free) = (free_port(), free_port(), free_port());
+    let _taken = [first, second].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
+    let config = http("a", first, "") + &http("b", free, "") + &http("c", second, "");
+    let mut supervised = Stage::new().launch(&config);
+    assert_eq!(supervised.wait_exit(), 1, "{supervised}");
+    for port in [first, second] {
+        let owner = format!("by failures … pid {}", std::process::id());
+        supervised.wait_for(&format!("127.0.0.1:{port} … already in use … {owner}"));
+    }
+    assert!(!supervised.said("started:"), "{supervised}");
+    assert_eq!(get(free, "/"), Err(Failure::Refused));
+}
+
+#[test]
+fn an_address_that_is_not_ours_or_not_permitted() {
+    let stage = Stage::new().through(&["setpriv", "--bounding-set=-dac_override,-dac_read_search"]);
+    let closed = stage.dir().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o500)).unwrap();
+    let config = format!(
+        "[[service]]\nname = \"web\"\nlisten = [\"tcp://192.0.2.1:80\", \"unix:{}/s\", \"unix:/no/such/place/s\"]\n\
+         command = [\"true\"]\n",
+        closed.display()
+    );
+    let mut supervised = stage.launch(&config);
+    assert_eq!(supervised.wait_exit(), 1, "{supervised}");
+    supervised.wait_for("192.0.2.1:80 … assign requested address");
+    supervised.wait_for("closed/s … Permission denied");
+    supervised.wait_for("/no/such/place/s … No such file");
+    assert!(!supervised.said("started:"), "{supervised}");
+}
+
+#[test]
+fn a_refused_fork() {
+    // Root is exempt from the limit of processes, so this runs as somebody who is not. Nobody else may have
+    // access to where the binary was built: a copy does.
+    let stage = Stage::new();
+    fs::set_permissions(stage.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = stage.path("bootstrap");
+    fs::copy(env!("CARGO_BIN_EXE_bootstrap"), &copy).unwrap();
+    let nobody: &[&str] = if nix::unistd::geteuid().is_root() {
+        &["setpriv", "--reuid=65534", "--clear-groups", "prlimit", "--nproc=1"]
+    } else {
+        &["prlimit", "--nproc=1"]
+    };
+    let stage = stage.through(nobody).program(&copy);
+    cannot_start(stage, &["true"], "", "no process: ");
+}
+
+#[test]
+fn out_of_descriptors() {
+    let mut refused = 0;
+    for limit in (10..40).step_by(3) {
+        let ports: Vec<u16> = (0..8).map(|_| free_port()).collect();
+        let config: String = ports.iter().map(|port| http(&format!("web-{port}"), *port, "")).collect();
+        let mut supervised = Stage::new().through(&["prlimit", &format!("--nofile={limit}")]).launch(&config);
+        eventually("it runs or has ended", || {
+            supervised.said("Too many open files") || ports.iter().all(|port| get(*port, "/").is_ok())
+        });
+        if supervised.said("Too many open files") {
+            refused += 1;
+            if supervised.said("nothing was started") {
+                assert_eq!(supervised.wait_exit(), 1, "{supervised}");
+                assert!(!supervised.said("started:"), "{supervised}");
+                continue;
+            }
+        }
+        drop(supervised);
+    }
+    assert!((1..10).contains(&refused), "{refused} of 10 limits were too low");
+}
+
+/// A server with these sins is restarted: `said` is told of it, and its successor serves at last.
+#[track_caller]
+fn is_replaced(sins: &[&str], more: &str, said: &[&str]) {
+    let port = free_port();
+    let supervised = Supervised::start(&rude("web", port, sins, more), &["web"]);
+    supervised.wait_answer(port, 1);
+    let old = supervised.pid_of("web", 1);
+    supervised.signal(SIGUSR1);
+    for said in said {
+        supervised.wait_for(&format!(" web generation=1 … {said}"));
+    }
+    let new = supervised.pid_of("web", 2);
+    supervised.wait_answer(port, 2);
+    eventually(&format!("the old one is gone\n{supervised}"), || !old.is_alive());
+    eventually(&format!("nothing of it is left\n{supervised}"), || supervised.offspring() == [new]);
+    assert!(!supervised.said("generation=3"), "{supervised}");
+}
+
+const SHORT: &str = "handover_timeout = \"300ms\"\ndrain_timeout = \"300ms\"\nstop_timeout = \"300ms\"";
+
+#[test]
+fn a_verdict_that_is_neither_word() {
+    is_replaced(&["--answer", "garbage"], "", &["\"garbage\" … no word of the handshake"]);
+}
+
+#[test]
+fn a_verdict_of_failure() {
+    is_replaced(&["--answer", "failed "], "", &["\"failed \""]);
+}
+
+#[test]
+fn a_pipe_closed_without_an_answer() {
+    // Its exit and the end of its pipe come together; whichever is seen first decides.
+    is_replaced(&["--hang-up"], "", &["exit code 0"]);
+}
+
+#[test]
+fn a_pipe_closed_early_in_its_life() {
+    is_replaced(&["--close-pipe"], "", &["exit code 0"]);
+}
+
+#[test]
+fn a_pipe_closed_by_a_server_that_then_stays() {
+    is_replaced(&["--hang-up", "--stay"], SHORT, &["closed its pipe without an answer", "SIGTERM"]);
+}
+
+#[test]
+fn half_an_answer() {
+    is_replaced(&["--answer", "succ"], "", &["exit code 0"]);
+}
+
+#[test]
+fn a_grandchild_that_keeps_the_pipe_open() {
+    is_replaced(&["--answer", "", "--grandchild", "60s"], SHORT, &["exit code 0 … group", "SIGTERM"]);
+}
+
+#[test]
+fn a_server_that_never_answers() {
+    is_replaced(&["--mute"], SHORT, &["no answer after … SIGTERM", "was ended by SIGTERM"]);
+}
+
+#[test]
+fn a_server_that_never_answers_and_ignores_term() {
+    is_replaced(
+        &["--mute", "--deaf"],
+        SHORT,
+        &["no answer", "SIGKILL to its process group", "was ended by SIGKILL"],
+    );
+}
+
+#[test]
+fn a_server_that_answers_and_never_ends() {
+    is_replaced(&["--stay"], SHORT, &["\"success\"", "sent SIGTERM", "was ended by SIGTERM"]);
+}
+
+#[test]
+fn a_server_that_answers_and_never_ends_and_ignores_term() {
+    is_replaced(&["--stay", "--deaf"], SHORT, &["\"success\"", "sent SIGKILL", "was ended by SIGKILL"]);
+}
+
+#[test]
+fn a_server_that_is_not_ready_in_time() {
+    let more = format!("ready = \"pipe\"\nready_timeout = \"300ms\"\n{SHORT}");
+    let mut supervised = Supervised::start(&rude("web", free_port(), &[], &more), &["web"]);
+    assert_eq!(supervised.wait_exit(), 1, "{supervised}");
+    supervised.wait_for(" web generation=1 … not ready after 300ms … stays down");
+    assert_eq!(supervised.offspring(), [], "{supervised}");
+}
+
+#[test]
+fn a_stop_ends_even_the_worst_server() {
+    let more = SHORT;
+    let supervised = Supervised::start(&rude("web", free_port(), &["--mute", "--deaf"], more), &["web"]);
+    supervised.stop();
+}
+
+#[test]
+fn a_config_with_mistakes_is_refused_with_78_and_a_missing_one_too() {
+    let stage = Stage::new();
+    stage.write("services.toml", "[[service]]\nname = \"web\"\nprot = 80\n");
+    for arguments in [&["-c", "services.toml"][..], &["-c", "services.toml", "check"]] {
+        let output = stage.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains("prot") && said.contains("command"), "{said}");
+    }
+    assert_eq!(stage.run(&["-c", "missing.toml"]).status.code(), Some(78));
+    assert_eq!(stage.run(&["--no-such-option"]).status.code(), Some(2));
+    stage.write("services.toml", &http("web", free_port(), ""));
+    assert_eq!(stage.run(&["-c", "services.toml", "check"]).status.code(), Some(0));
+}

@@ -1,0 +1,197 @@
+//! SIGHUP re-reads the config and applies it as a transaction.
+
+mod support;
+
+use nix::sys::signal::Signal::{SIGHUP, SIGKILL};
+use std::fs;
+use std::net::TcpListener;
+use std::time::Duration;
+use support::{
+    Failure, Load, Stage, Supervised, eventually, example, free_port, get, http, in_flight, service,
+};
+
+/// Writes another config and has it read.
+fn reload(supervised: &mut Supervised, config: &str) {
+    supervised.forget();
+    supervised.stage.write("services.toml", config);
+    supervised.signal(SIGHUP);
+}
+
+#[test]
+fn a_reload_that_changes_half_the_services_under_load_fails_no_request() {
+    let ports: Vec<u16> = (0..4).map(|_| free_port()).collect();
+    let config = |round: u32| -> String {
+        let tables = ports.iter().enumerate().map(|(index, port)| {
+            let round = if index < 2 { round } else { 0 };
+            http(&format!("web-{index}"), *port, &format!("env = {{ ROUND = \"{round}\" }}"))
+        });
+        tables.collect()
+    };
+    let mut supervised = Supervised::start(&config(0), &["web-0", "web-1", "web-2", "web-3"]);
+    let untouched = [2, 3].map(|index| supervised.pid_of(&format!("web-{index}"), 1));
+    let loads: Vec<Load> = ports
+        .iter()
+        .enumerate()
+        .map(|(index, port)| {
+            supervised.wait_answer(*port, 1);
+            Load::start(&format!("web-{index}"), *port, 2)
+        })
+        .collect();
+    for round in 1..=10 {
+        reload(&mut supervised, &config(round));
+        supervised.wait_for(" bootstrap … SIGHUP: … 2 restarted … 2 untouched");
+        for index in 0..2 {
+            supervised.wait_for(&format!(" web-{index} generation={} … ready after", round + 1));
+        }
+        for load in &loads {
+            load.wait_requests(20);
+        }
+    }
+    for (index, load) in loads.into_iter().enumerate() {
+        let outcome = load.finish();
+        outcome.must_be_perfect();
+        let generations = outcome.generations.len();
+        assert!(if index < 2 { generations >= 8 } else { generations == 1 }, "web-{index}: {outcome}");
+    }
+    assert!(untouched.iter().all(|process| process.is_alive()));
+    supervised.stop();
+}
+
+#[test]
+fn added_removed_changed_and_untouched_in_one_step() {
+    let [same, gone, changed, new] = [(); 4].map(|()| free_port());
+    let before = http("same", same, "") + &http("gone", gone, "") + &http("changed", changed, "");
+    let mut supervised = Supervised::start(&before, &["same", "gone", "changed"]);
+    for port in [same, gone, changed] {
+        supervised.wait_answer(port, 1);
+    }
+    let (pid, answer) = in_flight(gone, Duration::from_millis(500));
+
+    let command = [&*example("http"), "--name", "otherwise"];
+    let after = http("new", new, "") + &http("same", same, "") + &service("changed", changed, &command, "");
+    reload(&mut supervised, &after);
+    supervised.wait_for(" bootstrap … 1 added, 1 removed, 1 restarted, 0 changed in place, 1 untouched");
+    supervised.wait_answer(new, 1);
+    supervised.wait_answer(changed, 2);
+    assert!(supervised.get(changed).body.starts_with("otherwise "));
+    assert_eq!(supervised.get(same).pid(), supervised.pid_of("same", 1).0);
+    assert_eq!(answer.join().unwrap().unwrap().pid(), pid, "what was in flight is answered");
+    eventually("the removed one refuses", || get(gone, "/") == Err(Failure::Refused));
+    supervised.stop();
+}
+
+/// The old config goes on in every detail, and the message has `said`.
+#[track_caller]
+fn changes_nothing(prepare: impl FnOnce(&mut Supervised, &str, u16), said: &[&str]) {
+    let (web, spare) = (free_port(), free_port());
+    let config = http("web", web, "");
+    let mut supervised = Supervised::start(&config, &["web"]);
+    supervised.wait_answer(web, 1);
+    prepare(&mut supervised, &config, spare);
+    for said in said {
+        supervised.wait_for(said);
+    }
+    supervised.wait_for(" bootstrap … nothing was changed");
+    assert_eq!(supervised.get(web).pid(), supervised.pid_of("web", 1).0);
+    assert_eq!(get(spare, "/").unwrap_err(), Failure::Refused, "{supervised}");
+    assert_eq!(supervised.count("started:"), 1, "{supervised}");
+    supervised.stop();
+}
+
+#[test]
+fn a_file_with_mistakes_changes_nothing_and_names_them_all() {
+    changes_nothing(
+        |supervised, _, spare| {
+            let config = http("new", spare, "restrat = \"no\"") + &http("web", 1, "drain_timeout = 7");
+            reload(supervised, &config);
+        },
+        &["restrat", "drain_timeout"],
+    );
+}
+
+#[test]
+fn a_file_that_is_gone_changes_nothing() {
+    changes_nothing(
+        |supervised, _, _| {
+            supervised.forget();
+            fs::remove_file(supervised.stage.dir().join("services.toml")).unwrap();
+            supervised.signal(SIGHUP);
+        },
+        &["No such file"],
+    );
+}
+
+#[test]
+fn an_address_that_cannot_be_bound_changes_nothing() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    changes_nothing(
+        |supervised, config, spare| {
+            reload(supervised, &(http("new", spare, "") + &http("other", port, "") + config));
+        },
+        &["already in use"],
+    );
+}
+
+#[test]
+fn a_change_of_policy_applies_to_the_process_that_runs() {
+    let port = free_port();
+    let mut supervised = Supervised::start(&http("web", port, ""), &["web"]);
+    supervised.wait_answer(port, 1);
+    reload(&mut supervised, &http("web", port, "restart = \"always\""));
+    supervised.wait_for(" bootstrap … 0 restarted, 1 changed in place");
+    assert_eq!(supervised.get(port).generation(), 1);
+    supervised.pid_of("web", 1).signal(SIGKILL);
+    supervised.wait_answer(port, 2);
+    supervised.stop();
+}
+
+#[test]
+fn an_address_keeps_its_socket_and_its_queue_when_another_service_takes_it() {
+    let (a, b) = (free_port(), free_port());
+    // `one` sleeps before it serves, so clients wait in the queue of its socket.
+    let slow = [&*example("http"), "--delay", "1h"];
+    let before = service("one", a, &slow, "") + &http("two", b, "");
+    let mut supervised = Supervised::start(&before, &["one", "two"]);
+    supervised.wait_answer(b, 1);
+    let sockets = || -> Vec<_> {
+        let all = supervised.process().descriptors().into_iter();
+        all.filter(|(_, what)| what.starts_with("socket:")).collect()
+    };
+    let held = sockets();
+    let mut waiting = support::Client::connect(a).unwrap();
+    waiting.send("/").unwrap();
+
+    supervised.stage.write("services.toml", &(http("three", a, "") + &http("two", b, "")));
+    supervised.signal(SIGHUP);
+    supervised.wait_for(" bootstrap … 1 added, 1 removed, 0 restarted");
+    assert!(waiting.receive().unwrap().body.starts_with("three "), "{supervised}");
+    assert_eq!(sockets(), held, "{supervised}");
+    supervised.forget();
+    supervised.stop();
+}
+
+#[test]
+fn a_file_with_nothing_new_touches_nothing() {
+    let port = free_port();
+    let config = http("web", port, "");
+    let mut supervised = Supervised::start(&config, &["web"]);
+    supervised.wait_answer(port, 1);
+    reload(&mut supervised, &format!("# a comment\n{config}"));
+    supervised.wait_for(" bootstrap … 0 added, 0 removed, 0 restarted, 0 changed in place, 1 untouched");
+    assert_eq!(supervised.get(port).generation(), 1);
+    supervised.stop();
+}
+
+#[test]
+fn a_reload_during_a_stop_starts_nothing() {
+    let (web, new) = (free_port(), free_port());
+    let mut supervised = Stage::new().start(&http("web", web, ""), &["web"]);
+    let (_, answer) = in_flight(web, Duration::from_millis(500));
+    supervised.signal(nix::sys::signal::Signal::SIGTERM);
+    supervised.wait_for(" bootstrap … stopping");
+    reload(&mut supervised, &(http("web", web, "") + &http("new", new, "")));
+    assert_eq!(supervised.wait_exit(), 0);
+    assert!(answer.join().unwrap().is_ok());
+    assert!(!supervised.said("started:"), "{supervised}");
+}
