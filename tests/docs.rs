@@ -405,10 +405,10 @@ fn every_path_in_the_documents_leads_somewhere() {
         for path in quoted(&text).into_iter().filter(|path| {
             ["src/", "tests/", "examples/", "config/", "docs/"].iter().any(|place| path.starts_with(place))
         }) {
-            let (source, test) = path.split_once("::").unwrap_or((path, ""));
+            let (source, function) = path.split_once("::").unwrap_or((path, ""));
             assert!(root().join(source).exists(), "{name} speaks of {source}");
-            let known = test.is_empty() || document(source).contains(&format!("fn {test}("));
-            assert!(known, "{name} speaks of {test}, which is not in {source}");
+            let known = function.is_empty() || document(source).contains(&format!("fn {function}("));
+            assert!(known, "{name} speaks of {function}, which is not in {source}");
         }
     }
 }
