@@ -137,7 +137,8 @@ impl Session {
         let path = format!("{}/target/release:{}", self.dir.path().display(), std::env::var("PATH").unwrap());
         let mut command = Command::new("bash");
         command.args(["--norc", "--noprofile"]).current_dir(self.dir.path());
-        command.env("PATH", path).env("BOOTSTRAP_TEST", &self.marker).env_remove("BOOTSTRAP_SELECT");
+        command.env("PATH", path).env("BOOTSTRAP_TEST", &self.marker);
+        command.env_remove("BOOTSTRAP_SELECT").env_remove("COLUMNS");
         command.stdin(Stdio::piped()).stdout(writer.try_clone().unwrap()).stderr(writer);
         let mut child = command.spawn().expect("bash");
         self.type_in(
