@@ -333,7 +333,9 @@ fn the_server_in_python_restarts_without_a_failure() {
             let answer = Client::connect(port).and_then(|mut client| client.get("/"));
             assert_eq!(answer.expect("an answer").body, "hello\n", "{supervised}");
         }
-        supervised.wait_for(&format!("hello generation={} …ended with exit code 0", generation - 1));
+        let old = generation - 1;
+        supervised.wait_for(&format!("hello generation={old} …answered \"success\""));
+        supervised.wait_for(&format!("hello generation={old} …ended with exit code 0"));
     }
     supervised.stop();
 }
