@@ -77,7 +77,7 @@ impl World {
         if let Some(path) = env_file.filter(|path| !path.exists()) {
             self.report(&Report::of_supervisor(Fact::SelectorFileMissing { path }));
         }
-        let text = in_file.or_else(|| std::env::var(SELECT).ok()).unwrap_or_default();
+        let text = in_file.or_else(own_selector).unwrap_or_default();
         self.os.post(Event::SelectorRead(Selector::parse(&text)));
     }
 
@@ -92,4 +92,9 @@ fn load(file: &Path) -> Event {
         Ok(plan) => Event::PlanLoaded(Box::new(plan)),
         Err(refused) => Event::PlanRefused { mistakes: refused.lines() },
     }
+}
+
+/// What is no text matches no name: it must not be taken for an absent selector, which means everything.
+fn own_selector() -> Option<String> {
+    std::env::var_os(SELECT).map(|value| value.to_string_lossy().into_owned())
 }
