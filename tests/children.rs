@@ -17,7 +17,9 @@ fn with_socket(stage: Stage) -> (Supervised, Process) {
         service("web", free_port(), &["sh", "-c", "exec sleep 1000"], "handover_timeout = \"100ms\"");
     let supervised = stage.start(&config, &["web"]);
     let process = supervised.pid_of("web", 1);
-    support::eventually("the shell has become sleep", || process.arguments()[0] == "sleep");
+    support::eventually("the shell has become sleep", || {
+        process.arguments().first().is_some_and(|name| name == "sleep")
+    });
     (supervised, process)
 }
 

@@ -11,6 +11,7 @@ mod fact;
 pub mod invariants;
 pub mod leaving;
 mod life;
+mod outcome;
 mod reconcile;
 mod rollout;
 mod scene;
@@ -25,5 +26,6 @@ pub use event::{
     BindFailure, Event, ExitStatus, Owner, PipeEnd, Request, RunEvent, Sight, SpawnFailure, SpawnStage,
 };
 pub use fact::{Fact, Next, Report};
-pub use supervisor::{Outcome, Supervisor};
+pub use outcome::Outcome;
+pub use supervisor::Supervisor;
 pub use time::Time;

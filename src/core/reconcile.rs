@@ -4,9 +4,9 @@
 
 use super::fact::Fact;
 use super::service::Service;
-use super::supervisor::{Outcome, Phase, Supervisor, report};
+use super::supervisor::{Phase, Supervisor, report};
 use super::worker::{Order, Then};
-use super::{Action, BindFailure, Time};
+use super::{Action, BindFailure, Outcome, Time};
 use crate::plan::{Address, Change, Definition, ListenerId, ListenerSpec, Plan, ServiceId, diff};
 use std::collections::BTreeMap;
 use std::sync::Arc;

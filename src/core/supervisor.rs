@@ -5,7 +5,7 @@ use super::fact::{Fact, Report};
 use super::reconcile::Reload;
 use super::service::Service;
 use super::worker::{Order, Then};
-use super::{Action, Event, Request, Time};
+use super::{Action, Event, Outcome, Request, Time};
 use crate::plan::{Address, ListenerId, Plan, Selector, ServiceId, ServiceName, Settings, WhenIdle};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,19 +39,6 @@ pub(super) enum Phase {
     Stopping,
     /// It is over.
     Ended(Outcome),
-}
-
-/// How it all ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// A socket could not be bound at the start; nothing was started.
-    BindRefused,
-    /// Everything was stopped, as it was asked for.
-    Stopped,
-    /// Nothing is up and nothing can come back by itself; nothing crashed.
-    Done,
-    /// Nothing is up and nothing can come back by itself; something crashed.
-    Crashed,
 }
 
 impl Supervisor {

@@ -356,6 +356,10 @@ fn text(word: Word) -> String {
 }
 
 fn time(duration: Duration) -> String {
+    // The clock of the core counts milliseconds: "0s" would claim less than it knows.
+    if duration.is_zero() {
+        return "0ms".into();
+    }
     humantime::format_duration(duration).to_string()
 }
 

@@ -161,7 +161,11 @@ impl Supervised {
         };
         let (_, number) = line.split_once("pid=").unwrap();
         let digits = number.split(|c: char| !c.is_ascii_digit()).next().unwrap();
-        Process(digits.parse().unwrap())
+        let process = Process(digits.parse().unwrap());
+        // `vfork` returns when `execve` has taken the new memory; the descriptors are closed and the arguments
+        // are in place a moment later.
+        super::eventually("its execve is over", || !process.arguments().is_empty() || !process.is_alive());
+        process
     }
 
     /// The newest generation of a service that the log tells of; 0 before the first.
