@@ -57,6 +57,9 @@ impl World {
             Action::Report(report) => self.report(&report),
             Action::Spawn { .. }
             | Action::Ask { .. }
+            | Action::Look { .. }
+            | Action::Pin { .. }
+            | Action::Unpin { .. }
             | Action::Terminate { .. }
             | Action::Kill { .. }
             | Action::Bind { .. }

@@ -13,8 +13,12 @@ pub enum Action {
     Spawn {
         /// Its name from now on.
         run: RunId,
+        /// Which of the service's workers it is, from 0.
+        worker: u32,
         /// What to start and how.
         definition: Arc<Definition>,
+        /// The program of this run, as it was pinned; else the one that the command names.
+        program_of: Option<RunId>,
         /// The sockets to hand over, in the order of the definition. Their settings are written back first, and
         /// a parked one listens again.
         listeners: Vec<ListenerId>,
@@ -26,6 +30,21 @@ pub enum Action {
         run: RunId,
         /// The signal's number.
         signal: i32,
+    },
+    /// Look whether a process of the run waits for clients. Answered by `Seen`.
+    Look {
+        /// At whom.
+        run: RunId,
+    },
+    /// Keep the program of a run that lives, whatever becomes of its file.
+    Pin {
+        /// Whose.
+        run: RunId,
+    },
+    /// Keep it no longer.
+    Unpin {
+        /// Whose.
+        run: RunId,
     },
     /// Send SIGTERM: to the main process, or to what is left of its group.
     Terminate {

@@ -53,6 +53,8 @@ pub enum RunEvent {
     /// It was not asked to leave after all: it still ignores the signal, because its handler is not installed
     /// yet (handshake servers start with the signal ignored, or an early one would kill them).
     NotListening,
+    /// The answer to [`Action::Look`](super::Action::Look).
+    Seen(Sight),
     /// Its main process ended and was reaped.
     Exited {
         /// How.
@@ -62,6 +64,17 @@ pub enum RunEvent {
     },
     /// The last process of its group has ended, some time after the main one.
     GroupEmpty,
+}
+
+/// What a look at a run's processes from outside shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// One of them waits for clients on a socket of the service.
+    Accepting,
+    /// None of them does at this moment. One that is busy with a request does not either.
+    NotAccepting,
+    /// It cannot be seen: no permission, or a way of waiting that leaves no trace.
+    Hidden,
 }
 
 /// What somebody wants of the supervisor.

@@ -130,7 +130,7 @@ impl Service {
         run.definition = self.definition.clone();
         let ready_by = now + run.definition.policy.ready_timeout;
         let (definition, listeners) = (run.definition.clone(), self.listeners.clone());
-        out.push(Action::Spawn { run: run.id, definition, listeners });
+        out.push(Action::Spawn { run: run.id, worker: 0, definition, program_of: None, listeners });
         self.state = State::Starting { run, ready_by, busy_until, again: false };
     }
 

@@ -104,7 +104,7 @@ impl Os {
     /// Does one thing; its outcome, where there is one, comes back through [`wait`](Self::wait).
     pub fn perform(&mut self, action: Action) {
         match action {
-            Action::Spawn { run, definition, listeners } => self.spawn(run, &definition, &listeners),
+            Action::Spawn { run, definition, listeners, .. } => self.spawn(run, &definition, &listeners),
             Action::Ask { run, signal } => self.events.extend(self.processes.ask(run, signal)),
             Action::Terminate { run } => self.events.extend(self.processes.terminate(&self.poller, run)),
             Action::Kill { run } => self.events.extend(self.processes.kill(&self.poller, run)),
@@ -115,7 +115,12 @@ impl Os {
             Action::Close { listener } => self.listeners.close(listener),
             // These need the config file or the reports, which the system knows nothing of: the loop
             // performs them and never hands them on.
-            Action::LoadPlan | Action::ReadSelector { .. } | Action::Report(_) => {}
+            Action::Look { .. }
+            | Action::Pin { .. }
+            | Action::Unpin { .. }
+            | Action::LoadPlan
+            | Action::ReadSelector { .. }
+            | Action::Report(_) => {}
         }
     }
 

@@ -285,7 +285,7 @@ impl World {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Spawn { run, definition, listeners } => self.spawn(run, &definition, &listeners),
+            Action::Spawn { run, definition, listeners, .. } => self.spawn(run, &definition, &listeners),
             Action::Ask { run, .. } => self.ask(run),
             Action::Terminate { run } => self.terminate(run),
             Action::Kill { run } => self.kill(run),
@@ -320,7 +320,7 @@ impl World {
                 self.arrives(event, 2);
             }
             Action::Report(Report { fact: Fact::ReloadIgnored, .. }) => self.owed.reload = None,
-            Action::Report(_) => {}
+            Action::Report(_) | Action::Look { .. } | Action::Pin { .. } | Action::Unpin { .. } => {}
         }
     }
 
