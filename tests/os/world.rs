@@ -40,7 +40,13 @@ impl World {
         let run = RunId { service: ServiceId(0), generation };
         self.runs.push(run);
         let definition = Arc::new(definition.clone());
-        self.os.perform(Action::Spawn { run, definition, listeners: listeners.to_vec() });
+        self.os.perform(Action::Spawn {
+            run,
+            worker: 0,
+            definition,
+            program_of: None,
+            listeners: listeners.to_vec(),
+        });
         run
     }
 
