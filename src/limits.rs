@@ -55,3 +55,20 @@ pub const TEXT_BUSY_RETRY: Duration = Duration::from_millis(10);
 /// Bytes taken from one server's pipe in one turn: all that a pipe holds, so one turn after a server's death
 /// finds everything that it said, and a server that never stops writing does not keep the others waiting.
 pub const PIPE_TURN_BYTES: usize = 64 * 1024;
+
+/// Processes of one run that are looked at to see whether it accepts, and passed through to find them. Servers
+/// that fork have a few workers for each processor; the first that accepts ends the look.
+pub const SIGHT_PROCESSES: usize = 256;
+
+/// Threads of one process that are looked at to see whether it accepts.
+pub const SIGHT_THREADS: usize = 256;
+
+/// Descriptors of one process among which its epoll sets are looked for, the lowest first: servers make them
+/// before they have clients.
+pub const SIGHT_DESCRIPTORS: usize = 1024;
+
+/// Bytes read of the description of one epoll set: 90 or so for each descriptor in it.
+pub const SIGHT_EPOLL_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Descriptors that are looked at of those that one `poll` or `select` waits for.
+pub const SIGHT_POLLED: usize = 1024;

@@ -43,6 +43,11 @@ impl Listener {
         self.socket.as_raw_fd()
     }
 
+    /// What `/proc` knows it by.
+    pub(super) fn inode(&self) -> nix::Result<u64> {
+        nix::sys::stat::fstat(&self.socket).map(|found| found.st_ino)
+    }
+
     /// Where it is.
     pub(super) fn address(&self) -> &Address {
         &self.spec.address

@@ -4,7 +4,7 @@ use super::listener::Listener;
 use super::owner::owners;
 use crate::core::{BindFailure, Event, SpawnFailure, SpawnStage};
 use crate::plan::{Address, ListenerId, ListenerSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::RawFd;
 
@@ -55,6 +55,11 @@ impl Listeners {
                 Ok(listener.number())
             })
             .collect()
+    }
+
+    /// The inodes of those that are held.
+    pub(super) fn inodes(&self, ids: &[ListenerId]) -> BTreeSet<u64> {
+        ids.iter().filter_map(|id| self.0.get(id)?.inode().ok()).collect()
     }
 
     /// Takes other settings.

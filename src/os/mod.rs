@@ -17,6 +17,7 @@ mod owner;
 mod pipe;
 mod poller;
 mod processes;
+mod sight;
 mod signals;
 mod sockopt;
 mod spawn;
@@ -113,10 +114,13 @@ impl Os {
             Action::Listen { listener } => self.listeners.listen(listener),
             Action::Park { listener } => self.listeners.park(listener),
             Action::Close { listener } => self.listeners.close(listener),
+            Action::Look { run } => {
+                let sight = self.processes.look(run, |ids| self.listeners.inodes(ids));
+                self.events.push_back(Event::Run(run, RunEvent::Seen(sight)));
+            }
             // These need the config file or the reports, which the system knows nothing of: the loop
             // performs them and never hands them on.
-            Action::Look { .. }
-            | Action::Pin { .. }
+            Action::Pin { .. }
             | Action::Unpin { .. }
             | Action::LoadPlan
             | Action::ReadSelector { .. }
@@ -167,7 +171,7 @@ impl Os {
             .restore(listeners)
             .and_then(|fds| self.spawner.start(poller, token, definition, run.generation, &fds));
         match started {
-            Ok(started) => self.events.extend(self.processes.add(poller, run, number, started)),
+            Ok(started) => self.events.extend(self.processes.add(poller, run, listeners, number, started)),
             Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
         }
     }

@@ -6,15 +6,18 @@
 use super::children;
 use super::pipe::{Heard, Pipe};
 use super::poller::Poller;
+use super::sight;
 use super::spawn::Started;
-use crate::core::{Event, PipeEnd, RunEvent};
-use crate::plan::{Pid, RunId};
+use crate::core::{Event, PipeEnd, RunEvent, Sight};
+use crate::plan::{ListenerId, Pid, RunId};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One run with a process left.
 struct Process {
     run: RunId,
+    /// The sockets that it was given.
+    listeners: Box<[ListenerId]>,
     /// Whether the main process has not been reaped yet.
     main_lives: bool,
     pipe: Option<Pipe>,
@@ -46,6 +49,7 @@ impl Processes {
         &mut self,
         poller: &Poller,
         run: RunId,
+        listeners: &[ListenerId],
         pipe_number: u32,
         started: Started,
     ) -> Vec<Event> {
@@ -59,7 +63,8 @@ impl Processes {
             self.pipes.insert(pipe_number, pid);
         }
         self.leaders.insert(run, pid);
-        self.by_leader.insert(pid, Process { run, main_lives: true, pipe, pipe_number });
+        let listeners = listeners.into();
+        self.by_leader.insert(pid, Process { run, listeners, main_lives: true, pipe, pipe_number });
         events.push(Event::Run(run, RunEvent::Spawned { pid: Pid(pid) }));
         events
     }
@@ -87,6 +92,15 @@ impl Processes {
         // It may have ended already: then its exit is on the way.
         let _ = children::send(leader, signal);
         None
+    }
+
+    /// Looks whether the run waits for clients on one of its sockets, whose inodes `inodes` gives. One that is
+    /// gone does not.
+    pub(super) fn look(&self, run: RunId, inodes: impl FnOnce(&[ListenerId]) -> BTreeSet<u64>) -> Sight {
+        let process = self.leaders.get(&run).and_then(|leader| Some((*leader, self.by_leader.get(leader)?)));
+        process.map_or(Sight::NotAccepting, |(leader, process)| {
+            sight::look(leader, !process.main_lives, &inodes(&process.listeners))
+        })
     }
 
     /// Sends SIGTERM to the main process, or to what is left of its group.
@@ -203,7 +217,7 @@ impl Processes {
 }
 
 /// Has this process begun to end? It closes its descriptors some time before its exit can be waited for.
-fn is_ending(pid: i32) -> bool {
+pub(super) fn is_ending(pid: i32) -> bool {
     const PF_EXITING: u64 = 4;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name stands in parentheses, and may hold some itself. Behind it: the state, and six on, the flags.

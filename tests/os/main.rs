@@ -6,6 +6,7 @@
 mod clean_child;
 mod failures;
 mod groups;
+mod sight;
 mod signals;
 mod sockets;
 mod world;

@@ -136,3 +136,9 @@ pub(crate) fn has_children() -> bool {
 pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
+
+/// Where the example server of this name was built.
+pub(crate) fn example(name: &str) -> std::path::PathBuf {
+    let own = std::env::current_exe().unwrap();
+    own.ancestors().nth(2).unwrap().join("examples").join(name)
+}
