@@ -6,6 +6,7 @@
 use super::children;
 use super::pipe::{Heard, Pipe};
 use super::poller::Poller;
+use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
 use crate::core::{Event, PipeEnd, RunEvent, Sight};
@@ -22,6 +23,8 @@ struct Process {
     main_lives: bool,
     pipe: Option<Pipe>,
     pipe_number: u32,
+    /// The file that it was started from.
+    origin: Option<Origin>,
 }
 
 /// All runs with a process left, by the pid of the main one, which is the number of the group too.
@@ -53,7 +56,7 @@ impl Processes {
         pipe_number: u32,
         started: Started,
     ) -> Vec<Event> {
-        let Started { pid, pipe } = started;
+        let Started { pid, pipe, origin } = started;
         // The kernel gave the number out again, so the group that had it is empty, however that escaped us.
         let mut events = Vec::new();
         self.remove(poller, pid)
@@ -64,7 +67,7 @@ impl Processes {
         }
         self.leaders.insert(run, pid);
         let listeners = listeners.into();
-        self.by_leader.insert(pid, Process { run, listeners, main_lives: true, pipe, pipe_number });
+        self.by_leader.insert(pid, Process { run, listeners, main_lives: true, pipe, pipe_number, origin });
         events.push(Event::Run(run, RunEvent::Spawned { pid: Pid(pid) }));
         events
     }
@@ -101,6 +104,21 @@ impl Processes {
         process.map_or(Sight::NotAccepting, |(leader, process)| {
             sight::look(leader, !process.main_lives, &inodes(&process.listeners))
         })
+    }
+
+    /// Keeps the program of a run whose main process lives.
+    pub(super) fn pin(&mut self, run: RunId) -> Option<Pinned> {
+        let leader = *self.leaders.get(&run)?;
+        let process = self.by_leader.get_mut(&leader).filter(|process| process.main_lives)?;
+        process.origin.as_mut()?.pin(leader)
+    }
+
+    /// Its program will not be wanted.
+    pub(super) fn unpin(&mut self, run: RunId) {
+        let process = self.leaders.get(&run).and_then(|leader| self.by_leader.get_mut(leader));
+        if let Some(origin) = process.and_then(|process| process.origin.as_mut()) {
+            origin.let_go();
+        }
     }
 
     /// Sends SIGTERM to the main process, or to what is left of its group.

@@ -6,6 +6,7 @@
 mod clean_child;
 mod failures;
 mod groups;
+mod pins;
 mod sight;
 mod signals;
 mod sockets;

@@ -111,15 +111,14 @@ fn every_way_of_waiting_is_seen_until_the_server_is_asked_to_leave() {
         "import asyncio\nasync def main():\n    server = await asyncio.start_server(lambda r, w: None, sock=s)\n    \
          asyncio.get_running_loop().add_signal_handler(15, server.close)\n    await asyncio.Event().wait()\n\
          asyncio.run(main())",
-        // Workers have the listener and the main process has not.
+        // A worker has the listener and the main process has not.
         "try:
-    for _ in range(2):
-        if os.fork(): continue
+    if os.fork() == 0:
         try:
             while True: s.accept()
         except Leave: s.close()
-        drain()
-    s.close()
+    else:
+        s.close()
     drain()
 except Leave:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

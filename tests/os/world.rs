@@ -36,15 +36,23 @@ impl World {
 
     /// Asks for a start of `definition` with these sockets.
     pub(crate) fn spawn(&mut self, definition: &Definition, listeners: &[ListenerId]) -> RunId {
+        self.order(definition, None, listeners)
+    }
+
+    /// Asks for a start of the program that was kept of another run.
+    pub(crate) fn spawn_program_of(&mut self, definition: &Definition, kept: RunId) -> RunId {
+        self.order(definition, Some(kept), &[])
+    }
+
+    fn order(&mut self, definition: &Definition, kept: Option<RunId>, listeners: &[ListenerId]) -> RunId {
         let generation = Generation(u32::try_from(self.runs.len()).unwrap() + 1);
         let run = RunId { service: ServiceId(0), generation };
         self.runs.push(run);
-        let definition = Arc::new(definition.clone());
         self.os.perform(Action::Spawn {
             run,
             worker: 0,
-            definition,
-            program_of: None,
+            definition: Arc::new(definition.clone()),
+            program_of: kept,
             listeners: listeners.to_vec(),
         });
         run
