@@ -17,7 +17,8 @@ mod time;
 
 pub use action::Action;
 pub use event::{
-    BindFailure, Event, ExitStatus, Owner, PipeEnd, Request, RunEvent, Sight, SpawnFailure, SpawnStage,
+    BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, Request, RunEvent, Sight, SpawnFailure,
+    SpawnStage,
 };
 pub use fact::{Fact, Next, Report};
 pub use supervisor::{Outcome, Supervisor};

@@ -115,12 +115,14 @@ impl Os {
             Action::Ask { run, signal } => self.events.extend(self.processes.ask(run, signal)),
             Action::Terminate { run } => self.events.extend(self.processes.terminate(&self.poller, run)),
             Action::Kill { run } => self.events.extend(self.processes.kill(&self.poller, run)),
-            Action::Bind { sockets } => self.events.push_back(self.listeners.bind(sockets)),
+            Action::Bind { sockets } => self.events.push_back(self.listeners.bind(&self.poller, sockets)),
             Action::Configure { listener, spec } => self.listeners.configure(listener, spec),
             Action::Listen { listener } => self.listeners.listen(listener),
             Action::Park { listener } => self.listeners.park(listener),
-            Action::Close { listener } => self.listeners.close(listener),
+            Action::Close { listener } => self.listeners.close(&self.poller, listener),
             Action::Look { run } => {
+                self.processes.touch(run);
+                self.mend_touched();
                 let sight = self.processes.look(run, |ids| self.listeners.inodes(ids));
                 self.events.push_back(Event::Run(run, RunEvent::Seen(sight)));
             }
@@ -167,6 +169,15 @@ impl Os {
             }
             Token::Log => self.log.write(&self.poller),
             Token::Pipe(number) => self.events.extend(self.processes.hear(&self.poller, number)),
+            Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
+        }
+        self.mend_touched();
+    }
+
+    /// Repairs the sockets of runs that said something or ended: servers that leave remove paths.
+    fn mend_touched(&mut self) {
+        for id in self.processes.take_touched() {
+            self.events.extend(self.listeners.mend(id));
         }
     }
 
@@ -182,7 +193,7 @@ impl Os {
         let (poller, token) = (&self.poller, Token::Pipe(number));
         let pinned = program_of.and_then(|run| self.pins.of(run));
         let generation = run.generation;
-        let started = self.listeners.restore(listeners).and_then(|fds| {
+        let started = self.listeners.restore(listeners, &mut self.events).and_then(|fds| {
             self.spawner.start(poller, token, &Order { definition, generation, worker, fds: &fds, pinned })
         });
         match started {

@@ -34,6 +34,8 @@ pub(super) struct Processes {
     leaders: BTreeMap<RunId, i32>,
     pipes: BTreeMap<u32, i32>,
     last_pipe: u32,
+    /// The sockets of runs that may have changed them by now.
+    touched: BTreeSet<ListenerId>,
 }
 
 impl Processes {
@@ -75,12 +77,24 @@ impl Processes {
     /// Forgets a run whose processes have all ended.
     fn remove(&mut self, poller: &Poller, leader: i32) -> Option<RunId> {
         let process = self.by_leader.remove(&leader)?;
+        self.touched.extend(&process.listeners);
         self.leaders.remove(&process.run);
         self.pipes.remove(&process.pipe_number);
         if let Some(pipe) = &process.pipe {
             poller.forget(pipe);
         }
         Some(process.run)
+    }
+
+    /// The sockets of runs that said something, ended, or were pointed out, since the last call.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<ListenerId> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Points out that a run may have changed its sockets.
+    pub(super) fn touch(&mut self, run: RunId) {
+        let process = self.leaders.get(&run).and_then(|leader| self.by_leader.get(leader));
+        self.touched.extend(process.iter().flat_map(|process| &process.listeners));
     }
 
     /// Sends `signal` to the main process, unless that ignores it.
@@ -158,6 +172,7 @@ impl Processes {
         let Some(process) = self.by_leader.get_mut(&leader) else { return Vec::new() };
         let Some(pipe) = &mut process.pipe else { return Vec::new() };
         let mut heard = pipe.read();
+        self.touched.extend(&process.listeners);
         if heard.last() == Some(&Heard::End(PipeEnd::Closed)) {
             poller.forget(&*pipe);
             process.pipe = None;
@@ -189,6 +204,7 @@ impl Processes {
                 let Some(status) = children::reap(pid) else { break };
                 if let Some(process) = self.by_leader.get_mut(&pid) {
                     process.main_lives = false;
+                    self.touched.extend(&process.listeners);
                 }
                 exits.push((pid, status));
             } else {

@@ -7,6 +7,7 @@ mod clean_child;
 mod failures;
 mod groups;
 mod pins;
+mod repairs;
 mod sight;
 mod signals;
 mod sockets;

@@ -199,6 +199,7 @@ impl World {
             Event::DeadlinePassed
             | Event::Request(Request::Restart)
             | Event::Bound
+            | Event::Repaired { .. }
             | Event::BindRefused { .. }
             | Event::PlanLoaded(_)
             | Event::PlanRefused { .. }
