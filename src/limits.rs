@@ -65,3 +65,19 @@ pub const LOOK_MAX: Duration = Duration::from_millis(100);
 /// Looks in a row that must show nobody accepting before a leaving server counts as quiet: a worker that is
 /// busy with a request shows nothing either.
 pub const LOOKS_UNTIL_QUIET: u32 = 3;
+/// Processes of one run that are looked at to see whether it accepts, and passed through to find them. Servers
+/// that fork have a few workers for each processor; the first that accepts ends the look.
+pub const SIGHT_PROCESSES: usize = 256;
+
+/// Threads of one process that are looked at to see whether it accepts.
+pub const SIGHT_THREADS: usize = 256;
+
+/// Descriptors of one process among which its epoll sets are looked for, the lowest first: servers make them
+/// before they have clients.
+pub const SIGHT_DESCRIPTORS: usize = 1024;
+
+/// Bytes read of the description of one epoll set: 90 or so for each descriptor in it.
+pub const SIGHT_EPOLL_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Descriptors that are looked at of those that one `poll` or `select` waits for.
+pub const SIGHT_POLLED: usize = 1024;

@@ -13,11 +13,9 @@ mod support;
 
 use bootstrap::cli::Invocation;
 use bootstrap::config::{self, Problem};
-use bootstrap::core::Time;
-use bootstrap::core::leaving::Run;
-use bootstrap::core::service::{State, Then};
+use bootstrap::core::worker::State;
 use bootstrap::exit::ExitCode;
-use bootstrap::plan::{Generation, Plan, RunId, ServiceId};
+use bootstrap::plan::Plan;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::fs;
@@ -523,38 +521,9 @@ fn every_exit_code_is_in_the_table_and_happens() {
     }
 }
 
-/// The word for a state; none for one that nobody sees.
-fn word(state: &State) -> Option<&'static str> {
-    match state {
-        State::Stopped => Some("stopped"),
-        State::Crashed => Some("crashed"),
-        State::Starting { .. } | State::TextBusy { .. } => Some("starting"),
-        State::Up { .. } => Some("up"),
-        State::Restarting { .. } => Some("restarting"),
-        State::Backoff { .. } => Some("backoff"),
-        State::Stopping { .. } => Some("stopping"),
-        State::Gone => None,
-    }
-}
-
 #[test]
 fn the_tables_of_states_have_every_state() {
-    let definition = plan(MINIMAL).services[0].clone();
-    let now = Time { ms: 0 };
-    let id = RunId { service: ServiceId(1), generation: Generation(1) };
-    let run = Run { id, definition, pid: None, started: now, pipe_open: true };
-    let states = [
-        State::Stopped,
-        State::Crashed,
-        State::Starting { run: run.clone(), ready_by: now, busy_until: now, again: false },
-        State::TextBusy { run: run.clone(), retry_at: now, busy_until: now },
-        State::Up { run },
-        State::Restarting { old: Generation(1) },
-        State::Backoff { until: now },
-        State::Stopping { then: Then::Stopped },
-        State::Gone,
-    ];
-    let words: BTreeSet<&str> = states.iter().filter_map(word).collect();
+    let words = BTreeSet::from(State::WORDS);
     for name in ["README.md", "docs/architecture.md"] {
         let rows = table(name, "state");
         let listed: BTreeSet<&str> = rows.iter().flat_map(|row| quoted(&row[0])).collect();

@@ -193,7 +193,7 @@ impl Candidate {
         }
         match self.progress() {
             Progress::Waits if self.ready_by <= scene.now => self.too_late(scene),
-            progress => progress,
+            progress @ (Progress::Waits | Progress::Ready | Progress::TooLate) => progress,
         }
     }
 

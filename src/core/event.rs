@@ -1,7 +1,7 @@
 //! What the world tells the core. An event about a process names its run, so that a late one is
 //! recognised; the outcome of every action comes back as one of these.
 
-use crate::plan::{Address, Pid, Plan, RunId, Selector};
+use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector};
 use crate::protocol::Word;
 
 /// One thing that happened.
@@ -19,6 +19,13 @@ pub enum Event {
     BindRefused {
         /// Each address that failed.
         failures: Vec<BindFailure>,
+    },
+    /// A server had harmed a socket that it shares with us, and it is whole again.
+    Repaired {
+        /// Which one.
+        listener: ListenerId,
+        /// What was done.
+        what: Repair,
     },
     /// The config file was read anew and holds no mistake.
     PlanLoaded(Box<Plan>),
@@ -75,6 +82,18 @@ pub enum Sight {
     NotAccepting,
     /// It cannot be seen: no permission, or a way of waiting that leaves no trace.
     Hidden,
+}
+
+/// What was done to a socket that a server had harmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// A server shut a TCP socket down; it listens again. Clients that waited were lost.
+    ListensAgain,
+    /// A server removed the path of a unix socket; it is there again. Clients that waited still do.
+    PathPutBack,
+    /// A server shut a unix socket down, or removed all its names; there is a new one at the path, which servers
+    /// that were started before do not have. Clients that waited were lost.
+    PathBoundAnew,
 }
 
 /// What somebody wants of the supervisor.

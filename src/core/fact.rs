@@ -1,8 +1,8 @@
 //! What the core tells people: facts in fields. The sentences are made in [`report`](crate::report).
 
 use super::Outcome;
-use super::event::{BindFailure, ExitStatus, PipeEnd, SpawnFailure};
-use crate::plan::{Change, Definition, Generation, Pid, ServiceName};
+use super::event::{BindFailure, ExitStatus, PipeEnd, Repair, SpawnFailure};
+use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,6 +77,8 @@ pub enum Fact {
     Leftovers { stop_timeout: Duration },
 
     // -- one service --
+    /// A server had harmed a socket; it is whole again.
+    Repaired { address: Address, what: Repair },
     /// The restart of one worker failed, so the others are not restarted.
     RolloutStopped { left: usize },
     /// A restart was asked for while one is under way.

@@ -59,9 +59,10 @@ impl Worker {
         let is = |run: &Run| run.generation() == generation;
         match &self.state {
             State::Up { run } => is(run).then_some(Role::Serving),
-            State::Starting { candidate, .. } => is(&candidate.run).then_some(Role::Candidate),
             State::Replacing { old, .. } if is(old) => Some(Role::Serving),
-            State::Replacing { candidate, .. } => is(&candidate.run).then_some(Role::Candidate),
+            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => {
+                is(&candidate.run).then_some(Role::Candidate)
+            }
             State::Baking { new, .. } if is(new) => Some(Role::Serving),
             State::Baking { back: Back::Old(old), .. } => is(old).then_some(Role::Reserve),
             State::Baking { back: Back::Fallback(_), .. }
@@ -77,7 +78,7 @@ impl Worker {
     fn staying_happened(&mut self, role: Role, event: RunEvent, scene: &mut Scene<'_>) {
         match event {
             RunEvent::Said(word @ (Word::Success | Word::Failed)) => {
-                self.ended(role, Ending::Said(word), scene)
+                self.ended(role, Ending::Said(word), scene);
             }
             RunEvent::PipeEnded(end) => self.pipe_ended(role, end, scene),
             RunEvent::Exited { status, group_left } => {
@@ -160,7 +161,7 @@ impl Worker {
     fn ready(&mut self, scene: &mut Scene<'_>) {
         match mem::replace(&mut self.state, State::Stopped) {
             State::Starting { candidate, fallback } => {
-                let run = self.admit(candidate, scene);
+                let run = Self::admit(candidate, scene);
                 match fallback {
                     Some(fallback) if !scene.policy().bake_time.is_zero() => {
                         self.bake(run, Back::Fallback(fallback), scene);
@@ -172,7 +173,7 @@ impl Worker {
                 }
             }
             State::Replacing { old, candidate } => {
-                let run = self.admit(candidate, scene);
+                let run = Self::admit(candidate, scene);
                 if scene.policy().bake_time.is_zero() {
                     self.ask_to_leave(old, scene);
                     self.state = State::Up { run };
@@ -191,7 +192,7 @@ impl Worker {
         }
     }
 
-    fn admit(&self, candidate: Candidate, scene: &mut Scene<'_>) -> Run {
+    fn admit(candidate: Candidate, scene: &mut Scene<'_>) -> Run {
         scene.report_on(&candidate.run, Fact::Ready { after: scene.now - candidate.run.started });
         candidate.into_ready_run(scene)
     }
@@ -227,12 +228,11 @@ impl Worker {
             (Role::Serving, State::Up { run }) => self.crashed(&run, ending, scene),
             (Role::Candidate, State::Starting { candidate, fallback }) => {
                 let run = candidate.run.clone();
-                match fallback {
-                    Some(fallback) => self.roll_back(&run, fallback, ending, scene),
-                    None => {
-                        scene.out.extend(candidate.unpin());
-                        self.crashed(&run, ending, scene);
-                    }
+                if let Some(fallback) = fallback {
+                    self.roll_back(&run, fallback, ending, scene);
+                } else {
+                    scene.out.extend(candidate.unpin());
+                    self.crashed(&run, ending, scene);
                 }
             }
             (Role::Candidate, State::Replacing { old, candidate }) => {

@@ -23,7 +23,8 @@ pub mod worker;
 
 pub use action::Action;
 pub use event::{
-    BindFailure, Event, ExitStatus, Owner, PipeEnd, Request, RunEvent, Sight, SpawnFailure, SpawnStage,
+    BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, Request, RunEvent, Sight, SpawnFailure,
+    SpawnStage,
 };
 pub use fact::{Fact, Next, Report};
 pub use outcome::Outcome;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A restart of all workers, as far as it has come. Empty when none is under way.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rollout {
+pub(super) struct Rollout {
     /// Workers whose turn has not come.
     waiting: BTreeSet<u32>,
     /// Workers under way, each with the generation that served when its turn came.
@@ -19,7 +19,7 @@ pub struct Rollout {
 
 /// What a look at the rollout shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub(super) enum Turn {
     /// Nobody's.
     Nobody,
     /// This worker's.
@@ -32,7 +32,7 @@ impl Rollout {
     /// Begins, or begins anew once the present one is done. Tells whether that has to wait.
     ///
     /// Where no successor was started yet, the starts to come are later than this request and fulfil it.
-    pub fn begin(&mut self, workers: &[&Worker]) -> bool {
+    pub(super) fn begin(&mut self, workers: &[&Worker]) -> bool {
         if self.is_under_way() {
             let to_come = |index: &u32| workers.iter().any(|w| w.index == *index && w.starts_later());
             self.again |= self.through > 0 || !self.under_way.keys().all(to_come);
@@ -44,17 +44,17 @@ impl Rollout {
     }
 
     /// Forgets everything: the service is to end.
-    pub fn cancel(&mut self) {
+    pub(super) fn cancel(&mut self) {
         *self = Self::default();
     }
 
     /// Is a restart under way?
-    pub fn is_under_way(&self) -> bool {
+    pub(super) fn is_under_way(&self) -> bool {
         !self.waiting.is_empty() || !self.under_way.is_empty()
     }
 
     /// Takes note of the workers that have come through, and says whose turn it is.
-    pub fn turn(&mut self, workers: &[&Worker], policy: &Policy, last: Generation) -> Turn {
+    pub(super) fn turn(&mut self, workers: &[&Worker], policy: &Policy, last: Generation) -> Turn {
         if self.take_failure(workers) && !self.waiting.is_empty() {
             let left = std::mem::take(&mut self.waiting).len();
             return Turn::Stopped(left);

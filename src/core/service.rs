@@ -87,7 +87,7 @@ impl Service {
 
     /// Does whatever the time has come for.
     pub fn deadline_passed(&mut self, now: Time, out: &mut Vec<Action>) {
-        self.each(now, out, |worker, scene| worker.deadline_passed(scene));
+        self.each(now, out, super::worker::Worker::deadline_passed);
         self.settle(now, out);
     }
 

@@ -5,7 +5,7 @@ use super::fact::{Fact, Report};
 use super::reconcile::Reload;
 use super::service::Service;
 use super::worker::{Order, Then};
-use super::{Action, Event, Outcome, Request, Time};
+use super::{Action, Event, Outcome, Repair, Request, Time};
 use crate::plan::{Address, ListenerId, Plan, Selector, ServiceId, ServiceName, Settings, WhenIdle};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,6 +77,7 @@ impl Supervisor {
             Event::SelectorRefused { reason } => out.push(report(Fact::SelectorRefused { reason })),
             Event::PlanLoaded(plan) => self.plan_loaded(*plan, now, out),
             Event::PlanRefused { mistakes } => self.plan_refused(mistakes, out),
+            Event::Repaired { listener, what } => self.repaired(listener, what, out),
             Event::Bound => self.bound(now, out),
             Event::BindRefused { failures } => self.bind_refused(failures, out),
         }
@@ -111,6 +112,18 @@ impl Supervisor {
         if service.is_gone() {
             self.deadlines.set(id, None);
             self.services.remove(&id);
+        }
+    }
+
+    /// A socket is whole again; its service is the subject of the report.
+    fn repaired(&self, listener: ListenerId, what: Repair, out: &mut Vec<Action>) {
+        let address =
+            self.sockets.iter().find(|(_, id)| **id == listener).map(|(address, _)| address.clone());
+        let owner = self.services.values().find(|service| service.listeners.contains(&listener));
+        if let Some((address, owner)) = address.zip(owner) {
+            let service = Some(owner.definition.name.clone());
+            let fact = Fact::Repaired { address, what };
+            out.push(Action::Report(Report { service, generation: None, pid: None, fact }));
         }
     }
 

@@ -7,22 +7,22 @@ use std::time::Duration;
 
 /// A series of looks. One look at a time: while its answer is awaited there is no deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watch {
+pub(super) struct Watch {
     /// When to look next; none while the answer to the last look is awaited.
-    pub at: Option<Time>,
+    pub(super) at: Option<Time>,
     pause: Duration,
     /// Looks in a row that showed nobody accepting.
-    pub misses: u32,
+    pub(super) misses: u32,
 }
 
 impl Watch {
     /// Looks first after a short pause.
-    pub fn from(now: Time) -> Self {
+    pub(super) fn from(now: Time) -> Self {
         Self { at: Some(now + LOOK_FIRST), pause: LOOK_FIRST, misses: 0 }
     }
 
     /// Has the time for a look come? If so, its answer is awaited from now on.
-    pub fn take_due(&mut self, now: Time) -> bool {
+    pub(super) fn take_due(&mut self, now: Time) -> bool {
         let due = self.at.is_some_and(|at| at <= now);
         if due {
             self.at = None;
@@ -31,14 +31,14 @@ impl Watch {
     }
 
     /// Nobody accepted: look again later.
-    pub fn missed(&mut self, now: Time) {
+    pub(super) fn missed(&mut self, now: Time) {
         self.at = Some(now + self.pause);
         self.pause = (self.pause * 2).min(LOOK_MAX);
         self.misses = self.misses.saturating_add(1);
     }
 
     /// Somebody still accepts: look again soon.
-    pub fn hit(&mut self, now: Time) {
+    pub(super) fn hit(&mut self, now: Time) {
         self.misses = 0;
         self.at = Some(now + self.pause);
         self.pause = (self.pause * 2).min(LOOK_MAX);

@@ -120,6 +120,26 @@ pub enum Order {
     Kill,
 }
 
+impl State {
+    /// The words for all states, as people see them.
+    pub const WORDS: [&str; 7] =
+        ["stopped", "starting", "up", "restarting", "backoff", "stopping", "crashed"];
+
+    /// The word for it. A worker of which two generations serve is `restarting`, until the old one is asked to
+    /// leave.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Stopped | Self::Gone => "stopped",
+            Self::Starting { .. } => "starting",
+            Self::Up { .. } => "up",
+            Self::Restarting { .. } | Self::Replacing { .. } | Self::Baking { .. } => "restarting",
+            Self::Backoff { .. } => "backoff",
+            Self::Stopping { .. } => "stopping",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
 impl Worker {
     /// A worker that was never started.
     pub fn new(index: u32) -> Self {

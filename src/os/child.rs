@@ -48,10 +48,17 @@ impl Strings {
     }
 }
 
+/// What to execute.
+pub(super) enum Executable {
+    /// The file of this name, seen from the working directory of the child.
+    Named(CString),
+    /// What this descriptor leads to.
+    Kept(RawFd),
+}
+
 /// A process that only waits for its fork: all it needs has been allocated.
 pub(super) struct Prepared {
-    /// What to execute, seen from `directory`.
-    pub(super) path: CString,
+    pub(super) program: Executable,
     pub(super) argv: Strings,
     pub(super) envp: Strings,
     pub(super) directory: Option<CString>,
@@ -165,17 +172,26 @@ impl Talk<'_> {
             libc::sigemptyset(&raw mut none);
             libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
         }
-        // SAFETY: strings that end with NUL and arrays that end with null, made before the fork.
-        let result = unsafe {
-            libc::execve(
-                prepared.path.as_ptr(),
-                prepared.argv.pointers.as_ptr(),
-                prepared.envp.pointers.as_ptr(),
-            )
-        };
-        self.check(EXEC, result);
+        self.check(EXEC, self.execute());
         // SAFETY: ends this child, and runs nothing of ours on the way. Not reached: `execve` only returns -1.
         unsafe { libc::_exit(126) }
+    }
+
+    /// Becomes the program; comes back only where that fails, with -1.
+    fn execute(&self) -> c_int {
+        let (argv, envp) = (self.prepared.argv.pointers.as_ptr(), self.prepared.envp.pointers.as_ptr());
+        match &self.prepared.program {
+            // SAFETY: strings that end with NUL and arrays that end with null, made before the fork.
+            Executable::Named(path) => unsafe { libc::execve(path.as_ptr(), argv, envp) },
+            Executable::Kept(number) => {
+                let nameless = c"".as_ptr();
+                // SAFETY: as above; the C library wraps this call only since a version that few systems have.
+                unsafe {
+                    libc::syscall(libc::SYS_execveat, *number, nameless, argv, envp, libc::AT_EMPTY_PATH);
+                }
+                -1
+            }
+        }
     }
 
     /// Goes on where a call succeeded, else says which step failed and ends the child.

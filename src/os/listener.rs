@@ -3,13 +3,14 @@
 
 use super::sockopt::set_defer_accept;
 use super::unix_path::{Found, UnixPath, clear_stale};
+use crate::core::Repair;
 use crate::plan::{Address, ListenerSpec};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 
 /// A bound socket.
@@ -43,6 +44,17 @@ impl Listener {
         self.socket.as_raw_fd()
     }
 
+    /// What `/proc` knows it by.
+    pub(super) fn inode(&self) -> nix::Result<u64> {
+        nix::sys::stat::fstat(&self.socket).map(|found| found.st_ino)
+    }
+
+    /// What is watched for its being shut down: a TCP socket. A unix socket cannot be taken back then, and its
+    /// server would not have the new one: it gets one at the next start.
+    pub(super) fn watched(&self) -> Option<BorrowedFd<'_>> {
+        matches!(self.spec.address, Address::Tcp(_)).then(|| self.socket.as_fd())
+    }
+
     /// Where it is.
     pub(super) fn address(&self) -> &Address {
         &self.spec.address
@@ -55,25 +67,58 @@ impl Listener {
     }
 
     /// Makes it what a server expects: listening, at its address, with its own settings, whatever the last
-    /// server did to it. Takes a parked one back into service.
-    pub(super) fn restore(&mut self) -> io::Result<()> {
-        if let Some(path) = &self.path {
-            match path.put_back() {
-                // `listen` repairs no unix socket that was shut down.
-                Found::Ours if self.is_shut_down()? => self.bind_anew()?,
-                Found::Ours => {}
-                Found::Nothing => self.bind_anew()?,
-                Found::Foreign => return Err(Errno::EEXIST.into()),
-            }
-        }
+    /// server did to it. Takes a parked one back into service. Gives what had to be repaired.
+    pub(super) fn restore(&mut self) -> io::Result<Option<Repair>> {
+        let path = self.mend_path()?;
+        let repair = if self.parked {
+            None
+        } else if matches!(self.spec.address, Address::Tcp(_)) && self.is_shut_down()? {
+            Some(Repair::ListensAgain)
+        } else {
+            path
+        };
         self.write_settings()?;
         self.parked = false;
-        Ok(())
+        Ok(repair)
+    }
+
+    /// Repairs what a server did to it, and leaves it alone where that is nothing. What we did is no harm.
+    pub(super) fn mend(&mut self) -> io::Result<Option<Repair>> {
+        if self.parked {
+            return Ok(None);
+        }
+        match self.spec.address {
+            Address::Tcp(_) if self.is_shut_down()? => self.restore(),
+            Address::Tcp(_) | Address::Udp(_) => Ok(None),
+            Address::Unix(_) => {
+                let repair = self.mend_path()?;
+                if repair == Some(Repair::PathBoundAnew) {
+                    self.write_settings()?;
+                }
+                Ok(repair)
+            }
+        }
+    }
+
+    /// Sees to it that the path leads to a socket that can listen.
+    fn mend_path(&mut self) -> io::Result<Option<Repair>> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let found = path.put_back();
+        match found {
+            Found::Foreign => return Err(Errno::EEXIST.into()),
+            // `listen` repairs no unix socket that was shut down.
+            Found::Ours | Found::PutBack if !self.is_shut_down()? => {
+                return Ok((found == Found::PutBack).then_some(Repair::PathPutBack));
+            }
+            Found::Ours | Found::PutBack | Found::Nothing => {}
+        }
+        self.bind_anew()?;
+        Ok(Some(Repair::PathBoundAnew))
     }
 
     /// Does nothing to one that listens, else [`restore`](Self::restore).
     pub(super) fn listen(&mut self) -> io::Result<()> {
-        if self.parked { self.restore() } else { Ok(()) }
+        if self.parked { self.restore().map(drop) } else { Ok(()) }
     }
 
     /// Keeps the address and refuses clients; those that wait are sent away. UDP has no clients to refuse.
@@ -246,7 +291,8 @@ mod tests {
         servers.shutdown(Shutdown::Both).unwrap();
         assert_eq!(errno(TcpStream::connect(address)), Some(libc::ECONNREFUSED));
 
-        listener.restore().unwrap();
+        assert_eq!(listener.restore().unwrap(), Some(Repair::ListensAgain));
+        assert_eq!(listener.restore().unwrap(), None);
         TcpStream::connect(address).unwrap();
         assert!(!servers.nonblocking().unwrap());
         assert!(!servers.tcp_nodelay().unwrap());
@@ -277,7 +323,7 @@ mod tests {
         let _waiting = UnixStream::connect(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let number = listener.number();
-        listener.restore().unwrap();
+        assert_eq!(listener.restore().unwrap(), Some(Repair::PathPutBack));
         UnixStream::connect(&path).unwrap();
         assert_eq!(listener.number(), number, "the same socket");
         listener.socket.accept().unwrap();
@@ -291,7 +337,7 @@ mod tests {
         for entry in dir.path().read_dir().unwrap() {
             std::fs::remove_file(entry.unwrap().path()).unwrap();
         }
-        listener.restore().unwrap();
+        assert_eq!(listener.restore().unwrap(), Some(Repair::PathBoundAnew));
         UnixStream::connect(&path).unwrap();
     }
 

@@ -2,9 +2,10 @@
 
 use super::listener::Listener;
 use super::owner::owners;
+use super::poller::{Poller, Token};
 use crate::core::{BindFailure, Event, SpawnFailure, SpawnStage};
 use crate::plan::{Address, ListenerId, ListenerSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::RawFd;
 
@@ -13,8 +14,8 @@ use std::os::fd::RawFd;
 pub(super) struct Listeners(BTreeMap<ListenerId, Listener>);
 
 impl Listeners {
-    /// Binds all or none.
-    pub(super) fn bind(&mut self, sockets: Vec<(ListenerId, ListenerSpec)>) -> Event {
+    /// Binds all or none. They are watched from here on.
+    pub(super) fn bind(&mut self, poller: &Poller, sockets: Vec<(ListenerId, ListenerSpec)>) -> Event {
         let mut bound = Vec::new();
         let mut refused: Vec<(Address, i32)> = Vec::new();
         for (id, spec) in sockets {
@@ -25,6 +26,12 @@ impl Listeners {
             }
         }
         if refused.is_empty() {
+            for (id, listener) in &bound {
+                if let Some(socket) = listener.watched() {
+                    // Where the kernel has no memory for it the next start repairs what it finds.
+                    let _ = poller.watch_shutdown(socket, Token::Listener(*id));
+                }
+            }
             self.0.extend(bound);
             return Event::Bound;
         }
@@ -44,17 +51,36 @@ impl Listeners {
         Event::BindRefused { failures: refused.into_iter().map(failure).collect() }
     }
 
-    /// Makes the sockets what a server expects; gives their descriptors in the same order.
-    pub(super) fn restore(&mut self, ids: &[ListenerId]) -> Result<Vec<RawFd>, SpawnFailure> {
+    /// Makes the sockets what a server expects; gives their descriptors in the same order. What had to be
+    /// repaired is added to `repairs`.
+    pub(super) fn restore(
+        &mut self,
+        ids: &[ListenerId],
+        repairs: &mut impl Extend<Event>,
+    ) -> Result<Vec<RawFd>, SpawnFailure> {
         let failure = |errno, subject: String| SpawnFailure { stage: SpawnStage::Listener, errno, subject };
         ids.iter()
             .map(|id| {
                 let listener = self.0.get_mut(id).ok_or_else(|| failure(libc::EBADF, String::new()))?;
-                let restored = listener.restore();
-                restored.map_err(|error| failure(errno(&error), listener.address().to_string()))?;
+                let repair = listener
+                    .restore()
+                    .map_err(|error| failure(errno(&error), listener.address().to_string()))?;
+                repairs.extend(repair.map(|what| Event::Repaired { listener: *id, what }));
                 Ok(listener.number())
             })
             .collect()
+    }
+
+    /// Repairs what a server did to one.
+    pub(super) fn mend(&mut self, id: ListenerId) -> Option<Event> {
+        // What cannot be repaired now is tried again before the next start, where a failure is told.
+        let what = self.0.get_mut(&id)?.mend().ok()??;
+        Some(Event::Repaired { listener: id, what })
+    }
+
+    /// The inodes of those that are held.
+    pub(super) fn inodes(&self, ids: &[ListenerId]) -> BTreeSet<u64> {
+        ids.iter().filter_map(|id| self.0.get(id)?.inode().ok()).collect()
     }
 
     /// Takes other settings.
@@ -82,8 +108,9 @@ impl Listeners {
     }
 
     /// Gives an address up.
-    pub(super) fn close(&mut self, id: ListenerId) {
+    pub(super) fn close(&mut self, poller: &Poller, id: ListenerId) {
         if let Some(listener) = self.0.remove(&id) {
+            listener.watched().into_iter().for_each(|socket| poller.forget(socket));
             listener.release();
         }
     }

@@ -46,7 +46,7 @@ pub(super) fn find(
 }
 
 /// A path as we must write it for what the child will see from `directory`.
-fn seen_from(directory: Option<&Path>, path: &Path) -> PathBuf {
+pub(super) fn seen_from(directory: Option<&Path>, path: &Path) -> PathBuf {
     directory.map_or_else(|| path.to_path_buf(), |directory| directory.join(path))
 }
 

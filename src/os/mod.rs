@@ -17,6 +17,8 @@ mod owner;
 mod pipe;
 mod poller;
 mod processes;
+mod program;
+mod sight;
 mod signals;
 mod sockopt;
 mod spawn;
@@ -31,8 +33,9 @@ use listeners::Listeners;
 use log_output::LogOutput;
 use poller::{Poller, Token};
 use processes::Processes;
+use program::Pins;
 use signals::{Letter, Signals};
-use spawn::Spawner;
+use spawn::{Order, Spawner};
 use std::collections::VecDeque;
 use std::io;
 
@@ -42,6 +45,7 @@ pub struct Os {
     signals: Signals,
     spawner: Spawner,
     processes: Processes,
+    pins: Pins,
     listeners: Listeners,
     log: LogOutput,
     /// What happened and was not given out yet.
@@ -68,6 +72,7 @@ impl Os {
             signals,
             spawner: Spawner::new(limit)?,
             processes: Processes::default(),
+            pins: Pins::default(),
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
             events: VecDeque::new(),
@@ -104,23 +109,31 @@ impl Os {
     /// Does one thing; its outcome, where there is one, comes back through [`wait`](Self::wait).
     pub fn perform(&mut self, action: Action) {
         match action {
-            Action::Spawn { run, definition, listeners, .. } => self.spawn(run, &definition, &listeners),
+            Action::Spawn { run, worker, definition, program_of, listeners } => {
+                self.spawn(run, worker, &definition, program_of, &listeners);
+            }
             Action::Ask { run, signal } => self.events.extend(self.processes.ask(run, signal)),
             Action::Terminate { run } => self.events.extend(self.processes.terminate(&self.poller, run)),
             Action::Kill { run } => self.events.extend(self.processes.kill(&self.poller, run)),
-            Action::Bind { sockets } => self.events.push_back(self.listeners.bind(sockets)),
+            Action::Bind { sockets } => self.events.push_back(self.listeners.bind(&self.poller, sockets)),
             Action::Configure { listener, spec } => self.listeners.configure(listener, spec),
             Action::Listen { listener } => self.listeners.listen(listener),
             Action::Park { listener } => self.listeners.park(listener),
-            Action::Close { listener } => self.listeners.close(listener),
+            Action::Close { listener } => self.listeners.close(&self.poller, listener),
+            Action::Look { run } => {
+                self.processes.touch(run);
+                self.mend_touched();
+                let sight = self.processes.look(run, |ids| self.listeners.inodes(ids));
+                self.events.push_back(Event::Run(run, RunEvent::Seen(sight)));
+            }
+            Action::Pin { run } => self.pins.keep(run, || self.processes.pin(run)),
+            Action::Unpin { run } => {
+                self.pins.let_go(run);
+                self.processes.unpin(run);
+            }
             // These need the config file or the reports, which the system knows nothing of: the loop
             // performs them and never hands them on.
-            Action::Look { .. }
-            | Action::Pin { .. }
-            | Action::Unpin { .. }
-            | Action::LoadPlan
-            | Action::ReadSelector { .. }
-            | Action::Report(_) => {}
+            Action::LoadPlan | Action::ReadSelector { .. } | Action::Report(_) => {}
         }
     }
 
@@ -156,18 +169,35 @@ impl Os {
             }
             Token::Log => self.log.write(&self.poller),
             Token::Pipe(number) => self.events.extend(self.processes.hear(&self.poller, number)),
+            Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
+        }
+        self.mend_touched();
+    }
+
+    /// Repairs the sockets of runs that said something or ended: servers that leave remove paths.
+    fn mend_touched(&mut self) {
+        for id in self.processes.take_touched() {
+            self.events.extend(self.listeners.mend(id));
         }
     }
 
-    fn spawn(&mut self, run: RunId, definition: &Definition, listeners: &[ListenerId]) {
+    fn spawn(
+        &mut self,
+        run: RunId,
+        worker: u32,
+        definition: &Definition,
+        program_of: Option<RunId>,
+        listeners: &[ListenerId],
+    ) {
         let number = self.processes.next_pipe();
         let (poller, token) = (&self.poller, Token::Pipe(number));
-        let started = self
-            .listeners
-            .restore(listeners)
-            .and_then(|fds| self.spawner.start(poller, token, definition, run.generation, &fds));
+        let pinned = program_of.and_then(|run| self.pins.of(run));
+        let generation = run.generation;
+        let started = self.listeners.restore(listeners, &mut self.events).and_then(|fds| {
+            self.spawner.start(poller, token, &Order { definition, generation, worker, fds: &fds, pinned })
+        });
         match started {
-            Ok(started) => self.events.extend(self.processes.add(poller, run, number, started)),
+            Ok(started) => self.events.extend(self.processes.add(poller, run, listeners, number, started)),
             Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
         }
     }

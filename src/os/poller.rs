@@ -2,6 +2,7 @@
 //! what is there is taken.
 
 use crate::core::Time;
+use crate::plan::ListenerId;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::io;
@@ -16,6 +17,8 @@ pub(super) enum Token {
     Log,
     /// The pipe with this number has bytes, or its end.
     Pipe(u32),
+    /// Somebody shut this listener down.
+    Listener(ListenerId),
 }
 
 impl Token {
@@ -26,14 +29,17 @@ impl Token {
             Self::Signal => 0,
             Self::Log => 1 << Self::KIND_SHIFT,
             Self::Pipe(number) => (2 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
         }
     }
 
     fn unpack(packed: u64) -> Option<Self> {
+        let number = u32::try_from(packed & u64::from(u32::MAX)).ok();
         match packed >> Self::KIND_SHIFT {
             0 => Some(Self::Signal),
             1 => Some(Self::Log),
-            2 => u32::try_from(packed & u64::from(u32::MAX)).ok().map(Self::Pipe),
+            2 => number.map(Self::Pipe),
+            3 => number.map(ListenerId).map(Self::Listener),
             _ => None,
         }
     }
@@ -60,6 +66,12 @@ impl Poller {
     /// Watches for room to write.
     pub(super) fn watch_writable(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
         self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLOUT, token.pack()))
+    }
+
+    /// Watches a listener for its being shut down, and for nothing else: clients never wake us. Told once for each
+    /// time, since one that we shut down ourselves stays so.
+    pub(super) fn watch_shutdown(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
+        self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET, token.pack()))
     }
 
     /// Watches no more. To be called before the descriptor closes: a child that was being started may hold a
@@ -89,11 +101,16 @@ impl Poller {
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::net::TcpListener;
+    use std::os::fd::AsRawFd;
+    use std::sync::mpsc;
     use std::time::Duration;
 
     #[test]
     fn every_token_survives_the_kernel() {
-        for token in [Token::Signal, Token::Log, Token::Pipe(0), Token::Pipe(1), Token::Pipe(u32::MAX)] {
+        let pipes = [0, 1, u32::MAX].map(Token::Pipe);
+        let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
+        for token in [Token::Signal, Token::Log].into_iter().chain(pipes).chain(listeners) {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
     }
@@ -122,5 +139,45 @@ mod tests {
         let now = super::super::clock::now();
         let late = now + Duration::from_secs(u64::from(u32::MAX));
         assert_eq!(poller.wait(now, Some(late)), [Token::Signal]);
+    }
+
+    /// A listener that is watched belongs to a server: its clients must not cost the supervisor a wake-up each.
+    #[test]
+    fn ten_thousand_clients_of_a_watched_listener_wake_nobody_and_its_shutdown_does_once() {
+        let poller = Poller::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let token = Token::Listener(ListenerId(5));
+        poller.watch_shutdown(&listener, token).unwrap();
+        let now = super::super::clock::now();
+        let (tell, told) = mpsc::channel();
+        let poller = &poller;
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(move || {
+                tell.send(nix::unistd::gettid()).unwrap();
+                poller.wait(now, None)
+            });
+            let thread = format!("/proc/self/task/{}", told.recv().unwrap());
+            let status = |name: &str| std::fs::read_to_string(format!("{thread}/{name}")).unwrap();
+            while !status("wchan").contains("poll") {
+                std::thread::yield_now();
+            }
+            let slept = || {
+                let status = status("status");
+                status.lines().find(|line| line.starts_with("voluntary")).unwrap().to_owned()
+            };
+            let before = slept();
+            for _ in 0..10_000 {
+                let client =
+                    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+                client.connect(&listener.local_addr().unwrap().into()).unwrap();
+                // A reset at the end: no port is kept from the next.
+                client.set_linger(Some(Duration::ZERO)).unwrap();
+                listener.accept().unwrap();
+            }
+            assert_eq!(slept(), before);
+            nix::sys::socket::shutdown(listener.as_raw_fd(), nix::sys::socket::Shutdown::Both).unwrap();
+            assert_eq!(waiting.join().unwrap(), [token]);
+        });
+        assert_eq!(poller.wait(now, Some(now)), [], "it stays shut down, and says so once");
     }
 }

@@ -6,19 +6,25 @@
 use super::children;
 use super::pipe::{Heard, Pipe};
 use super::poller::Poller;
+use super::program::{Origin, Pinned};
+use super::sight;
 use super::spawn::Started;
-use crate::core::{Event, PipeEnd, RunEvent};
-use crate::plan::{Pid, RunId};
+use crate::core::{Event, PipeEnd, RunEvent, Sight};
+use crate::plan::{ListenerId, Pid, RunId};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One run with a process left.
 struct Process {
     run: RunId,
+    /// The sockets that it was given.
+    listeners: Box<[ListenerId]>,
     /// Whether the main process has not been reaped yet.
     main_lives: bool,
     pipe: Option<Pipe>,
     pipe_number: u32,
+    /// The file that it was started from.
+    origin: Option<Origin>,
 }
 
 /// All runs with a process left, by the pid of the main one, which is the number of the group too.
@@ -28,6 +34,8 @@ pub(super) struct Processes {
     leaders: BTreeMap<RunId, i32>,
     pipes: BTreeMap<u32, i32>,
     last_pipe: u32,
+    /// The sockets of runs that may have changed them by now.
+    touched: BTreeSet<ListenerId>,
 }
 
 impl Processes {
@@ -46,10 +54,11 @@ impl Processes {
         &mut self,
         poller: &Poller,
         run: RunId,
+        listeners: &[ListenerId],
         pipe_number: u32,
         started: Started,
     ) -> Vec<Event> {
-        let Started { pid, pipe } = started;
+        let Started { pid, pipe, origin } = started;
         // The kernel gave the number out again, so the group that had it is empty, however that escaped us.
         let mut events = Vec::new();
         self.remove(poller, pid)
@@ -59,7 +68,8 @@ impl Processes {
             self.pipes.insert(pipe_number, pid);
         }
         self.leaders.insert(run, pid);
-        self.by_leader.insert(pid, Process { run, main_lives: true, pipe, pipe_number });
+        let listeners = listeners.into();
+        self.by_leader.insert(pid, Process { run, listeners, main_lives: true, pipe, pipe_number, origin });
         events.push(Event::Run(run, RunEvent::Spawned { pid: Pid(pid) }));
         events
     }
@@ -67,12 +77,24 @@ impl Processes {
     /// Forgets a run whose processes have all ended.
     fn remove(&mut self, poller: &Poller, leader: i32) -> Option<RunId> {
         let process = self.by_leader.remove(&leader)?;
+        self.touched.extend(&process.listeners);
         self.leaders.remove(&process.run);
         self.pipes.remove(&process.pipe_number);
         if let Some(pipe) = &process.pipe {
             poller.forget(pipe);
         }
         Some(process.run)
+    }
+
+    /// The sockets of runs that said something, ended, or were pointed out, since the last call.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<ListenerId> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Points out that a run may have changed its sockets.
+    pub(super) fn touch(&mut self, run: RunId) {
+        let process = self.leaders.get(&run).and_then(|leader| self.by_leader.get(leader));
+        self.touched.extend(process.iter().flat_map(|process| &process.listeners));
     }
 
     /// Sends `signal` to the main process, unless that ignores it.
@@ -87,6 +109,30 @@ impl Processes {
         // It may have ended already: then its exit is on the way.
         let _ = children::send(leader, signal);
         None
+    }
+
+    /// Looks whether the run waits for clients on one of its sockets, whose inodes `inodes` gives. One that is
+    /// gone does not.
+    pub(super) fn look(&self, run: RunId, inodes: impl FnOnce(&[ListenerId]) -> BTreeSet<u64>) -> Sight {
+        let process = self.leaders.get(&run).and_then(|leader| Some((*leader, self.by_leader.get(leader)?)));
+        process.map_or(Sight::NotAccepting, |(leader, process)| {
+            sight::look(leader, !process.main_lives, &inodes(&process.listeners))
+        })
+    }
+
+    /// Keeps the program of a run whose main process lives.
+    pub(super) fn pin(&mut self, run: RunId) -> Option<Pinned> {
+        let leader = *self.leaders.get(&run)?;
+        let process = self.by_leader.get_mut(&leader).filter(|process| process.main_lives)?;
+        process.origin.as_mut()?.pin(leader)
+    }
+
+    /// Its program will not be wanted.
+    pub(super) fn unpin(&mut self, run: RunId) {
+        let process = self.leaders.get(&run).and_then(|leader| self.by_leader.get_mut(leader));
+        if let Some(origin) = process.and_then(|process| process.origin.as_mut()) {
+            origin.let_go();
+        }
     }
 
     /// Sends SIGTERM to the main process, or to what is left of its group.
@@ -126,6 +172,7 @@ impl Processes {
         let Some(process) = self.by_leader.get_mut(&leader) else { return Vec::new() };
         let Some(pipe) = &mut process.pipe else { return Vec::new() };
         let mut heard = pipe.read();
+        self.touched.extend(&process.listeners);
         if heard.last() == Some(&Heard::End(PipeEnd::Closed)) {
             poller.forget(&*pipe);
             process.pipe = None;
@@ -157,6 +204,7 @@ impl Processes {
                 let Some(status) = children::reap(pid) else { break };
                 if let Some(process) = self.by_leader.get_mut(&pid) {
                     process.main_lives = false;
+                    self.touched.extend(&process.listeners);
                 }
                 exits.push((pid, status));
             } else {
@@ -203,7 +251,7 @@ impl Processes {
 }
 
 /// Has this process begun to end? It closes its descriptors some time before its exit can be waited for.
-fn is_ending(pid: i32) -> bool {
+pub(super) fn is_ending(pid: i32) -> bool {
     const PF_EXITING: u64 = 4;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name stands in parentheses, and may hold some itself. Behind it: the state, and six on, the flags.

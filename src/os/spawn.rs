@@ -1,11 +1,12 @@
 //! From a definition to a running program.
 
-use super::child::{Prepared, Stack, Strings};
+use super::child::{Executable, Prepared, Stack, Strings};
 use super::environment::Environment;
 use super::inherited::DescriptorLimit;
 use super::lookup;
 use super::pipe::Pipe;
 use super::poller::{Poller, Token};
+use super::program::{Origin, Pinned};
 use crate::core::{SpawnFailure, SpawnStage};
 use crate::plan::{Definition, Generation, Handshake};
 use crate::protocol::{Granted, arguments};
@@ -15,7 +16,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A program that was started.
 pub(super) struct Started {
@@ -23,6 +24,19 @@ pub(super) struct Started {
     pub(super) pid: i32,
     /// Our end of its pipe; watched already.
     pub(super) pipe: Option<Pipe>,
+    /// The file that it was started from, where that is known.
+    pub(super) origin: Option<Origin>,
+}
+
+/// What to start.
+pub(super) struct Order<'a> {
+    pub(super) definition: &'a Definition,
+    pub(super) generation: Generation,
+    pub(super) worker: u32,
+    /// The descriptors of its listeners, in the order of the definition.
+    pub(super) fds: &'a [RawFd],
+    /// The program to execute instead of the one that the command names.
+    pub(super) pinned: Option<&'a Pinned>,
 }
 
 /// What all starts have in common.
@@ -39,7 +53,7 @@ impl Spawner {
         Ok(Self { stack: Stack::new(), null: File::open("/dev/null")?, limit })
     }
 
-    /// Starts a generation with these listeners. Its pipe, if it has one, is watched under `token`.
+    /// Starts a generation. Its pipe, if it has one, is watched under `token`.
     ///
     /// # Errors
     ///
@@ -48,24 +62,22 @@ impl Spawner {
         &mut self,
         poller: &Poller,
         token: Token,
-        definition: &Definition,
-        generation: Generation,
-        fds: &[RawFd],
+        order: &Order<'_>,
     ) -> Result<Started, SpawnFailure> {
-        let (pipe, writer) = match definition.program.handshake {
+        let (pipe, writer) = match order.definition.program.handshake {
             Handshake::Pipe => make_pipe(poller, token)?,
             Handshake::None => (None, None),
         };
         let granted = Granted {
-            listeners: &definition.listeners,
-            fds,
+            listeners: &order.definition.listeners,
+            fds: order.fds,
             pipe: writer.as_ref().map(AsRawFd::as_raw_fd),
-            generation,
-            worker: 0,
+            generation: order.generation,
+            worker: order.worker,
         };
-        let started = self.start_with(definition, &granted, writer);
+        let started = self.start_with(order, &granted, writer);
         match (started, pipe) {
-            (Ok(pid), pipe) => Ok(Started { pid, pipe }),
+            (Ok((pid, origin)), pipe) => Ok(Started { pid, pipe, origin }),
             (Err(failure), pipe) => {
                 if let Some(pipe) = pipe {
                     poller.forget(&pipe);
@@ -77,31 +89,46 @@ impl Spawner {
 
     fn start_with(
         &mut self,
-        definition: &Definition,
+        order: &Order<'_>,
         granted: &Granted<'_>,
         writer: Option<OwnedFd>,
-    ) -> Result<i32, SpawnFailure> {
+    ) -> Result<(i32, Option<Origin>), SpawnFailure> {
+        let definition = order.definition;
         let directory = definition.program.directory.as_deref();
         let environment = Environment::of_child(std::env::vars_os(), definition, granted)?;
         let argv = arguments(definition, granted);
         let program = argv.first().map_or("", String::as_str).to_owned();
         see_directory(directory)?;
-        let path = lookup::find(&program, environment.get("PATH"), directory)
-            .map_err(|errno| failure(SpawnStage::Lookup, errno, &program))?;
+        let path = match order.pinned {
+            Some(_) => PathBuf::from(&program),
+            None => lookup::find(&program, environment.get("PATH"), directory)
+                .map_err(|errno| failure(SpawnStage::Lookup, errno, &program))?,
+        };
+        let seen = lookup::seen_from(directory, &path);
+        let origin = order.pinned.map_or_else(|| Origin::at(&seen), Pinned::origin);
 
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
+        let script = order.pinned.filter(|pinned| pinned.is_script()).map(Pinned::number);
         let prepared = Prepared {
-            path: c_string(path.as_os_str().as_bytes()).map_err(unfit)?,
+            program: match order.pinned {
+                Some(pinned) => Executable::Kept(pinned.number()),
+                None => Executable::Named(c_string(path.as_os_str().as_bytes()).map_err(unfit)?),
+            },
             argv: Strings::new(argv.into_iter().map(String::into_bytes)).map_err(unfit)?,
             envp: Strings::new(environment.into_lines()).map_err(unfit)?,
             directory: directory.map(|d| c_string(d.as_os_str().as_bytes())).transpose().map_err(unfit)?,
             stdin: self.null.as_raw_fd(),
-            granted: granted.fds.iter().copied().chain(granted.pipe).collect(),
+            granted: granted.fds.iter().copied().chain(granted.pipe).chain(script).collect(),
             ignored: ignored_at_first(definition),
             limit: self.limit,
             handed_over: writer,
         };
-        prepared.fork(&mut self.stack).map_err(|(stage, errno)| diagnose(stage, errno, &path, directory))
+        let pid = prepared
+            .fork(&mut self.stack)
+            .map_err(|(stage, errno)| diagnose(stage, errno, &path, directory))?;
+        let renamed =
+            |origin: Origin| if order.pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
+        Ok((pid, origin.and_then(renamed)))
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct UnixPath {
 pub(super) enum Found {
     /// It leads to our socket.
     Ours,
+    /// It does again: nothing was there.
+    PutBack,
     /// Nothing is there.
     Nothing,
     /// Something else is there now.
@@ -45,6 +47,9 @@ impl UnixPath {
         {
             // It fails where somebody was faster: then the next line tells.
             let _ = fs::hard_link(spare, &self.path);
+            if self.found(&self.path) == Found::Ours {
+                return Found::PutBack;
+            }
         }
         self.found(&self.path)
     }

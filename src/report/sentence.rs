@@ -1,6 +1,6 @@
 //! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
 
-use crate::core::{ExitStatus, Fact, Next, Outcome, PipeEnd, SpawnFailure, SpawnStage};
+use crate::core::{ExitStatus, Fact, Next, Outcome, PipeEnd, Repair, SpawnFailure, SpawnStage};
 use crate::plan::{Change, Ready};
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
@@ -46,6 +46,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::PipeEnded { .. }
         | Fact::TakenForReady { .. }
         | Fact::CannotBeSeen
+        | Fact::Repaired { .. }
         | Fact::Silent { .. }
         | Fact::DrainTooLong { .. }
         | Fact::Killed { .. }
@@ -59,8 +60,9 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::SpawnFailed { next, .. }
         | Fact::LeavesByItself { next, .. } => match next {
             Next::Stopped | Next::Nothing => Level::Info,
-            Next::StartsNow(_) | Next::StartsIn(..) => Level::Warn,
-            Next::SuccessorStarts(_) | Next::SuccessorServes(_) => Level::Warn,
+            Next::StartsNow(_) | Next::StartsIn(..) | Next::SuccessorStarts(_) | Next::SuccessorServes(_) => {
+                Level::Warn
+            }
             // The service runs on, but not what somebody wanted it to run.
             Next::OldServesOn(_) | Next::RollsBack(_) | Next::Crashed => Level::Error,
         },
@@ -86,6 +88,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::SeenQuiet { .. } => "seen-quiet",
         Fact::Baking { .. } => "baking",
         Fact::RolloutStopped { .. } => "rollout-stopped",
+        Fact::Repaired { .. } => "repaired",
         Fact::SpawnFailed { .. } => "spawn-failed",
         Fact::Asked { .. } => "asked",
         Fact::AskedTooEarly { .. } => "asked-too-early",
@@ -152,6 +155,16 @@ pub(super) fn sentence(fact: &Fact) -> String {
             time(*after),
             time(*drain_timeout)
         ),
+        Fact::Repaired { address, what } => match what {
+            Repair::ListensAgain => {
+                format!("a server had shut {address} down; it listens again; clients that waited were lost")
+            }
+            Repair::PathPutBack => format!("a server had removed the path of {address}; it is there again"),
+            Repair::PathBoundAnew => format!(
+                "a server had destroyed {address}; it is bound anew; clients that waited were lost, and servers \
+                 that run already do not have the new one"
+            ),
+        },
         Fact::RolloutStopped { left } => {
             format!("the restart of a worker failed; {} not restarted", count(*left, "worker"))
         }

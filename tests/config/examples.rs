@@ -41,7 +41,7 @@ fn uncommented() -> String {
 fn the_example_shows_every_key_and_the_defaults_that_are_true() {
     let all = plan(&uncommented());
     let (web, defaults) = (&all.services[0], Policy::default());
-    assert_eq!(web.policy, Policy { ready: Ready::Pipe, ..defaults });
+    assert_eq!(web.policy, Policy { ready: Ready::Word, ..defaults });
     assert_eq!(all.settings.when_idle, WhenIdle::Exit);
     let plain = plan(&example());
     assert_eq!(plain.services[0].policy, Policy::default());

@@ -118,7 +118,7 @@ fn handshake_ready_and_signal_depend_on_each_other() {
     assert_eq!(without.policy.ready, Ready::Started);
     let plain = service("port = 80\nhandshake = 'none'");
     assert_eq!((plain.program.handshake, plain.policy.stop_signal), (Handshake::None, libc::SIGTERM));
-    assert_eq!(service("port = 80\nready = 'pipe'").policy.ready, Ready::Pipe);
+    assert_eq!(service("port = 80\nready = 'pipe'").policy.ready, Ready::Word);
     assert_refused(&[(
         "ready = 'pipe'",
         "`ready` is \"pipe\" and the service has no pipe; write `handshake = \"pipe\"`, or leave `ready` out",

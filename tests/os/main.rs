@@ -6,6 +6,9 @@
 mod clean_child;
 mod failures;
 mod groups;
+mod pins;
+mod repairs;
+mod sight;
 mod signals;
 mod sockets;
 mod world;

@@ -36,11 +36,25 @@ impl World {
 
     /// Asks for a start of `definition` with these sockets.
     pub(crate) fn spawn(&mut self, definition: &Definition, listeners: &[ListenerId]) -> RunId {
+        self.order(definition, None, listeners)
+    }
+
+    /// Asks for a start of the program that was kept of another run.
+    pub(crate) fn spawn_program_of(&mut self, definition: &Definition, kept: RunId) -> RunId {
+        self.order(definition, Some(kept), &[])
+    }
+
+    fn order(&mut self, definition: &Definition, kept: Option<RunId>, listeners: &[ListenerId]) -> RunId {
         let generation = Generation(u32::try_from(self.runs.len()).unwrap() + 1);
         let run = RunId { service: ServiceId(0), generation };
         self.runs.push(run);
-        let definition = Arc::new(definition.clone());
-        self.os.perform(Action::Spawn { run, definition, listeners: listeners.to_vec() });
+        self.os.perform(Action::Spawn {
+            run,
+            worker: 0,
+            definition: Arc::new(definition.clone()),
+            program_of: kept,
+            listeners: listeners.to_vec(),
+        });
         run
     }
 
@@ -129,4 +143,10 @@ pub(crate) fn has_children() -> bool {
 /// The number of open descriptors.
 pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Where the example server of this name was built.
+pub(crate) fn example(name: &str) -> std::path::PathBuf {
+    let own = std::env::current_exe().unwrap();
+    own.ancestors().nth(2).unwrap().join("examples").join(name)
 }

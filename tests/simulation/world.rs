@@ -220,6 +220,7 @@ impl World {
             | Event::Request(Request::Restart)
             | Event::Bound
             | Event::BindRefused { .. }
+            | Event::Repaired { .. }
             | Event::PlanLoaded(_)
             | Event::PlanRefused { .. }
             | Event::SelectorRefused { .. } => {}

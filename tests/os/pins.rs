@@ -1,0 +1,120 @@
+//! A program that is kept comes back after its file was replaced or deleted.
+
+use crate::world::{World, code, descriptors, service};
+use bootstrap::core::{Action, Event, RunEvent};
+use bootstrap::plan::{Definition, Handshake, Pid, RunId};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Puts a program at `path` as a deployment does: whole, by a rename.
+fn deploy(path: &Path, bytes: &[u8]) {
+    let new = path.with_extension("new");
+    fs::write(&new, bytes).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(&new, path).unwrap();
+}
+
+fn of_dir(dir: &tempfile::TempDir, command: &[&str]) -> Definition {
+    let mut definition = service(command, Handshake::None);
+    definition.program.directory = Some(dir.path().into());
+    definition
+}
+
+/// Starts the program of `old`.
+#[track_caller]
+fn start_again(world: &mut World, definition: &Definition, old: RunId) -> (RunId, Pid) {
+    let run = world.spawn_program_of(definition, old);
+    match world.next() {
+        Event::Run(spawned, RunEvent::Spawned { pid }) if spawned == run => (run, pid),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_binary_that_was_replaced_or_deleted_runs_again_under_its_own_name() {
+    let mut world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("server");
+    let old_code = fs::read("/bin/sleep").unwrap();
+    deploy(&path, &old_code);
+    let definition = of_dir(&dir, &["./server", "1000"]);
+    let before = descriptors();
+    let (first, _) = world.start(&definition);
+    // The file may be another one by the time it is kept.
+    deploy(&path, &fs::read("/bin/true").unwrap());
+    world.os.perform(Action::Pin { run: first });
+    world.os.perform(Action::Pin { run: first });
+    world.end(first);
+
+    let (second, pid) = start_again(&mut world, &definition, first);
+    assert!(fs::read(format!("/proc/{pid}/exe")).unwrap() == old_code, "the old code");
+    // It counts as started a moment before the kernel has closed its descriptors and set its arguments.
+    let cmdline = || fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+    while cmdline().is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(cmdline(), b"./server\x001000\0");
+    assert_eq!(fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(), 3, "it has no descriptor of ours");
+    // The one that came back can be kept itself, from a file that is in no folder any more.
+    fs::remove_file(&path).unwrap();
+    world.os.perform(Action::Pin { run: second });
+    world.os.perform(Action::Unpin { run: first });
+    world.end(second);
+    let (third, pid) = start_again(&mut world, &definition, second);
+    assert!(fs::read(format!("/proc/{pid}/exe")).unwrap() == old_code, "the old code");
+    world.end(third);
+
+    world.os.perform(Action::Unpin { run: second });
+    assert_eq!(descriptors(), before);
+}
+
+#[test]
+fn a_script_that_was_replaced_or_deleted_runs_again() {
+    let mut world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("server");
+    deploy(&path, b"#!/bin/sh\n[ -e go ] && exit 7\nexec sleep 1000\n");
+    let definition = of_dir(&dir, &["./server"]);
+    let before = descriptors();
+    let (first, _) = world.start(&definition);
+    world.os.perform(Action::Pin { run: first });
+    deploy(&path, b"#!/bin/sh\nexit 8\n");
+    world.end(first);
+    assert_eq!(descriptors(), before + 1);
+
+    fs::write(dir.path().join("go"), "").unwrap();
+    for _ in 0..2 {
+        let (run, _) = start_again(&mut world, &definition, first);
+        let exited = RunEvent::Exited { status: code(7), group_left: false };
+        assert_eq!(world.next(), Event::Run(run, exited));
+        let _ = fs::remove_file(&path);
+    }
+    world.os.perform(Action::Unpin { run: first });
+    assert_eq!(descriptors(), before);
+}
+
+#[test]
+fn where_nothing_was_kept_the_command_says_what_runs() {
+    let mut world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("server");
+    // It becomes another program: what runs in the end is not what was started.
+    deploy(&path, &fs::read("/usr/bin/env").unwrap());
+    let definition = of_dir(&dir, &["./server", "sleep", "1000"]);
+    let before = descriptors();
+    let (first, pid) = world.start(&definition);
+    let limit = world.os.now() + std::time::Duration::from_secs(30);
+    while fs::read_link(format!("/proc/{pid}/exe")).unwrap() == path {
+        assert!(world.os.now() < limit);
+    }
+    world.os.perform(Action::Pin { run: first });
+    world.end(first);
+    // Neither is a run that has ended, nor one that never was.
+    world.os.perform(Action::Pin { run: first });
+    assert_eq!(descriptors(), before);
+    deploy(&path, b"#!/bin/sh\nexit 8\n");
+    let (run, _) = start_again(&mut world, &definition, first);
+    assert_eq!(world.next(), Event::Run(run, RunEvent::Exited { status: code(8), group_left: false }));
+    assert_eq!(descriptors(), before);
+}

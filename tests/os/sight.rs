@@ -1,0 +1,201 @@
+//! Whether a server accepts, seen from outside, for the ways in which servers wait.
+
+use crate::world::{World, example, service};
+use bootstrap::core::{Action, Event, RunEvent, Sight};
+use bootstrap::plan::{Address, Definition, Handshake, ListenerId, ListenerSpec, RunId};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+const SOCKET: ListenerId = ListenerId(1);
+
+/// A service with one TCP socket, which is bound.
+fn serving(world: &mut World, command: &[&str], handshake: Handshake) -> (Definition, SocketAddr) {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut definition = service(command, handshake);
+    definition.listeners.push(ListenerSpec::new(Address::Tcp(address)));
+    world.os.perform(Action::Bind { sockets: vec![(SOCKET, definition.listeners[0].clone())] });
+    assert_eq!(world.next(), Event::Bound);
+    (definition, address)
+}
+
+/// A Python server, whose listener is `s`. It leaves at SIGTERM and drains for ever.
+fn python(world: &mut World, text: &str) -> (RunId, SocketAddr) {
+    let text = format!(
+        "import os, signal, socket, sys, threading, time\n\
+         s = socket.socket(fileno=int(sys.argv[1]))\n\
+         class Leave(Exception): pass\n\
+         def leave(*_): raise Leave\n\
+         signal.signal(signal.SIGTERM, leave)\n\
+         def drain():\n    while True: signal.pause()\n\
+         {text}"
+    );
+    let (definition, address) = serving(world, &["python3", "-c", &text, "{fd}"], Handshake::None);
+    (world.spawn(&definition, &[SOCKET]), address)
+}
+
+/// What one look shows.
+fn look(world: &mut World, run: RunId) -> Sight {
+    world.os.perform(Action::Look { run });
+    loop {
+        match world.next() {
+            Event::Run(seen, RunEvent::Seen(sight)) if seen == run => return sight,
+            Event::Run(_, RunEvent::Spawned { .. } | RunEvent::Said(_) | RunEvent::PipeEnded(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Looks until it shows `wanted`; the limit only ends a hanging test.
+#[track_caller]
+fn look_for(world: &mut World, run: RunId, wanted: Sight) {
+    let limit = world.os.now() + Duration::from_secs(30);
+    while look(world, run) != wanted {
+        assert!(world.os.now() < limit, "never {wanted:?}");
+        std::thread::yield_now();
+    }
+}
+
+/// It is seen to accept, and after `signal` not to, while it lives.
+#[track_caller]
+fn accepts_until_asked(world: &mut World, run: RunId, signal: i32) {
+    look_for(world, run, Sight::Accepting);
+    world.os.perform(Action::Ask { run, signal });
+    look_for(world, run, Sight::NotAccepting);
+    world.end(run);
+    world.os.perform(Action::Close { listener: SOCKET });
+}
+
+#[test]
+fn our_own_example_servers_are_seen() {
+    for name in ["http", "original"] {
+        let mut world = World::new();
+        let program = example(name);
+        let (definition, address) = serving(&mut world, &[program.to_str().unwrap()], Handshake::Pipe);
+        let run = world.spawn(&definition, &[SOCKET]);
+        look_for(&mut world, run, Sight::Accepting);
+        // A connection that has not ended keeps the server alive after it was asked.
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        if name == "original" {
+            // It serves one client at a time.
+            look_for(&mut world, run, Sight::NotAccepting);
+            client.write_all(b"\r\n").unwrap();
+            client.read_to_end(&mut Vec::new()).unwrap();
+            look_for(&mut world, run, Sight::Accepting);
+            world.end(run);
+            world.os.perform(Action::Close { listener: SOCKET });
+        } else {
+            accepts_until_asked(&mut world, run, libc::SIGUSR1);
+        }
+    }
+}
+
+#[test]
+fn every_way_of_waiting_is_seen_until_the_server_is_asked_to_leave() {
+    for text in [
+        // The main thread blocked in accept.
+        "try:\n    while True: s.accept()\nexcept Leave: s.close()\ndrain()",
+        "import select\ntry: select.select([s], [], [])\nexcept Leave: s.close()\ndrain()",
+        "import select\np = select.poll()\np.register(s, select.POLLIN)\n\
+         try: p.poll()\nexcept Leave: s.close()\ndrain()",
+        "import select\ne = select.epoll()\ne.register(s, select.EPOLLIN)\n\
+         try: e.poll()\nexcept Leave: e.unregister(s)\ndrain()",
+        // Closed, but not taken out of the set: the supervisor's copy keeps it in there.
+        "import select\ne = select.epoll()\ne.register(s, select.EPOLLIN)\n\
+         try: e.poll()\nexcept Leave: s.close()\ndrain()",
+        "import socketserver\nt = socketserver.ThreadingTCPServer(('127.0.0.1', 0), None, False)\n\
+         t.socket = s\ntry: t.serve_forever()\nexcept Leave: s.close()\ndrain()",
+        "import selectors\nx = selectors.DefaultSelector()\nx.register(s, selectors.EVENT_READ)\n\
+         try: x.select()\nexcept Leave: x.unregister(s)\ndrain()",
+        "import asyncio\nasync def main():\n    server = await asyncio.start_server(lambda r, w: None, sock=s)\n    \
+         asyncio.get_running_loop().add_signal_handler(15, server.close)\n    await asyncio.Event().wait()\n\
+         asyncio.run(main())",
+        // A worker has the listener and the main process has not.
+        "try:
+    if os.fork() == 0:
+        try:
+            while True: s.accept()
+        except Leave: s.close()
+    else:
+        s.close()
+    drain()
+except Leave:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)
+    while True: signal.pause()",
+    ] {
+        let mut world = World::new();
+        let (run, _) = python(&mut world, text);
+        accepts_until_asked(&mut world, run, libc::SIGTERM);
+    }
+}
+
+#[test]
+fn a_thread_that_accepts_is_seen_and_so_is_a_datagram_server() {
+    let mut world = World::new();
+    let (run, _) = python(&mut world, "threading.Thread(target=s.accept).start()\ndrain()");
+    look_for(&mut world, run, Sight::Accepting);
+    world.end(run);
+
+    let text = "import socket, sys; socket.socket(fileno=int(sys.argv[1])).recvfrom(9)";
+    let mut definition = service(&["python3", "-c", text, "{fd}"], Handshake::None);
+    let address = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    definition.listeners.push(ListenerSpec::new(Address::Udp(address)));
+    let sockets = vec![(ListenerId(2), definition.listeners[0].clone())];
+    world.os.perform(Action::Bind { sockets });
+    assert_eq!(world.next(), Event::Bound);
+    let run = world.spawn(&definition, &[ListenerId(2)]);
+    look_for(&mut world, run, Sight::Accepting);
+    world.end(run);
+}
+
+#[test]
+fn a_worker_that_is_busy_shows_nothing_until_it_waits_again() {
+    let mut world = World::new();
+    let (run, address) =
+        python(&mut world, "while True:\n    c, _ = s.accept()\n    c.recv(1)\n    c.close()");
+    look_for(&mut world, run, Sight::Accepting);
+    let mut client = TcpStream::connect(address).unwrap();
+    look_for(&mut world, run, Sight::NotAccepting);
+    client.write_all(b"x").unwrap();
+    look_for(&mut world, run, Sight::Accepting);
+    world.end(run);
+}
+
+#[test]
+fn workers_that_outlive_their_main_process_are_seen() {
+    let mut world = World::new();
+    let text = "import select\nif os.fork(): os._exit(0)\ne = select.epoll()\n\
+                e.register(s, select.EPOLLIN)\ntry: e.poll()\nexcept Leave: s.close()\ndrain()";
+    let (run, _) = python(&mut world, text);
+    loop {
+        match world.next() {
+            Event::Run(_, RunEvent::Exited { group_left: true, .. }) => break,
+            Event::Run(_, RunEvent::Spawned { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    look_for(&mut world, run, Sight::Accepting);
+    world.os.perform(Action::Terminate { run });
+    look_for(&mut world, run, Sight::NotAccepting);
+    world.end(run);
+}
+
+#[test]
+fn a_socket_of_its_own_is_not_one_of_the_service_and_a_run_that_is_gone_accepts_nothing() {
+    let mut world = World::new();
+    let text = "import select\no = socket.create_server(('127.0.0.1', 0))\ne = select.epoll()\n\
+                e.register(o, select.EPOLLIN)\nprint(flush=True)\ntry: e.poll()\nexcept Leave: os._exit(0)";
+    let (run, _) = python(&mut world, text);
+    // It sleeps in its epoll set before it is looked at.
+    let Event::Run(_, RunEvent::Spawned { pid }) = world.next() else { panic!("not started") };
+    let limit = world.os.now() + Duration::from_secs(30);
+    while !std::fs::read_to_string(format!("/proc/{pid}/wchan")).is_ok_and(|at| at.contains("poll")) {
+        assert!(world.os.now() < limit, "never waits");
+        std::thread::yield_now();
+    }
+    assert_eq!(look(&mut world, run), Sight::NotAccepting);
+    world.end(run);
+    assert_eq!(look(&mut world, run), Sight::NotAccepting);
+}
