@@ -168,7 +168,13 @@ impl Listener {
     fn is_shut_down(&self) -> io::Result<bool> {
         // Waiting clients do not count: POLLIN is not asked for.
         let hung_up = PollFlags::from_bits_retain(libc::POLLRDHUP);
-        Ok(poll(&mut [PollFd::new(self.socket.as_fd(), hung_up)], PollTimeout::ZERO)? > 0)
+        loop {
+            // Even a poll that does not wait is interrupted by a signal that arrives just then.
+            match poll(&mut [PollFd::new(self.socket.as_fd(), hung_up)], PollTimeout::ZERO) {
+                Err(Errno::EINTR) => {}
+                found => return Ok(found? > 0),
+            }
+        }
     }
 
     /// Puts a new socket where the old one was. Servers that still have the old one are not touched.
