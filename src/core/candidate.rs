@@ -1,7 +1,7 @@
 //! A run on its way to `up`: started, perhaps tried again, and then held to its gate.
 
 use super::fact::Fact;
-use super::leaving::Run;
+use super::generation::Run;
 use super::scene::Scene;
 use super::watch::Watch;
 use super::{Action, Sight, SpawnFailure, SpawnStage, Time};

@@ -1,7 +1,8 @@
 //! What must hold between any two events. The simulation asks after every step.
 
 use super::Supervisor;
-use super::leaving::{Leaving, Run};
+use super::generation::Run;
+use super::leaving::Leaving;
 use super::service::Service;
 use super::supervisor::Phase;
 use super::worker::{State, Worker};

@@ -4,44 +4,13 @@
 //! is the same for all of them.
 
 use super::fact::Fact;
+use super::generation::Run;
 use super::scene::Scene;
 use super::watch::Watch;
 use super::{Action, Sight, Time};
 use crate::limits::{ASK_AGAIN_FIRST, ASK_AGAIN_MAX, KILL_PATIENCE, LOOKS_UNTIL_QUIET};
-use crate::plan::{Definition, Generation, Handshake, Pid, Policy, RunId};
-use std::sync::Arc;
+use crate::plan::{Handshake, Policy};
 use std::time::Duration;
-
-/// One run of a service's program, from the action that starts it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Run {
-    /// Whose it is and which.
-    pub id: RunId,
-    /// Which of the service's workers, from 0.
-    pub worker: u32,
-    /// What it was started from.
-    pub definition: Arc<Definition>,
-    /// The run whose pinned program it is, if it came by a rollback.
-    pub program_of: Option<RunId>,
-    /// Its main process, once the start is known to have worked.
-    pub pid: Option<Pid>,
-    /// When the start was ordered.
-    pub started: Time,
-    /// Whether its pipe may still bring a word.
-    pub pipe_open: bool,
-}
-
-impl Run {
-    /// Which of the service's runs.
-    pub fn generation(&self) -> Generation {
-        self.id.generation
-    }
-
-    /// Can it say that it accepts no more?
-    pub fn can_answer(&self) -> bool {
-        self.definition.program.handshake == Handshake::Pipe && self.pipe_open
-    }
-}
 
 /// A run that is on its way out.
 #[derive(Clone, Debug, PartialEq)]

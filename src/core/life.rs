@@ -2,10 +2,11 @@
 
 use super::candidate::{Candidate, Progress};
 use super::fact::{Fact, Next};
-use super::leaving::{Leaving, Phase, Run};
+use super::generation::Run;
+use super::leaving::Leaving;
 use super::scene::Scene;
 use super::worker::{Back, Fallback, State, Worker, unpin};
-use super::{ExitStatus, PipeEnd, RunEvent, Sight, SpawnFailure};
+use super::{ExitStatus, PipeEnd, RunEvent, SpawnFailure};
 use crate::plan::{Generation, Restart};
 use crate::protocol::Word;
 use std::mem;
@@ -312,101 +313,6 @@ impl Worker {
         let Fallback { definition, pinned } = fallback;
         let candidate = Candidate::start(scene, self.index, definition, Some(pinned));
         self.state = State::Starting { candidate, fallback: None };
-    }
-
-    fn leaving_happened(&mut self, at: usize, event: RunEvent, scene: &mut Scene<'_>) {
-        let generation = self.leaving[at].run.generation();
-        match event {
-            RunEvent::Spawned { pid } => {
-                self.leaving[at].run.pid = Some(pid);
-                let run = &self.leaving[at].run;
-                scene.report_on(run, Fact::Started { definition: run.definition.clone() });
-            }
-            RunEvent::SpawnFailed(failure) => {
-                let leaving = self.leaving.remove(at);
-                scene.report_on(&leaving.run, Fact::SpawnFailed { failure, next: Next::Nothing });
-                self.gone(generation, scene);
-            }
-            RunEvent::Said(word @ (Word::Success | Word::Failed)) => self.answered(at, word, scene),
-            RunEvent::PipeEnded(end) => {
-                self.leaving[at].run.pipe_open = false;
-                if let Phase::Asked { by, .. } = self.leaving[at].phase {
-                    let left = Some(by - scene.now);
-                    scene.report_on(&self.leaving[at].run, Fact::PipeEnded { end, left });
-                }
-            }
-            RunEvent::NotListening => {
-                if let Some(again_in) = self.leaving[at].not_listening(scene.now) {
-                    scene.report_on(&self.leaving[at].run, Fact::AskedTooEarly { again_in });
-                }
-            }
-            RunEvent::Seen(sight) => self.seen(at, sight, scene),
-            RunEvent::Exited { status, group_left } => {
-                let after = scene.now - self.leaving[at].since;
-                scene.report_on(&self.leaving[at].run, Fact::Left { status, after, group_left });
-                if group_left {
-                    self.leaving[at].quiet(scene.now, scene.policy());
-                    self.quiet(generation, scene);
-                } else {
-                    self.leaving.remove(at);
-                    self.gone(generation, scene);
-                }
-            }
-            RunEvent::GroupEmpty => {
-                let leaving = self.leaving.remove(at);
-                let after = scene.now - leaving.since;
-                scene.report_on(&leaving.run, Fact::GroupEnded { after });
-                self.gone(generation, scene);
-            }
-            // It was asked to leave; that it could serve does not matter any more.
-            RunEvent::Said(Word::Ready) => {}
-        }
-    }
-
-    fn answered(&mut self, at: usize, word: Word, scene: &mut Scene<'_>) {
-        let leaving = &mut self.leaving[at];
-        if leaving.quiet_since.is_some() {
-            return;
-        }
-        leaving.quiet(scene.now, scene.policy());
-        let (generation, after) = (leaving.run.generation(), scene.now - leaving.since);
-        let drain_timeout = scene.policy().drain_timeout;
-        scene.report_on(&self.leaving[at].run, Fact::Answered { word, after, drain_timeout });
-        self.quiet(generation, scene);
-    }
-
-    fn seen(&mut self, at: usize, sight: Sight, scene: &mut Scene<'_>) {
-        let leaving = &mut self.leaving[at];
-        if leaving.seen(sight, scene.now) {
-            leaving.quiet(scene.now, scene.policy());
-            let (generation, after) = (leaving.run.generation(), scene.now - leaving.since);
-            let drain_timeout = scene.policy().drain_timeout;
-            scene.report_on(&self.leaving[at].run, Fact::SeenQuiet { after, drain_timeout });
-            self.quiet(generation, scene);
-        }
-    }
-
-    /// A leaving run accepts no more. Late counts too: a successor is due even if SIGTERM was sent meanwhile.
-    fn quiet(&mut self, generation: Generation, scene: &mut Scene<'_>) {
-        match mem::replace(&mut self.state, State::Stopped) {
-            State::Restarting { old, fallback } if old == generation => self.start(fallback, scene),
-            state @ (State::Stopped
-            | State::Crashed
-            | State::Starting { .. }
-            | State::Up { .. }
-            | State::Restarting { .. }
-            | State::Replacing { .. }
-            | State::Baking { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone) => self.state = state,
-        }
-    }
-
-    /// A leaving run is over, or nothing waits for it any more.
-    fn gone(&mut self, generation: Generation, scene: &mut Scene<'_>) {
-        self.quiet(generation, scene);
-        self.finish_if_alone(scene);
     }
 
     /// Does whatever the time has come for.

@@ -8,6 +8,8 @@ pub mod candidate;
 mod deadlines;
 mod event;
 mod fact;
+pub mod generation;
+mod handover;
 pub mod invariants;
 pub mod leaving;
 mod life;

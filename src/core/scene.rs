@@ -1,7 +1,7 @@
 //! What a worker may know and do while it takes one event: the time, its service, and a place for actions.
 
 use super::fact::{Fact, Report};
-use super::leaving::Run;
+use super::generation::Run;
 use super::{Action, Time};
 use crate::plan::{Definition, Generation, ListenerId, Policy, RunId, ServiceId};
 use std::sync::Arc;

@@ -6,7 +6,8 @@
 use super::backoff::Backoff;
 use super::candidate::Candidate;
 use super::fact::Fact;
-use super::leaving::{Leaving, Run};
+use super::generation::Run;
+use super::leaving::Leaving;
 use super::scene::Scene;
 use super::{Action, Time};
 use crate::plan::{Definition, Generation, Handshake, RestartOrder, RunId};

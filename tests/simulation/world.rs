@@ -7,7 +7,8 @@
 use crate::plans;
 use crate::process::{Answer, Temper};
 use crate::rng::Rng;
-use bootstrap::core::leaving::{Phase, Run};
+use bootstrap::core::generation::Run;
+use bootstrap::core::leaving::Phase;
 use bootstrap::core::service::Service;
 use bootstrap::core::worker::{Back, State, Worker};
 use bootstrap::core::{

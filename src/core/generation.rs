@@ -1,0 +1,36 @@
+//! One run of a program, as everybody in the core knows it.
+
+use super::Time;
+use crate::plan::{Definition, Generation, Handshake, Pid, RunId};
+use std::sync::Arc;
+
+/// One run of a service's program, from the action that starts it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Whose it is and which.
+    pub id: RunId,
+    /// Which of the service's workers, from 0.
+    pub worker: u32,
+    /// What it was started from.
+    pub definition: Arc<Definition>,
+    /// The run whose pinned program it is, if it came by a rollback.
+    pub program_of: Option<RunId>,
+    /// Its main process, once the start is known to have worked.
+    pub pid: Option<Pid>,
+    /// When the start was ordered.
+    pub started: Time,
+    /// Whether its pipe may still bring a word.
+    pub pipe_open: bool,
+}
+
+impl Run {
+    /// Which of the service's runs.
+    pub fn generation(&self) -> Generation {
+        self.id.generation
+    }
+
+    /// Can it say that it accepts no more?
+    pub fn can_answer(&self) -> bool {
+        self.definition.program.handshake == Handshake::Pipe && self.pipe_open
+    }
+}
