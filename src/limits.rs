@@ -56,6 +56,15 @@ pub const TEXT_BUSY_RETRY: Duration = Duration::from_millis(10);
 /// finds everything that it said, and a server that never stops writing does not keep the others waiting.
 pub const PIPE_TURN_BYTES: usize = 64 * 1024;
 
+/// Longest datagram of a server's notices, in bytes; systemd takes as much.
+pub const NOTIFY_BYTES: usize = 4096;
+
+/// Datagrams taken from one server's notify socket in one turn, so that none keeps the others waiting.
+pub const NOTIFY_TURN: usize = 64;
+
+/// Longest line of einhorn's command socket, in bytes. The one message that is understood has forty.
+pub const ACK_LINE_BYTES: usize = 4096;
+
 /// Processes of one run that are looked at to see whether it accepts, and passed through to find them. Servers
 /// that fork have a few workers for each processor; the first that accepts ends the look.
 pub const SIGHT_PROCESSES: usize = 256;

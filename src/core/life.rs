@@ -67,7 +67,7 @@ impl Service {
                 }
             }
             // Nobody asked it; and its group is not empty before its main process has ended.
-            RunEvent::NotListening | RunEvent::GroupEmpty | RunEvent::Seen(_) => {}
+            RunEvent::NotListening | RunEvent::GroupEmpty | RunEvent::Seen(_) | RunEvent::Notified(_) => {}
         }
     }
 
@@ -213,7 +213,7 @@ impl Service {
                 self.gone(generation, now, out);
             }
             // It was asked to leave; that it could serve does not matter any more.
-            RunEvent::Said(Word::Ready) | RunEvent::Seen(_) => {}
+            RunEvent::Said(Word::Ready) | RunEvent::Seen(_) | RunEvent::Notified(_) => {}
         }
     }
 

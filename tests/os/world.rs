@@ -44,7 +44,13 @@ impl World {
         self.order(definition, Some(kept), &[])
     }
 
-    fn order(&mut self, definition: &Definition, kept: Option<RunId>, listeners: &[ListenerId]) -> RunId {
+    /// Asks for a start, of the program that was kept of another run if one is named.
+    pub(crate) fn order(
+        &mut self,
+        definition: &Definition,
+        kept: Option<RunId>,
+        listeners: &[ListenerId],
+    ) -> RunId {
         let generation = Generation(u32::try_from(self.runs.len()).unwrap() + 1);
         let run = RunId { service: ServiceId(0), generation };
         self.runs.push(run);
