@@ -4,6 +4,7 @@
 //! One thread. [`Os::wait`] is the only call that blocks, and with nothing to do it is never woken.
 
 mod ack;
+mod bind;
 mod child;
 mod children;
 mod clock;

@@ -143,7 +143,7 @@ fn notices_come_in_their_order_from_every_process_of_the_group_and_before_the_ex
     let text = format!(
         "{SAY}say(b'STATUS=loading\\nREADY=1')
 subprocess.run([sys.executable, '-c', r'''{SAY}say(b\"STATUS=from a child\")\nsys.stdin.read()'''], input=b'')
-say(b'ERRNO=1\n' + b'x' * ({NOTIFY_BYTES} - 7))
+say(b'ERRNO=1\\n' + b'x' * ({NOTIFY_BYTES} - 7))
 say(b'READY=1\\n' + b'x' * ({NOTIFY_BYTES} - 8))
 say(b'STOPPING=1')"
     );
