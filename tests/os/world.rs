@@ -1,6 +1,6 @@
 //! An `Os`, and what a test does with it.
 
-use bootstrap::core::{Action, Event, ExitStatus, RunEvent, Time};
+use bootstrap::core::{Action, Event, ExitStatus, Request, RunEvent, Time};
 use bootstrap::os::Os;
 use bootstrap::plan::{
     Definition, Generation, Handshake, ListenerId, ListenerSpec, Pid, Policy, Program, RunId, ServiceId,
@@ -89,6 +89,13 @@ impl World {
             (_, Event::DeadlinePassed) => None,
             (_, event) => Some(event),
         }
+    }
+
+    /// Sees that nothing is waiting to be told: what is asked for now comes next.
+    #[track_caller]
+    pub(crate) fn quiet(&mut self) {
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGHUP).unwrap();
+        assert_eq!(self.next(), Event::Request(Request::Reload));
     }
 
     /// Sends SIGKILL and waits for the end of the whole group.
