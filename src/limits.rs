@@ -65,6 +65,15 @@ pub const LOOK_MAX: Duration = Duration::from_millis(100);
 /// Looks in a row that must show nobody accepting before a leaving server counts as quiet: a worker that is
 /// busy with a request shows nothing either.
 pub const LOOKS_UNTIL_QUIET: u32 = 3;
+/// Longest datagram of a server's notices, in bytes; systemd takes as much.
+pub const NOTIFY_BYTES: usize = 4096;
+
+/// Datagrams taken from one server's notify socket in one turn, so that none keeps the others waiting.
+pub const NOTIFY_TURN: usize = 64;
+
+/// Longest line of einhorn's command socket, in bytes. The one message that is understood has forty.
+pub const ACK_LINE_BYTES: usize = 4096;
+
 /// Processes of one run that are looked at to see whether it accepts, and passed through to find them. Servers
 /// that fork have a few workers for each processor; the first that accepts ends the look.
 pub const SIGHT_PROCESSES: usize = 256;

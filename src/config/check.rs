@@ -123,9 +123,21 @@ fn service<'t>(
     let listeners = listeners.map(|all| all.into_iter().map(|at| at.value).collect::<Vec<_>>());
     let by_default = if has_socket { Handshake::Pipe } else { Handshake::None };
     let handshake = raw.handshake.read(notes).or_default(by_default);
+    if let (Some(listeners), Some(Handshake::Inetd)) = (&listeners, handshake) {
+        one_socket(&raw, listeners, notes);
+    }
     let program = program(&raw, header, defaults, listeners.as_deref(), handshake, notes);
     let policy = policy(&raw, handshake, notes);
     Some(Definition { name: name?.value, listeners: listeners?, program: program?, policy: policy? })
+}
+
+/// The one socket that becomes the stdin of the process.
+fn one_socket(raw: &Service<'_>, listeners: &[ListenerSpec], notes: &mut Notes<'_>) {
+    if listeners.len() != 1
+        && let Some(span) = raw.handshake.span()
+    {
+        notes.add(span, Problem::OneSocket { found: listeners.len() });
+    }
 }
 
 /// `port` and then `listen`, or nothing where one of them is wrong.
@@ -235,7 +247,7 @@ fn policy(raw: &Service<'_>, handshake: Option<Handshake>, notes: &mut Notes<'_>
 
 fn ready(field: &Field<'_, Ready>, handshake: Option<Handshake>, notes: &mut Notes<'_>) -> Option<Ready> {
     let ready = field.read(notes).or_default(Ready::Assumed)?;
-    if ready == Ready::Word && handshake == Some(Handshake::None) {
+    if ready == Ready::Word && handshake.is_some_and(|handshake| handshake != Handshake::Pipe) {
         notes.add(field.span()?, Problem::ReadyNeedsPipe);
     }
     Some(ready)

@@ -51,6 +51,8 @@ pub enum Problem {
     Placeholder { key: String, error: PlaceholderError },
     /// `ready = "pipe"` without the pipe handshake.
     ReadyNeedsPipe,
+    /// `handshake = "inetd"` with another number of sockets than one.
+    OneSocket { found: usize },
     /// The first pause is longer than the longest.
     DelayPastMax { delay: Duration, max: Duration },
 
@@ -188,6 +190,7 @@ impl Problem {
             Self::Missing { .. }
                 | Self::Placeholder { .. }
                 | Self::ReadyNeedsPipe
+                | Self::OneSocket { .. }
                 | Self::DelayPastMax { .. }
                 | Self::NoService
         )
@@ -216,6 +219,10 @@ impl Problem {
                 format!("`{}` has a placeholder that nothing replaces", key.escape_debug())
             }
             Self::ReadyNeedsPipe => "`ready` is \"pipe\" and the service has no pipe".into(),
+            Self::OneSocket { found } => {
+                let sockets = if *found == 0 { "no socket".into() } else { format!("{found} sockets") };
+                format!("`handshake` is \"inetd\" and the service has {sockets}")
+            }
             Self::DelayPastMax { delay, max } => format!(
                 "`restart_delay` is {:?} and `restart_delay_max` is {:?}",
                 written(*delay),
@@ -252,6 +259,7 @@ impl Problem {
             Self::ListenerTwice { .. } => "`{fd:NAME}` needs a name for each".into(),
             Self::Placeholder { error, .. } => error.to_string(),
             Self::ReadyNeedsPipe => "write `handshake = \"pipe\"`, or leave `ready` out".into(),
+            Self::OneSocket { .. } => "give it one, which becomes its stdin".into(),
             Self::DelayPastMax { .. } => "the pause grows from the first to the second".into(),
             Self::NoService => "write at least one [[service]] with a `name` and a `command`".into(),
             Self::TooManyServices { .. } => format!("one file has at most {SERVICES}"),

@@ -76,8 +76,10 @@ tables! {
         /// `"on-failure"` starts it again unless it exited with 0, `"always"` starts it again. Default: `"no"`.
         restart: Restart,
         /// How sockets are handed over: `"pipe"` appends `LISTEN_FD PIPE_FD` to the command, asks with SIGUSR1
-        /// and awaits 7 bytes on the pipe; `"none"` puts descriptors where the placeholders are. Default:
-        /// `"pipe"` with a socket, `"none"` without.
+        /// and awaits 7 bytes on the pipe; `"systemd"` passes `LISTEN_FDS` and a `NOTIFY_SOCKET`; `"server-starter"`
+        /// passes `SERVER_STARTER_PORT`; `"einhorn"` passes `EINHORN_FD_0` and so on; `"inetd"` makes the one
+        /// socket the stdin of the process; `"none"` puts descriptors where the placeholders are, which the others
+        /// do as well. Default: `"pipe"` with a socket, `"none"` without.
         handshake: Handshake,
         /// What makes a new process `up`: `"pipe"` awaits the 7 bytes `ready  ` on the pipe of the handshake.
         /// Default: it is up once its program was started.
@@ -90,7 +92,7 @@ tables! {
         /// File of `NAME=value` lines for its environment, read at each start. Default: none.
         env_file: FilePath,
         /// The signal that asks the main process to leave: a name such as `"SIGQUIT"` or `"quit"`, or a number.
-        /// Default: `"SIGUSR1"` with the pipe handshake, else `"SIGTERM"`.
+        /// Default: `"SIGUSR1"` with the pipe handshake, `"SIGUSR2"` with einhorn's, else `"SIGTERM"`.
         stop_signal: Signal,
         /// How long a server that was asked to leave may take to say that it accepts no more. Default: `"10s"`.
         handover_timeout: Timeout,

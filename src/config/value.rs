@@ -103,7 +103,11 @@ impl Scalar for Restart {
 
 impl Scalar for Handshake {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(found, &["pipe", "none"], &[Self::Pipe, Self::None])
+        word(
+            found,
+            &["pipe", "systemd", "server-starter", "einhorn", "inetd", "none"],
+            &[Self::Pipe, Self::Systemd, Self::ServerStarter, Self::Einhorn, Self::Inetd, Self::None],
+        )
     }
 }
 

@@ -5,9 +5,10 @@ use super::generation::Run;
 use super::scene::Scene;
 use super::watch::Watch;
 use super::{Action, Sight, SpawnFailure, SpawnStage, Time};
-use crate::limits::{TEXT_BUSY_PATIENCE, TEXT_BUSY_RETRY};
+use crate::limits::{DURATION_MAX, TEXT_BUSY_PATIENCE, TEXT_BUSY_RETRY};
 use crate::plan::{Definition, Pid, Ready, RestartOrder, RunId};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A run that was started and is not ready yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,6 +153,12 @@ impl Candidate {
                 *watch = None;
             }
         }
+        self.progress()
+    }
+
+    /// It asks for more time, from now on; never for less.
+    pub fn needs(&mut self, longer: Duration, now: Time) -> Progress {
+        self.ready_by = self.ready_by.max(now + longer.min(DURATION_MAX));
         self.progress()
     }
 

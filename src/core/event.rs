@@ -2,7 +2,7 @@
 //! recognised; the outcome of every action comes back as one of these.
 
 use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector};
-use crate::protocol::Word;
+use crate::protocol::{Notice, Word};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,8 +53,10 @@ pub enum RunEvent {
     },
     /// It never came to life. No process of it is left.
     SpawnFailed(SpawnFailure),
-    /// It wrote a word of the handshake to its pipe.
+    /// It wrote a word of the handshake to its pipe, or one that means the same to einhorn's socket.
     Said(Word),
+    /// It said this with `sd_notify`.
+    Notified(Notice),
     /// Its pipe will not bring another word.
     PipeEnded(PipeEnd),
     /// It was not asked to leave after all: it still ignores the signal, because its handler is not installed

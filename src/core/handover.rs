@@ -6,7 +6,7 @@ use super::scene::Scene;
 use super::worker::{State, Worker};
 use super::{RunEvent, Sight};
 use crate::plan::Generation;
-use crate::protocol::Word;
+use crate::protocol::{Notice, Word};
 use std::mem;
 
 impl Worker {
@@ -54,8 +54,9 @@ impl Worker {
                 scene.report_on(&leaving.run, Fact::GroupEnded { after });
                 self.gone(generation, scene);
             }
+            RunEvent::Notified(Notice::ExtendTimeout(longer)) => self.leaving[at].needs(longer, scene.now),
             // It was asked to leave; that it could serve does not matter any more.
-            RunEvent::Said(Word::Ready) => {}
+            RunEvent::Said(Word::Ready) | RunEvent::Notified(_) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use super::generation::Run;
 use super::scene::Scene;
 use super::watch::Watch;
 use super::{Action, Sight, Time};
-use crate::limits::{ASK_AGAIN_FIRST, ASK_AGAIN_MAX, KILL_PATIENCE, LOOKS_UNTIL_QUIET};
+use crate::limits::{ASK_AGAIN_FIRST, ASK_AGAIN_MAX, DURATION_MAX, KILL_PATIENCE, LOOKS_UNTIL_QUIET};
 use crate::plan::{Handshake, Policy};
 use std::time::Duration;
 
@@ -157,6 +157,13 @@ impl Leaving {
         self.watch = None;
         if matches!(self.phase, Phase::Asked { .. }) {
             self.phase = Phase::Draining { by: now + policy.drain_timeout };
+        }
+    }
+
+    /// It asks for more time to finish, from now on; never for less.
+    pub fn needs(&mut self, longer: Duration, now: Time) {
+        if let Phase::Draining { by } = &mut self.phase {
+            *by = (*by).max(now + longer.min(DURATION_MAX));
         }
     }
 

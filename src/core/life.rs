@@ -8,7 +8,7 @@ use super::scene::Scene;
 use super::worker::{Back, Fallback, State, Worker, unpin};
 use super::{ExitStatus, PipeEnd, RunEvent, SpawnFailure};
 use crate::plan::{Generation, Restart};
-use crate::protocol::Word;
+use crate::protocol::{Notice, Word};
 use std::mem;
 use std::time::Duration;
 
@@ -88,6 +88,7 @@ impl Worker {
             RunEvent::Spawned { .. }
             | RunEvent::SpawnFailed(_)
             | RunEvent::Said(Word::Ready)
+            | RunEvent::Notified(_)
             | RunEvent::Seen(_) => {
                 // Late answers about one that serves by now are not for its successor (simulation, seed 5).
                 if role == Role::Candidate {
@@ -104,7 +105,8 @@ impl Worker {
         let progress = match event {
             RunEvent::Spawned { pid } => candidate.spawned(pid, scene),
             RunEvent::Seen(sight) => candidate.seen(sight, scene),
-            RunEvent::Said(_) => candidate.said_ready(),
+            RunEvent::Said(_) | RunEvent::Notified(Notice::Ready) => candidate.said_ready(),
+            RunEvent::Notified(Notice::ExtendTimeout(longer)) => candidate.needs(longer, scene.now),
             RunEvent::SpawnFailed(failure) => {
                 if let Some(failure) = candidate.spawn_failed(failure, scene.now) {
                     self.ended(Role::Candidate, Ending::SpawnFailed(failure), scene);
@@ -114,7 +116,8 @@ impl Worker {
             RunEvent::PipeEnded(_)
             | RunEvent::NotListening
             | RunEvent::Exited { .. }
-            | RunEvent::GroupEmpty => return,
+            | RunEvent::GroupEmpty
+            | RunEvent::Notified(_) => return,
         };
         self.advanced(progress, scene);
     }

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::os::fd::{OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
 /// The stack on which children run until they are programs. Kept and used again.
 pub(super) struct Stack(Box<[u128]>);
@@ -36,15 +36,58 @@ impl Stack {
 pub(super) struct Strings {
     pointers: Vec<*const c_char>,
     _owned: Vec<CString>,
+    own_pid: Option<OwnPid>,
+}
+
+/// `NAME=` and room for a pid that only the child will know; it ends with NUL before and after that is written.
+struct OwnPid {
+    text: Box<[AtomicU8]>,
+    value_at: usize,
+}
+
+impl OwnPid {
+    /// The decimal places that a pid may have.
+    const PLACES: [u32; 10] =
+        [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1000, 100, 10, 1];
+
+    fn new(name: &str) -> Self {
+        let room = [0; Self::PLACES.len() + 1];
+        let bytes = name.bytes().chain([b'=']).chain(room);
+        Self { text: bytes.map(AtomicU8::new).collect(), value_at: name.len() + 1 }
+    }
+
+    /// Writes the pid. Neither allocates nor panics.
+    fn write(&self, pid: u32) {
+        let mut room = self.text.iter().skip(self.value_at);
+        for place in Self::PLACES {
+            if pid < place && place != 1 {
+                continue;
+            }
+            let digit = u8::try_from(pid / place % 10).unwrap_or(0);
+            if let Some(slot) = room.next() {
+                slot.store(b'0' + digit, Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 impl Strings {
     /// Fails where a string holds a NUL.
     pub(super) fn new(strings: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, Errno> {
+        Self::with_own_pid(strings, None)
+    }
+
+    /// The same, and a variable that will hold the child's own pid.
+    pub(super) fn with_own_pid(
+        strings: impl IntoIterator<Item = Vec<u8>>,
+        name: Option<&str>,
+    ) -> Result<Self, Errno> {
         let owned: Vec<CString> =
             strings.into_iter().map(CString::new).collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)?;
-        let pointers = owned.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
-        Ok(Self { pointers, _owned: owned })
+        let own_pid = name.map(OwnPid::new);
+        let pid = own_pid.iter().map(|variable| variable.text.as_ptr().cast());
+        let pointers = owned.iter().map(|s| s.as_ptr()).chain(pid).chain([std::ptr::null()]).collect();
+        Ok(Self { pointers, _owned: owned, own_pid })
     }
 }
 
@@ -64,15 +107,24 @@ pub(super) struct Prepared {
     pub(super) directory: Option<CString>,
     /// What becomes its stdin.
     pub(super) stdin: RawFd,
-    /// What it is given, under the numbers that we have it under; never 0, 1 or 2.
-    pub(super) granted: Vec<RawFd>,
+    /// What it is given. None that we hold may have a number that another one is to get.
+    pub(super) granted: Vec<Granted>,
     /// The signal that it starts with ignored.
     pub(super) ignored: Option<c_int>,
     /// The limit of descriptors that it gets.
     pub(super) limit: DescriptorLimit,
     /// What is the child's alone: closed here once it is forked.
     #[expect(dead_code, reason = "held to be closed when the fork has used this up")]
-    pub(super) handed_over: Option<OwnedFd>,
+    pub(super) handed_over: Vec<OwnedFd>,
+}
+
+/// A descriptor that the child gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Granted {
+    /// The number that we have it under; never 0, 1 or 2.
+    pub(super) held: RawFd,
+    /// The number that the child gets it under.
+    pub(super) number: RawFd,
 }
 
 /// What the child says about itself, in memory that both see.
@@ -161,9 +213,17 @@ impl Talk<'_> {
         }
         // SAFETY: plain integers. Number 0 of this child becomes a copy, without close-on-exec.
         self.check(DESCRIPTORS, unsafe { libc::dup2(prepared.stdin, 0) });
-        for &number in &prepared.granted {
-            // SAFETY: plain integers; clears close-on-exec in this child only, so that no other gets it.
-            self.check(DESCRIPTORS, unsafe { libc::fcntl(number, libc::F_SETFD, 0) });
+        for &Granted { held, number } in &prepared.granted {
+            // SAFETY: plain integers; clears close-on-exec in this child only, so that no other gets it. What had
+            // the number is closed in this child only.
+            let result = unsafe {
+                if held == number { libc::fcntl(held, libc::F_SETFD, 0) } else { libc::dup2(held, number) }
+            };
+            self.check(DESCRIPTORS, result);
+        }
+        if let Some(variable) = &prepared.envp.own_pid {
+            // SAFETY: no argument, no memory.
+            variable.write(unsafe { libc::getpid() }.unsigned_abs());
         }
         // SAFETY: `none` is initialised by `sigemptyset` before it is read. Last of all: from here on a signal
         // acts, and its handlers are gone.
@@ -227,5 +287,22 @@ fn reset_signals(ignored: Option<c_int>) {
     if let Some(signal) = ignored {
         // SAFETY: a number and a constant; this child's dispositions are its own.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CStr;
+
+    #[test]
+    fn the_childs_own_pid_is_written_with_all_its_digits_and_no_more() {
+        for pid in [1, 9, 10, 305, 4_194_304, 1_000_000_000, u32::MAX] {
+            let variable = OwnPid::new("LISTEN_PID");
+            variable.write(pid);
+            let bytes: Vec<u8> = variable.text.iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
+            let text = CStr::from_bytes_until_nul(&bytes).unwrap();
+            assert_eq!(text.to_str(), Ok(&*format!("LISTEN_PID={pid}")));
+        }
     }
 }

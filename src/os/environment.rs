@@ -3,27 +3,34 @@
 use super::env_file::{self, FileError};
 use crate::core::{SpawnFailure, SpawnStage};
 use crate::plan::Definition;
-use crate::protocol::{Granted, expand};
+use crate::protocol::{Dialect, Granted, Value, expand};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 /// What our own parent said to us; to a child it would be a lie.
-const NOT_FOR_CHILDREN: [&str; 7] = [
+const NOT_FOR_CHILDREN: [&str; 8] = [
     "BOOTSTRAP_SELECT",
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
     "LISTEN_FDS",
     "LISTEN_PID",
+    "LISTEN_PIDFDID",
     "LISTEN_FDNAMES",
 ];
 
+/// How the names of others begin that are as untrue.
+const NOT_FOR_CHILDREN_EITHER: [&str; 2] = ["SERVER_STARTER_", "EINHORN_"];
+
 /// Variables and their values; each name once.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Environment(BTreeMap<OsString, OsString>);
+pub(super) struct Environment {
+    all: BTreeMap<OsString, OsString>,
+    own_pid: Option<String>,
+}
 
 impl Environment {
     /// What a generation gets: ours, then its `env_file`, then its `env`, then what says who it is.
@@ -38,9 +45,11 @@ impl Environment {
         granted: &Granted<'_>,
     ) -> Result<Self, SpawnFailure> {
         let mut all: BTreeMap<OsString, OsString> = ours.into_iter().collect();
-        for name in NOT_FOR_CHILDREN {
-            all.remove(OsStr::new(name));
-        }
+        all.retain(|name, _| {
+            let begins = |start: &&str| name.as_bytes().starts_with(start.as_bytes());
+            !NOT_FOR_CHILDREN.iter().any(|exact| name == *exact)
+                && !NOT_FOR_CHILDREN_EITHER.iter().any(begins)
+        });
         if let Some(path) = &definition.program.env_file {
             all.extend(env_file::read(path).map_err(|error| refused(path, &error))?);
         }
@@ -49,17 +58,32 @@ impl Environment {
         all.insert("BOOTSTRAP_SERVICE".into(), definition.name.as_str().into());
         all.insert("BOOTSTRAP_GENERATION".into(), granted.generation.to_string().into());
         all.insert("BOOTSTRAP_WORKER".into(), granted.worker.to_string().into());
-        Ok(Self(all))
+        let mut own_pid = None;
+        for (name, value) in Dialect::of(definition.program.handshake).variables(granted) {
+            match value {
+                Value::Text(text) => _ = all.insert(name.into(), text.into()),
+                Value::OwnPid => {
+                    all.remove(OsStr::new(&name));
+                    own_pid = Some(name);
+                }
+            }
+        }
+        Ok(Self { all, own_pid })
     }
 
     /// The value of a variable.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+        self.all.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
-    /// `NAME=value`, as `execve` takes them.
+    /// The variable that is to hold the child's own pid.
+    pub(super) fn own_pid(&self) -> Option<&str> {
+        self.own_pid.as_deref()
+    }
+
+    /// All others as `NAME=value`, as `execve` takes them.
     pub(super) fn into_lines(self) -> impl Iterator<Item = Vec<u8>> {
-        self.0.into_iter().map(|(name, value)| {
+        self.all.into_iter().map(|(name, value)| {
             let mut line = name.into_vec();
             line.push(b'=');
             line.extend(value.into_vec());
@@ -99,8 +123,17 @@ mod tests {
 
     fn lines(ours: &[(&str, &str)], definition: &Definition) -> Result<Vec<String>, SpawnFailure> {
         let ours = ours.iter().map(|(name, value)| (name.into(), value.into()));
-        let granted =
-            Granted { listeners: &[], fds: &[], pipe: Some(9), generation: Generation(4), worker: 0 };
+        let granted = Granted {
+            service: "web",
+            listeners: &[],
+            fds: &[],
+            pipe: Some(9),
+            notify: None,
+            ack: None,
+            generation: Generation(4),
+            worker: 0,
+            supervisor: 1,
+        };
         let environment = Environment::of_child(ours, definition, &granted)?;
         Ok(environment.into_lines().map(|line| String::from_utf8(line).unwrap()).collect())
     }
@@ -128,7 +161,8 @@ mod tests {
 
     #[test]
     fn what_our_parent_said_to_us_is_not_passed_on_but_may_be_set() {
-        let ours = NOT_FOR_CHILDREN.map(|name| (name, "x"));
+        let mut ours = NOT_FOR_CHILDREN.map(|name| (name, "x")).to_vec();
+        ours.extend([("EINHORN_FD_0", "x"), ("SERVER_STARTER_PORT", "x")]);
         let definition = definition(&[("LISTEN_FDS", "mine")], None);
         let lines = lines(&ours, &definition).unwrap();
         assert_eq!(

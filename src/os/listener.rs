@@ -1,17 +1,17 @@
 //! One socket that is held for a service: bound once, then listening or parked, its settings written back
 //! before each start.
 
+use super::bind::{bind_ip, bind_unix};
 use super::sockopt::set_defer_accept;
-use super::unix_path::{Found, UnixPath, clear_stale};
+use super::unix_path::{Found, UnixPath};
 use crate::core::Repair;
 use crate::plan::{Address, ListenerSpec};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Socket, Type};
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::path::Path;
 
 /// A bound socket.
 pub(super) struct Listener {
@@ -188,38 +188,10 @@ impl Listener {
     }
 }
 
-fn bind_ip(address: SocketAddr, kind: Type) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), kind, None)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    if kind == Type::STREAM {
-        // Connections of an earlier supervisor that are still closing do not keep the port. For UDP it would
-        // let a second socket take the port away.
-        socket.set_reuse_address(true)?;
-    }
-    socket.bind(&address.into())?;
-    Ok(socket)
-}
-
-fn bind_unix(path: &Path) -> io::Result<(Socket, UnixPath)> {
-    let address = SockAddr::unix(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    match socket.bind(&address) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            clear_stale(path)?;
-            socket.bind(&address)?;
-        }
-        result => result?,
-    }
-    let path = UnixPath::just_bound(path)?;
-    Ok((socket, path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
     use std::os::unix::net::UnixStream;
     use std::time::Duration;
 

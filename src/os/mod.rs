@@ -3,6 +3,8 @@
 //!
 //! One thread. [`Os::wait`] is the only call that blocks, and with nothing to do it is never woken.
 
+mod ack;
+mod bind;
 mod child;
 mod children;
 mod clock;
@@ -13,6 +15,7 @@ mod listener;
 mod listeners;
 mod log_output;
 mod lookup;
+mod notify;
 mod owner;
 mod pipe;
 mod poller;
@@ -23,6 +26,7 @@ mod signals;
 mod sockopt;
 mod spawn;
 mod unix_path;
+mod voice;
 
 pub use env_file::variable_in_file;
 pub use log_output::stderr_is_journal;
@@ -168,7 +172,7 @@ impl Os {
                 }
             }
             Token::Log => self.log.write(&self.poller),
-            Token::Pipe(number) => self.events.extend(self.processes.hear(&self.poller, number)),
+            Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
             Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
         }
         self.mend_touched();
@@ -189,8 +193,8 @@ impl Os {
         program_of: Option<RunId>,
         listeners: &[ListenerId],
     ) {
-        let number = self.processes.next_pipe();
-        let (poller, token) = (&self.poller, Token::Pipe(number));
+        let number = self.processes.next_voice();
+        let (poller, token) = (&self.poller, Token::Voice(number));
         let pinned = program_of.and_then(|run| self.pins.of(run));
         let generation = run.generation;
         let started = self.listeners.restore(listeners, &mut self.events).and_then(|fds| {

@@ -1,20 +1,12 @@
 //! The supervisor's end of a handshake's pipe.
 
+use super::voice::Heard;
 use crate::core::PipeEnd;
 use crate::limits::PIPE_TURN_BYTES;
-use crate::protocol::{Word, WordReader};
+use crate::protocol::WordReader;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// What a server said, in its order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// A word.
-    Word(Word),
-    /// There will be no other.
-    End(PipeEnd),
-}
 
 /// The read end of one generation's pipe.
 ///
@@ -72,6 +64,7 @@ impl AsFd for Pipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Word;
     use std::fs::File;
     use std::io::Write;
 

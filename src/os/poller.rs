@@ -15,8 +15,8 @@ pub(super) enum Token {
     Signal,
     /// Stderr takes bytes again.
     Log,
-    /// The pipe with this number has bytes, or its end.
-    Pipe(u32),
+    /// The server that talks under this number has said something, or will say no more.
+    Voice(u32),
     /// Somebody shut this listener down.
     Listener(ListenerId),
 }
@@ -28,7 +28,7 @@ impl Token {
         match self {
             Self::Signal => 0,
             Self::Log => 1 << Self::KIND_SHIFT,
-            Self::Pipe(number) => (2 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Voice(number) => (2 << Self::KIND_SHIFT) | u64::from(number),
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
         }
     }
@@ -38,7 +38,7 @@ impl Token {
         match packed >> Self::KIND_SHIFT {
             0 => Some(Self::Signal),
             1 => Some(Self::Log),
-            2 => number.map(Self::Pipe),
+            2 => number.map(Self::Voice),
             3 => number.map(ListenerId).map(Self::Listener),
             _ => None,
         }
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_token_survives_the_kernel() {
-        let pipes = [0, 1, u32::MAX].map(Token::Pipe);
+        let pipes = [0, 1, u32::MAX].map(Token::Voice);
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
         for token in [Token::Signal, Token::Log].into_iter().chain(pipes).chain(listeners) {
             assert_eq!(Token::unpack(token.pack()), Some(token));
@@ -119,13 +119,13 @@ mod tests {
     fn what_is_ready_stays_ready_until_it_is_taken_or_forgotten() {
         let poller = Poller::new().unwrap();
         let (reader, mut writer) = io::pipe().unwrap();
-        poller.watch_readable(&reader, Token::Pipe(7)).unwrap();
+        poller.watch_readable(&reader, Token::Voice(7)).unwrap();
         let now = super::super::clock::now();
         assert_eq!(poller.wait(now, Some(now)), []);
 
         writer.write_all(b"x").unwrap();
-        assert_eq!(poller.wait(now, None), [Token::Pipe(7)]);
-        assert_eq!(poller.wait(now, None), [Token::Pipe(7)]);
+        assert_eq!(poller.wait(now, None), [Token::Voice(7)]);
+        assert_eq!(poller.wait(now, None), [Token::Voice(7)]);
         poller.forget(&reader);
         assert_eq!(poller.wait(now, Some(now)), []);
     }

@@ -4,11 +4,11 @@
 //! has members, for as long as the kernel gives the number to nobody else.
 
 use super::children;
-use super::pipe::{Heard, Pipe};
 use super::poller::Poller;
 use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
+use super::voice::{Heard, Voice};
 use crate::core::{Event, PipeEnd, RunEvent, Sight};
 use crate::plan::{ListenerId, Pid, RunId};
 use nix::errno::Errno;
@@ -21,8 +21,8 @@ struct Process {
     listeners: Box<[ListenerId]>,
     /// Whether the main process has not been reaped yet.
     main_lives: bool,
-    pipe: Option<Pipe>,
-    pipe_number: u32,
+    voice: Option<Voice>,
+    voice_number: u32,
     /// The file that it was started from.
     origin: Option<Origin>,
 }
@@ -32,44 +32,44 @@ struct Process {
 pub(super) struct Processes {
     by_leader: BTreeMap<i32, Process>,
     leaders: BTreeMap<RunId, i32>,
-    pipes: BTreeMap<u32, i32>,
-    last_pipe: u32,
+    voices: BTreeMap<u32, i32>,
+    last_voice: u32,
     /// The sockets of runs that may have changed them by now.
     touched: BTreeSet<ListenerId>,
 }
 
 impl Processes {
-    /// A number for the pipe of the next start.
-    pub(super) fn next_pipe(&mut self) -> u32 {
+    /// A number for the voice of the next start.
+    pub(super) fn next_voice(&mut self) -> u32 {
         loop {
-            self.last_pipe = self.last_pipe.wrapping_add(1);
-            if !self.pipes.contains_key(&self.last_pipe) {
-                return self.last_pipe;
+            self.last_voice = self.last_voice.wrapping_add(1);
+            if !self.voices.contains_key(&self.last_voice) {
+                return self.last_voice;
             }
         }
     }
 
-    /// Takes a program that was started, its pipe watched under the number that [`next_pipe`](Self::next_pipe) gave.
+    /// Takes a program that was started, its voice watched under the number that [`next_voice`](Self::next_voice) gave.
     pub(super) fn add(
         &mut self,
         poller: &Poller,
         run: RunId,
         listeners: &[ListenerId],
-        pipe_number: u32,
+        voice_number: u32,
         started: Started,
     ) -> Vec<Event> {
-        let Started { pid, pipe, origin } = started;
+        let Started { pid, voice, origin } = started;
         // The kernel gave the number out again, so the group that had it is empty, however that escaped us.
         let mut events = Vec::new();
         self.remove(poller, pid)
             .into_iter()
             .for_each(|run| events.push(Event::Run(run, RunEvent::GroupEmpty)));
-        if pipe.is_some() {
-            self.pipes.insert(pipe_number, pid);
+        if voice.is_some() {
+            self.voices.insert(voice_number, pid);
         }
         self.leaders.insert(run, pid);
         let listeners = listeners.into();
-        self.by_leader.insert(pid, Process { run, listeners, main_lives: true, pipe, pipe_number, origin });
+        self.by_leader.insert(pid, Process { run, listeners, main_lives: true, voice, voice_number, origin });
         events.push(Event::Run(run, RunEvent::Spawned { pid: Pid(pid) }));
         events
     }
@@ -79,9 +79,9 @@ impl Processes {
         let process = self.by_leader.remove(&leader)?;
         self.touched.extend(&process.listeners);
         self.leaders.remove(&process.run);
-        self.pipes.remove(&process.pipe_number);
-        if let Some(pipe) = &process.pipe {
-            poller.forget(pipe);
+        self.voices.remove(&process.voice_number);
+        if let Some(voice) = &process.voice {
+            poller.forget(voice);
         }
         Some(process.run)
     }
@@ -162,32 +162,28 @@ impl Processes {
         None
     }
 
-    /// Reads the pipe with this number.
+    /// Reads the voice with this number.
     pub(super) fn hear(&mut self, poller: &Poller, number: u32) -> Vec<Event> {
-        let leader = self.pipes.get(&number).copied();
+        let leader = self.voices.get(&number).copied();
         leader.map_or_else(Vec::new, |leader| self.hear_leader(poller, leader))
     }
 
     fn hear_leader(&mut self, poller: &Poller, leader: i32) -> Vec<Event> {
         let Some(process) = self.by_leader.get_mut(&leader) else { return Vec::new() };
-        let Some(pipe) = &mut process.pipe else { return Vec::new() };
-        let mut heard = pipe.read();
+        let Some(voice) = &mut process.voice else { return Vec::new() };
+        let mut heard = voice.read(leader);
         self.touched.extend(&process.listeners);
-        if heard.last() == Some(&Heard::End(PipeEnd::Closed)) {
-            poller.forget(&*pipe);
-            process.pipe = None;
-            self.pipes.remove(&process.pipe_number);
+        if matches!(heard.last(), Some(Heard::End(PipeEnd::Closed) | Heard::Hangup)) {
+            poller.forget(&*voice);
+            process.voice = None;
+            self.voices.remove(&process.voice_number);
             // That the pipe ended with the process is no news, and the kernel tells it a moment too soon.
             if !process.main_lives || is_ending(leader) {
                 heard.pop();
             }
         }
         let run = process.run;
-        let event = |heard| match heard {
-            Heard::Word(word) => Event::Run(run, RunEvent::Said(word)),
-            Heard::End(end) => Event::Run(run, RunEvent::PipeEnded(end)),
-        };
-        heard.into_iter().map(event).collect()
+        heard.into_iter().filter_map(|heard| Some(Event::Run(run, heard.event()?))).collect()
     }
 
     /// Reaps every child that has ended, ours and orphans. What a server said comes before its exit.
@@ -241,7 +237,7 @@ impl Processes {
         for leader in touched {
             let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
             if gone && !children::has_members(leader) {
-                // What its last process said is still in the pipe.
+                // What its last process said may still be unread.
                 events.extend(self.hear_leader(poller, leader));
                 events.extend(self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty)));
             }

@@ -1,15 +1,15 @@
 //! From a definition to a running program.
 
-use super::child::{Executable, Prepared, Stack, Strings};
+use super::child::{self, Executable, Prepared, Stack, Strings};
 use super::environment::Environment;
-use super::inherited::DescriptorLimit;
+use super::inherited::{DescriptorLimit, duplicate_from};
 use super::lookup;
-use super::pipe::Pipe;
 use super::poller::{Poller, Token};
 use super::program::{Origin, Pinned};
+use super::voice::{TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
-use crate::plan::{Definition, Generation, Handshake};
-use crate::protocol::{Granted, arguments};
+use crate::plan::{Definition, Generation};
+use crate::protocol::{Dialect, Granted, Numbers, arguments};
 use nix::errno::Errno;
 use std::ffi::CString;
 use std::fs::File;
@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Started {
     /// Its pid, which is the number of its process group too.
     pub(super) pid: i32,
-    /// Our end of its pipe; watched already.
-    pub(super) pipe: Option<Pipe>,
+    /// Our end of what it talks on; watched already.
+    pub(super) voice: Option<Voice>,
     /// The file that it was started from, where that is known.
     pub(super) origin: Option<Origin>,
 }
@@ -53,34 +53,24 @@ impl Spawner {
         Ok(Self { stack: Stack::new(), null: File::open("/dev/null")?, limit })
     }
 
-    /// Starts a generation. Its pipe, if it has one, is watched under `token`.
+    /// Starts a generation. What it talks on, if anything, is watched under `token`.
     ///
     /// # Errors
     ///
-    /// The step that failed; no process, no pipe and nothing in `poller` is left.
+    /// The step that failed; no process, no descriptor and nothing in `poller` is left.
     pub(super) fn start(
         &mut self,
         poller: &Poller,
         token: Token,
         order: &Order<'_>,
     ) -> Result<Started, SpawnFailure> {
-        let (pipe, writer) = match order.definition.program.handshake {
-            Handshake::Pipe => make_pipe(poller, token)?,
-            Handshake::None => (None, None),
-        };
-        let granted = Granted {
-            listeners: &order.definition.listeners,
-            fds: order.fds,
-            pipe: writer.as_ref().map(AsRawFd::as_raw_fd),
-            generation: order.generation,
-            worker: order.worker,
-        };
-        let started = self.start_with(order, &granted, writer);
-        match (started, pipe) {
-            (Ok((pid, origin)), pipe) => Ok(Started { pid, pipe, origin }),
-            (Err(failure), pipe) => {
-                if let Some(pipe) = pipe {
-                    poller.forget(&pipe);
+        let dialect = Dialect::of(order.definition.program.handshake);
+        let (voice, their_end) = make_voice(dialect, poller, token)?;
+        match (self.start_with(dialect, order, their_end), voice) {
+            (Ok((pid, origin)), voice) => Ok(Started { pid, voice, origin }),
+            (Err(failure), voice) => {
+                if let Some(voice) = voice {
+                    poller.forget(&voice);
                 }
                 Err(failure)
             }
@@ -89,11 +79,22 @@ impl Spawner {
 
     fn start_with(
         &mut self,
+        dialect: &Dialect,
         order: &Order<'_>,
-        granted: &Granted<'_>,
-        writer: Option<OwnedFd>,
+        their_end: TheirEnd,
     ) -> Result<(i32, Option<Origin>), SpawnFailure> {
         let definition = order.definition;
+        let granted = &Granted {
+            service: definition.name.as_str(),
+            listeners: &definition.listeners,
+            fds: &dialect.numbers.of(order.fds),
+            pipe: their_end.pipe,
+            notify: their_end.notify.as_deref(),
+            ack: their_end.ack,
+            generation: order.generation,
+            worker: order.worker,
+            supervisor: std::process::id(),
+        };
         let directory = definition.program.directory.as_deref();
         let environment = Environment::of_child(std::env::vars_os(), definition, granted)?;
         let argv = arguments(definition, granted);
@@ -107,21 +108,28 @@ impl Spawner {
         let seen = lookup::seen_from(directory, &path);
         let origin = order.pinned.map_or_else(|| Origin::at(&seen), Pinned::origin);
 
+        let own_pid = environment.own_pid().map(str::to_owned);
+        let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
-        let script = order.pinned.filter(|pinned| pinned.is_script()).map(Pinned::number);
+        let mut places = Places::new(dialect.numbers, order.fds);
+        let kept = order.pinned.map(|pinned| places.execute(pinned)).transpose().map_err(unplaced)?;
+        places.add_all(granted.fds, order.fds).map_err(unplaced)?;
+        if let Some(descriptor) = their_end.descriptor {
+            places.hand_over(descriptor);
+        }
         let prepared = Prepared {
-            program: match order.pinned {
-                Some(pinned) => Executable::Kept(pinned.number()),
+            program: match kept {
+                Some(number) => Executable::Kept(number),
                 None => Executable::Named(c_string(path.as_os_str().as_bytes()).map_err(unfit)?),
             },
             argv: Strings::new(argv.into_iter().map(String::into_bytes)).map_err(unfit)?,
-            envp: Strings::new(environment.into_lines()).map_err(unfit)?,
+            envp: Strings::with_own_pid(environment.into_lines(), own_pid.as_deref()).map_err(unfit)?,
             directory: directory.map(|d| c_string(d.as_os_str().as_bytes())).transpose().map_err(unfit)?,
             stdin: self.null.as_raw_fd(),
-            granted: granted.fds.iter().copied().chain(granted.pipe).chain(script).collect(),
-            ignored: ignored_at_first(definition),
+            granted: places.granted,
+            ignored: ignored_at_first(dialect, definition.policy.stop_signal),
             limit: self.limit,
-            handed_over: writer,
+            handed_over: places.copies,
         };
         let pid = prepared
             .fork(&mut self.stack)
@@ -132,21 +140,82 @@ impl Spawner {
     }
 }
 
-fn make_pipe(poller: &Poller, token: Token) -> Result<(Option<Pipe>, Option<OwnedFd>), SpawnFailure> {
+fn make_voice(
+    dialect: &Dialect,
+    poller: &Poller,
+    token: Token,
+) -> Result<(Option<Voice>, TheirEnd), SpawnFailure> {
     let refused = |errno| failure(SpawnStage::Pipe, errno, "");
-    let (pipe, writer) = Pipe::new().map_err(refused)?;
-    poller.watch_readable(&pipe, token).map_err(refused)?;
-    Ok((Some(pipe), Some(writer)))
+    let (voice, their_end) = Voice::new(dialect.voice)
+        .map_err(|error| refused(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))?;
+    if let Some(voice) = &voice {
+        poller.watch_readable(voice, token).map_err(refused)?;
+    }
+    Ok((voice, their_end))
+}
+
+/// Where the descriptors of a child go. The child only copies; that no copy covers what is still needed is
+/// arranged here, with copies that are out of the way.
+struct Places {
+    granted: Vec<child::Granted>,
+    /// Closed when the child has them.
+    copies: Vec<OwnedFd>,
+    /// Numbers from 3 up to this one are what listeners are to get.
+    end: RawFd,
+}
+
+impl Places {
+    fn new(numbers: Numbers, held: &[RawFd]) -> Self {
+        let end = match numbers {
+            Numbers::AsHeld => 3,
+            Numbers::FromThree | Numbers::Stdin => 3 + RawFd::try_from(held.len()).unwrap_or(RawFd::MAX - 3),
+        };
+        Self { granted: Vec::new(), copies: Vec::new(), end }
+    }
+
+    /// The same descriptor, or a copy where its number is wanted.
+    fn out_of_the_way(&mut self, held: RawFd) -> Result<RawFd, Errno> {
+        if held >= self.end {
+            return Ok(held);
+        }
+        let copy = duplicate_from(held, self.end)?;
+        let number = copy.as_raw_fd();
+        self.copies.push(copy);
+        Ok(number)
+    }
+
+    /// Listeners, each to its number.
+    fn add_all(&mut self, numbers: &[RawFd], held: &[RawFd]) -> Result<(), Errno> {
+        for (&number, &held) in numbers.iter().zip(held) {
+            let held = if held == number { held } else { self.out_of_the_way(held)? };
+            self.granted.push(child::Granted { held, number });
+        }
+        Ok(())
+    }
+
+    /// What was made for this child alone, to the number that the child is told. Protocols that number their
+    /// listeners themselves make nothing of the kind.
+    fn hand_over(&mut self, descriptor: OwnedFd) {
+        let held = descriptor.as_raw_fd();
+        self.granted.push(child::Granted { held, number: held });
+        self.copies.push(descriptor);
+    }
+
+    /// The number to execute. A script's interpreter opens it, so the child keeps that one.
+    fn execute(&mut self, pinned: &Pinned) -> Result<RawFd, Errno> {
+        let held = self.out_of_the_way(pinned.number())?;
+        if pinned.is_script() {
+            self.granted.push(child::Granted { held, number: held });
+        }
+        Ok(held)
+    }
 }
 
 /// A handshake server that is asked to leave before its handler is installed would die of it: it starts
 /// with the signal ignored. A signal that ends it anyhow is left alone, so that its default is what it was.
-fn ignored_at_first(definition: &Definition) -> Option<i32> {
-    let signal = definition.policy.stop_signal;
-    match (definition.program.handshake, signal) {
-        (Handshake::None, _) | (Handshake::Pipe, libc::SIGTERM | libc::SIGKILL | libc::SIGSTOP) => None,
-        (Handshake::Pipe, _) => Some(signal),
-    }
+fn ignored_at_first(dialect: &Dialect, signal: i32) -> Option<i32> {
+    let ends_it = matches!(signal, libc::SIGTERM | libc::SIGKILL | libc::SIGSTOP);
+    (dialect.starts_deaf && !ends_it).then_some(signal)
 }
 
 /// Without this a missing directory would be told as a missing program.

@@ -37,6 +37,14 @@ pub struct Program {
 pub enum Handshake {
     /// `LISTEN_FD PIPE_FD` are the last arguments; SIGUSR1 asks, 7 bytes on the pipe answer.
     Pipe,
+    /// `LISTEN_FDS` descriptors from 3 on, and a `NOTIFY_SOCKET`, as systemd does it.
+    Systemd,
+    /// `SERVER_STARTER_PORT` names the descriptors, as `Server::Starter` does it.
+    ServerStarter,
+    /// `EINHORN_FD_0` and so on, and a socket for the worker's word that it is ready.
+    Einhorn,
+    /// The one socket is the program's stdin.
+    Inetd,
     /// Descriptors go where the placeholders are; the program's exit is its only answer.
     None,
 }
@@ -46,7 +54,8 @@ impl Handshake {
     pub fn default_stop_signal(self) -> i32 {
         match self {
             Self::Pipe => libc::SIGUSR1,
-            Self::None => libc::SIGTERM,
+            Self::Einhorn => libc::SIGUSR2,
+            Self::Systemd | Self::ServerStarter | Self::Inetd | Self::None => libc::SIGTERM,
         }
     }
 }

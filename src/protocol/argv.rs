@@ -4,22 +4,31 @@
 //! Any other text in braces means itself (JSON, awk), and doubled braces keep a placeholder as text:
 //! `{{fd}}` is `{fd}`.
 
+use super::Dialect;
 use crate::plan::{Address, Definition, Generation, Handshake, ListenerSpec};
 use std::fmt;
 
 /// What a generation is given, as numbers to write into its command and environment.
 #[derive(Clone, Debug)]
 pub struct Granted<'a> {
+    /// The name of the service.
+    pub service: &'a str,
     /// The service's listeners, in their order.
     pub listeners: &'a [ListenerSpec],
-    /// The descriptor of each of them.
+    /// The number of each of them in the server.
     pub fds: &'a [i32],
     /// The write end of the handshake's pipe.
     pub pipe: Option<i32>,
+    /// The address of the socket for `sd_notify`.
+    pub notify: Option<&'a str>,
+    /// The server's end of einhorn's command socket.
+    pub ack: Option<i32>,
     /// Which generation it is.
     pub generation: Generation,
     /// Which worker it is, from 0.
     pub worker: u32,
+    /// Our own pid.
+    pub supervisor: u32,
 }
 
 /// A placeholder that nothing can replace.
@@ -178,7 +187,7 @@ pub fn arguments(definition: &Definition, granted: &Granted<'_>) -> Vec<String> 
         .iter()
         .flat_map(|item| pieces(item))
         .any(|piece| matches!(piece, Piece::Fd | Piece::FdNamed(_)));
-    if program.handshake == Handshake::Pipe && !placed {
+    if Dialect::of(program.handshake).appended && !placed {
         argv.extend(granted.fds.iter().map(ToString::to_string));
         let pipe_placed =
             program.command.iter().flat_map(|item| pieces(item)).any(|piece| matches!(piece, Piece::Pipe));
@@ -217,8 +226,17 @@ mod tests {
             policy: Policy::default(),
         };
         let pipe = (handshake == Handshake::Pipe).then_some(9);
-        let granted =
-            Granted { listeners: &definition.listeners, fds, pipe, generation: Generation(4), worker: 0 };
+        let granted = Granted {
+            service: "web",
+            listeners: &definition.listeners,
+            fds,
+            pipe,
+            notify: None,
+            ack: None,
+            generation: Generation(4),
+            worker: 0,
+            supervisor: 1,
+        };
         arguments(&definition, &granted)
     }
 

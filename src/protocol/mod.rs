@@ -1,7 +1,13 @@
 //! Codecs between bytes and meaning: no I/O, no clock, no decision.
 
+mod ack;
 mod argv;
+mod dialect;
+mod notify;
 mod verdict;
 
+pub use ack::AckReader;
 pub use argv::{Granted, PlaceholderError, arguments, check, expand};
+pub use dialect::{Dialect, Numbers, Value, Voice};
+pub use notify::Notice;
 pub use verdict::{Word, WordReader};

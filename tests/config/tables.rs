@@ -115,14 +115,48 @@ fn handshake_ready_and_signal_depend_on_each_other() {
     assert_eq!((with.program.handshake, with.policy.stop_signal), (Handshake::Pipe, libc::SIGUSR1));
     let without = service("");
     assert_eq!((without.program.handshake, without.policy.stop_signal), (Handshake::None, libc::SIGTERM));
-    assert_eq!(without.policy.ready, Ready::Started);
+    assert_eq!(without.policy.ready, Ready::Assumed);
     let plain = service("port = 80\nhandshake = 'none'");
     assert_eq!((plain.program.handshake, plain.policy.stop_signal), (Handshake::None, libc::SIGTERM));
     assert_eq!(service("port = 80\nready = 'pipe'").policy.ready, Ready::Word);
+    for (word, handshake, signal) in [
+        ("systemd", Handshake::Systemd, libc::SIGTERM),
+        ("server-starter", Handshake::ServerStarter, libc::SIGTERM),
+        ("einhorn", Handshake::Einhorn, libc::SIGUSR2),
+        ("inetd", Handshake::Inetd, libc::SIGTERM),
+    ] {
+        let found = service(&format!("port = 80\nhandshake = '{word}'"));
+        assert_eq!((found.program.handshake, found.policy.stop_signal), (handshake, signal), "{word}");
+    }
+    let no_pipe =
+        "`ready` is \"pipe\" and the service has no pipe; write `handshake = \"pipe\"`, or leave `ready` out";
+    assert_refused(&[("ready = 'pipe'", no_pipe)]);
+    assert_eq!(
+        lines(&in_service("port = 80\nready = 'pipe'\nhandshake = 'einhorn'")),
+        [format!("f: line 4: service \"web\": {no_pipe}")]
+    );
+}
+
+#[test]
+fn inetd_takes_one_socket_and_no_pipe() {
+    let one = "give it one, which becomes its stdin";
     assert_refused(&[(
-        "ready = 'pipe'",
-        "`ready` is \"pipe\" and the service has no pipe; write `handshake = \"pipe\"`, or leave `ready` out",
+        "handshake = 'inetd'",
+        &format!("`handshake` is \"inetd\" and the service has no socket; {one}"),
     )]);
+    assert_eq!(
+        lines(&in_service("handshake = 'inetd'\nport = 80\nlisten = 'unix:/run/s'")),
+        [format!(
+            "f: line 3: service \"web\": `handshake` is \"inetd\" and the service has 2 sockets; {one}"
+        )]
+    );
+    for handshake in ["systemd", "server-starter", "einhorn", "inetd", "none"] {
+        assert_eq!(
+            lines(&in_service(&format!("port = 80\nhandshake = '{handshake}'\nenv = {{ A = '{{pipe}}' }}"))),
+            ["f: line 5: service \"web\": `env.A` has a placeholder that nothing replaces; `{pipe}` needs \
+              `handshake = \"pipe\"`"]
+        );
+    }
 }
 
 #[test]

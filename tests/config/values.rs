@@ -60,8 +60,18 @@ fn words_are_refused_with_the_words_there_are() {
         ),
         ("restart = 'sometimes'", "`restart` is \"sometimes\"; write \"no\", \"on-failure\" or \"always\""),
         ("restart = 3", "`restart` is 3; write \"no\", \"on-failure\" or \"always\""),
-        ("handshake = 'systemd'", "`handshake` is \"systemd\"; write \"pipe\" or \"none\""),
-        ("handshake = false", "`handshake` is false; write \"pipe\" or \"none\"; did you mean \"none\"?"),
+        (
+            "handshake = 'server_starter'",
+            "`handshake` is \"server_starter\"; write \"pipe\", \"systemd\", \"server-starter\", \"einhorn\", \"inetd\" or \"none\"; did you mean \"server-starter\"?",
+        ),
+        (
+            "handshake = 'upstart'",
+            "`handshake` is \"upstart\"; write \"pipe\", \"systemd\", \"server-starter\", \"einhorn\", \"inetd\" or \"none\"",
+        ),
+        (
+            "handshake = false",
+            "`handshake` is false; write \"pipe\", \"systemd\", \"server-starter\", \"einhorn\", \"inetd\" or \"none\"; did you mean \"none\"?",
+        ),
     ]);
     assert_eq!(
         lines(&in_service("port = 80\nready = 'notify'")),

@@ -4,6 +4,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test names what it waits for; all else fails it")]
 
 mod clean_child;
+mod dialects;
 mod failures;
 mod groups;
 mod pins;

@@ -47,8 +47,7 @@ fn ends_quietly(world: &mut World, run: RunId) {
             other => panic!("{other:?}"),
         }
     }
-    let now = world.os.now();
-    assert_eq!(world.next_before(now), None);
+    world.quiet();
 }
 
 #[test]
@@ -80,13 +79,11 @@ fn a_socket_that_we_parked_is_not_one_that_a_server_harmed() {
         ends_quietly(&mut world, run);
         world.os.perform(Action::Park { listener: TCP });
         world.os.perform(Action::Park { listener: UNIX });
-        let now = world.os.now();
-        assert_eq!(world.next_before(now), None);
+        world.quiet();
         assert!(TcpStream::connect(address).is_err());
     }
     world.os.perform(Action::Listen { listener: TCP });
-    let now = world.os.now();
-    assert_eq!(world.next_before(now), None);
+    world.quiet();
     TcpStream::connect(address).unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! An `Os`, and what a test does with it.
 
-use bootstrap::core::{Action, Event, ExitStatus, RunEvent, Time};
+use bootstrap::core::{Action, Event, ExitStatus, Request, RunEvent, Time};
 use bootstrap::os::Os;
 use bootstrap::plan::{
     Definition, Generation, Handshake, ListenerId, ListenerSpec, Pid, Policy, Program, RunId, ServiceId,
@@ -44,7 +44,13 @@ impl World {
         self.order(definition, Some(kept), &[])
     }
 
-    fn order(&mut self, definition: &Definition, kept: Option<RunId>, listeners: &[ListenerId]) -> RunId {
+    /// Asks for a start, of the program that was kept of another run if one is named.
+    pub(crate) fn order(
+        &mut self,
+        definition: &Definition,
+        kept: Option<RunId>,
+        listeners: &[ListenerId],
+    ) -> RunId {
         let generation = Generation(u32::try_from(self.runs.len()).unwrap() + 1);
         let run = RunId { service: ServiceId(0), generation };
         self.runs.push(run);
@@ -83,6 +89,13 @@ impl World {
             (_, Event::DeadlinePassed) => None,
             (_, event) => Some(event),
         }
+    }
+
+    /// Sees that nothing is waiting to be told: what is asked for now comes next.
+    #[track_caller]
+    pub(crate) fn quiet(&mut self) {
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGHUP).unwrap();
+        assert_eq!(self.next(), Event::Request(Request::Reload));
     }
 
     /// Sends SIGKILL and waits for the end of the whole group.

@@ -1,0 +1,101 @@
+//! On what a server talks to us: one of three descriptors of ours, watched alike.
+
+use super::ack::AckSocket;
+use super::notify::NotifySocket;
+use super::pipe::Pipe;
+use crate::core::{PipeEnd, RunEvent};
+use crate::protocol::{self, Notice, Word};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// What a server said, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// A word.
+    Word(Word),
+    /// A notice.
+    Notice(Notice),
+    /// There will be no other word.
+    End(PipeEnd),
+    /// It will say no more, which is no news.
+    Hangup,
+}
+
+impl Heard {
+    /// What it is to the core, if anything.
+    pub(super) fn event(self) -> Option<RunEvent> {
+        match self {
+            Self::Word(word) => Some(RunEvent::Said(word)),
+            Self::Notice(notice) => Some(RunEvent::Notified(notice)),
+            Self::End(end) => Some(RunEvent::PipeEnded(end)),
+            Self::Hangup => None,
+        }
+    }
+}
+
+/// Our end.
+pub(super) enum Voice {
+    /// The pipe with the words of seven bytes.
+    Pipe(Pipe),
+    /// The socket for the datagrams of `sd_notify`.
+    Notify(NotifySocket),
+    /// The socket for the message of einhorn's workers.
+    Ack(AckSocket),
+}
+
+/// The server's end.
+#[derive(Default)]
+pub(super) struct TheirEnd {
+    /// The descriptor, where it is one.
+    pub(super) descriptor: Option<OwnedFd>,
+    /// The number for `{pipe}`.
+    pub(super) pipe: Option<RawFd>,
+    /// The number for einhorn's variable.
+    pub(super) ack: Option<RawFd>,
+    /// The address for `NOTIFY_SOCKET`.
+    pub(super) notify: Option<String>,
+}
+
+impl Voice {
+    /// Makes both ends.
+    pub(super) fn new(kind: protocol::Voice) -> io::Result<(Option<Self>, TheirEnd)> {
+        let none = TheirEnd::default();
+        let (ours, theirs) = match kind {
+            protocol::Voice::Silent => return Ok((None, none)),
+            protocol::Voice::Pipe => {
+                let (pipe, writer) = Pipe::new()?;
+                let number = Some(writer.as_raw_fd());
+                (Self::Pipe(pipe), TheirEnd { descriptor: Some(writer), pipe: number, ..none })
+            }
+            protocol::Voice::Ack => {
+                let (socket, theirs) = AckSocket::new()?;
+                let number = Some(theirs.as_raw_fd());
+                (Self::Ack(socket), TheirEnd { descriptor: Some(theirs), ack: number, ..none })
+            }
+            protocol::Voice::Notify => {
+                let (socket, address) = NotifySocket::new()?;
+                (Self::Notify(socket), TheirEnd { notify: Some(address), ..none })
+            }
+        };
+        Ok((Some(ours), theirs))
+    }
+
+    /// Reads what is there, as far as one turn goes; `leader` leads the processes that may speak.
+    pub(super) fn read(&mut self, leader: i32) -> Vec<Heard> {
+        match self {
+            Self::Pipe(pipe) => pipe.read(),
+            Self::Notify(socket) => socket.read(leader),
+            Self::Ack(socket) => socket.read(),
+        }
+    }
+}
+
+impl AsFd for Voice {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Pipe(pipe) => pipe.as_fd(),
+            Self::Notify(socket) => socket.as_fd(),
+            Self::Ack(socket) => socket.as_fd(),
+        }
+    }
+}
