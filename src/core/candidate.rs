@@ -184,10 +184,7 @@ impl Candidate {
     pub fn deadline_passed(&mut self, scene: &mut Scene<'_>) -> Progress {
         if let Step::Busy { retry_at } = self.step {
             if retry_at <= scene.now {
-                // A reload may have come between two tries.
-                if self.run.program_of.is_none() {
-                    self.run.definition = scene.definition.clone();
-                }
+                self.catch_up(scene);
                 self.order(scene);
             }
             return Progress::Waits;
@@ -202,6 +199,18 @@ impl Candidate {
             Progress::Waits if self.ready_by <= scene.now => self.too_late(scene),
             progress @ (Progress::Waits | Progress::Ready | Progress::TooLate) => progress,
         }
+    }
+
+    /// A reload may have come between two tries: what is started is what applies now. A rollback stays one, as
+    /// long as its sockets are held.
+    fn catch_up(&mut self, scene: &mut Scene<'_>) {
+        let rolls_back = self.run.program_of.is_some();
+        if rolls_back && self.run.definition.has_the_same_sockets(scene.definition) {
+            return;
+        }
+        scene.out.extend(self.unpin());
+        self.run.program_of = None;
+        self.run.definition = scene.definition.clone();
     }
 
     /// Where nothing was configured that it could have missed, and nobody else serves, it is taken for ready.

@@ -41,7 +41,7 @@ impl Worker {
                 let after = scene.now - self.leaving[at].since;
                 scene.report_on(&self.leaving[at].run, Fact::Left { status, after, group_left });
                 if group_left {
-                    self.leaving[at].quiet(scene.now, scene.policy());
+                    self.leaving[at].quiet(scene.now);
                     self.quiet(generation, scene);
                 } else {
                     self.leaving.remove(at);
@@ -65,9 +65,9 @@ impl Worker {
         if leaving.quiet_since.is_some() {
             return;
         }
-        leaving.quiet(scene.now, scene.policy());
+        leaving.quiet(scene.now);
         let (generation, after) = (leaving.run.generation(), scene.now - leaving.since);
-        let drain_timeout = scene.policy().drain_timeout;
+        let drain_timeout = leaving.policy().drain_timeout;
         scene.report_on(&self.leaving[at].run, Fact::Answered { word, after, drain_timeout });
         self.quiet(generation, scene);
     }
@@ -75,9 +75,9 @@ impl Worker {
     fn seen(&mut self, at: usize, sight: Sight, scene: &mut Scene<'_>) {
         let leaving = &mut self.leaving[at];
         if leaving.seen(sight, scene.now) {
-            leaving.quiet(scene.now, scene.policy());
+            leaving.quiet(scene.now);
             let (generation, after) = (leaving.run.generation(), scene.now - leaving.since);
-            let drain_timeout = scene.policy().drain_timeout;
+            let drain_timeout = leaving.policy().drain_timeout;
             scene.report_on(&self.leaving[at].run, Fact::SeenQuiet { after, drain_timeout });
             self.quiet(generation, scene);
         }

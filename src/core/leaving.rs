@@ -61,7 +61,7 @@ pub enum Phase {
 impl Leaving {
     /// Asks a run to leave. One that cannot say when it accepts no more is only waited for.
     pub fn ask(run: Run, scene: &mut Scene<'_>) -> Self {
-        let policy = &scene.definition.policy;
+        let policy = &run.definition.policy;
         scene.out.push(Action::Ask { run: run.id, signal: policy.stop_signal });
         let phase = if run.definition.program.handshake == Handshake::Pipe {
             // A server whose runtime swallowed the first signal (no handler of its own yet) gets a second chance
@@ -76,14 +76,14 @@ impl Leaving {
 
     /// Takes note of a run that leaves by itself, having said so.
     pub fn by_itself(run: Run, scene: &Scene<'_>) -> Self {
-        let phase = Phase::Draining { by: scene.now + scene.policy().drain_timeout };
+        let phase = Phase::Draining { by: scene.now + run.definition.policy.drain_timeout };
         Self { quiet_since: Some(scene.now), ..Self::new(run, phase, scene) }
     }
 
     /// Sends SIGTERM to a run, or to what is left of its group.
     pub fn terminate(run: Run, scene: &mut Scene<'_>) -> Self {
         scene.out.push(Action::Terminate { run: run.id });
-        let phase = Phase::Terminating { by: scene.now + scene.policy().stop_timeout };
+        let phase = Phase::Terminating { by: scene.now + run.definition.policy.stop_timeout };
         Self::new(run, phase, scene)
     }
 
@@ -96,6 +96,12 @@ impl Leaving {
 
     fn new(run: Run, phase: Phase, scene: &Scene<'_>) -> Self {
         Self { run, since: scene.now, quiet_since: None, phase, watch: None }
+    }
+
+    /// How it is treated: as the definition says that it was started from. Another signal or protocol may mean
+    /// nothing to it, or its death.
+    pub fn policy(&self) -> &Policy {
+        &self.run.definition.policy
     }
 
     /// Kills it now, if that was not done yet.
@@ -152,11 +158,11 @@ impl Leaving {
     }
 
     /// It accepts no more: it said so, or its main process is gone.
-    pub fn quiet(&mut self, now: Time, policy: &Policy) {
+    pub fn quiet(&mut self, now: Time) {
         self.quiet_since.get_or_insert(now);
         self.watch = None;
         if matches!(self.phase, Phase::Asked { .. }) {
-            self.phase = Phase::Draining { by: now + policy.drain_timeout };
+            self.phase = Phase::Draining { by: now + self.policy().drain_timeout };
         }
     }
 
@@ -194,12 +200,12 @@ impl Leaving {
 
     fn escalate(&mut self, scene: &mut Scene<'_>) -> Option<Fact> {
         let (now, run) = (scene.now, self.run.id);
-        let (after, stop_timeout) = (now - self.since, scene.policy().stop_timeout);
+        let (after, stop_timeout) = (now - self.since, self.policy().stop_timeout);
         let terminating = Phase::Terminating { by: now + stop_timeout };
         match self.phase {
             Phase::Asked { by, early, .. } if now < by => {
                 self.phase = Phase::Asked { by, again_at: None, early };
-                let signal = scene.policy().stop_signal;
+                let signal = self.policy().stop_signal;
                 scene.out.push(Action::Ask { run, signal });
                 None
             }

@@ -232,12 +232,8 @@ impl Worker {
             (Role::Serving, State::Up { run }) => self.crashed(&run, ending, scene),
             (Role::Candidate, State::Starting { candidate, fallback }) => {
                 let run = candidate.run.clone();
-                if let Some(fallback) = fallback {
-                    self.roll_back(&run, fallback, ending, scene);
-                } else {
-                    scene.out.extend(candidate.unpin());
-                    self.crashed(&run, ending, scene);
-                }
+                scene.out.extend(candidate.unpin());
+                self.roll_back(&run, fallback, ending, scene);
             }
             (Role::Candidate, State::Replacing { old, candidate }) => {
                 self.dismiss(&candidate.run, ending, Next::OldServesOn(old.generation()), scene);
@@ -252,7 +248,7 @@ impl Worker {
                 self.state = State::Up { run: old };
             }
             (Role::Serving, State::Baking { new, back: Back::Fallback(fallback), .. }) => {
-                self.roll_back(&new, fallback, ending, scene);
+                self.roll_back(&new, Some(fallback), ending, scene);
             }
             (Role::Reserve, State::Baking { new, back: Back::Old(old), .. }) => {
                 self.dismiss(&old, ending, Next::SuccessorServes(new.generation()), scene);
@@ -310,12 +306,20 @@ impl Worker {
         }
     }
 
-    /// Starts what served before, as a generation of its own; its program stays pinned until that is done.
-    fn roll_back(&mut self, run: &Run, fallback: Fallback, ending: Ending, scene: &mut Scene<'_>) {
-        self.dismiss(run, ending, Next::RollsBack(scene.last.next()), scene);
-        let Fallback { definition, pinned } = fallback;
-        let candidate = Candidate::start(scene, self.index, definition, Some(pinned));
-        self.state = State::Starting { candidate, fallback: None };
+    /// Starts what served before, as a generation of its own; its program stays pinned until that is done. Where
+    /// there is nothing to go back to, or its sockets are given up, it is a crash.
+    fn roll_back(&mut self, run: &Run, fallback: Option<Fallback>, ending: Ending, scene: &mut Scene<'_>) {
+        match fallback {
+            Some(Fallback { definition, pinned }) if definition.has_the_same_sockets(scene.definition) => {
+                self.dismiss(run, ending, Next::RollsBack(scene.last.next()), scene);
+                let candidate = Candidate::start(scene, self.index, definition, Some(pinned));
+                self.state = State::Starting { candidate, fallback: None };
+            }
+            fallback => {
+                unpin(fallback, scene);
+                self.crashed(run, ending, scene);
+            }
+        }
     }
 
     /// Does whatever the time has come for.

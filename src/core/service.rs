@@ -104,6 +104,9 @@ impl Service {
             let new = listeners.iter().filter(|listener| !self.listeners.contains(listener));
             out.extend(new.map(|&listener| Action::Listen { listener }));
         }
+        for worker in &mut self.workers {
+            worker.redefine(&definition);
+        }
         self.definition = definition;
         self.listeners = listeners;
         if self.is_wanted() {

@@ -184,7 +184,8 @@ impl Worker {
     }
 
     fn stop_first(&mut self, run: Run, scene: &mut Scene<'_>) {
-        let fallback = scene.policy().rollback.then(|| Fallback::to(&run));
+        let goes_back = scene.policy().rollback && run.definition.has_the_same_sockets(scene.definition);
+        let fallback = goes_back.then(|| Fallback::to(&run));
         scene.out.extend(fallback.as_ref().map(|fallback| Action::Pin { run: fallback.pinned }));
         self.state = State::Restarting { old: run.generation(), fallback };
         let definition = &run.definition;
@@ -250,7 +251,7 @@ impl Worker {
     pub(super) fn ask_to_leave(&mut self, run: Run, scene: &mut Scene<'_>) {
         let leaving = Leaving::ask(run, scene);
         let asked = Fact::Asked {
-            signal: scene.policy().stop_signal,
+            signal: leaving.policy().stop_signal,
             awaits_word: leaving.run.can_answer(),
             timeout: leaving.patience(scene.now),
         };
@@ -284,6 +285,28 @@ impl Worker {
             | State::Backoff { .. }
             | State::Stopping { .. }
             | State::Gone => None,
+        }
+    }
+
+    /// Takes another policy for the runs that stay, where their program is the same.
+    pub(super) fn redefine(&mut self, definition: &Arc<Definition>) {
+        let mut runs: Vec<&mut Run> = match &mut self.state {
+            State::Up { run } => vec![run],
+            State::Starting { candidate, .. } => vec![&mut candidate.run],
+            State::Replacing { old, candidate } => vec![old, &mut candidate.run],
+            State::Baking { new, back: Back::Old(old), .. } => vec![old, new],
+            State::Baking { new, back: Back::Fallback(_), .. } => vec![new],
+            State::Stopped
+            | State::Crashed
+            | State::Restarting { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone => Vec::new(),
+        };
+        for run in &mut runs {
+            if run.definition.runs_the_same(definition) {
+                run.definition = definition.clone();
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 //! different ones are never merged. One that arrives while others are taken makes the pipe readable again.
 
 use crate::core::Request;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use std::io;
@@ -26,8 +26,9 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// SIGUSR2 has no meaning yet; it is taken all the same, because to die of it would be worse.
-    const TAKEN: [i32; 7] = [SIGUSR1, SIGUSR2, SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGCHLD];
+    /// SIGUSR2 has no meaning yet; it is taken all the same, because to die of it would be worse. So is SIGXFSZ:
+    /// a log file that reached its limit is then a write that fails.
+    const TAKEN: [i32; 8] = [SIGUSR1, SIGUSR2, SIGXFSZ, SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGCHLD];
 
     /// Installs the handlers, and lets in what the parent may have blocked.
     pub(super) fn install() -> io::Result<Self> {

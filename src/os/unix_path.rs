@@ -1,5 +1,6 @@
 //! The path of a unix socket: whose it is, keeping it while servers come and go, giving it up.
 
+use super::owner;
 use nix::errno::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
@@ -80,7 +81,8 @@ impl UnixPath {
 ///
 /// # Errors
 ///
-/// `EADDRINUSE`: somebody listens. `EEXIST`: it is no socket, and is not touched.
+/// `EADDRINUSE`: somebody holds it. `EEXIST`: it is no socket, and is not touched. `EACCES`: it is somebody
+/// else's, and whether it is in use cannot be told.
 pub(super) fn clear_stale(path: &Path) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -92,7 +94,11 @@ pub(super) fn clear_stale(path: &Path) -> io::Result<()> {
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
     match probe.connect(&SockAddr::unix(path)?) {
-        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => fs::remove_file(path),
+        // A parked socket refuses clients too, and is not stale: the supervisor that holds it is alive.
+        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) && !owner::is_held(path) => {
+            fs::remove_file(path)
+        }
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => Err(error),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         // Connected, a full queue, a socket of another type, no permission: somebody has it.
         Ok(()) | Err(_) => Err(Errno::EADDRINUSE.into()),

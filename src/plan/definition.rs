@@ -17,6 +17,22 @@ pub struct Definition {
     pub policy: Policy,
 }
 
+impl Definition {
+    /// Can a process of the one go on as a process of the other? It cannot be given another program, or other
+    /// sockets, while it runs.
+    pub fn runs_the_same(&self, other: &Self) -> bool {
+        self.program == other.program && self.has_the_same_sockets(other)
+    }
+
+    /// Have they the same sockets? Names of listeners count: they may stand in the command.
+    pub fn has_the_same_sockets(&self, other: &Self) -> bool {
+        let sockets = |definition: &Self| -> Vec<_> {
+            definition.listeners.iter().map(|l| (l.name.clone(), l.address.clone())).collect()
+        };
+        sockets(self) == sockets(other)
+    }
+}
+
 /// What a generation is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {

@@ -38,7 +38,7 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
         match before.remove(&definition.name) {
             None => changes.push(Change::Added(definition.clone())),
             Some(old) if *old == **definition => {}
-            Some(old) if needs_new_generation(old, definition) => {
+            Some(old) if !old.runs_the_same(definition) => {
                 changes.push(Change::Restarted(definition.clone()));
             }
             Some(_) => changes.push(Change::InPlace(definition.clone())),
@@ -46,15 +46,6 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
     }
     changes.extend(before.into_keys().cloned().map(Change::Removed));
     changes
-}
-
-/// A process cannot be given another program, or other sockets, while it runs. Names of listeners count:
-/// they may stand in its command.
-fn needs_new_generation(old: &Definition, new: &Definition) -> bool {
-    let sockets = |definition: &Definition| -> Vec<_> {
-        definition.listeners.iter().map(|l| (l.name.clone(), l.address.clone())).collect()
-    };
-    old.program != new.program || sockets(old) != sockets(new)
 }
 
 #[cfg(test)]

@@ -215,7 +215,7 @@ pub(super) fn sentence(fact: &Fact) -> String {
             format!("{} {} after it was asked{rest}", ended(*status), time(*after))
         }
         Fact::GroupEnded { after } => {
-            format!("the last process of its group ended {} after it was asked", time(*after))
+            format!("the last process of its group has ended, {} after the first signal", time(*after))
         }
         Fact::Exited { status, lived, next } => {
             let (ended, lived, next) = (ended(*status), time(*lived), and_then(*next));
@@ -333,6 +333,10 @@ fn spawn_failure(failure: &SpawnFailure) -> String {
     let SpawnFailure { stage, errno: number, subject } = failure;
     let why = errno(*number);
     match stage {
+        SpawnStage::EnvFile if *number == libc::EINVAL && subject.contains(": line ") => {
+            format!("env_file {subject} is not NAME=value")
+        }
+        SpawnStage::EnvFile if *number == libc::EINVAL => format!("env_file {subject}: not a regular file"),
         SpawnStage::EnvFile => format!("env_file {subject}: {why}"),
         SpawnStage::Lookup if *number == libc::ENOENT && !subject.contains('/') => {
             format!("no program {subject:?} in PATH")

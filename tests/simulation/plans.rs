@@ -26,7 +26,7 @@ pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
     let mut services: Vec<Definition> = plan.services.iter().map(|d| (**d).clone()).collect();
     for _ in 0..rng.below(3) {
         let at = usize::try_from(rng.below(services.len() as u64)).expect("small");
-        match rng.below(6) {
+        match rng.below(7) {
             0 if services.len() > 1 => drop(services.remove(at)),
             1 => services[at].program.command.push(format!("-{}", rng.below(100))),
             2 => services[at].policy = policy(rng, services[at].program.handshake),
@@ -34,6 +34,11 @@ pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
                 let other = usize::try_from(rng.below(services.len() as u64)).expect("small");
                 let listeners = std::mem::take(&mut services[at].listeners);
                 services[at].listeners = std::mem::replace(&mut services[other].listeners, listeners);
+            }
+            5 => {
+                let handshake = rng.pick(&[Handshake::Pipe, Handshake::None, Handshake::Systemd]);
+                services[at].program.handshake = handshake;
+                services[at].policy = policy(rng, handshake);
             }
             4 => services[at].listeners.iter_mut().for_each(|l| l.backlog = Some(7)),
             _ => {

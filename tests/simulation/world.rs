@@ -311,7 +311,11 @@ impl World {
             Action::Look { run } => self.look(run),
             Action::Pin { run } => assert!(self.pinned.insert(run), "pinned twice: {run:?}"),
             Action::Unpin { run } => assert!(self.pinned.remove(&run), "was not pinned: {run:?}"),
-            Action::Ask { run, .. } => self.ask(run),
+            Action::Ask { run, signal } => {
+                let handshake = self.processes[&run].definition.program.handshake;
+                assert_eq!(signal, handshake.default_stop_signal(), "asked in words it does not know");
+                self.ask(run);
+            }
             Action::Terminate { run } => self.terminate(run),
             Action::Kill { run } => self.kill(run),
             Action::Bind { sockets } => self.bind(sockets),
@@ -400,7 +404,9 @@ impl World {
             None => assert_eq!(service.definition, definition, "started from what applies no more"),
             Some(good) => {
                 assert!(self.pinned.contains(&good), "the program is not pinned");
-                assert_eq!(self.processes[&good].definition, definition, "rolled back to something else");
+                let before = &self.processes[&good].definition;
+                assert!(before.runs_the_same(&definition), "rolled back to something else");
+                assert_eq!(definition.listeners.len(), listeners.len(), "a program and sockets of another");
             }
         }
         let temper = if self.calm {
