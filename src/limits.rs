@@ -90,3 +90,10 @@ pub const SIGHT_EPOLL_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Descriptors that are looked at of those that one `poll` or `select` waits for.
 pub const SIGHT_POLLED: usize = 1024;
+
+/// Longest part of a command that a log line shows, in characters.
+pub const COMMAND_CHARS: usize = 200;
+
+/// Generations of one worker that may be leaving at a time. Each is a process with connections of its own; with
+/// a restart more often than they finish there would be no end to them.
+pub const LEAVING: usize = 64;

@@ -19,6 +19,7 @@ const SELECT: &str = "BOOTSTRAP_SELECT";
 /// What the system refused before anything was bound or started.
 pub fn run(file: &Path, plan: Plan, format: Format) -> io::Result<ExitCode> {
     let mut world = World { os: Os::new()?, file: file.into(), format };
+    world.os.tell_loss_as(move |lines| line(&Report::of_supervisor(Fact::LogLost { lines }), format));
     let mut actions = Vec::new();
     let mut core = Supervisor::boot(plan, world.os.now(), &mut actions);
     loop {
@@ -85,9 +86,13 @@ impl World {
     }
 
     fn report(&mut self, report: &Report) {
-        let line = report::format(report, self.os.wall_clock(), self.format);
-        self.os.log(&line);
+        self.os.log(&line(report, self.format));
     }
+}
+
+/// The log line for a report that is made now.
+pub fn line(report: &Report, format: Format) -> String {
+    report::format(report, Os::wall_clock(), format)
 }
 
 fn load(file: &Path) -> Event {

@@ -1,6 +1,8 @@
 //! `bootstrap -c FILE`.
 
-use super::{Invocation, LogFormat};
+use super::{Color, Invocation, LogFormat};
+use crate::config::Refused;
+use crate::core::{Fact, Report};
 use crate::exit::ExitCode;
 use crate::report::Format;
 use crate::{config, os, run};
@@ -8,21 +10,29 @@ use std::io::Write as _;
 
 /// Runs the services of the file until all have ended.
 pub fn run(invocation: &Invocation) -> ExitCode {
-    let plan = match config::load(&invocation.config) {
-        Ok(plan) => plan,
-        Err(refused) => {
-            let picture = refused.render(invocation.color.on_stderr());
-            return fail(&picture, ExitCode::Config);
-        }
-    };
     let format = match invocation.log_format {
         LogFormat::Json => Format::Json,
         LogFormat::Text if os::stderr_is_journal() => Format::Journal,
         LogFormat::Text => Format::Text,
     };
+    let plan = match config::load(&invocation.config) {
+        Ok(plan) => plan,
+        Err(refused) => return fail(&told(&refused, format, invocation.color), ExitCode::Config),
+    };
     run::run(&invocation.config, plan, format).unwrap_or_else(|error| {
         fail(&format!("bootstrap: the system refuses to start it: {error}\n"), ExitCode::Failed)
     })
+}
+
+/// The mistakes as whoever reads stderr wants them: a picture for people, lines for a log.
+fn told(refused: &Refused, format: Format, color: Color) -> String {
+    match format {
+        Format::Text => refused.render(color.on_stderr()),
+        Format::Json | Format::Journal => {
+            let fact = |text| Report::of_supervisor(Fact::Mistake { text });
+            refused.lines().into_iter().map(|text| run::line(&fact(text), format) + "\n").collect()
+        }
+    }
 }
 
 /// Says why, as far as somebody listens, and gives the exit code.

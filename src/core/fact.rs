@@ -63,6 +63,8 @@ pub enum Fact {
     DrainTooLong { after: Duration, stop_timeout: Duration },
     /// SIGTERM did not end it; SIGKILL was sent to its group.
     Killed { timeout: Duration },
+    /// Too many of its predecessors are still leaving; this one is ended early.
+    TooManyLeaving { limit: usize },
     /// SIGKILL did not end it: it hangs in the kernel.
     Unkillable { after: Duration },
     /// It ended, as it was asked to.
@@ -90,7 +92,7 @@ pub enum Fact {
     /// All sockets are bound.
     Holding { sockets: usize, services: usize },
     /// A socket could not be bound.
-    BindFailed { failure: BindFailure },
+    BindFailed { failure: BindFailure, overlaps: Option<Address> },
     /// The consequence of the above.
     BindRefused { failed: usize, boot: bool },
     /// SIGUSR1 arrived; these are restarted.
@@ -113,6 +115,8 @@ pub enum Fact {
     Changed { change: Change },
     /// SIGHUP arrived while everything is being stopped.
     ReloadIgnored,
+    /// Log lines were lost: nobody read them.
+    LogLost { lines: u64 },
     /// SIGTERM, SIGINT arrived.
     Stopping { services: usize },
     /// SIGQUIT arrived, or a second stop.

@@ -115,6 +115,16 @@ impl Leaving {
         }
     }
 
+    /// Sends SIGTERM ahead of its time. Tells whether that was not done before.
+    pub fn hurry(&mut self, scene: &mut Scene<'_>) -> bool {
+        let waits = matches!(self.phase, Phase::Asked { .. } | Phase::Draining { .. });
+        if waits {
+            scene.out.push(Action::Terminate { run: self.run.id });
+            self.phase = Phase::Terminating { by: scene.now + self.policy().stop_timeout };
+        }
+        waits
+    }
+
     /// Begins to look from outside whether it still accepts.
     pub fn watch(&mut self, now: Time) {
         self.watch = Some(Watch::from(now));

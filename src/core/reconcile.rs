@@ -86,7 +86,10 @@ impl Supervisor {
     pub(super) fn bind_refused(&mut self, failures: Vec<BindFailure>, out: &mut Vec<Action>) {
         let Reload::Binding { again, .. } = self.reload else { return };
         let failed = failures.len();
-        out.extend(failures.into_iter().map(|failure| report(Fact::BindFailed { failure })));
+        for failure in failures {
+            let overlaps = self.sockets.keys().find(|held| held.overlaps(&failure.address)).cloned();
+            out.push(report(Fact::BindFailed { failure, overlaps }));
+        }
         let boot = self.phase == Phase::Booting;
         out.push(report(Fact::BindRefused { failed, boot }));
         self.reload_done(again && !boot, out);

@@ -10,6 +10,7 @@ use super::generation::Run;
 use super::leaving::Leaving;
 use super::scene::Scene;
 use super::{Action, Time};
+use crate::limits::LEAVING;
 use crate::plan::{Definition, Generation, Handshake, RestartOrder, RunId};
 use std::mem;
 use std::sync::Arc;
@@ -249,6 +250,9 @@ impl Worker {
     }
 
     pub(super) fn ask_to_leave(&mut self, run: Run, scene: &mut Scene<'_>) {
+        if self.leaving.len() >= LEAVING {
+            self.hurry_the_oldest(scene);
+        }
         let leaving = Leaving::ask(run, scene);
         let asked = Fact::Asked {
             signal: leaving.policy().stop_signal,
@@ -257,6 +261,15 @@ impl Worker {
         };
         scene.report_on(&leaving.run, asked);
         self.leaving.push(leaving);
+    }
+
+    fn hurry_the_oldest(&mut self, scene: &mut Scene<'_>) {
+        for leaving in &mut self.leaving {
+            if leaving.hurry(scene) {
+                scene.report_on(&leaving.run, Fact::TooManyLeaving { limit: LEAVING });
+                return;
+            }
+        }
     }
 
     /// Ends a stop when no run is left to wait for.

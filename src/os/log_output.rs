@@ -30,6 +30,9 @@ enum Way {
     Gone,
 }
 
+/// Makes a line of the number of lines that were lost.
+pub(super) type LossLine = Box<dyn Fn(u64) -> String>;
+
 /// The lines that wait and the way out.
 pub(super) struct LogOutput {
     out: OwnedFd,
@@ -40,6 +43,8 @@ pub(super) struct LogOutput {
     waiting_bytes: usize,
     /// Lines dropped since the last time that this was told.
     lost: u64,
+    /// The line that tells how many were lost.
+    loss_line: LossLine,
     watched: bool,
 }
 
@@ -59,7 +64,20 @@ impl LogOutput {
         } else {
             (shared.into(), Way::Write)
         };
-        Ok(Self { out, way, waiting: VecDeque::new(), waiting_bytes: 0, lost: 0, watched: false })
+        Ok(Self {
+            out,
+            way,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            lost: 0,
+            loss_line: Box::new(plain_loss),
+            watched: false,
+        })
+    }
+
+    /// Has the number of lost lines told in this line.
+    pub(super) fn tell_loss_as(&mut self, line: LossLine) {
+        self.loss_line = line;
     }
 
     /// Takes a line, without its newline. It is lost, and counted, where too much waits already.
@@ -147,11 +165,15 @@ impl LogOutput {
     /// lines will not be lost at once again.
     fn tell_loss(&mut self) {
         if self.lost > 0 && self.waiting_bytes <= LOG_QUEUE_BYTES / 2 {
-            let text = format!("{} log lines lost: stderr was not read", self.lost);
+            let text = (self.loss_line)(self.lost);
             self.lost = 0;
             self.push(&text);
         }
     }
+}
+
+fn plain_loss(lines: u64) -> String {
+    format!("{lines} log lines lost: stderr was not read")
 }
 
 /// A description of our own for what `shared` leads to.

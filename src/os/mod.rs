@@ -101,7 +101,7 @@ impl Os {
     }
 
     /// The time of day, for people.
-    pub fn wall_clock(&self) -> std::time::SystemTime {
+    pub fn wall_clock() -> std::time::SystemTime {
         clock::wall()
     }
 
@@ -144,6 +144,11 @@ impl Os {
     /// Takes an event that the loop made; [`wait`](Self::wait) gives it out in its turn.
     pub fn post(&mut self, event: Event) {
         self.events.push_back(event);
+    }
+
+    /// Has the number of log lines that were lost, because stderr was not read, told in such a line.
+    pub fn tell_loss_as(&mut self, line: impl Fn(u64) -> String + 'static) {
+        self.log.tell_loss_as(Box::new(line));
     }
 
     /// Writes one line to stderr, without its newline; never blocks.

@@ -26,6 +26,20 @@ impl Address {
     }
 }
 
+impl Address {
+    /// Can the two not be bound together, although they are not the same? A wildcard takes its port on every
+    /// address of its family.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(a), Self::Tcp(b)) | (Self::Udp(a), Self::Udp(b)) => {
+                let wildcard = a.ip().is_unspecified() || b.ip().is_unspecified();
+                a != b && a.port() == b.port() && a.is_ipv4() == b.is_ipv4() && wildcard
+            }
+            (Self::Tcp(_) | Self::Udp(_) | Self::Unix(_), _) => false,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

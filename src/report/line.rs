@@ -66,7 +66,20 @@ fn subject_and_sentence(report: &Report) -> String {
     let subject = report.service.as_ref().map_or("bootstrap", ServiceName::as_str);
     let generation = report.generation.map_or_else(String::new, |g| format!(" generation={g}"));
     let pid = report.pid.map_or_else(String::new, |pid| format!(" pid={pid}"));
-    format!("{subject}{generation}{pid} {}", sentence(&report.fact))
+    format!("{subject}{generation}{pid} {}", printable(&sentence(&report.fact)))
+}
+
+/// One line stays one line, and no terminal takes an order from a command or a file name.
+fn printable(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_debug());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 fn name(level: Level) -> &'static str {
@@ -120,6 +133,13 @@ mod tests {
             format(&ready(), new_year(), Format::Json),
             r#"{"time":"2026-01-02T03:04:05.678Z","level":"INFO","service":"web","generation":4,"pid":123,"event":"ready","message":"ready after 412ms"}"#
         );
+    }
+
+    #[test]
+    fn a_text_from_elsewhere_is_one_line_and_no_order_to_a_terminal() {
+        let fact = Fact::Mistake { text: "a\nb\u{1b}[31m ü".into() };
+        let line = format(&Report::of_supervisor(fact), new_year(), Format::Journal);
+        assert_eq!(line, "<3>bootstrap a\\nb\\u{1b}[31m ü");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
 
-use crate::core::{ExitStatus, Fact, Next, Outcome, PipeEnd, Repair, SpawnFailure, SpawnStage};
-use crate::plan::{Change, Ready};
+use crate::core::{BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair, SpawnFailure, SpawnStage};
+use crate::limits::COMMAND_CHARS;
+use crate::plan::{Address, Change, Ready};
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::SelectorUnmatched { .. }
         | Fact::NothingSelected
         | Fact::SelectorFileMissing { .. }
+        | Fact::LogLost { .. }
+        | Fact::TooManyLeaving { .. }
         | Fact::ReloadIgnored => Level::Warn,
         Fact::Exited { next, .. }
         | Fact::NotReady { next, .. }
@@ -118,6 +121,8 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Reloaded { .. } => "reloaded",
         Fact::Changed { .. } => "changed",
         Fact::ReloadIgnored => "reload-ignored",
+        Fact::LogLost { .. } => "log-lost",
+        Fact::TooManyLeaving { .. } => "too-many-leaving",
         Fact::Stopping { .. } => "stopping",
         Fact::StoppingNow { .. } => "stopping-now",
         Fact::Ended { .. } => "ended",
@@ -129,7 +134,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
 pub(super) fn sentence(fact: &Fact) -> String {
     match fact {
         Fact::Started { definition } => {
-            let command = definition.program.command.join(" ");
+            let command = beginning(&definition.program.command.join(" "));
             match definition.policy.ready {
                 Ready::Started | Ready::Assumed => format!("started: {command}"),
                 Ready::Word | Ready::Accepting | Ready::Delay(_) => {
@@ -233,11 +238,7 @@ pub(super) fn sentence(fact: &Fact) -> String {
             count(*sockets, "socket"),
             count(*services, "service")
         ),
-        Fact::BindFailed { failure } => {
-            let owner = failure.owner.as_ref();
-            let owner = owner.map_or_else(String::new, |o| format!(" by {}, pid {}", o.command, o.pid));
-            format!("cannot bind {}: {}{owner}", failure.address, errno(failure.errno))
-        }
+        Fact::BindFailed { failure, overlaps } => bind_failed(failure, overlaps.as_ref()),
         Fact::BindRefused { failed, boot } => {
             let consequence = if *boot { "nothing was started" } else { "nothing was changed" };
             format!("{} cannot be bound; {consequence}", count(*failed, "address"))
@@ -270,6 +271,12 @@ pub(super) fn sentence(fact: &Fact) -> String {
             }
         },
         Fact::ReloadIgnored => "SIGHUP: everything is being stopped; the config is not read".into(),
+        Fact::LogLost { lines } => {
+            format!("{lines} log lines lost: stderr was not read")
+        }
+        Fact::TooManyLeaving { limit } => {
+            format!("{limit} generations are leaving already; sent SIGTERM to this one, the oldest")
+        }
         Fact::Stopping { services } => {
             format!("stopping {} gracefully; a second signal stops now", count(*services, "service"))
         }
@@ -287,6 +294,21 @@ pub(super) fn sentence(fact: &Fact) -> String {
             }
             Outcome::BindRefused => "giving up".into(),
         },
+    }
+}
+
+fn bind_failed(failure: &BindFailure, overlaps: Option<&Address>) -> String {
+    let BindFailure { address, errno: number, owner } = failure;
+    let why = match *number {
+        libc::EEXIST => "something that is no socket is there; it is not touched".into(),
+        number => errno(number),
+    };
+    let owner = owner.as_ref().map_or_else(String::new, |o| format!(" by {}, pid {}", o.command, o.pid));
+    match overlaps {
+        Some(held) => format!(
+            "cannot bind {address}: it overlaps with {held}, which is held; remove that in a reload of its own first"
+        ),
+        None => format!("cannot bind {address}: {why}{owner}"),
     }
 }
 
@@ -370,6 +392,14 @@ fn signal_name(number: i32) -> String {
 
 fn text(word: Word) -> String {
     String::from_utf8_lossy(word.bytes()).into_owned()
+}
+
+/// A text that fits a line: a command may be as long as the kernel allows.
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(COMMAND_CHARS) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.into(),
+    }
 }
 
 fn time(duration: Duration) -> String {
