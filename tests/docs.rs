@@ -13,7 +13,7 @@ mod support;
 
 use bootstrap::cli::Invocation;
 use bootstrap::config::{self, Problem};
-use bootstrap::core::worker::State;
+use bootstrap::core::state::State;
 use bootstrap::exit::ExitCode;
 use bootstrap::plan::Plan;
 use nix::sys::signal::Signal;

@@ -3,7 +3,8 @@
 use super::fact::{Fact, Next};
 use super::leaving::Phase;
 use super::scene::Scene;
-use super::worker::{State, Worker};
+use super::state::State;
+use super::worker::Worker;
 use super::{RunEvent, Sight};
 use crate::plan::Generation;
 use crate::protocol::{Notice, Word};

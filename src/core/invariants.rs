@@ -4,8 +4,9 @@ use super::Supervisor;
 use super::generation::Run;
 use super::leaving::Leaving;
 use super::service::Service;
+use super::state::State;
 use super::supervisor::Phase;
-use super::worker::{State, Worker};
+use super::worker::Worker;
 
 impl Supervisor {
     /// Looks for a broken invariant.

@@ -18,6 +18,7 @@ mod reconcile;
 mod rollout;
 mod scene;
 pub mod service;
+pub mod state;
 mod supervisor;
 mod time;
 mod watch;

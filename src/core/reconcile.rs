@@ -4,8 +4,9 @@
 
 use super::fact::Fact;
 use super::service::Service;
+use super::state::Then;
 use super::supervisor::{Phase, Supervisor, report};
-use super::worker::{Order, Then};
+use super::worker::Order;
 use super::{Action, BindFailure, Outcome, Time};
 use crate::plan::{Address, Change, Definition, ListenerId, ListenerSpec, Plan, ServiceId, diff};
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The restart of a service with several workers: some at a time, and no further after one that failed.
 
-use super::worker::{State, Worker};
+use super::state::State;
+use super::worker::Worker;
 use crate::plan::{Generation, Policy, RestartOrder};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,7 +3,8 @@
 use super::fact::Fact;
 use super::rollout::{Rollout, Turn};
 use super::scene::Scene;
-use super::worker::{Order, State, Then, Worker};
+use super::state::{State, Then};
+use super::worker::{Order, Worker};
 use super::{Action, RunEvent, Time};
 use crate::plan::{Definition, Generation, ListenerId, ServiceId};
 use std::sync::Arc;

@@ -9,9 +9,10 @@ use super::fact::Fact;
 use super::generation::Run;
 use super::leaving::Leaving;
 use super::scene::Scene;
+use super::state::{Back, Fallback, State, Then};
 use super::{Action, Time};
 use crate::limits::LEAVING;
-use crate::plan::{Definition, Generation, Handshake, RestartOrder, RunId};
+use crate::plan::{Definition, Handshake, RestartOrder};
 use std::mem;
 use std::sync::Arc;
 
@@ -28,89 +29,6 @@ pub struct Worker {
     pub(super) backoff: Backoff,
 }
 
-/// Where a worker is in its life; each variant holds what is true only there.
-#[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    /// Nothing serves and nothing is to: it ended well, or was stopped.
-    Stopped,
-    /// Nothing serves: it crashed and its policy does not bring it back.
-    Crashed,
-    /// A run was started and is not ready yet; none serves.
-    Starting {
-        /// The run.
-        candidate: Candidate,
-        /// What comes back if it fails.
-        fallback: Option<Fallback>,
-    },
-    /// The run serves.
-    Up {
-        /// The run.
-        run: Run,
-    },
-    /// Stop-first: the run that served was asked to stop accepting; its successor starts when it does.
-    Restarting {
-        /// It is in the list of leaving runs.
-        old: Generation,
-        /// What comes back if the successor fails.
-        fallback: Option<Fallback>,
-    },
-    /// Start-first: one serves, its successor is not ready yet.
-    Replacing {
-        /// The run that serves.
-        old: Run,
-        /// Its successor.
-        candidate: Candidate,
-    },
-    /// The successor serves, and what it replaces is kept until it has proved itself.
-    Baking {
-        /// The successor.
-        new: Run,
-        /// Until when.
-        until: Time,
-        /// What comes back if it fails.
-        back: Back,
-    },
-    /// It crashed; the next start waits for the clock.
-    Backoff {
-        /// When it starts.
-        until: Time,
-    },
-    /// It is to end: all its runs were asked to leave.
-    Stopping {
-        /// What it is then.
-        then: Then,
-    },
-    /// It was removed from the config and its last run has ended.
-    Gone,
-}
-
-/// What a rollback starts: the last good definition, with the program that was pinned while it ran.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Fallback {
-    /// The definition.
-    pub definition: Arc<Definition>,
-    /// The run whose program is pinned.
-    pub pinned: RunId,
-}
-
-/// What comes back if a new generation does not prove itself.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Back {
-    /// The old run, which still serves beside it.
-    Old(Run),
-    /// A new run of the old program.
-    Fallback(Fallback),
-}
-
-/// What a stopping worker is in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// Known, but not running.
-    Stopped,
-    /// Forgotten: the config has it no more.
-    Gone,
-}
-
 /// What somebody wants of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -120,26 +38,6 @@ pub enum Order {
     Stop(Then),
     /// No process any more, now.
     Kill,
-}
-
-impl State {
-    /// The words for all states, as people see them.
-    pub const WORDS: [&str; 7] =
-        ["stopped", "starting", "up", "restarting", "backoff", "stopping", "crashed"];
-
-    /// The word for it. A worker of which two generations serve is `restarting`, until the old one is asked to
-    /// leave.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Stopped | Self::Gone => "stopped",
-            Self::Starting { .. } => "starting",
-            Self::Up { .. } => "up",
-            Self::Restarting { .. } | Self::Replacing { .. } | Self::Baking { .. } => "restarting",
-            Self::Backoff { .. } => "backoff",
-            Self::Stopping { .. } => "stopping",
-            Self::Crashed => "crashed",
-        }
-    }
 }
 
 impl Worker {
@@ -401,12 +299,6 @@ impl Worker {
             | State::Stopping { .. }
             | State::Gone => None,
         }
-    }
-}
-
-impl Fallback {
-    fn to(run: &Run) -> Self {
-        Self { definition: run.definition.clone(), pinned: run.id }
     }
 }
 

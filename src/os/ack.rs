@@ -1,6 +1,6 @@
 //! The supervisor's end of the socket on which a worker of einhorn's kind says that it is ready.
 
-use super::voice::Heard;
+use super::heard::Heard;
 use crate::limits::PIPE_TURN_BYTES;
 use crate::protocol::{AckReader, Word};
 use nix::errno::Errno;

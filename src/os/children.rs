@@ -67,6 +67,17 @@ pub(super) fn has_members(leader: i32) -> bool {
     send_to_group(leader, 0) != Err(Errno::ESRCH)
 }
 
+/// Has this process begun to end? It closes its descriptors some time before its exit can be waited for.
+pub(super) fn is_ending(pid: i32) -> bool {
+    const PF_EXITING: u64 = 4;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name stands in parentheses, and may hold some itself. Behind it: the state, and six on, the flags.
+    let mut behind_name = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+    let state = behind_name.next();
+    let flags = behind_name.nth(5).and_then(|flags| flags.parse::<u64>().ok());
+    matches!(state, None | Some("Z" | "X")) || flags.is_some_and(|flags| flags & PF_EXITING != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

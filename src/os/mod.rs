@@ -10,6 +10,7 @@ mod children;
 mod clock;
 mod env_file;
 mod environment;
+mod heard;
 mod inherited;
 mod listener;
 mod listeners;

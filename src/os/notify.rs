@@ -4,7 +4,7 @@
 //! the pid that the kernel says sent it. A sender that has been reaped by the time we read is nobody's.
 #![expect(unsafe_code, reason = "recvmsg(2) for the credentials of a sender, with no room for descriptors")]
 
-use super::voice::Heard;
+use super::heard::Heard;
 use crate::limits::{NOTIFY_BYTES, NOTIFY_TURN};
 use crate::protocol::Notice;
 use nix::errno::Errno;

@@ -1,6 +1,6 @@
 //! The supervisor's end of a handshake's pipe.
 
-use super::voice::Heard;
+use super::heard::Heard;
 use crate::core::PipeEnd;
 use crate::limits::PIPE_TURN_BYTES;
 use crate::protocol::WordReader;

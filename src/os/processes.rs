@@ -4,11 +4,12 @@
 //! has members, for as long as the kernel gives the number to nobody else.
 
 use super::children;
+use super::heard::Heard;
 use super::poller::Poller;
 use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
-use super::voice::{Heard, Voice};
+use super::voice::Voice;
 use crate::core::{Event, PipeEnd, RunEvent, Sight};
 use crate::plan::{ListenerId, Pid, RunId};
 use nix::errno::Errno;
@@ -178,7 +179,7 @@ impl Processes {
             process.voice = None;
             self.voices.remove(&process.voice_number);
             // That the pipe ended with the process is no news, and the kernel tells it a moment too soon.
-            if !process.main_lives || is_ending(leader) {
+            if !process.main_lives || children::is_ending(leader) {
                 heard.pop();
             }
         }
@@ -244,17 +245,6 @@ impl Processes {
         }
         events
     }
-}
-
-/// Has this process begun to end? It closes its descriptors some time before its exit can be waited for.
-pub(super) fn is_ending(pid: i32) -> bool {
-    const PF_EXITING: u64 = 4;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name stands in parentheses, and may hold some itself. Behind it: the state, and six on, the flags.
-    let mut behind_name = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-    let state = behind_name.next();
-    let flags = behind_name.nth(5).and_then(|flags| flags.parse::<u64>().ok());
-    matches!(state, None | Some("Z" | "X")) || flags.is_some_and(|flags| flags & PF_EXITING != 0)
 }
 
 /// Does this process ignore the signal? `/proc/PID/status` has a bit for each, the lowest for signal 1.

@@ -24,7 +24,7 @@ pub(super) fn look(leader: i32, orphans: bool, sockets: &BTreeSet<u64>) -> Sight
             Ok(Sight::Hidden) => blind = true,
             // Of one that has ended nothing can be seen, whoever asks. Other errors mean that it is gone.
             Err(error) => {
-                blind |= error.kind() == io::ErrorKind::PermissionDenied && !super::processes::is_ending(pid);
+                blind |= error.kind() == io::ErrorKind::PermissionDenied && !super::children::is_ending(pid);
             }
         }
     }

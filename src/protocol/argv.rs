@@ -5,31 +5,9 @@
 //! `{{fd}}` is `{fd}`.
 
 use super::Dialect;
-use crate::plan::{Address, Definition, Generation, Handshake, ListenerSpec};
+use super::granted::Granted;
+use crate::plan::{Address, Definition, Handshake, ListenerSpec};
 use std::fmt;
-
-/// What a generation is given, as numbers to write into its command and environment.
-#[derive(Clone, Debug)]
-pub struct Granted<'a> {
-    /// The name of the service.
-    pub service: &'a str,
-    /// The service's listeners, in their order.
-    pub listeners: &'a [ListenerSpec],
-    /// The number of each of them in the server.
-    pub fds: &'a [i32],
-    /// The write end of the handshake's pipe.
-    pub pipe: Option<i32>,
-    /// The address of the socket for `sd_notify`.
-    pub notify: Option<&'a str>,
-    /// The server's end of einhorn's command socket.
-    pub ack: Option<i32>,
-    /// Which generation it is.
-    pub generation: Generation,
-    /// Which worker it is, from 0.
-    pub worker: u32,
-    /// Our own pid.
-    pub supervisor: u32,
-}
 
 /// A placeholder that nothing can replace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,7 +179,7 @@ pub fn arguments(definition: &Definition, granted: &Granted<'_>) -> Vec<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Policy, Program, ServiceName};
+    use crate::plan::{Generation, Policy, Program, ServiceName};
 
     fn tcp(port: u16) -> ListenerSpec {
         ListenerSpec::new(Address::Tcp(([127, 0, 0, 1], port).into()))

@@ -1,7 +1,7 @@
 //! The hand-over protocols, as a table over one mechanism: where descriptors go, which variables tell of them,
 //! and on what the server answers.
 
-use super::Granted;
+use super::granted::Granted;
 use crate::plan::{Address, Handshake, ListenerSpec};
 
 /// What makes one hand-over protocol differ from another.

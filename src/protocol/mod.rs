@@ -3,11 +3,13 @@
 mod ack;
 mod argv;
 mod dialect;
+mod granted;
 mod notify;
 mod verdict;
 
 pub use ack::AckReader;
-pub use argv::{Granted, PlaceholderError, arguments, check, expand};
+pub use argv::{PlaceholderError, arguments, check, expand};
 pub use dialect::{Dialect, Numbers, Value, Voice};
+pub use granted::Granted;
 pub use notify::Notice;
 pub use verdict::{Word, WordReader};

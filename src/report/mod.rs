@@ -2,6 +2,7 @@
 
 mod line;
 mod sentence;
+mod words;
 
 pub use line::{Format, format};
 pub use sentence::Level;

@@ -7,7 +7,7 @@ mod process;
 mod rng;
 mod world;
 
-use bootstrap::core::worker::State;
+use bootstrap::core::state::State;
 use bootstrap::core::{Outcome, Request};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -10,7 +10,8 @@ use crate::rng::Rng;
 use bootstrap::core::generation::Run;
 use bootstrap::core::leaving::Phase;
 use bootstrap::core::service::Service;
-use bootstrap::core::worker::{Back, State, Worker};
+use bootstrap::core::state::{Back, State};
+use bootstrap::core::worker::Worker;
 use bootstrap::core::{
     Action, BindFailure, Event, ExitStatus, Fact, Outcome, PipeEnd, Report, Request, RunEvent, Sight,
     SpawnFailure, SpawnStage, Supervisor, Time,

@@ -1,0 +1,74 @@
+//! The words that sentences are made of: failures, signals, times, numbers of things.
+
+use crate::core::{SpawnFailure, SpawnStage};
+use crate::limits::COMMAND_CHARS;
+use crate::protocol::Word;
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+pub(super) fn spawn_failure(failure: &SpawnFailure) -> String {
+    let SpawnFailure { stage, errno: number, subject } = failure;
+    let why = errno(*number);
+    match stage {
+        SpawnStage::EnvFile if *number == libc::EINVAL && subject.contains(": line ") => {
+            format!("env_file {subject} is not NAME=value")
+        }
+        SpawnStage::EnvFile if *number == libc::EINVAL => format!("env_file {subject}: not a regular file"),
+        SpawnStage::EnvFile => format!("env_file {subject}: {why}"),
+        SpawnStage::Lookup if *number == libc::ENOENT && !subject.contains('/') => {
+            format!("no program {subject:?} in PATH")
+        }
+        SpawnStage::Pipe => format!("no pipe for the handshake: {why}"),
+        SpawnStage::Fork => format!("no process: {why}"),
+        SpawnStage::Group => format!("no process group of its own: {why}"),
+        SpawnStage::Limits => format!("limit of descriptors: {why}"),
+        SpawnStage::Directory => format!("directory {subject}: {why}"),
+        SpawnStage::Descriptors => format!("cannot hand over its descriptors: {why}"),
+        SpawnStage::Exec if *number == libc::ENOEXEC => {
+            format!("{subject}: not a program; a script needs a first line such as #!/bin/sh")
+        }
+        SpawnStage::Exec if *number == libc::ETXTBSY => {
+            format!("{subject}: still open for writing; write a new file and rename it over the old one")
+        }
+        SpawnStage::Lookup | SpawnStage::Listener | SpawnStage::Exec => format!("{subject}: {why}"),
+        SpawnStage::Interpreter => format!("its interpreter {subject} is missing"),
+    }
+}
+
+/// The system's own words, as `strerror` has them.
+pub(super) fn errno(number: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(number).to_string();
+    text.rsplit_once(" (os error").map_or_else(|| text.clone(), |(words, _)| words.into())
+}
+
+pub(super) fn signal_name(number: i32) -> String {
+    Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().into())
+}
+
+pub(super) fn text(word: Word) -> String {
+    String::from_utf8_lossy(word.bytes()).into_owned()
+}
+
+/// A text that fits a line: a command may be as long as the kernel allows.
+pub(super) fn beginning(text: &str) -> String {
+    match text.char_indices().nth(COMMAND_CHARS) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.into(),
+    }
+}
+
+pub(super) fn time(duration: Duration) -> String {
+    // The clock of the core counts milliseconds: "0s" would claim less than it knows.
+    if duration.is_zero() {
+        return "0ms".into();
+    }
+    humantime::format_duration(duration).to_string()
+}
+
+pub(super) fn count(number: usize, noun: &str) -> String {
+    match (number, noun) {
+        (1, _) => format!("1 {noun}"),
+        (_, "address") => format!("{number} addresses"),
+        _ => format!("{number} {noun}s"),
+    }
+}
