@@ -128,7 +128,15 @@ fn service<'t>(
     }
     let program = program(&raw, header, defaults, listeners.as_deref(), handshake, notes);
     let policy = policy(&raw, handshake, notes);
-    Some(Definition { name: name?.value, listeners: listeners?, program: program?, policy: policy? })
+    let (after, requires) = (Vec::new(), Vec::new());
+    Some(Definition {
+        name: name?.value,
+        listeners: listeners?,
+        after,
+        requires,
+        program: program?,
+        policy: policy?,
+    })
 }
 
 /// The one socket that becomes the stdin of the process.
