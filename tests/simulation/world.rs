@@ -651,7 +651,7 @@ impl World {
         let Fact::Ready { .. } = report.fact else { return };
         let of_service = |s: &&Service| Some(&s.definition.name) == report.service.as_ref();
         let runs = self.core.services().filter(of_service).flat_map(known_runs);
-        for run in runs.filter(|run| Some(run.generation()) == report.generation) {
+        for run in runs.filter(|run| run.pid.is_some() && run.pid == report.pid) {
             let process = &self.processes[&run.id];
             let accepts = process.started + process.temper.accepts_after <= self.now || process.temper.hidden;
             let gate = &process.definition.policy.ready;
