@@ -166,6 +166,7 @@ fn hot_update(more: &str) {
         let deployed = fs::metadata(supervised.stage.dir().join("server")).unwrap();
         assert_eq!((running.dev(), running.ino()), (deployed.dev(), deployed.ino()), "{supervised}");
         supervised.wait_for(&format!(" web generation={} … exit code 0", generation - 1));
+        load.wait_requests(60);
     }
     load.finish().must_be_perfect();
     assert!(!supervised.said("failed"), "{supervised}");
