@@ -68,18 +68,22 @@ fn workers_do_not_suffer_when_one_shuts_their_socket_down() {
     supervised.stop();
 }
 
+/// As servers do that clean up when they leave, although the path is not theirs.
 #[test]
-fn the_path_of_a_unix_socket_that_a_server_removed_is_put_back() {
+fn the_path_of_a_unix_socket_that_a_leaving_server_removed_is_put_back() {
     let stage = Stage::new();
     let path = stage.dir().join("web.sock");
     let supervised = start(stage, &format!("unix:{}", path.display()), "");
-    let pid = get_unix(&path, "/").unwrap().pid();
+    supervised.wait_for(" web generation=1 … ready after");
     for round in 1..=3 {
         get_unix(&path, "/unlink").unwrap();
+        eventually("it is gone", || !path.exists());
+        supervised.signal(SIGUSR1);
         eventually(&format!("it is there again\n{supervised}"), || {
             supervised.count(" web … had removed the path of unix: … it is there again") == round
         });
-        assert_eq!(get_unix(&path, "/").unwrap().pid(), pid, "{supervised}");
+        supervised.wait_for(&format!(" web generation={} … ready after", round + 1));
+        assert_eq!(get_unix(&path, "/").unwrap().generation(), u32::try_from(round).unwrap() + 1);
     }
     supervised.stop();
 }

@@ -95,7 +95,7 @@ impl<'t, T: Value> Field<'t, T> {
     }
 }
 
-impl<'t, T: Value> Field<'t, T> {
+impl<T: Value> Field<'_, T> {
     /// Reads it without noting what is wrong, because that was done.
     pub(super) fn read_again(&self, notes: &mut Notes<'_>) -> Reading<T> {
         let before = notes.count();
