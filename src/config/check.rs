@@ -4,14 +4,14 @@ use super::error::Place;
 use super::field::{At, Field, Reading, table};
 use super::listen::Listen;
 use super::notes::Notes;
+use super::policy;
 use super::problem::{Problem, Rule, beginning};
 use super::raw::{Bootstrap, Service, unknown_keys};
+use super::sequence::{Names, Sequence};
 use super::unique::Unique;
-use super::value::{Env, FilePath, Pause, Port, Signal, Timeout};
+use super::value::{Env, FilePath, Port};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
-use crate::plan::{
-    Address, Definition, Handshake, ListenerSpec, Plan, Policy, Program, Ready, Settings, WhenIdle,
-};
+use crate::plan::{Address, Definition, Handshake, ListenerSpec, Plan, Program, Settings, WhenIdle};
 use crate::protocol;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -57,7 +57,7 @@ fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Servic
     raw.listen = not_shared(&raw.listen, notes);
     raw.command = not_shared(&raw.command, notes);
     raw.review(notes);
-    delays(&raw, notes);
+    policy::shared(&raw, notes);
     raw
 }
 
@@ -90,6 +90,7 @@ fn services<'t>(
         return None;
     }
     let mut unique = Unique::default();
+    let mut sequence = Sequence::default();
     let mut services = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         notes.enter(Place::Unnamed(index + 1));
@@ -97,9 +98,10 @@ fn services<'t>(
         if let Some(name) = found.get("name").and_then(|name| name.get_ref().as_str()) {
             notes.enter(Place::Service(beginning(name).into()));
         }
-        let definition = service(found, &entry.span(), defaults, &mut unique, notes);
+        let definition = service(found, &entry.span(), defaults, &mut unique, &mut sequence, notes);
         services.extend(definition.map(Arc::new));
     }
+    sequence.check(notes);
     (services.len() == entries.len()).then_some(services)
 }
 
@@ -108,6 +110,7 @@ fn service<'t>(
     header: &Range<usize>,
     defaults: &Service<'t>,
     unique: &mut Unique,
+    sequence: &mut Sequence,
     notes: &mut Notes<'_>,
 ) -> Option<Definition> {
     let raw = Service::of(found, notes).or(defaults);
@@ -127,16 +130,24 @@ fn service<'t>(
         one_socket(&raw, listeners, notes);
     }
     let program = program(&raw, header, defaults, listeners.as_deref(), handshake, notes);
-    let policy = policy(&raw, handshake, notes);
-    let (after, requires) = (Vec::new(), Vec::new());
+    let policy = policy::of(&raw, handshake, has_socket, notes);
+    let after = raw.after.read(notes).or_default(Names::default()).map(|Names(names)| names);
+    let requires = raw.requires.read(notes).or_default(Names::default()).map(|Names(names)| names);
+    if let (Some(name), Some(after), Some(requires)) = (&name, &after, &requires) {
+        sequence.add(&name.value, after.iter().chain(requires).cloned().collect());
+    }
     Some(Definition {
         name: name?.value,
         listeners: listeners?,
-        after,
-        requires,
+        after: values(after?),
+        requires: values(requires?),
         program: program?,
         policy: policy?,
     })
+}
+
+fn values<T>(all: Vec<At<T>>) -> Vec<T> {
+    all.into_iter().map(|at| at.value).collect()
 }
 
 /// The one socket that becomes the stdin of the process.
@@ -221,60 +232,4 @@ fn environment(
 
 fn path(field: &Field<'_, FilePath>, notes: &mut Notes<'_>) -> Reading<Option<PathBuf>> {
     field.read(notes).map(|FilePath(path)| Some(path))
-}
-
-fn policy(raw: &Service<'_>, handshake: Option<Handshake>, notes: &mut Notes<'_>) -> Option<Policy> {
-    let default = Policy::default();
-    let restart = raw.restart.read(notes).or_default(default.restart);
-    let ready = ready(&raw.ready, handshake, notes);
-    let stop_signal = raw.stop_signal.read(notes).map(Some).or_default(None);
-    let mut timeout = |field: &Field<'_, Timeout>, default| {
-        field.read(notes).or_default(Timeout(default)).map(|Timeout(time)| time)
-    };
-    let ready_timeout = timeout(&raw.ready_timeout, default.ready_timeout);
-    let handover_timeout = timeout(&raw.handover_timeout, default.handover_timeout);
-    let drain_timeout = timeout(&raw.drain_timeout, default.drain_timeout);
-    let stop_timeout = timeout(&raw.stop_timeout, default.stop_timeout);
-    let healthy_after = raw.healthy_after.read(notes).or_default(Pause(default.healthy_after));
-    let delays = delays(raw, notes);
-    let (Pause(restart_delay), Pause(restart_delay_max)) = delays?;
-    Some(Policy {
-        restart: restart?,
-        ready: ready?,
-        ready_timeout: ready_timeout?,
-        stop_signal: stop_signal?.map_or(handshake?.default_stop_signal(), |Signal(number)| number),
-        handover_timeout: handover_timeout?,
-        drain_timeout: drain_timeout?,
-        stop_timeout: stop_timeout?,
-        restart_delay,
-        restart_delay_max,
-        healthy_after: healthy_after?.0,
-        ..default
-    })
-}
-
-fn ready(field: &Field<'_, Ready>, handshake: Option<Handshake>, notes: &mut Notes<'_>) -> Option<Ready> {
-    let ready = field.read(notes).or_default(Ready::Assumed)?;
-    if ready == Ready::Word && handshake.is_some_and(|handshake| handshake != Handshake::Pipe) {
-        notes.add(field.span()?, Problem::ReadyNeedsPipe);
-    }
-    Some(ready)
-}
-
-/// `restart_delay` and `restart_delay_max`, which must not be the shorter one.
-fn delays(raw: &Service<'_>, notes: &mut Notes<'_>) -> Option<(Pause, Pause)> {
-    let default = Policy::default();
-    let delay = raw.restart_delay.read(notes).or_default(Pause(default.restart_delay));
-    let max = raw.restart_delay_max.read(notes).or_default(Pause(default.restart_delay_max));
-    let (delay, max) = (delay?, max?);
-    // The own key of the two; a pair that is in `[defaults]` as a whole was noted there.
-    let mut own =
-        [&raw.restart_delay, &raw.restart_delay_max].into_iter().filter(|field| !field.is_inherited());
-    let span = own.find_map(Field::span);
-    if delay.0 > max.0
-        && let Some(span) = span
-    {
-        notes.add(span, Problem::DelayPastMax { delay: delay.0, max: max.0 });
-    }
-    Some((delay, max))
 }

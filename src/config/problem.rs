@@ -3,7 +3,7 @@
 //! A sentence names the subject and the value found, then after a semicolon what is allowed or what to do.
 
 use super::address::AddressError;
-use crate::limits::{CONFIG_BYTES, LISTENERS_PER_SERVICE, SERVICES};
+use crate::limits::{CONFIG_BYTES, LISTENERS_PER_SERVICE, SERVICES, WORKERS};
 use crate::plan::{Address, NameError};
 use crate::protocol::PlaceholderError;
 use std::fmt;
@@ -53,6 +53,20 @@ pub enum Problem {
     ReadyNeedsPipe,
     /// `handshake = "inetd"` with another number of sockets than one.
     OneSocket { found: usize },
+    /// A word of a handshake that the service does not have.
+    ReadyNeedsHandshake { ready: &'static str, handshake: &'static str },
+    /// `after` or `requires` names nobody.
+    NoSuchService { name: String, meant: Option<String> },
+    /// Services that wait for each other; the first stands at the end again.
+    Circle { circle: Vec<String> },
+    /// `ready = "accepting"` without a socket.
+    ReadyNeedsSocket,
+    /// `ready = "delay"` without the delay.
+    ReadyNeedsDelay,
+    /// A delay that `ready` does not ask for.
+    DelayUnused,
+    /// It would never be ready in time.
+    DelayPastTimeout { delay: Duration, timeout: Duration },
     /// The first pause is longer than the longest.
     DelayPastMax { delay: Duration, max: Duration },
 
@@ -92,6 +106,9 @@ pub enum Rule {
     Nul,
     Port { quoted: bool },
     Backlog { quoted: bool },
+    Count { quoted: bool },
+    NoSurge,
+    NoneUnavailable,
     TrueOrFalse,
     Word { words: &'static [&'static str], meant: Option<&'static str> },
     Listen,
@@ -113,6 +130,7 @@ pub enum Rule {
     DurationTooFine,
     DurationTooLong,
     WholeSeconds,
+    Names,
     TableHeader { name: &'static str },
     ServiceHeader,
 }
@@ -191,6 +209,13 @@ impl Problem {
                 | Self::Placeholder { .. }
                 | Self::ReadyNeedsPipe
                 | Self::OneSocket { .. }
+                | Self::ReadyNeedsSocket
+                | Self::ReadyNeedsHandshake { .. }
+                | Self::NoSuchService { .. }
+                | Self::Circle { .. }
+                | Self::ReadyNeedsDelay
+                | Self::DelayUnused
+                | Self::DelayPastTimeout { .. }
                 | Self::DelayPastMax { .. }
                 | Self::NoService
         )
@@ -219,10 +244,23 @@ impl Problem {
                 format!("`{}` has a placeholder that nothing replaces", key.escape_debug())
             }
             Self::ReadyNeedsPipe => "`ready` is \"pipe\" and the service has no pipe".into(),
+            Self::ReadyNeedsHandshake { ready, handshake } => {
+                format!("`ready` is {ready:?}, a word of the handshake {handshake:?}")
+            }
+            Self::NoSuchService { name, .. } => format!("no service is called {name:?}"),
+            Self::Circle { circle } => format!("services wait for each other: {}", circle.join(" -> ")),
             Self::OneSocket { found } => {
                 let sockets = if *found == 0 { "no socket".into() } else { format!("{found} sockets") };
                 format!("`handshake` is \"inetd\" and the service has {sockets}")
             }
+            Self::ReadyNeedsSocket => "`ready` is \"accepting\" and the service has no socket".into(),
+            Self::ReadyNeedsDelay => "`ready` is \"delay\" and `ready_delay` is missing".into(),
+            Self::DelayUnused => "`ready_delay` is given and `ready` is not \"delay\"".into(),
+            Self::DelayPastTimeout { delay, timeout } => format!(
+                "`ready_delay` is {:?} and `ready_timeout` is {:?}",
+                written(*delay),
+                written(*timeout)
+            ),
             Self::DelayPastMax { delay, max } => format!(
                 "`restart_delay` is {:?} and `restart_delay_max` is {:?}",
                 written(*delay),
@@ -258,8 +296,22 @@ impl Problem {
             Self::TooManyListeners { .. } => format!("a service has at most {LISTENERS_PER_SERVICE}"),
             Self::ListenerTwice { .. } => "`{fd:NAME}` needs a name for each".into(),
             Self::Placeholder { error, .. } => error.to_string(),
+            Self::ReadyNeedsHandshake { handshake, .. } => {
+                format!("write `handshake = {handshake:?}`, or leave `ready` out")
+            }
+            Self::NoSuchService { meant: Some(meant), .. } => format!("did you mean {meant:?}?"),
+            Self::NoSuchService { meant: None, .. } => "it names a service of this file".into(),
+            Self::Circle { .. } => "none of them could start; break it at one place".into(),
             Self::ReadyNeedsPipe => "write `handshake = \"pipe\"`, or leave `ready` out".into(),
             Self::OneSocket { .. } => "give it one, which becomes its stdin".into(),
+            Self::ReadyNeedsSocket => {
+                "give it a `port` or `listen`, or write `ready = \"started\"` or \"delay\"".into()
+            }
+            Self::ReadyNeedsDelay => "write how long it has to live, such as `ready_delay = \"2s\"`".into(),
+            Self::DelayUnused => "write `ready = \"delay\"`, or leave `ready_delay` out".into(),
+            Self::DelayPastTimeout { .. } => {
+                "the first has to be shorter, or it is never ready in time".into()
+            }
             Self::DelayPastMax { .. } => "the pause grows from the first to the second".into(),
             Self::NoService => "write at least one [[service]] with a `name` and a `command`".into(),
             Self::TooManyServices { .. } => format!("one file has at most {SERVICES}"),
@@ -295,6 +347,15 @@ impl fmt::Display for Rule {
             Self::Backlog { quoted } => {
                 write!(f, "a backlog is a number from 1 to 65535{}", unquoted(*quoted))
             }
+            Self::Count { quoted } => write!(f, "write a number from 1 to {WORKERS}{}", unquoted(*quoted)),
+            Self::NoSurge => write!(
+                f,
+                "to start no worker beside the others, write `restart_order = \"stop-first\"`; this is a number from 1 to {WORKERS}"
+            ),
+            Self::NoneUnavailable => write!(
+                f,
+                "to miss no worker, write `restart_order = \"start-first\"`; this is a number from 1 to {WORKERS}"
+            ),
             Self::TrueOrFalse => write!(f, "write true or false, without quotes"),
             Self::Word { words, meant } => {
                 write!(f, "write {}", list(words, '"', "or"))?;
@@ -332,6 +393,7 @@ impl fmt::Display for Rule {
             Self::DurationZero => write!(f, "the shortest is \"1ms\""),
             Self::DurationTooFine => write!(f, "durations are whole milliseconds"),
             Self::DurationTooLong => write!(f, "the longest is \"100days\""),
+            Self::Names => write!(f, "write the name of a service in quotes, or an array of names"),
             Self::WholeSeconds => write!(f, "write whole seconds, at least \"1s\""),
             Self::TableHeader { name } => write!(f, "write one table, [{name}]"),
             Self::ServiceHeader => write!(f, "begin each service with [[service]] and give it a `name`"),
