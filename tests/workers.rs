@@ -129,13 +129,13 @@ fn a_rolling_restart_start_first_misses_none() {
 fn stops_after_a_failure(workers: u32, more: &str, left: &str, survivors: usize) {
     let port = free_port();
     let more = format!("workers = {workers}\n{more}");
-    let (mut supervised, old) = start(&rude("web", port, &["--say", "ready  "], &more), workers);
+    let (mut supervised, old) = start(&web(port, &[], &more), workers);
     reload(&mut supervised, &rude("web", port, &["--exit", "3"], &more));
     supervised.wait_for(&format!("the restart of a worker failed; {left} not restarted"));
     eventually(&format!("it is over\n{supervised}"), || supervised.offspring().len() == workers as usize);
     let alive = old.iter().filter(|process| process.is_alive()).count();
     assert_eq!(alive, survivors, "{supervised}");
-    assert!(supervised.get(port).body.starts_with("rude "), "{supervised}");
+    assert!(supervised.get(port).body.starts_with("web "), "{supervised}");
     supervised.stop();
 }
 
