@@ -79,9 +79,8 @@ fn an_env_file_that_is_missing() {
 #[test]
 fn an_env_file_with_a_bad_line() {
     let stage = Stage::new();
-    let file = stage.write("a.env", "# secrets\n\nA=b\nsesame\n");
-    let said = format!("env_file {}: line 4 is not NAME=value", file.display());
-    cannot_start(stage, &["true"], "env_file = \"a.env\"", &said);
+    stage.write("a.env", "# secrets\n\nA=b\nsesame\n");
+    cannot_start(stage, &["true"], "env_file = \"a.env\"", "env_file a.env: line 4 is not NAME=value;");
 }
 
 /// A named pipe as env_file was once told as "Invalid argument", too.
@@ -89,7 +88,7 @@ fn an_env_file_with_a_bad_line() {
 fn an_env_file_that_is_no_file() {
     let stage = Stage::new();
     nix::unistd::mkfifo(&stage.dir().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    cannot_start(stage, &["true"], "env_file = \"pipe\"", "env_file … pipe: not a regular file");
+    cannot_start(stage, &["true"], "env_file = \"pipe\"", "env_file pipe: not a regular file;");
 }
 
 /// An env_file that an editor had begun with a byte order mark was once refused, for a name that looks right.
@@ -141,7 +140,7 @@ fn a_parked_unix_path_is_not_taken_by_a_second_supervisor() {
     eventually("it serves", || answered_by(1));
     supervised.pid_of("web", 1).signal(SIGKILL);
     supervised.wait_for(" web generation=1 … stays down");
-    assert_eq!(get_unix(socket.as_ref(), "/"), Err(Failure::Refused), "{supervised}");
+    eventually("it refuses", || get_unix(socket.as_ref(), "/") == Err(Failure::Refused));
 
     let second = supervised.stage.run(&["-c", "second.toml"]);
     let said = String::from_utf8_lossy(&second.stderr).into_owned();

@@ -153,7 +153,8 @@ fn given_once(before_command: &ArgMatches, after_command: &ArgMatches) -> Result
             .all(|matches| matches.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine))
     });
     twice.map_or(Ok(()), |option| {
-        let message = format!("{option} stands before the command and after it; write it once");
+        let name = option.get_long().unwrap_or_default();
+        let message = format!("--{name} stands before the command and after it; write it once");
         Err(definition().error(ErrorKind::ArgumentConflict, message))
     })
 }
