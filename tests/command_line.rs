@@ -38,7 +38,10 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
         let output = stage.run(arguments);
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{arguments:?} said\n{said}");
-        assert!(said.contains("bootstrap: cannot write to stdout: No space left"), "{arguments:?} said\n{said}");
+        assert!(
+            said.contains("bootstrap: cannot write to stdout: No space left"),
+            "{arguments:?} said\n{said}"
+        );
     }
 }
 

@@ -46,9 +46,11 @@ fn event(line: &str) -> String {
 fn a_log_in_json_is_json_after_lines_were_lost() {
     // Each restart that selects nothing is a line for each of these.
     let nobody: Vec<String> = (0..200).map(|number| format!("nobody-{number}")).collect();
-    let stage = Stage::new()
-        .env("BOOTSTRAP_SELECT", &nobody.join(","))
-        .through(&["sh", "-c", "exec \"$0\" \"$@\" --log-format json"]);
+    let stage = Stage::new().env("BOOTSTRAP_SELECT", &nobody.join(",")).through(&[
+        "sh",
+        "-c",
+        "exec \"$0\" \"$@\" --log-format json",
+    ]);
     let port = free_port();
     let (reader, writer) = std::io::pipe().unwrap();
     let mut supervised = stage.launch_with(&http("web", port, ""), Stdio::from(writer));

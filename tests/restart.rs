@@ -7,8 +7,8 @@ use nix::sys::signal::Signal::{SIGQUIT, SIGUSR1};
 use std::net::UdpSocket;
 use std::time::Duration;
 use support::{
-    Client, Load, Outcome, Stage, Supervised, eventually, example, free_port, get_unix, http, in_flight, rude,
-    service,
+    Client, Load, Outcome, Stage, Supervised, eventually, example, free_port, get_unix, http, in_flight,
+    rude, service,
 };
 
 /// Restarts a service under load, each time as soon as the last restart is complete.
@@ -125,7 +125,8 @@ fn a_hundred_restarts_of_a_server_that_never_ends_leave_no_more_than_the_limit()
     }
     supervised.wait_answer(port, RESTARTS + 1);
     eventually("no more than the limit are left", || supervised.offspring().len() <= LEAVING + 1);
-    let told = format!(" web generation= … {LEAVING} generations are leaving already; sent SIGTERM to this one");
+    let told =
+        format!(" web generation= … {LEAVING} generations are leaving already; sent SIGTERM to this one");
     assert!(supervised.count(&told) >= RESTARTS as usize - LEAVING - 1, "{supervised}");
     supervised.wait_for(&format!(" web generation=1 … {LEAVING} generations are leaving already"));
     supervised.wait_for(" web generation=1 … was ended by SIGTERM");
