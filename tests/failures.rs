@@ -75,7 +75,7 @@ fn an_env_file_that_is_missing() {
     cannot_start(Stage::new(), &["true"], "env_file = \"/no/such.env\"", "… /no/such.env … No such file");
 }
 
-/// A bad line of an env_file was once told as "Invalid argument".
+/// A bad line of an `env_file` was once told as "Invalid argument".
 #[test]
 fn an_env_file_with_a_bad_line() {
     let stage = Stage::new();
@@ -83,7 +83,7 @@ fn an_env_file_with_a_bad_line() {
     cannot_start(stage, &["true"], "env_file = \"a.env\"", "env_file a.env: line 4 is not NAME=value;");
 }
 
-/// A named pipe as env_file was once told as "Invalid argument", too.
+/// A named pipe as `env_file` was once told as "Invalid argument", too.
 #[test]
 fn an_env_file_that_is_no_file() {
     let stage = Stage::new();
@@ -91,7 +91,7 @@ fn an_env_file_that_is_no_file() {
     cannot_start(stage, &["true"], "env_file = \"pipe\"", "env_file pipe: not a regular file;");
 }
 
-/// An env_file that an editor had begun with a byte order mark was once refused, for a name that looks right.
+/// An `env_file` that an editor had begun with a byte order mark was once refused, for a name that looks right.
 #[test]
 fn an_env_file_with_a_byte_order_mark_is_read() {
     let stage = Stage::new();

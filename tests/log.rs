@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::process::Stdio;
 use support::{Log, Stage, Supervised, eventually, example, free_port, http};
 
-/// A log file that reached the limit of its size (RLIMIT_FSIZE) once killed the supervisor by SIGXFSZ.
+/// A log file that reached the limit of its size (`RLIMIT_FSIZE`) once killed the supervisor by SIGXFSZ.
 #[test]
 fn a_log_file_at_the_limit_of_its_size_stops_nothing() {
     const LIMIT_BYTES: u64 = 2000;

@@ -37,6 +37,9 @@ impl Supervisor {
                 return Err(broken("everything stops, yet it serves".into()));
             }
         }
+        if let Some(id) = self.waits_for_nobody() {
+            return Err(format!("{}: it waits, and for nobody", self.services[&id].definition.name));
+        }
         let planned = self.plan.services.len();
         if self.names.len() != planned {
             return Err(format!("{planned} services in the plan, {} by name", self.names.len()));

@@ -14,11 +14,7 @@ impl Supervisor {
     /// Starts, or tells to stop, whoever waits for nobody any more; what that changes may be waited for, too.
     pub(super) fn go_on(&mut self, now: Time, out: &mut Vec<Action>) {
         loop {
-            let next: Vec<ServiceId> = match self.phase {
-                Phase::Running => self.waiting.iter().copied().filter(|id| self.may_start(*id)).collect(),
-                Phase::Stopping => self.waiting.iter().copied().filter(|id| self.may_stop(*id)).collect(),
-                Phase::Booting | Phase::Ended(_) => Vec::new(),
-            };
+            let next = self.free();
             if next.is_empty() {
                 return;
             }
@@ -31,6 +27,21 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Those that wait for nobody any more.
+    fn free(&self) -> Vec<ServiceId> {
+        let waiting = self.waiting.iter().copied();
+        match self.phase {
+            Phase::Running => waiting.filter(|id| self.may_start(*id)).collect(),
+            Phase::Stopping => waiting.filter(|id| self.may_stop(*id)).collect(),
+            Phase::Booting | Phase::Ended(_) => Vec::new(),
+        }
+    }
+
+    /// One that ought to have gone on by now: there is none between two events.
+    pub(super) fn waits_for_nobody(&self) -> Option<ServiceId> {
+        self.free().first().copied()
     }
 
     /// Are all that it requires up, and all that it comes after up or not coming?

@@ -61,6 +61,7 @@ impl Supervisor {
             last_listener: 0,
         };
         supervisor.bind(plan, false, now, out);
+        supervisor.go_on(now, out);
         supervisor
     }
 

@@ -102,6 +102,7 @@ pub(crate) struct World {
     waiting_since: BTreeMap<(ServiceId, u32, Generation), (&'static str, Time)>,
     owed: Owed,
     stopped_at: Option<Time>,
+    reloaded_at: Option<Time>,
     pub(crate) killed: u64,
     story: VecDeque<(Time, Told)>,
 }
@@ -144,10 +145,12 @@ impl World {
             waiting_since: BTreeMap::new(),
             owed: Owed::default(),
             stopped_at: None,
+            reloaded_at: None,
             killed: 0,
             story: VecDeque::new(),
         };
         world.perform_all(out);
+        world.check();
         world
     }
 
@@ -228,12 +231,11 @@ impl World {
                 self.owed.busy.entry(*run).or_insert(self.now);
             }
             Event::Run(run, _) => drop(self.owed.busy.remove(run)),
+            Event::PlanLoaded(_) | Event::Bound => self.reloaded_at = Some(self.now),
             Event::DeadlinePassed
             | Event::Request(Request::Restart)
-            | Event::Bound
             | Event::BindRefused { .. }
             | Event::Repaired { .. }
-            | Event::PlanLoaded(_)
             | Event::PlanRefused { .. }
             | Event::SelectorRefused { .. } => {}
         }
@@ -656,7 +658,7 @@ impl World {
             let accepts = process.started + process.temper.accepts_after <= self.now || process.temper.hidden;
             let gate = &process.definition.policy.ready;
             // Another policy may have come while it was on its way.
-            if run.definition.policy != process.definition.policy {
+            if self.reloaded_at.is_some_and(|reload| reload >= process.started) {
                 continue;
             }
             assert!(*gate != Ready::Word || process.said_ready, "ready, and it never said so");
