@@ -13,6 +13,10 @@ pub const SERVICES: usize = 16_384;
 /// Most listeners of one service: each takes a descriptor, and an argument in the command line.
 pub const LISTENERS_PER_SERVICE: usize = 64;
 
+/// Most workers of one service: some for each processor of a large machine. More is a slip of the finger, and each is
+/// a process.
+pub const WORKERS: u32 = 256;
+
 /// Largest config file, in bytes. Ten thousand services fit; a log file given by mistake does not.
 pub const CONFIG_BYTES: u64 = 8 * 1024 * 1024;
 

@@ -4,14 +4,13 @@ use super::error::Place;
 use super::field::{At, Field, Reading, table};
 use super::listen::Listen;
 use super::notes::Notes;
+use super::policy;
 use super::problem::{Problem, Rule, beginning};
 use super::raw::{Bootstrap, Service, unknown_keys};
 use super::unique::Unique;
-use super::value::{Env, FilePath, Pause, Port, Signal, Timeout};
+use super::value::{Env, FilePath, Port};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
-use crate::plan::{
-    Address, Definition, Handshake, ListenerSpec, Plan, Policy, Program, Ready, Settings, WhenIdle,
-};
+use crate::plan::{Address, Definition, Handshake, ListenerSpec, Plan, Program, Settings, WhenIdle};
 use crate::protocol;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -57,7 +56,7 @@ fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Servic
     raw.listen = not_shared(&raw.listen, notes);
     raw.command = not_shared(&raw.command, notes);
     raw.review(notes);
-    delays(&raw, notes);
+    policy::shared(&raw, notes);
     raw
 }
 
@@ -127,7 +126,7 @@ fn service<'t>(
         one_socket(&raw, listeners, notes);
     }
     let program = program(&raw, header, defaults, listeners.as_deref(), handshake, notes);
-    let policy = policy(&raw, handshake, notes);
+    let policy = policy::of(&raw, handshake, has_socket, notes);
     Some(Definition { name: name?.value, listeners: listeners?, program: program?, policy: policy? })
 }
 
@@ -213,60 +212,4 @@ fn environment(
 
 fn path(field: &Field<'_, FilePath>, notes: &mut Notes<'_>) -> Reading<Option<PathBuf>> {
     field.read(notes).map(|FilePath(path)| Some(path))
-}
-
-fn policy(raw: &Service<'_>, handshake: Option<Handshake>, notes: &mut Notes<'_>) -> Option<Policy> {
-    let default = Policy::default();
-    let restart = raw.restart.read(notes).or_default(default.restart);
-    let ready = ready(&raw.ready, handshake, notes);
-    let stop_signal = raw.stop_signal.read(notes).map(Some).or_default(None);
-    let mut timeout = |field: &Field<'_, Timeout>, default| {
-        field.read(notes).or_default(Timeout(default)).map(|Timeout(time)| time)
-    };
-    let ready_timeout = timeout(&raw.ready_timeout, default.ready_timeout);
-    let handover_timeout = timeout(&raw.handover_timeout, default.handover_timeout);
-    let drain_timeout = timeout(&raw.drain_timeout, default.drain_timeout);
-    let stop_timeout = timeout(&raw.stop_timeout, default.stop_timeout);
-    let healthy_after = raw.healthy_after.read(notes).or_default(Pause(default.healthy_after));
-    let delays = delays(raw, notes);
-    let (Pause(restart_delay), Pause(restart_delay_max)) = delays?;
-    Some(Policy {
-        restart: restart?,
-        ready: ready?,
-        ready_timeout: ready_timeout?,
-        stop_signal: stop_signal?.map_or(handshake?.default_stop_signal(), |Signal(number)| number),
-        handover_timeout: handover_timeout?,
-        drain_timeout: drain_timeout?,
-        stop_timeout: stop_timeout?,
-        restart_delay,
-        restart_delay_max,
-        healthy_after: healthy_after?.0,
-        ..default
-    })
-}
-
-fn ready(field: &Field<'_, Ready>, handshake: Option<Handshake>, notes: &mut Notes<'_>) -> Option<Ready> {
-    let ready = field.read(notes).or_default(Ready::Assumed)?;
-    if ready == Ready::Word && handshake.is_some_and(|handshake| handshake != Handshake::Pipe) {
-        notes.add(field.span()?, Problem::ReadyNeedsPipe);
-    }
-    Some(ready)
-}
-
-/// `restart_delay` and `restart_delay_max`, which must not be the shorter one.
-fn delays(raw: &Service<'_>, notes: &mut Notes<'_>) -> Option<(Pause, Pause)> {
-    let default = Policy::default();
-    let delay = raw.restart_delay.read(notes).or_default(Pause(default.restart_delay));
-    let max = raw.restart_delay_max.read(notes).or_default(Pause(default.restart_delay_max));
-    let (delay, max) = (delay?, max?);
-    // The own key of the two; a pair that is in `[defaults]` as a whole was noted there.
-    let mut own =
-        [&raw.restart_delay, &raw.restart_delay_max].into_iter().filter(|field| !field.is_inherited());
-    let span = own.find_map(Field::span);
-    if delay.0 > max.0
-        && let Some(span) = span
-    {
-        notes.add(span, Problem::DelayPastMax { delay: delay.0, max: max.0 });
-    }
-    Some((delay, max))
 }

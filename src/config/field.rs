@@ -95,6 +95,16 @@ impl<'t, T: Value> Field<'t, T> {
     }
 }
 
+impl<T: Value> Field<'_, T> {
+    /// Reads it without noting what is wrong, because that was done.
+    pub(super) fn read_again(&self, notes: &mut Notes<'_>) -> Reading<T> {
+        let before = notes.count();
+        let reading = self.read(notes);
+        notes.truncate(before);
+        reading
+    }
+}
+
 impl<T> Reading<T> {
     /// The value, `default` where there is none, nothing where it is wrong.
     pub(super) fn or_default(self, default: T) -> Option<T> {

@@ -13,15 +13,6 @@ use toml::de::{DeTable, DeValue};
 /// The listeners of one service, each with its place.
 pub(super) struct Listen(pub(super) Vec<At<ListenerSpec>>);
 
-/// `true` or `false`.
-pub(super) struct Nonblocking(pub(super) bool);
-
-impl Scalar for Nonblocking {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        found.as_bool().map(Self).ok_or(Rule::TrueOrFalse)
-    }
-}
-
 impl Scalar for Address {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         if let Some(number) = found.as_integer() {
@@ -64,7 +55,7 @@ fn from_table<'t>(
     let name = raw.name.read(notes).map(Some).or_default(None);
     let address = raw.address.read(notes).required(raw.address.key, &entry.span(), notes);
     let backlog = raw.backlog.read(notes).map(Some).or_default(None);
-    let nonblocking = raw.nonblocking.read(notes).or_default(Nonblocking(false));
+    let nonblocking = raw.nonblocking.read(notes).or_default(false);
     let defer_accept = raw.defer_accept.read(notes).map(Some).or_default(None);
     let address = address?.value;
     only_for(&raw.backlog, !matches!(address, Address::Udp(_)), Rule::StreamOnly, &address, notes);
@@ -73,7 +64,7 @@ fn from_table<'t>(
         name: name?.map(|name: ServiceName| name.as_str().into()),
         address,
         backlog: backlog?.map(|Backlog(clients)| clients),
-        nonblocking: nonblocking?.0,
+        nonblocking: nonblocking?,
         defer_accept: defer_accept?.map(|WholeSeconds(time)| time),
     })
 }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `raw` lists the keys, with their documentation; it is the only such list. `value`, `listen` and `address` say
-//! what one key may hold. `check` knows the rules between keys and between services. `problem` makes the
+//! what one key may hold. `check` and `policy` know the rules between keys, `check` those between services. `problem` makes the
 //! sentences and `render` the picture for people.
 
 mod address;
@@ -16,6 +16,7 @@ mod field;
 mod listen;
 mod load;
 mod notes;
+mod policy;
 mod problem;
 mod raw;
 mod render;

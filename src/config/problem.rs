@@ -3,7 +3,7 @@
 //! A sentence names the subject and the value found, then after a semicolon what is allowed or what to do.
 
 use super::address::AddressError;
-use crate::limits::{CONFIG_BYTES, LISTENERS_PER_SERVICE, SERVICES};
+use crate::limits::{CONFIG_BYTES, LISTENERS_PER_SERVICE, SERVICES, WORKERS};
 use crate::plan::{Address, NameError};
 use crate::protocol::PlaceholderError;
 use std::fmt;
@@ -53,6 +53,14 @@ pub enum Problem {
     ReadyNeedsPipe,
     /// `handshake = "inetd"` with another number of sockets than one.
     OneSocket { found: usize },
+    /// `ready = "accepting"` without a socket.
+    ReadyNeedsSocket,
+    /// `ready = "delay"` without the delay.
+    ReadyNeedsDelay,
+    /// A delay that `ready` does not ask for.
+    DelayUnused,
+    /// It would never be ready in time.
+    DelayPastTimeout { delay: Duration, timeout: Duration },
     /// The first pause is longer than the longest.
     DelayPastMax { delay: Duration, max: Duration },
 
@@ -92,6 +100,9 @@ pub enum Rule {
     Nul,
     Port { quoted: bool },
     Backlog { quoted: bool },
+    Count { quoted: bool },
+    NoSurge,
+    NoneUnavailable,
     TrueOrFalse,
     Word { words: &'static [&'static str], meant: Option<&'static str> },
     Listen,
@@ -191,6 +202,10 @@ impl Problem {
                 | Self::Placeholder { .. }
                 | Self::ReadyNeedsPipe
                 | Self::OneSocket { .. }
+                | Self::ReadyNeedsSocket
+                | Self::ReadyNeedsDelay
+                | Self::DelayUnused
+                | Self::DelayPastTimeout { .. }
                 | Self::DelayPastMax { .. }
                 | Self::NoService
         )
@@ -223,6 +238,14 @@ impl Problem {
                 let sockets = if *found == 0 { "no socket".into() } else { format!("{found} sockets") };
                 format!("`handshake` is \"inetd\" and the service has {sockets}")
             }
+            Self::ReadyNeedsSocket => "`ready` is \"accepting\" and the service has no socket".into(),
+            Self::ReadyNeedsDelay => "`ready` is \"delay\" and `ready_delay` is missing".into(),
+            Self::DelayUnused => "`ready_delay` is given and `ready` is not \"delay\"".into(),
+            Self::DelayPastTimeout { delay, timeout } => format!(
+                "`ready_delay` is {:?} and `ready_timeout` is {:?}",
+                written(*delay),
+                written(*timeout)
+            ),
             Self::DelayPastMax { delay, max } => format!(
                 "`restart_delay` is {:?} and `restart_delay_max` is {:?}",
                 written(*delay),
@@ -260,6 +283,14 @@ impl Problem {
             Self::Placeholder { error, .. } => error.to_string(),
             Self::ReadyNeedsPipe => "write `handshake = \"pipe\"`, or leave `ready` out".into(),
             Self::OneSocket { .. } => "give it one, which becomes its stdin".into(),
+            Self::ReadyNeedsSocket => {
+                "give it a `port` or `listen`, or write `ready = \"started\"` or \"delay\"".into()
+            }
+            Self::ReadyNeedsDelay => "write how long it has to live, such as `ready_delay = \"2s\"`".into(),
+            Self::DelayUnused => "write `ready = \"delay\"`, or leave `ready_delay` out".into(),
+            Self::DelayPastTimeout { .. } => {
+                "the first has to be shorter, or it is never ready in time".into()
+            }
             Self::DelayPastMax { .. } => "the pause grows from the first to the second".into(),
             Self::NoService => "write at least one [[service]] with a `name` and a `command`".into(),
             Self::TooManyServices { .. } => format!("one file has at most {SERVICES}"),
@@ -295,6 +326,15 @@ impl fmt::Display for Rule {
             Self::Backlog { quoted } => {
                 write!(f, "a backlog is a number from 1 to 65535{}", unquoted(*quoted))
             }
+            Self::Count { quoted } => write!(f, "write a number from 1 to {WORKERS}{}", unquoted(*quoted)),
+            Self::NoSurge => write!(
+                f,
+                "to start no worker beside the others, write `restart_order = \"stop-first\"`; this is a number from 1 to {WORKERS}"
+            ),
+            Self::NoneUnavailable => write!(
+                f,
+                "to miss no worker, write `restart_order = \"start-first\"`; this is a number from 1 to {WORKERS}"
+            ),
             Self::TrueOrFalse => write!(f, "write true or false, without quotes"),
             Self::Word { words, meant } => {
                 write!(f, "write {}", list(words, '"', "or"))?;

@@ -1,12 +1,15 @@
 //! The keys of the file: the one list of them. The comment on a key is its documentation for users.
 
 use super::field::Field;
-use super::listen::{Listen, Nonblocking};
+use super::listen::Listen;
 use super::notes::Notes;
 use super::problem::{Problem, beginning};
 use super::similar;
-use super::value::{Backlog, Command, Env, FilePath, Pause, Port, Signal, Timeout, WholeSeconds};
-use crate::plan::{Address, Handshake, Ready, Restart, ServiceName, WhenIdle};
+use super::value::{
+    Backlog, Command, Env, FilePath, Gate, Pause, Port, Signal, Surge, Timeout, Unavailable, WholeSeconds,
+    Workers,
+};
+use crate::plan::{Address, Handshake, Restart, RestartOrder, ServiceName, WhenIdle};
 use toml::de::DeTable;
 
 /// Makes of a list of keys a struct with one [`Field`] each, and what is the same for all tables.
@@ -75,15 +78,41 @@ tables! {
         /// What follows an exit that nobody asked for: `"no"` leaves this service down and touches no other,
         /// `"on-failure"` starts it again unless it exited with 0, `"always"` starts it again. Default: `"no"`.
         restart: Restart,
+        /// Which comes first in a restart: `"stop-first"` starts the successor when the old process accepts no more;
+        /// `"start-first"` starts it beside the old process, which is asked to leave when the new one is ready.
+        /// Default: `"stop-first"`.
+        restart_order: RestartOrder,
+        /// How long a new process has to stay alive after it was ready, before what it replaces is given up: the
+        /// old process with `"start-first"`, the way back to its program with `"stop-first"`. Default: `"0s"`.
+        bake_time: Pause,
+        /// Whether, with `"stop-first"`, the program that served last comes back when its successor dies or is not
+        /// ready in time: with the command and environment of then, and from the very file that ran, even if it
+        /// was replaced. With `"start-first"` the old process never left. Default: `true`.
+        rollback: bool,
+        /// How many processes serve side by side on the same sockets, from 1 to 256. Default: `1`.
+        workers: Workers,
+        /// With `"start-first"`: how many workers a restart replaces at once, each beside its predecessor.
+        /// Default: `1`.
+        max_surge: Surge,
+        /// With `"stop-first"`: how many workers may be missing at once in a restart. Default: `1`.
+        max_unavailable: Unavailable,
+        /// Whether a restart replaces one worker alone, and the others only when that one is up and its
+        /// `bake_time` is over. Default: `false`.
+        canary: bool,
         /// How sockets are handed over: `"pipe"` appends `LISTEN_FD PIPE_FD` to the command, asks with SIGUSR1
         /// and awaits 7 bytes on the pipe; `"systemd"` passes `LISTEN_FDS` and a `NOTIFY_SOCKET`; `"server-starter"`
         /// passes `SERVER_STARTER_PORT`; `"einhorn"` passes `EINHORN_FD_0` and so on; `"inetd"` makes the one
         /// socket the stdin of the process; `"none"` puts descriptors where the placeholders are, which the others
         /// do as well. Default: `"pipe"` with a socket, `"none"` without.
         handshake: Handshake,
-        /// What makes a new process `up`: `"pipe"` awaits the 7 bytes `ready  ` on the pipe of the handshake.
-        /// Default: it is up once its program was started.
-        ready: Ready,
+        /// What makes a new process `up`: `"pipe"` awaits the 7 bytes `ready  ` on the pipe of the handshake;
+        /// `"accepting"` awaits that the kernel shows it waiting for clients on a socket of the service;
+        /// `"started"` that its program was started; `"delay"` that it has lived for `ready_delay`. Default:
+        /// whichever of the first two comes first, and without a socket `"started"`.
+        ready: Gate,
+        /// How long it lives before it is `up`; with `ready = "delay"`, and shorter than `ready_timeout`. No
+        /// default.
+        ready_delay: Timeout,
         /// Working directory of the process. Default: the supervisor's own.
         directory: FilePath,
         /// Environment variables of the process, over those of the supervisor and of `env_file`; placeholders
@@ -120,7 +149,7 @@ tables! {
         /// allows.
         backlog: Backlog,
         /// Whether accepting from the socket never blocks. Default: `false`.
-        nonblocking: Nonblocking,
+        nonblocking: bool,
         /// A TCP connection is handed to the server with its first bytes, or after this time, in whole seconds;
         /// not for servers that speak first. Default: off.
         defer_accept: WholeSeconds,

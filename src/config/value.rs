@@ -4,8 +4,8 @@ use super::field::{At, Scalar, Value, table};
 use super::notes::Notes;
 use super::problem::{Found, Problem, Rule};
 use super::similar;
-use crate::limits::DURATION_MAX;
-use crate::plan::{Handshake, Ready, Restart, ServiceName, WhenIdle};
+use crate::limits::{DURATION_MAX, WORKERS};
+use crate::plan::{Handshake, Restart, RestartOrder, ServiceName, WhenIdle};
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -16,6 +16,12 @@ use toml::de::{DeInteger, DeValue};
 pub(super) struct Port(pub(super) u16);
 /// Length of the queue of a listener.
 pub(super) struct Backlog(pub(super) u32);
+/// How many processes serve side by side.
+pub(super) struct Workers(pub(super) u32);
+/// How many workers may be replaced at once.
+pub(super) struct Surge(pub(super) u32);
+/// How many workers may be missing at once.
+pub(super) struct Unavailable(pub(super) u32);
 /// A path that the system can open.
 pub(super) struct FilePath(pub(super) PathBuf);
 /// A signal that a process can react to, by number.
@@ -30,6 +36,15 @@ pub(super) struct WholeSeconds(pub(super) Duration);
 pub(super) struct Command(pub(super) Vec<At<String>>);
 /// Variables: name and value, with the place of the value.
 pub(super) struct Env(pub(super) Vec<(String, At<String>)>);
+
+/// The words of `ready`; what else they need is judged with the other keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    Pipe,
+    Accepting,
+    Started,
+    Delay,
+}
 
 /// The number, where it is one that fits.
 fn number(found: &DeInteger<'_>) -> Option<i64> {
@@ -60,6 +75,43 @@ impl Scalar for Port {
 impl Scalar for Backlog {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         sixteen_bits(found, |quoted| Rule::Backlog { quoted }).map(|number| Self(number.into()))
+    }
+}
+
+/// A number from 1 to [`WORKERS`]; `zero` is the rule for somebody who wrote 0.
+fn count(found: &DeValue<'_>, zero: Option<Rule>) -> Result<u32, Rule> {
+    match found.as_integer().and_then(number).map(u32::try_from) {
+        Some(Ok(0)) => Err(zero.unwrap_or(Rule::Count { quoted: false })),
+        Some(Ok(number @ 1..=WORKERS)) => Ok(number),
+        Some(Ok(_) | Err(_)) => Err(Rule::Count { quoted: false }),
+        None => {
+            let quoted = found.as_str().and_then(|text| text.parse().ok());
+            Err(Rule::Count { quoted: quoted.is_some_and(|number: u32| (1..=WORKERS).contains(&number)) })
+        }
+    }
+}
+
+impl Scalar for Workers {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        count(found, None).map(Self)
+    }
+}
+
+impl Scalar for Surge {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        count(found, Some(Rule::NoSurge)).map(Self)
+    }
+}
+
+impl Scalar for Unavailable {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        count(found, Some(Rule::NoneUnavailable)).map(Self)
+    }
+}
+
+impl Scalar for bool {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        found.as_bool().ok_or(Rule::TrueOrFalse)
     }
 }
 
@@ -111,9 +163,16 @@ impl Scalar for Handshake {
     }
 }
 
-impl Scalar for Ready {
+impl Scalar for RestartOrder {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(found, &["pipe"], &[Self::Word])
+        word(found, &["stop-first", "start-first"], &[Self::StopFirst, Self::StartFirst])
+    }
+}
+
+impl Scalar for Gate {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        let gates = [Self::Pipe, Self::Accepting, Self::Started, Self::Delay];
+        word(found, &["pipe", "accepting", "started", "delay"], &gates)
     }
 }
 

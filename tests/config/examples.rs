@@ -6,6 +6,7 @@ use bootstrap::config::load;
 use bootstrap::exit::ExitCode;
 use bootstrap::plan::{Policy, Ready, WhenIdle};
 use std::path::Path;
+use std::time::Duration;
 
 #[test]
 fn every_example_file_is_good() {
@@ -15,7 +16,7 @@ fn every_example_file_is_good() {
         load(&path).unwrap_or_else(|refused| panic!("{}", refused.render(false)));
         files += 1;
     }
-    assert!(files >= 4, "{files} files");
+    assert!(files >= 5, "{files} files");
 }
 
 fn example() -> String {
@@ -41,7 +42,8 @@ fn uncommented() -> String {
 fn the_example_shows_every_key_and_the_defaults_that_are_true() {
     let all = plan(&uncommented());
     let (web, defaults) = (&all.services[0], Policy::default());
-    assert_eq!(web.policy, Policy { ready: Ready::Word, ..defaults });
+    let ready = Ready::Delay(Duration::from_secs(2));
+    assert_eq!(web.policy, Policy { ready, ..defaults });
     assert_eq!(all.settings.when_idle, WhenIdle::Exit);
     let plain = plan(&example());
     assert_eq!(plain.services[0].policy, Policy::default());

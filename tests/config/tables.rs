@@ -3,6 +3,7 @@
 use super::{assert_refused, in_service, lines, plan, service};
 use bootstrap::limits::SERVICES;
 use bootstrap::plan::{Handshake, Ready, Restart};
+use std::time::Duration;
 
 #[test]
 fn a_file_has_at_most_its_services() {
@@ -26,10 +27,12 @@ fn keys_are_told_from_those_that_do_not_exist() {
         ("cwd = '/'", "unknown key `cwd`; did you mean `directory`?"),
         ("environment = {}", "unknown key `environment`; did you mean `env`?"),
         ("bind = 'a'", "unknown key `bind`; did you mean `listen`?"),
+        ("replicas = 3", "unknown key `replicas`; did you mean `workers`?"),
         (
             "zzz = 1",
-            "unknown key `zzz`; there are `name`, `port`, `listen`, `command`, `restart`, `handshake`, `ready`, \
-             `directory`, `env`, `env_file`, `stop_signal`, `handover_timeout`, `drain_timeout`, `stop_timeout`, \
+            "unknown key `zzz`; there are `name`, `port`, `listen`, `command`, `restart`, `restart_order`, \
+             `bake_time`, `rollback`, `workers`, `max_surge`, `max_unavailable`, `canary`, `handshake`, `ready`, \
+             `ready_delay`, `directory`, `env`, `env_file`, `stop_signal`, `handover_timeout`, `drain_timeout`, `stop_timeout`, \
              `ready_timeout`, `restart_delay`, `restart_delay_max` and `healthy_after`",
         ),
     ]);
@@ -110,15 +113,14 @@ fn names_follow_their_rule() {
 }
 
 #[test]
-fn handshake_ready_and_signal_depend_on_each_other() {
+fn handshake_and_signal_depend_on_each_other() {
     let with = service("port = 80");
     assert_eq!((with.program.handshake, with.policy.stop_signal), (Handshake::Pipe, libc::SIGUSR1));
     let without = service("");
     assert_eq!((without.program.handshake, without.policy.stop_signal), (Handshake::None, libc::SIGTERM));
-    assert_eq!(without.policy.ready, Ready::Assumed);
+    assert_eq!((with.policy.ready, without.policy.ready), (Ready::Assumed, Ready::Assumed));
     let plain = service("port = 80\nhandshake = 'none'");
     assert_eq!((plain.program.handshake, plain.policy.stop_signal), (Handshake::None, libc::SIGTERM));
-    assert_eq!(service("port = 80\nready = 'pipe'").policy.ready, Ready::Word);
     for (word, handshake, signal) in [
         ("systemd", Handshake::Systemd, libc::SIGTERM),
         ("server-starter", Handshake::ServerStarter, libc::SIGTERM),
@@ -160,6 +162,81 @@ fn inetd_takes_one_socket_and_no_pipe() {
 }
 
 #[test]
+fn ready_needs_what_it_waits_for() {
+    let ready = |body: &str| service(body).policy.ready;
+    assert_eq!(ready("port = 80\nready = 'pipe'"), Ready::Word);
+    assert_eq!(ready("port = 80\nready = 'accepting'"), Ready::Accepting);
+    assert_eq!(ready("port = 80\nhandshake = 'none'\nready = 'accepting'"), Ready::Accepting);
+    assert_eq!(ready("ready = 'started'"), Ready::Started);
+    assert_eq!(ready("ready = 'delay'\nready_delay = '1ms'"), Ready::Delay(Duration::from_millis(1)));
+    let no_pipe =
+        "`ready` is \"pipe\" and the service has no pipe; write `handshake = \"pipe\"`, or leave `ready` out";
+    assert_refused(&[
+        ("ready = 'pipe'", no_pipe),
+        ("ready = 'pipe'\nport = 80\nhandshake = 'none'", no_pipe),
+        (
+            "ready = 'accepting'",
+            "`ready` is \"accepting\" and the service has no socket; give it a `port` or `listen`, or write \
+             `ready = \"started\"` or \"delay\"",
+        ),
+        (
+            "ready = 'delay'",
+            "`ready` is \"delay\" and `ready_delay` is missing; write how long it has to live, such as \
+             `ready_delay = \"2s\"`",
+        ),
+        (
+            "ready_delay = '2s'",
+            "`ready_delay` is given and `ready` is not \"delay\"; write `ready = \"delay\"`, or leave \
+             `ready_delay` out",
+        ),
+        (
+            "ready_delay = '2s'\nready = 'started'",
+            "`ready_delay` is given and `ready` is not \"delay\"; write `ready = \"delay\"`, or leave \
+             `ready_delay` out",
+        ),
+    ]);
+}
+
+#[test]
+fn a_delay_is_over_before_its_timeout() {
+    let late = "`ready_delay` is \"30s\" and `ready_timeout` is \"30s\"; the first has to be shorter, or it is \
+                never ready in time";
+    let last = service("ready = 'delay'\nready_delay = '29s 999ms'").policy.ready;
+    assert_eq!(last, Ready::Delay(Duration::from_millis(29_999)));
+    assert_refused(&[
+        ("ready_delay = '30s'\nready = 'delay'", late),
+        ("ready_delay = '30s'\nready = 'delay'\nready_timeout = '30s'", late),
+        (
+            "ready_timeout = 5\nready = 'delay'\nready_delay = '9s'",
+            "`ready_timeout` is 5; add the unit: \"5s\" or \"5ms\"",
+        ),
+    ]);
+}
+
+#[test]
+fn a_delay_in_defaults_is_for_those_that_use_it() {
+    let text = |defaults: &str, a: &str| {
+        format!("[defaults]\n{defaults}\n[[service]]\nname = 'a'\ncommand = 'x'\n{a}\n")
+    };
+    let ready = |defaults: &str, a: &str| plan(&text(defaults, a)).services[0].policy.ready.clone();
+    let two = Ready::Delay(Duration::from_secs(2));
+    assert_eq!(ready("ready_delay = '2s'", ""), Ready::Assumed);
+    assert_eq!(ready("ready_delay = '2s'", "ready = 'started'\nready_timeout = '1s'"), Ready::Started);
+    assert_eq!(ready("ready_delay = '2s'", "ready = 'delay'"), two);
+    assert_eq!(ready("ready = 'delay'", "ready_delay = '2s'"), two);
+    let late = "`ready_delay` is \"2s\" and `ready_timeout` is \"1s\"; the first has to be shorter, or it is \
+                never ready in time";
+    assert_eq!(
+        lines(&text("ready_delay = '2s'\nready = 'delay'", "ready_timeout = '1s'")),
+        [format!("f: line 7: service \"a\": {late}")]
+    );
+    assert_eq!(
+        lines(&text("ready_delay = '2s'\nready_timeout = '1s'\nready = 'delay'", "")),
+        [format!("f: line 2: [defaults]: {late}")]
+    );
+}
+
+#[test]
 fn defaults_hold_for_all_services_and_give_way_to_their_own_keys() {
     let text = "[defaults]\nrestart = 'always'\nstop_timeout = '1s'\nenv = { A = '1', B = '1' }\n\
                 [[service]]\nname = 'a'\ncommand = 'x'\nenv = { B = '2' }\nstop_timeout = '2s'\n\
@@ -176,6 +253,9 @@ fn defaults_hold_for_all_services_and_give_way_to_their_own_keys() {
 fn a_mistake_in_defaults_is_told_once() {
     let services = "[[service]]\nname = 'a'\ncommand = 'x'\n[[service]]\nname = 'b'\ncommand = 'x'\n";
     for (line, expected) in [
+        ("restart_delay = 3", "`restart_delay` is 3; add the unit: \"3s\" or \"3ms\""),
+        ("ready_delay = 3", "`ready_delay` is 3; add the unit: \"3s\" or \"3ms\""),
+        ("workers = 257", "`workers` is 257; write a number from 1 to 256"),
         ("stop_timeout = 3", "`stop_timeout` is 3; add the unit: \"3s\" or \"3ms\""),
         ("env = { A = 3 }", "`env.A` is 3; quote it: \"3\""),
         (

@@ -1,6 +1,6 @@
 //! What a key may hold.
 
-use super::{assert_refused, in_service, lines, service};
+use super::{assert_refused, service};
 use std::time::Duration;
 
 #[test]
@@ -73,10 +73,51 @@ fn words_are_refused_with_the_words_there_are() {
             "`handshake` is false; write \"pipe\", \"systemd\", \"server-starter\", \"einhorn\", \"inetd\" or \"none\"; did you mean \"none\"?",
         ),
     ]);
-    assert_eq!(
-        lines(&in_service("port = 80\nready = 'notify'")),
-        ["f: line 4: service \"web\": `ready` is \"notify\"; write \"pipe\""]
-    );
+    let gates = "write \"pipe\", \"accepting\", \"started\" or \"delay\"";
+    let orders = "write \"stop-first\" or \"start-first\"";
+    assert_refused(&[
+        ("ready = 'http'", &format!("`ready` is \"http\"; {gates}")),
+        ("ready = true", &format!("`ready` is true; {gates}")),
+        ("ready = 'acepting'", &format!("`ready` is \"acepting\"; {gates}; did you mean \"accepting\"?")),
+        (
+            "restart_order = 'start_first'",
+            &format!("`restart_order` is \"start_first\"; {orders}; did you mean \"start-first\"?"),
+        ),
+        ("restart_order = 1", &format!("`restart_order` is 1; {orders}")),
+        ("rollback = 'no'", "`rollback` is \"no\"; write true or false, without quotes"),
+        ("canary = 1", "`canary` is 1; write true or false, without quotes"),
+    ]);
+}
+
+#[test]
+fn numbers_of_workers_have_a_limit() {
+    let policy = service("workers = 256\nmax_surge = 256\nmax_unavailable = 256").policy;
+    assert_eq!((policy.workers, policy.max_surge, policy.max_unavailable), (256, 256, 256));
+    let policy = service("workers = 1\nmax_surge = 1\nmax_unavailable = 1").policy;
+    assert_eq!((policy.workers, policy.max_surge, policy.max_unavailable), (1, 1, 1));
+    assert_refused(&[
+        ("workers = 0", "`workers` is 0; write a number from 1 to 256"),
+        ("workers = 257", "`workers` is 257; write a number from 1 to 256"),
+        ("workers = -1", "`workers` is -1; write a number from 1 to 256"),
+        ("workers = 1.5", "`workers` is 1.5; write a number from 1 to 256"),
+        ("workers = '3'", "`workers` is \"3\"; write a number from 1 to 256, without quotes"),
+        ("workers = '257'", "`workers` is \"257\"; write a number from 1 to 256"),
+        ("workers = 'auto'", "`workers` is \"auto\"; write a number from 1 to 256"),
+        ("workers = 99999999999999999999", "`workers` is 99999999999999999999; write a number from 1 to 256"),
+        ("max_surge = 257", "`max_surge` is 257; write a number from 1 to 256"),
+        ("max_unavailable = 257", "`max_unavailable` is 257; write a number from 1 to 256"),
+        ("max_surge = '25%'", "`max_surge` is \"25%\"; write a number from 1 to 256"),
+        (
+            "max_surge = 0",
+            "`max_surge` is 0; to start no worker beside the others, write `restart_order = \"stop-first\"`; this is \
+             a number from 1 to 256",
+        ),
+        (
+            "max_unavailable = 0",
+            "`max_unavailable` is 0; to miss no worker, write `restart_order = \"start-first\"`; this is a number \
+             from 1 to 256",
+        ),
+    ]);
 }
 
 #[test]
@@ -96,6 +137,9 @@ fn durations_are_refused_with_the_remedy() {
         ("drain_timeout = '0s'", &format!("`drain_timeout` {zero}")),
         ("handover_timeout = '0s'", &format!("`handover_timeout` {zero}")),
         ("ready_timeout = '0s'", &format!("`ready_timeout` {zero}")),
+        ("ready_delay = '0s'\nready = 'delay'", &format!("`ready_delay` {zero}")),
+        ("bake_time = 5", "`bake_time` is 5; add the unit: \"5s\" or \"5ms\""),
+        ("bake_time = '100days 1ms'", "`bake_time` is \"100days 1ms\"; the longest is \"100days\""),
         ("stop_timeout = '999us'", "`stop_timeout` is \"999us\"; durations are whole milliseconds"),
         ("healthy_after = '1500us'", "`healthy_after` is \"1500us\"; durations are whole milliseconds"),
         ("stop_timeout = '100days 1ms'", "`stop_timeout` is \"100days 1ms\"; the longest is \"100days\""),
@@ -118,13 +162,14 @@ fn durations_are_refused_with_the_remedy() {
 fn values_at_their_limit_are_taken() {
     let policy = service(
         "port = 65535\nstop_timeout = '1ms'\ndrain_timeout = '100days'\nrestart_delay = '0s'\n\
-         healthy_after = '0'\nrestart_delay_max = '0s'\nstop_signal = 64",
+         healthy_after = '0'\nrestart_delay_max = '0s'\nstop_signal = 64\nbake_time = '0s'",
     )
     .policy;
     assert_eq!(policy.stop_timeout, Duration::from_millis(1));
     assert_eq!(policy.drain_timeout, Duration::from_secs(8_640_000));
     assert_eq!((policy.restart_delay, policy.healthy_after), (Duration::ZERO, Duration::ZERO));
-    assert_eq!(policy.stop_signal, 64);
+    assert_eq!((policy.stop_signal, policy.bake_time), (64, Duration::ZERO));
+    assert_eq!(service("bake_time = '100days'").policy.bake_time, Duration::from_secs(8_640_000));
     assert_eq!(service("port = 1").listeners[0].address.port(), Some(1));
 }
 

@@ -147,6 +147,11 @@ impl Supervised {
         self.log.lines().iter().skip(self.skip).any(|line| has(line, wanted))
     }
 
+    /// All it has said since its start.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.log.lines()
+    }
+
     /// How many such lines it has said since its start.
     pub(crate) fn count(&self, wanted: &str) -> usize {
         self.log.lines().iter().filter(|line| has(line, wanted)).count()

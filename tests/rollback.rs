@@ -1,0 +1,184 @@
+//! A stop-first restart that fails goes back to the program that served last, whatever became of its file.
+
+mod support;
+
+use nix::sys::signal::Signal::{SIGHUP, SIGUSR1};
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use support::{Load, Stage, Supervised, example, free_port, rude, service};
+
+/// Writes another config and has it read.
+fn reload(supervised: &mut Supervised, config: &str) {
+    supervised.forget();
+    supervised.stage.write("services.toml", config);
+    supervised.signal(SIGHUP);
+}
+
+/// Puts a program in the place of `server`, complete, as a deployment should.
+fn deploy(stage: &Stage, program: &[u8]) {
+    let (new, path) = (stage.dir().join("server.new"), stage.dir().join("server"));
+    fs::write(&new, program).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(&new, &path).unwrap();
+}
+
+fn binary() -> Vec<u8> {
+    fs::read(example("http")).unwrap()
+}
+
+fn script() -> Vec<u8> {
+    fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/web.py")).unwrap()
+}
+
+/// A supervisor of `./server`, and its port.
+fn staged(program: &[u8], more: &str) -> (Supervised, u16) {
+    let (stage, port) = (Stage::new(), free_port());
+    deploy(&stage, program);
+    let more = format!("ready = \"pipe\"\nready_timeout = \"2s\"\n{more}");
+    let supervised = stage.start(&service("web", port, &["./server"], &more), &["web"]);
+    supervised.wait_answer(port, 1);
+    (supervised, port)
+}
+
+/// Damages the file of a program that serves: two restarts fail in these words, and the old program serves on. A
+/// repaired one then takes over.
+#[track_caller]
+fn comes_back(program: &[u8], damage: impl FnOnce(&Stage), said: &str) {
+    let (mut supervised, port) = staged(program, "");
+    let load = Load::start("web", port, 2);
+    damage(&supervised.stage);
+    for failed in [2, 4] {
+        supervised.forget();
+        supervised.signal(SIGUSR1);
+        let back = failed + 1;
+        supervised.wait_for(&format!(
+            " web generation={failed} … {said} … going back to what ran before, as generation {back}"
+        ));
+        supervised.wait_for(&format!(" web generation={back} … ready after"));
+        supervised.wait_answer(port, back);
+    }
+    deploy(&supervised.stage, program);
+    supervised.signal(SIGUSR1);
+    supervised.wait_answer(port, 6);
+    // How long clients wait is for the new program to say; that they are answered is for us.
+    let outcome = load.finish();
+    let lost = outcome.failures.iter().filter(|(_, failure)| !matches!(failure, support::Failure::Late(_)));
+    assert_eq!(lost.count(), 0, "{outcome}\n{supervised}");
+    supervised.stop();
+}
+
+#[test]
+fn a_broken_binary_is_answered_by_the_program_that_ran_before() {
+    comes_back(&binary(), |stage| deploy(stage, b"#!/bin/sh\nexit 3\n"), "exit code 3");
+}
+
+#[test]
+fn a_deleted_binary_is_answered_by_the_program_that_ran_before() {
+    comes_back(
+        &binary(),
+        |stage| fs::remove_file(stage.dir().join("server")).unwrap(),
+        "could not be started",
+    );
+}
+
+#[test]
+fn garbage_in_its_place_is_answered_by_the_program_that_ran_before() {
+    comes_back(&binary(), |stage| deploy(stage, b"\x7fELF garbage"), "could not be started");
+}
+
+#[test]
+fn a_program_that_hangs_is_answered_by_the_program_that_ran_before() {
+    comes_back(&binary(), |stage| deploy(stage, b"#!/bin/sh\nexec sleep 3600\n"), "not ready after 2s");
+}
+
+#[test]
+fn a_broken_script_is_answered_by_the_script_that_ran_before() {
+    comes_back(&script(), |stage| deploy(stage, b"#!/usr/bin/env python3\nnone()\n"), "exit code 1");
+}
+
+#[test]
+fn a_deleted_script_is_answered_by_the_script_that_ran_before() {
+    comes_back(
+        &script(),
+        |stage| fs::remove_file(stage.dir().join("server")).unwrap(),
+        "could not be started",
+    );
+}
+
+#[test]
+fn a_reload_to_a_broken_command_goes_back_to_command_and_environment_of_before() {
+    let (stage, port) = (Stage::new(), free_port());
+    let http = example("http");
+    let old = service("web", port, &[&http, "--name", "old"], "env = { ROUND = \"one\" }");
+    let mut supervised = stage.start(&old, &["web"]);
+    supervised.wait_answer(port, 1);
+    reload(&mut supervised, &service("web", port, &["false"], "env = { ROUND = \"two\" }"));
+    supervised.wait_for(" web generation=2 … going back to what ran before, as generation 3");
+    supervised.wait_answer(port, 3);
+    assert!(supervised.get(port).body.starts_with("old "), "{supervised}");
+    let environment = supervised.pid_of("web", 3).environment();
+    assert!(environment.contains(&"ROUND=one".into()), "{environment:?}");
+    // A third file that works takes over.
+    reload(&mut supervised, &service("web", port, &[&http, "--name", "new"], ""));
+    supervised.wait_answer(port, 4);
+    assert!(supervised.get(port).body.starts_with("new "), "{supervised}");
+    supervised.stop();
+}
+
+#[test]
+fn a_successor_that_dies_in_its_bake_time_is_rolled_back() {
+    let port = free_port();
+    let bake = "bake_time = \"1h\"";
+    let mut supervised = Supervised::start(&rude("web", port, &[], bake), &["web"]);
+    supervised.wait_answer(port, 1);
+    reload(&mut supervised, &rude("web", port, &["--exit-after", "2", "9"], bake));
+    supervised.wait_for(" web generation=2 … what it replaces is kept");
+    supervised.wait_answer(port, 3);
+    supervised.wait_for(" web generation=2 … exit code 9 … going back to what ran before, as generation 3");
+    for _ in 0..5 {
+        assert_eq!(supervised.get(port).generation(), 3);
+    }
+    supervised.stop();
+}
+
+#[test]
+fn without_rollback_the_crash_rule_decides() {
+    let port = free_port();
+    let off = "rollback = false\nrestart = \"no\"";
+    let mut supervised = Supervised::start(&rude("web", port, &[], off), &["web"]);
+    supervised.wait_answer(port, 1);
+    reload(&mut supervised, &rude("web", port, &["--exit", "3"], off));
+    supervised.wait_for(" web generation=2 … exit code 3 … the service stays down");
+    assert_eq!(supervised.wait_exit(), 1);
+}
+
+/// A new binary is renamed over the old one: its code serves, and no request fails.
+#[track_caller]
+fn hot_update(more: &str) {
+    let (supervised, port) = staged(&binary(), more);
+    let load = Load::start("web", port, 4);
+    for generation in 2..=6 {
+        // What follows an ELF file does not matter to it.
+        deploy(&supervised.stage, &[binary(), vec![0; generation as usize]].concat());
+        supervised.signal(SIGUSR1);
+        supervised.wait_answer(port, generation);
+        let running = fs::metadata(format!("/proc/{}/exe", supervised.pid_of("web", generation).0)).unwrap();
+        let deployed = fs::metadata(supervised.stage.dir().join("server")).unwrap();
+        assert_eq!((running.dev(), running.ino()), (deployed.dev(), deployed.ino()), "{supervised}");
+        supervised.wait_for(&format!(" web generation={} … exit code 0", generation - 1));
+        load.wait_requests(60);
+    }
+    load.finish().must_be_perfect();
+    assert!(!supervised.said("failed"), "{supervised}");
+    supervised.stop();
+}
+
+#[test]
+fn a_new_binary_takes_over_stop_first_and_no_request_fails() {
+    hot_update("restart_order = \"stop-first\"");
+}
+
+#[test]
+fn a_new_binary_takes_over_start_first_and_no_request_fails() {
+    hot_update("restart_order = \"start-first\"");
+}

@@ -1,0 +1,214 @@
+//! Several workers on one socket: restarted some at a time, and no further after one that failed.
+
+mod support;
+
+use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
+use std::collections::BTreeSet;
+use support::{Load, Process, Supervised, eventually, example, free_port, get, rude, service};
+
+/// Writes another config and has it read.
+fn reload(supervised: &mut Supervised, config: &str) {
+    supervised.forget();
+    supervised.stage.write("services.toml", config);
+    supervised.signal(SIGHUP);
+}
+
+/// The example `http` with these options and further lines of its table.
+fn web(port: u16, options: &[&str], more: &str) -> String {
+    service("web", port, &[&[&*example("http")], options].concat(), more)
+}
+
+/// Starts `config` and waits until its workers, so many, are ready: their processes.
+#[track_caller]
+fn start(config: &str, workers: u32) -> (Supervised, Vec<Process>) {
+    let supervised = Supervised::start(config, &[]);
+    let processes = (1..=workers)
+        .map(|generation| {
+            supervised.wait_for(&format!(" web generation={generation} pid= … ready after"));
+            supervised.pid_of("web", generation)
+        })
+        .collect();
+    (supervised, processes)
+}
+
+/// The number of the worker that a process is.
+fn number(process: Process) -> String {
+    let environment = process.environment();
+    environment.iter().find_map(|variable| variable.strip_prefix("BOOTSTRAP_WORKER=")).unwrap().into()
+}
+
+/// Processes that hold the socket: those that serve, or will.
+fn holders(supervised: &Supervised) -> usize {
+    let is_tcp = |process: &Process| {
+        // Nothing else of a server without clients is a socket; the supervisor's log is a pipe.
+        process.descriptors().iter().any(|(_, what)| what.starts_with("socket:"))
+    };
+    supervised.offspring().iter().filter(|process| is_tcp(process)).count()
+}
+
+/// The fewest and the most workers that served, as the log tells it: from `ready` on, until asked to leave.
+fn served(supervised: &Supervised, from: u32) -> (u32, u32) {
+    let (mut serving, mut range) = (from, (from, from));
+    for line in supervised.lines().iter().filter(|line| line.contains(" web generation=")) {
+        let old_enough = |line: &str| {
+            let number = line.split("generation=").nth(1).unwrap().split(' ').next().unwrap();
+            number.parse::<u32>().unwrap() > from
+        };
+        if line.contains("ready after") && old_enough(line) {
+            serving += 1;
+        } else if line.contains("asked to stop accepting") {
+            serving -= 1;
+        }
+        range = (range.0.min(serving), range.1.max(serving));
+    }
+    range
+}
+
+#[test]
+fn three_workers_serve_side_by_side_and_each_knows_its_number() {
+    let port = free_port();
+    let (supervised, processes) = start(&web(port, &[], "workers = 3"), 3);
+    let numbers: BTreeSet<String> = processes.iter().map(|process| number(*process)).collect();
+    assert_eq!(numbers, ["0", "1", "2"].map(String::from).into());
+    // Whoever wakes first accepts, so this takes a while, and no more than a while.
+    let mut answered = BTreeSet::new();
+    eventually("all three answer", || {
+        answered.extend(get(port, "/").map(|answer| Process(answer.pid())));
+        answered.len() == 3
+    });
+    assert_eq!(answered, processes.into_iter().collect(), "{supervised}");
+    supervised.stop();
+}
+
+/// Restarts all workers under load, three times. Gives how few and how many served in the last one.
+#[track_caller]
+fn rolling(workers: u32, more: &str) -> (u32, u32) {
+    let port = free_port();
+    let config = web(port, &["--delay", "100ms"], &format!("workers = {workers}\n{more}"));
+    let (supervised, old) = start(&config, workers);
+    let load = Load::start("web", port, 2);
+    supervised.signal(SIGUSR1);
+    let last = format!(" web generation={} pid= … ready after", 2 * workers);
+    let mut fewest = usize::MAX;
+    while !supervised.said(&last) {
+        fewest = fewest.min(holders(&supervised));
+    }
+    eventually("all old ones are gone", || old.iter().all(|process| !process.is_alive()));
+    let outcome = load.finish();
+    assert!(outcome.failures.is_empty(), "{outcome}\n{supervised}");
+    let range = served(&supervised, workers);
+    assert!(fewest >= range.0 as usize, "{fewest} held the socket, and {range:?} served\n{supervised}");
+    let numbers: BTreeSet<String> = supervised.offspring().iter().map(|process| number(*process)).collect();
+    assert_eq!(numbers, (0..workers).map(|number| number.to_string()).collect(), "{supervised}");
+    supervised.stop();
+    range
+}
+
+#[test]
+fn a_rolling_restart_misses_no_more_workers_than_it_may() {
+    assert_eq!(rolling(3, ""), (2, 3));
+    assert_eq!(rolling(4, "max_unavailable = 2"), (2, 4));
+    assert_eq!(rolling(2, "max_unavailable = 9"), (0, 2));
+}
+
+#[test]
+fn a_rolling_restart_start_first_misses_none() {
+    let start_first = "restart_order = \"start-first\"";
+    assert_eq!(rolling(3, start_first).0, 3);
+    let (fewest, most) = rolling(4, &format!("{start_first}\nmax_surge = 2"));
+    assert!(fewest == 4 && most <= 6, "{fewest} to {most}");
+}
+
+/// Reloads workers into something that fails: so many others are not restarted, and these processes go on.
+#[track_caller]
+fn stops_after_a_failure(workers: u32, more: &str, left: &str, survivors: usize) {
+    let port = free_port();
+    let more = format!("workers = {workers}\n{more}");
+    let (mut supervised, old) = start(&rude("web", port, &["--say", "ready  "], &more), workers);
+    reload(&mut supervised, &rude("web", port, &["--exit", "3"], &more));
+    supervised.wait_for(&format!("the restart of a worker failed; {left} not restarted"));
+    eventually(&format!("it is over\n{supervised}"), || supervised.offspring().len() == workers as usize);
+    let alive = old.iter().filter(|process| process.is_alive()).count();
+    assert_eq!(alive, survivors, "{supervised}");
+    assert!(supervised.get(port).body.starts_with("rude "), "{supervised}");
+    supervised.stop();
+}
+
+#[test]
+fn a_canary_that_fails_stops_the_restart_of_the_others() {
+    let start_first = "restart_order = \"start-first\"";
+    stops_after_a_failure(3, "canary = true\nmax_unavailable = 3", "2 workers", 2);
+    stops_after_a_failure(3, &format!("canary = true\nmax_surge = 3\n{start_first}"), "2 workers", 3);
+}
+
+#[test]
+fn a_worker_that_fails_stops_the_restart_of_the_others() {
+    stops_after_a_failure(3, "", "2 workers", 2);
+    stops_after_a_failure(3, "max_surge = 2\nrestart_order = \"start-first\"", "1 worker", 3);
+}
+
+#[test]
+fn a_canary_proves_itself_before_the_others_follow() {
+    let port = free_port();
+    let more =
+        "workers = 3\ncanary = true\nmax_surge = 3\nrestart_order = \"start-first\"\nbake_time = \"500ms\"";
+    let (supervised, old) = start(&web(port, &[], more), 3);
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=4 … what it replaces is kept for 500ms");
+    assert!(old.iter().all(|process| process.is_alive()));
+    supervised.wait_for("asked to stop accepting");
+    supervised.wait_for(" web generation=6 … ready after");
+    let lines = supervised.lines();
+    let at = |wanted: &str| lines.iter().position(|line| line.contains(wanted)).unwrap();
+    assert!(at("asked to stop accepting") < at("generation=5 "), "{supervised}");
+    eventually("all old ones are gone", || old.iter().all(|process| !process.is_alive()));
+    supervised.stop();
+}
+
+#[test]
+fn another_number_of_workers_touches_only_the_difference() {
+    let port = free_port();
+    let workers = |count: u32| web(port, &[], &format!("workers = {count}"));
+    let (mut supervised, old) = start(&workers(2), 2);
+    let load = Load::start("web", port, 2);
+    reload(&mut supervised, &workers(4));
+    supervised.wait_for(" bootstrap … 0 restarted, 1 changed in place");
+    for generation in 3..=4 {
+        supervised.wait_for(&format!(" web generation={generation} … ready after"));
+    }
+    let four: BTreeSet<Process> = supervised.offspring().into_iter().collect();
+    assert!(four.len() == 4 && old.iter().all(|process| four.contains(process)), "{supervised}");
+
+    reload(&mut supervised, &workers(1));
+    let first = *old.iter().find(|process| number(**process) == "0").unwrap();
+    eventually("the first is left", || supervised.offspring() == [first]);
+    let outcome = load.finish();
+    assert!(outcome.failures.is_empty(), "{outcome}\n{supervised}");
+
+    // And up again: the numbers are those that are free.
+    reload(&mut supervised, &workers(2));
+    supervised.wait_for(" web generation=5 … ready after");
+    assert_eq!(number(supervised.pid_of("web", 5)), "1");
+    supervised.stop();
+}
+
+#[test]
+fn a_crash_touches_one_worker() {
+    let port = free_port();
+    let (supervised, old) = start(&web(port, &[], "workers = 3\nrestart = \"always\""), 3);
+    old[1].signal(SIGKILL);
+    supervised.wait_for(" web generation=4 … ready after");
+    assert_eq!(number(supervised.pid_of("web", 4)), "1");
+    assert!(old[0].is_alive() && old[2].is_alive());
+    supervised.stop();
+
+    // One that stays down leaves the others, and comes back with the next restart.
+    let (supervised, old) = start(&web(port, &[], "workers = 2"), 2);
+    old[0].signal(SIGKILL);
+    supervised.wait_for(" web generation=1 … SIGKILL");
+    assert_eq!(supervised.get(port).pid(), old[1].0);
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=4 … ready after");
+    assert_eq!(supervised.offspring().iter().filter(|process| process.is_alive()).count(), 2);
+    supervised.stop();
+}
