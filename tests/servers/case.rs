@@ -1,11 +1,12 @@
 //! A config file from `config/`, on a stage, under load.
 
-use crate::support::{LIMIT, Load, Stage, Supervised, eventually, free_port, get};
+use crate::support::{LIMIT, Load, Manner, Stage, Supervised, eventually, free_port, get};
 use crate::table::{Row, config};
 use nix::sys::signal::Signal::SIGUSR1;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How often each server is restarted.
 const RESTARTS: u32 = 20;
@@ -58,10 +59,13 @@ impl Case {
     pub(crate) fn restart_under_load(&self) {
         let supervised = self.start();
         // While nobody serves clients wait in the queue, for as long as the server takes to start.
-        let load = match self.order {
-            Order::StartFirst => Load::start("hello", self.port, 4),
-            Order::StopFirst => Load::start_patient("hello", self.port, 4, LIMIT / 2),
+        let late = match self.order {
+            Order::StartFirst => Duration::from_millis(950),
+            Order::StopFirst => LIMIT / 2,
         };
+        supervised.wait_for(&format!(" {} generation=1 pid=… ready after", self.service));
+        let name = supervised.get(self.port).body.split(' ').next().unwrap().to_owned();
+        let load = Load::start_as(&name, self.port, 4, Manner { late, looks: true });
         for generation in 2..=RESTARTS + 1 {
             supervised.signal(SIGUSR1);
             let of = |generation| format!(" {} generation={generation} pid=", self.service);

@@ -23,6 +23,16 @@ pub(crate) struct Load {
     began: Instant,
 }
 
+/// How clients ask.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Manner {
+    /// An answer that takes longer has failed.
+    pub(crate) late: Duration,
+    /// Whether they look, as browsers and proxies do, if the server has ended a kept connection meanwhile, and then
+    /// make a new one.
+    pub(crate) looks: bool,
+}
+
 /// What the clients saw.
 #[derive(Default)]
 pub(crate) struct Outcome {
@@ -41,19 +51,18 @@ pub(crate) struct Outcome {
     pub(crate) longest: Duration,
     /// How long it all took.
     pub(crate) lasted: Duration,
-    /// What is late.
-    late: Duration,
+    manner: Manner,
 }
 
 impl Load {
     /// `count` clients that connect anew for each request, and `count` that keep their connection, on a port
     /// that the service `name` answers. Returns when each has had its first answer.
     pub(crate) fn start(name: &str, port: u16, count: usize) -> Self {
-        Self::start_patient(name, port, count, LATE)
+        Self::start_as(name, port, count, Manner { late: LATE, looks: false })
     }
 
-    /// The same, where an answer is late after another time.
-    pub(crate) fn start_patient(name: &str, port: u16, count: usize, late: Duration) -> Self {
+    /// The same, in another manner.
+    pub(crate) fn start_as(name: &str, port: u16, count: usize, manner: Manner) -> Self {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let began = Instant::now();
         let clients = (0..2 * count)
@@ -61,7 +70,7 @@ impl Load {
                 let (stop, answered) = (stop.clone(), answered.clone());
                 let name = format!("{name} generation=");
                 thread::spawn(move || {
-                    let mut outcome = Outcome { late, ..Outcome::default() };
+                    let mut outcome = Outcome { manner, ..Outcome::default() };
                     let mut client = None;
                     while !stop.load(Ordering::Relaxed) {
                         outcome.request(&mut client, port, &name, index % 2 == 0, began);
@@ -105,14 +114,14 @@ impl Outcome {
     fn request(&mut self, client: &mut Option<Client>, port: u16, name: &str, keep: bool, began: Instant) {
         let (start, reused) = (Instant::now(), client.is_some());
         let answer = match client.take() {
-            Some(kept) => Ok(kept),
-            None => Client::connect(port),
+            Some(kept) if !(self.manner.looks && kept.has_ended()) => Ok(kept),
+            _ => Client::connect(port),
         }
         .and_then(|mut connection| Ok((connection.get("/")?, connection)));
         let took = start.elapsed();
         self.longest = self.longest.max(took);
         let failure = match answer {
-            Ok(_) if took > self.late => Failure::Late(took),
+            Ok(_) if took > self.manner.late => Failure::Late(took),
             Ok((answer, _)) if !answer.body.starts_with(name) => Failure::Wrong(answer.body),
             Ok((answer, connection)) => {
                 self.generations.insert(answer.generation());
