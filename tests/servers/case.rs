@@ -1,15 +1,20 @@
 //! A config file from `config/`, on a stage, under load.
 
+#![allow(clippy::disallowed_methods, reason = "a load is measured in time")]
+
 use crate::support::{LIMIT, Load, Manner, Stage, Supervised, eventually, free_port, get};
 use crate::table::{Row, config};
 use nix::sys::signal::Signal::SIGUSR1;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often each server is restarted.
 const RESTARTS: u32 = 20;
+
+/// Requests from one restart to the next.
+const BETWEEN: u32 = 100;
 
 /// The port in the config files, and in those of the servers.
 const PORT: &str = "8080";
@@ -66,12 +71,15 @@ impl Case {
         supervised.wait_for(&format!(" {} generation=1 pid=… ready after", self.service));
         let name = supervised.get(self.port).body.split(' ').next().unwrap().to_owned();
         let load = Load::start_as(&name, self.port, 4, Manner { late, looks: true });
+        let mut served = Duration::ZERO;
         for generation in 2..=RESTARTS + 1 {
             supervised.signal(SIGUSR1);
             let of = |generation| format!(" {} generation={generation} pid=", self.service);
             supervised.wait_for(&format!("{}… ready after", of(generation)));
             supervised.wait_for(&format!("{}… asked to", of(generation - 1)));
-            load.wait_requests(100);
+            let began = Instant::now();
+            load.wait_requests(BETWEEN as usize);
+            served += began.elapsed();
         }
         for generation in 1..=RESTARTS {
             supervised.wait_for(&format!(" {} generation={generation} pid=…ended", self.service));
@@ -85,6 +93,9 @@ impl Case {
             "{failed:?} past {bound:?}: {outcome}\n{supervised}"
         );
         assert!(outcome.pids.len() >= 15, "restarts were no restarts: {outcome}\n{supervised}");
+        // Stop-first, there is no load while nobody serves.
+        let rate = f64::from(RESTARTS) * f64::from(BETWEEN) / served.as_secs_f64();
+        assert!(rate >= 200.0, "{rate:.0} requests per second are no load: {outcome}");
         if self.order == Order::StartFirst {
             outcome.must_be_a_load();
         }

@@ -7,6 +7,7 @@
 mod support;
 
 mod case;
+mod starters;
 mod table;
 
 use case::{Case, Order};

@@ -57,21 +57,22 @@ fn row(line: &str) -> Row {
     }
 }
 
-/// `0`, or `at most 3 new, 5 kept`.
+/// `0`, or what was measured and what is allowed of each kind: `2, at most 20; 1 kept, at most 12`.
 fn bound(cell: &str) -> (usize, usize) {
-    let number = |unit: &str| {
-        let words: Vec<&str> = cell.split([' ', ',']).collect();
-        let at = words.iter().position(|word| *word == unit)?;
-        Some(words[at - 1].parse().expect("a number"))
-    };
-    if cell == "0" { (0, 0) } else { (number("new").unwrap_or(0), number("kept").unwrap_or(0)) }
+    let (mut new, mut kept) = (0, 0);
+    for part in cell.split(';') {
+        let most = part.trim().rsplit(' ').next().expect("a word").parse().expect("a number");
+        *(if part.contains("kept") { &mut kept } else { &mut new }) = most;
+    }
+    (new, kept)
 }
 
 #[test]
 fn a_bound_is_read_as_it_is_written() {
     assert_eq!(bound("0"), (0, 0));
-    assert_eq!(bound("at most 3 new"), (3, 0));
-    assert_eq!(bound("at most 3 new, 12 kept"), (3, 12));
+    assert_eq!(bound("2, at most 20"), (20, 0));
+    assert_eq!(bound("0; 1 kept, at most 12"), (0, 12));
+    assert_eq!(bound("2, at most 20; 1 kept, at most 12"), (20, 12));
 }
 
 #[test]
