@@ -1,9 +1,9 @@
 //! Entry: the command line decides what runs.
 
 use bootstrap::cli::{self, Command, Invocation};
-use std::process::ExitCode;
+use bootstrap::exit::ExitCode;
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     match Invocation::parse(std::env::args_os()) {
         Ok(invocation) => match invocation.command {
             None => cli::run(&invocation),
@@ -11,9 +11,14 @@ fn main() -> ExitCode {
         }
         .into(),
         Err(question_or_mistake) => {
-            // Where it cannot be printed, the exit code still tells.
-            let _ = question_or_mistake.print();
-            ExitCode::from(u8::try_from(question_or_mistake.exit_code()).unwrap_or(1))
+            let printed = question_or_mistake.print();
+            if question_or_mistake.use_stderr() {
+                // Where it could not be printed, the exit code still tells.
+                ExitCode::Usage
+            } else {
+                cli::said(printed, ExitCode::Ok)
+            }
+            .into()
         }
     }
 }

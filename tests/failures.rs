@@ -2,11 +2,13 @@
 
 mod support;
 
-use nix::sys::signal::Signal::SIGUSR1;
+use nix::sys::signal::Signal::{SIGKILL, SIGUSR1};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use support::{Failure, Stage, Supervised, eventually, free_port, get, http, rude, service};
+use support::{
+    Failure, Stage, Supervised, eventually, example, free_port, get, get_unix, http, rude, service,
+};
 
 /// A service whose program cannot be started: it is said why, it counts as a crash, and nothing else runs.
 #[track_caller]
@@ -71,6 +73,85 @@ fn a_directory_that_is_missing() {
 #[test]
 fn an_env_file_that_is_missing() {
     cannot_start(Stage::new(), &["true"], "env_file = \"/no/such.env\"", "… /no/such.env … No such file");
+}
+
+/// A bad line of an env_file was once told as "Invalid argument".
+#[test]
+fn an_env_file_with_a_bad_line() {
+    let stage = Stage::new();
+    stage.write("a.env", "# secrets\n\nA=b\nsesame\n");
+    cannot_start(stage, &["true"], "env_file = \"a.env\"", "env_file a.env: line 4 is not NAME=value;");
+}
+
+/// A named pipe as env_file was once told as "Invalid argument", too.
+#[test]
+fn an_env_file_that_is_no_file() {
+    let stage = Stage::new();
+    nix::unistd::mkfifo(&stage.dir().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    cannot_start(stage, &["true"], "env_file = \"pipe\"", "env_file pipe: not a regular file;");
+}
+
+/// An env_file that an editor had begun with a byte order mark was once refused, for a name that looks right.
+#[test]
+fn an_env_file_with_a_byte_order_mark_is_read() {
+    let stage = Stage::new();
+    stage.write("a.env", "\u{feff}FIRST=1\nSECOND=2\n");
+    let supervised = stage.start(&http("web", free_port(), "env_file = \"a.env\""), &["web"]);
+    let environment = supervised.pid_of("web", 1).environment();
+    for variable in ["FIRST=1", "SECOND=2"] {
+        assert!(environment.iter().any(|found| found == variable), "{environment:?}");
+    }
+    supervised.stop();
+}
+
+/// Where a directory or a file was at the path of a socket the message once was "File exists", and named no way out.
+#[test]
+fn a_path_at_which_something_is_that_is_no_socket() {
+    let stage = Stage::new();
+    let (file, directory) = (stage.write("file", "precious"), stage.dir().join("directory"));
+    fs::create_dir(&directory).unwrap();
+    let addresses = [&file, &directory].map(|path| format!("unix:{}", path.display()));
+    let config = format!("[[service]]\nname = \"web\"\nlisten = {addresses:?}\ncommand = \"true\"\n");
+    let mut supervised = stage.launch(&config);
+    assert_eq!(supervised.wait_exit(), 1, "{supervised}");
+    for address in addresses {
+        supervised.wait_for(&format!("cannot bind {address}: something that is no socket is there"));
+    }
+    assert!(!supervised.said("started:"), "{supervised}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+    assert!(directory.is_dir());
+}
+
+/// A second supervisor once took the path of a service that had crashed, since nobody listened there: the first
+/// still held it, and started the service again where no client could come.
+#[test]
+fn a_parked_unix_path_is_not_taken_by_a_second_supervisor() {
+    let stage = Stage::new();
+    let socket = stage.path("web.sock");
+    let table = |command: &str| {
+        format!("[[service]]\nname = \"web\"\nlisten = \"unix:{socket}\"\ncommand = [{command:?}]\n")
+    };
+    stage.write("second.toml", &table("true"));
+    let config = format!("[bootstrap]\nwhen_idle = \"wait\"\n{}", table(&example("http")));
+    let supervised = stage.start(&config, &["web"]);
+    let answered_by = |generation: u32| {
+        get_unix(socket.as_ref(), "/").is_ok_and(|answer| answer.generation() == generation)
+    };
+    eventually("it serves", || answered_by(1));
+    supervised.pid_of("web", 1).signal(SIGKILL);
+    supervised.wait_for(" web generation=1 … stays down");
+    eventually("it refuses", || get_unix(socket.as_ref(), "/") == Err(Failure::Refused));
+
+    let second = supervised.stage.run(&["-c", "second.toml"]);
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    let holder = format!("already in use by bootstrap, pid {}", supervised.process().0);
+    assert!(said.contains(&format!("cannot bind unix:{socket}: ")) && said.contains(&holder), "{said}");
+
+    supervised.signal(SIGUSR1);
+    supervised.pid_of("web", 2);
+    eventually("it serves again", || answered_by(2));
+    supervised.stop();
 }
 
 #[test]

@@ -195,3 +195,91 @@ fn a_reload_during_a_stop_starts_nothing() {
     assert!(answer.join().unwrap().is_ok());
     assert!(!supervised.said("started:"), "{supervised}");
 }
+
+/// A reload gives `web` another command and a new definition in other ways, while a request is in flight. The old
+/// process is asked to leave by the definition that it was started with, or it dies with the request.
+#[track_caller]
+fn answers_what_is_in_flight(port: u16, before: &str, after: &str) {
+    let mut supervised = Supervised::start(before, &["web"]);
+    supervised.wait_answer(port, 1);
+    let (pid, answer) = in_flight(port, Duration::from_millis(1500));
+    reload(&mut supervised, after);
+    supervised.wait_for(" bootstrap … 1 restarted");
+    match answer.join().unwrap() {
+        Ok(answer) => assert_eq!((answer.pid(), answer.generation()), (pid, 1), "{supervised}"),
+        Err(failure) => panic!("the request in flight failed: {failure:?}\n{supervised}"),
+    }
+    supervised.wait_answer(port, 2);
+    supervised.stop();
+}
+
+/// `http` under another name: a change of the command.
+fn renamed(port: u16, more: &str) -> String {
+    service("web", port, &[&*example("http"), "--name", "renamed"], more)
+}
+
+/// `http` without the pipe handshake, which it speaks to a file.
+fn pipeless(port: u16, more: &str) -> String {
+    let script = format!("exec {} --name $BOOTSTRAP_SERVICE $0 9 9>/dev/null", example("http"));
+    let more = format!("handshake = \"none\"\nstop_signal = \"SIGUSR1\"\n{more}");
+    service("web", port, &["sh", "-c", &script, "{fd}"], &more)
+}
+
+/// A reload that turned the pipe handshake off asked the old server, which speaks it, by SIGTERM, and it died.
+#[test]
+fn a_reload_from_pipe_to_none_asks_the_old_server_through_its_pipe() {
+    let port = free_port();
+    let none = pipeless(port, "").replace("stop_signal", "# stop_signal");
+    answers_what_is_in_flight(port, &http("web", port, ""), &none);
+}
+
+/// A reload that turned the pipe handshake on asked the old server, which does not speak it, by the new signal.
+#[test]
+fn a_reload_from_none_to_pipe_asks_the_old_server_by_its_own_signal() {
+    let port = free_port();
+    answers_what_is_in_flight(port, &pipeless(port, ""), &renamed(port, "stop_signal = \"SIGTERM\""));
+}
+
+/// A reload that changed `stop_signal` with the command sent the new signal to the old server, and it died of it.
+#[test]
+fn a_reload_that_changes_the_stop_signal_asks_the_old_server_by_the_old_one() {
+    let port = free_port();
+    answers_what_is_in_flight(port, &http("web", port, ""), &renamed(port, "stop_signal = \"SIGTERM\""));
+}
+
+/// A reload that made `drain_timeout` shorter with the command cut the drain of the old server to the new length.
+#[test]
+fn a_reload_that_shortens_the_drain_lets_the_old_server_finish_in_its_own_time() {
+    let port = free_port();
+    let short = "drain_timeout = \"100ms\"\nstop_timeout = \"100ms\"";
+    answers_what_is_in_flight(port, &http("web", port, ""), &renamed(port, short));
+}
+
+/// To narrow a wildcard address in one reload was refused as "already in use by bootstrap", which is true and no
+/// help: the message now says what holds it and what to do.
+#[test]
+fn an_address_is_narrowed_in_two_reloads_and_refused_in_one() {
+    let (port, other) = (free_port(), free_port());
+    let others = http("other", other, "");
+    let wide = http("web", port, "").replace("127.0.0.1", "0.0.0.0") + &others;
+    let narrow = http("web", port, "") + &others;
+    let mut supervised = Supervised::start(&wide, &["web", "other"]);
+    supervised.wait_answer(port, 1);
+    let pid = supervised.get(port).pid();
+
+    reload(&mut supervised, &narrow);
+    supervised.wait_for(&format!(
+        " bootstrap cannot bind tcp://127.0.0.1:{port}: it overlaps with tcp://0.0.0.0:{port}, which is held"
+    ));
+    supervised.wait_for(" bootstrap … nothing was changed");
+    assert_eq!(supervised.get(port).pid(), pid, "{supervised}");
+
+    reload(&mut supervised, &others);
+    supervised.wait_for(" web stopped");
+    assert_eq!(get(port, "/"), Err(Failure::Refused), "{supervised}");
+    reload(&mut supervised, &narrow);
+    supervised.wait_for(" bootstrap … 1 added, 0 removed, 0 restarted, 0 changed in place, 1 untouched");
+    supervised.wait_answer(port, 1);
+    assert_ne!(supervised.get(port).pid(), pid, "{supervised}");
+    supervised.stop();
+}

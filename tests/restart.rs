@@ -2,11 +2,13 @@
 
 mod support;
 
-use nix::sys::signal::Signal::SIGUSR1;
+use bootstrap::limits::LEAVING;
+use nix::sys::signal::Signal::{SIGQUIT, SIGUSR1};
 use std::net::UdpSocket;
 use std::time::Duration;
 use support::{
-    Client, Load, Outcome, Stage, Supervised, example, free_port, get_unix, http, in_flight, rude, service,
+    Client, Load, Outcome, Stage, Supervised, eventually, example, free_port, get_unix, http, in_flight,
+    rude, service,
 };
 
 /// Restarts a service under load, each time as soon as the last restart is complete.
@@ -101,6 +103,35 @@ fn a_second_answer_is_ignored() {
     supervised.wait_answer(port, 2);
     assert!(!supervised.said("generation=3"), "{supervised}");
     supervised.stop();
+}
+
+/// Servers that never end, restarted more often than they were killed, once piled up without a bound.
+#[test]
+fn a_hundred_restarts_of_a_server_that_never_ends_leave_no_more_than_the_limit() {
+    const RESTARTS: u32 = 100;
+    const FEW: usize = 4;
+    let more = "drain_timeout = \"10m\"\nstop_timeout = \"100ms\"";
+    let port = free_port();
+    let config = rude("web", port, &["--stay"], more);
+    let mut supervised = Supervised::start(&config, &["web"]);
+    for generation in 2..=RESTARTS + 1 {
+        supervised.wait_for(&format!(" web generation={} … ready after", generation - 1));
+        supervised.signal(SIGUSR1);
+        supervised.pid_of("web", generation);
+        if generation % 20 == 0 {
+            let alive = supervised.offspring().len();
+            assert!(alive <= LEAVING + FEW, "{alive} processes at generation {generation}\n{supervised}");
+        }
+    }
+    supervised.wait_answer(port, RESTARTS + 1);
+    eventually("no more than the limit are left", || supervised.offspring().len() <= LEAVING + 1);
+    let told =
+        format!(" web generation= … {LEAVING} generations are leaving already; sent SIGTERM to this one");
+    assert!(supervised.count(&told) >= RESTARTS as usize - LEAVING - 1, "{supervised}");
+    supervised.wait_for(&format!(" web generation=1 … {LEAVING} generations are leaving already"));
+    supervised.wait_for(" web generation=1 … was ended by SIGTERM");
+    supervised.signal(SIGQUIT);
+    supervised.wait_exit();
 }
 
 #[test]

@@ -5,7 +5,8 @@ mod support;
 use nix::sys::signal::Signal::{SIGHUP, SIGUSR1};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use support::{Load, Stage, Supervised, example, free_port, rude, service};
+use std::time::Duration;
+use support::{Load, Stage, Supervised, example, free_port, in_flight, rude, service};
 
 /// Writes another config and has it read.
 fn reload(supervised: &mut Supervised, config: &str) {
@@ -149,6 +150,41 @@ fn without_rollback_the_crash_rule_decides() {
     supervised.wait_answer(port, 1);
     reload(&mut supervised, &rude("web", port, &["--exit", "3"], off));
     supervised.wait_for(" web generation=2 … exit code 3 … the service stays down");
+    assert_eq!(supervised.wait_exit(), 1);
+}
+
+#[test]
+fn a_stop_while_the_new_program_hangs_ends_everything() {
+    let (mut supervised, port) = staged(&binary(), "handover_timeout = \"300ms\"");
+    let (pid, answer) = in_flight(port, Duration::from_millis(500));
+    deploy(&supervised.stage, b"#!/bin/sh\nexec sleep 3600\n");
+    supervised.forget();
+    supervised.signal(SIGUSR1);
+    supervised.pid_of("web", 2);
+    supervised.stop();
+    assert_eq!(answer.join().unwrap().unwrap().pid(), pid);
+}
+
+/// Where even the old program does not come up any more, the crash rule decides.
+#[test]
+fn a_rollback_that_fails_too_is_a_crash() {
+    let (mut supervised, _) = staged(&script(), "env = { PYTHONPATH = \".\" }\nrestart = \"no\"");
+    deploy(&supervised.stage, b"#!/bin/sh\nexit 3\n");
+    supervised.stage.write("select.py", "none()\n");
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=2 … exit code 3 … going back to what ran before, as generation 3");
+    supervised.wait_for(" web generation=3 … exit code 1 … the service stays down");
+    assert_eq!(supervised.wait_exit(), 1);
+}
+
+/// A script that is written over in place is another script under the same descriptor: the limit that the README tells.
+#[test]
+fn a_script_that_is_written_over_in_place_cannot_be_kept() {
+    let (mut supervised, _) = staged(&script(), "restart = \"no\"");
+    fs::write(supervised.stage.dir().join("server"), b"#!/bin/sh\nexit 3\n").unwrap();
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=2 … exit code 3 … going back to what ran before, as generation 3");
+    supervised.wait_for(" web generation=3 … exit code 3 … the service stays down");
     assert_eq!(supervised.wait_exit(), 1);
 }
 

@@ -6,10 +6,12 @@ mod run;
 pub use check::check;
 pub use run::run;
 
+use crate::exit::ExitCode;
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 /// What stands below the options in `--help`.
@@ -38,15 +40,15 @@ Exit codes:
 #[command(after_help = "--help tells more: examples, signals and exit codes.")]
 struct Arguments {
     /// The file that lists the services
-    #[arg(short, long, value_name = "FILE", global = true)]
+    #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// How log lines on stderr are written
-    #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
 
     /// Whether messages for people are coloured
-    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
 
     #[command(subcommand)]
@@ -115,13 +117,73 @@ impl Invocation {
     ///
     /// What clap prints: help, the version (exit code 0) or a mistake (exit code 2).
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let Arguments { config, log_format, color, command } = Arguments::try_parse_from(arguments)?;
+        let matches = definition().try_get_matches_from(arguments)?;
+        let Arguments { mut config, mut log_format, mut color, command } =
+            Arguments::from_arg_matches(&matches)?;
+        if let Some((_, after_command)) = matches.subcommand() {
+            given_once(&matches, after_command)?;
+            take(&mut config, after_command, "config", Some);
+            take(&mut log_format, after_command, "log_format", |format| format);
+            take(&mut color, after_command, "color", |color| color);
+        }
         // clap cannot have an argument that is both required and accepted after the subcommand.
         let config = config.ok_or_else(|| {
             let message = "no config file is named; write --config FILE";
-            Arguments::command().error(ErrorKind::MissingRequiredArgument, message)
+            definition().error(ErrorKind::MissingRequiredArgument, message)
         })?;
         Ok(Self { config, log_format, color, command })
+    }
+}
+
+/// The command line as clap knows it: each option may stand before the command or after it.
+///
+/// What clap has for that (`global`) takes the second of two without a word.
+fn definition() -> clap::Command {
+    let command = Arguments::command();
+    let options: Vec<clap::Arg> = command.get_arguments().cloned().collect();
+    command.mut_subcommands(move |subcommand| subcommand.args(options.clone()))
+}
+
+/// Refuses an option that stands on both sides of the command.
+fn given_once(before_command: &ArgMatches, after_command: &ArgMatches) -> Result<(), clap::Error> {
+    let command = Arguments::command();
+    let twice = command.get_arguments().find(|option| {
+        [before_command, after_command]
+            .iter()
+            .all(|matches| matches.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine))
+    });
+    twice.map_or(Ok(()), |option| {
+        let name = option.get_long().unwrap_or_default();
+        let message = format!("--{name} stands before the command and after it; write it once");
+        Err(definition().error(ErrorKind::ArgumentConflict, message))
+    })
+}
+
+/// Takes the value of an option that stands after the command.
+fn take<T: Clone + Send + Sync + 'static, U>(
+    value: &mut U,
+    after_command: &ArgMatches,
+    option: &str,
+    make: impl FnOnce(T) -> U,
+) {
+    if after_command.value_source(option) == Some(ValueSource::CommandLine)
+        && let Some(given) = after_command.get_one::<T>(option)
+    {
+        *value = make(given.clone());
+    }
+}
+
+/// The exit code for something that was said on stdout: `code`, or a failure where it could not be said.
+pub fn said(result: io::Result<()>, code: ExitCode) -> ExitCode {
+    match result {
+        Ok(()) => code,
+        // Whoever closed the other end wanted no more of it.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => code,
+        Err(error) => {
+            // Where that cannot be said either, the exit code tells.
+            let _ = writeln!(io::stderr(), "bootstrap: cannot write to stdout: {error}");
+            ExitCode::Failed
+        }
     }
 }
 
@@ -135,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        Arguments::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]
@@ -151,6 +213,8 @@ mod tests {
         let check = Invocation { command: Some(Command::Check), ..run };
         assert_eq!(parse("bootstrap -c a.toml check"), Ok(check.clone()));
         assert_eq!(parse("bootstrap check -c a.toml"), Ok(check.clone()));
+        let before = parse("bootstrap --log-format json -c a.toml check");
+        assert_eq!(before, Ok(Invocation { log_format: LogFormat::Json, ..check.clone() }));
         let dressed = Invocation { log_format: LogFormat::Json, color: Color::Never, ..check };
         assert_eq!(parse("bootstrap check --log-format json -c a.toml --color never"), Ok(dressed));
     }
@@ -162,6 +226,9 @@ mod tests {
             ("bootstrap check", ErrorKind::MissingRequiredArgument, 2),
             ("bootstrap -c a.toml chek", ErrorKind::InvalidSubcommand, 2),
             ("bootstrap -c a.toml --log-format xml", ErrorKind::InvalidValue, 2),
+            ("bootstrap -c a.toml -c b.toml", ErrorKind::ArgumentConflict, 2),
+            ("bootstrap -c a.toml check -c b.toml", ErrorKind::ArgumentConflict, 2),
+            ("bootstrap --color never check -c b.toml --color never", ErrorKind::ArgumentConflict, 2),
             ("bootstrap -c a.toml --verbose", ErrorKind::UnknownArgument, 2),
             ("bootstrap --help", ErrorKind::DisplayHelp, 0),
             ("bootstrap --version", ErrorKind::DisplayVersion, 0),
@@ -173,7 +240,7 @@ mod tests {
 
     #[test]
     fn help_lists_signals_and_exit_codes() {
-        let help = Arguments::command().render_long_help().to_string();
+        let help = definition().render_long_help().to_string();
         for wanted in ["SIGUSR1", "SIGHUP", "SIGQUIT", "\n  78 ", "check", "--log-format"] {
             assert!(help.contains(wanted), "no {wanted} in:\n{help}");
         }

@@ -7,6 +7,7 @@ use super::notes::Notes;
 use super::policy;
 use super::problem::{Problem, Rule, beginning};
 use super::raw::{Bootstrap, Service, unknown_keys};
+use super::sequence::{Names, Sequence};
 use super::unique::Unique;
 use super::value::{Env, FilePath, Port};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
@@ -89,6 +90,7 @@ fn services<'t>(
         return None;
     }
     let mut unique = Unique::default();
+    let mut sequence = Sequence::default();
     let mut services = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         notes.enter(Place::Unnamed(index + 1));
@@ -96,9 +98,10 @@ fn services<'t>(
         if let Some(name) = found.get("name").and_then(|name| name.get_ref().as_str()) {
             notes.enter(Place::Service(beginning(name).into()));
         }
-        let definition = service(found, &entry.span(), defaults, &mut unique, notes);
+        let definition = service(found, &entry.span(), defaults, &mut unique, &mut sequence, notes);
         services.extend(definition.map(Arc::new));
     }
+    sequence.check(notes);
     (services.len() == entries.len()).then_some(services)
 }
 
@@ -107,6 +110,7 @@ fn service<'t>(
     header: &Range<usize>,
     defaults: &Service<'t>,
     unique: &mut Unique,
+    sequence: &mut Sequence,
     notes: &mut Notes<'_>,
 ) -> Option<Definition> {
     let raw = Service::of(found, notes).or(defaults);
@@ -127,7 +131,23 @@ fn service<'t>(
     }
     let program = program(&raw, header, defaults, listeners.as_deref(), handshake, notes);
     let policy = policy::of(&raw, handshake, has_socket, notes);
-    Some(Definition { name: name?.value, listeners: listeners?, program: program?, policy: policy? })
+    let after = raw.after.read(notes).or_default(Names::default()).map(|Names(names)| names);
+    let requires = raw.requires.read(notes).or_default(Names::default()).map(|Names(names)| names);
+    if let (Some(name), Some(after), Some(requires)) = (&name, &after, &requires) {
+        sequence.add(&name.value, after.iter().chain(requires).cloned().collect());
+    }
+    Some(Definition {
+        name: name?.value,
+        listeners: listeners?,
+        after: values(after?),
+        requires: values(requires?),
+        program: program?,
+        policy: policy?,
+    })
+}
+
+fn values<T>(all: Vec<At<T>>) -> Vec<T> {
+    all.into_iter().map(|at| at.value).collect()
 }
 
 /// The one socket that becomes the stdin of the process.

@@ -20,6 +20,7 @@ mod policy;
 mod problem;
 mod raw;
 mod render;
+mod sequence;
 mod similar;
 mod syntax;
 mod unique;

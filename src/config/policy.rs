@@ -97,12 +97,14 @@ fn ready(
             }
             Ready::Accepting
         }
-        // A word of another handshake is one more gate, with its own handshake here.
-        Some(Gate::Pipe) => {
-            if handshake.is_some_and(|handshake| handshake != Handshake::Pipe) {
-                notes.add(span, Problem::ReadyNeedsPipe);
-            }
-            Ready::Word
+        Some(Gate::Pipe) => word(Handshake::Pipe, Problem::ReadyNeedsPipe, handshake, span, notes),
+        Some(Gate::Notify) => {
+            let problem = Problem::ReadyNeedsHandshake { ready: "notify", handshake: "systemd" };
+            word(Handshake::Systemd, problem, handshake, span, notes)
+        }
+        Some(Gate::Ack) => {
+            let problem = Problem::ReadyNeedsHandshake { ready: "ack", handshake: "einhorn" };
+            word(Handshake::Einhorn, problem, handshake, span, notes)
         }
         Some(Gate::Delay) => match delay {
             Reading::Wrong => return None,
@@ -116,6 +118,20 @@ fn ready(
             }
         },
     })
+}
+
+/// A word of a handshake makes it ready; `problem` where the service has another handshake.
+fn word(
+    of: Handshake,
+    problem: Problem,
+    handshake: Option<Handshake>,
+    span: Range<usize>,
+    notes: &mut Notes<'_>,
+) -> Ready {
+    if handshake.is_some_and(|handshake| handshake != of) {
+        notes.add(span, problem);
+    }
+    Ready::Word
 }
 
 /// `ready_delay` must be over before `ready_timeout` is.

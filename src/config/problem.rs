@@ -53,6 +53,12 @@ pub enum Problem {
     ReadyNeedsPipe,
     /// `handshake = "inetd"` with another number of sockets than one.
     OneSocket { found: usize },
+    /// A word of a handshake that the service does not have.
+    ReadyNeedsHandshake { ready: &'static str, handshake: &'static str },
+    /// `after` or `requires` names nobody.
+    NoSuchService { name: String, meant: Option<String> },
+    /// Services that wait for each other; the first stands at the end again.
+    Circle { circle: Vec<String> },
     /// `ready = "accepting"` without a socket.
     ReadyNeedsSocket,
     /// `ready = "delay"` without the delay.
@@ -124,6 +130,7 @@ pub enum Rule {
     DurationTooFine,
     DurationTooLong,
     WholeSeconds,
+    Names,
     TableHeader { name: &'static str },
     ServiceHeader,
 }
@@ -203,6 +210,9 @@ impl Problem {
                 | Self::ReadyNeedsPipe
                 | Self::OneSocket { .. }
                 | Self::ReadyNeedsSocket
+                | Self::ReadyNeedsHandshake { .. }
+                | Self::NoSuchService { .. }
+                | Self::Circle { .. }
                 | Self::ReadyNeedsDelay
                 | Self::DelayUnused
                 | Self::DelayPastTimeout { .. }
@@ -234,6 +244,11 @@ impl Problem {
                 format!("`{}` has a placeholder that nothing replaces", key.escape_debug())
             }
             Self::ReadyNeedsPipe => "`ready` is \"pipe\" and the service has no pipe".into(),
+            Self::ReadyNeedsHandshake { ready, handshake } => {
+                format!("`ready` is {ready:?}, a word of the handshake {handshake:?}")
+            }
+            Self::NoSuchService { name, .. } => format!("no service is called {name:?}"),
+            Self::Circle { circle } => format!("services wait for each other: {}", circle.join(" -> ")),
             Self::OneSocket { found } => {
                 let sockets = if *found == 0 { "no socket".into() } else { format!("{found} sockets") };
                 format!("`handshake` is \"inetd\" and the service has {sockets}")
@@ -281,6 +296,12 @@ impl Problem {
             Self::TooManyListeners { .. } => format!("a service has at most {LISTENERS_PER_SERVICE}"),
             Self::ListenerTwice { .. } => "`{fd:NAME}` needs a name for each".into(),
             Self::Placeholder { error, .. } => error.to_string(),
+            Self::ReadyNeedsHandshake { handshake, .. } => {
+                format!("write `handshake = {handshake:?}`, or leave `ready` out")
+            }
+            Self::NoSuchService { meant: Some(meant), .. } => format!("did you mean {meant:?}?"),
+            Self::NoSuchService { meant: None, .. } => "it names a service of this file".into(),
+            Self::Circle { .. } => "none of them could start; break it at one place".into(),
             Self::ReadyNeedsPipe => "write `handshake = \"pipe\"`, or leave `ready` out".into(),
             Self::OneSocket { .. } => "give it one, which becomes its stdin".into(),
             Self::ReadyNeedsSocket => {
@@ -372,6 +393,7 @@ impl fmt::Display for Rule {
             Self::DurationZero => write!(f, "the shortest is \"1ms\""),
             Self::DurationTooFine => write!(f, "durations are whole milliseconds"),
             Self::DurationTooLong => write!(f, "the longest is \"100days\""),
+            Self::Names => write!(f, "write the name of a service in quotes, or an array of names"),
             Self::WholeSeconds => write!(f, "write whole seconds, at least \"1s\""),
             Self::TableHeader { name } => write!(f, "write one table, [{name}]"),
             Self::ServiceHeader => write!(f, "begin each service with [[service]] and give it a `name`"),

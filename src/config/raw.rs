@@ -4,6 +4,7 @@ use super::field::Field;
 use super::listen::Listen;
 use super::notes::Notes;
 use super::problem::{Problem, beginning};
+use super::sequence::Names;
 use super::similar;
 use super::value::{
     Backlog, Command, Env, FilePath, Gate, Pause, Port, Signal, Surge, Timeout, Unavailable, WholeSeconds,
@@ -113,6 +114,12 @@ tables! {
         /// How long it lives before it is `up`; with `ready = "delay"`, and shorter than `ready_timeout`. No
         /// default.
         ready_delay: Timeout,
+        /// Services that this one starts after: once they are up, or have given up. When everything stops they stop
+        /// after it. A name, or an array of names. Default: none.
+        after: Names,
+        /// Services that have to be up before this one starts; when everything stops they stop after it. A name, or
+        /// an array of names. Default: none.
+        requires: Names,
         /// Working directory of the process. Default: the supervisor's own.
         directory: FilePath,
         /// Environment variables of the process, over those of the supervisor and of `env_file`; placeholders

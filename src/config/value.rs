@@ -41,6 +41,8 @@ pub(super) struct Env(pub(super) Vec<(String, At<String>)>);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
     Pipe,
+    Notify,
+    Ack,
     Accepting,
     Started,
     Delay,
@@ -171,8 +173,8 @@ impl Scalar for RestartOrder {
 
 impl Scalar for Gate {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        let gates = [Self::Pipe, Self::Accepting, Self::Started, Self::Delay];
-        word(found, &["pipe", "accepting", "started", "delay"], &gates)
+        let gates = [Self::Pipe, Self::Notify, Self::Ack, Self::Accepting, Self::Started, Self::Delay];
+        word(found, &["pipe", "notify", "ack", "accepting", "started", "delay"], &gates)
     }
 }
 

@@ -85,6 +85,8 @@ pub enum Fact {
     RolloutStopped { left: usize },
     /// A restart was asked for while one is under way.
     RestartQueued,
+    /// It starts when these are up.
+    WaitsFor { names: Vec<ServiceName> },
     /// All its processes have ended, as it was asked to.
     Stopped,
 

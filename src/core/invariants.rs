@@ -33,7 +33,7 @@ impl Supervisor {
             if serves && self.names.get(name) != Some(id) {
                 return Err(broken("removed, yet it serves".into()));
             }
-            if serves && self.phase == Phase::Stopping {
+            if serves && self.phase == Phase::Stopping && !self.waiting.contains(id) {
                 return Err(broken("everything stops, yet it serves".into()));
             }
         }

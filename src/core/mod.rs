@@ -17,6 +17,7 @@ mod outcome;
 mod reconcile;
 mod rollout;
 mod scene;
+mod sequence;
 pub mod service;
 pub mod state;
 mod supervisor;

@@ -163,10 +163,12 @@ impl Supervisor {
                 let listeners = self.listeners(&definition);
                 self.names.insert(definition.name.clone(), id);
                 self.services.insert(id, Service::new(id, definition, listeners));
-                self.touch(id, |service| service.start(now, out));
+                // It starts at the end of this event, or when those it needs are up.
+                self.waiting.insert(id);
             }
             Change::Removed(name) => {
                 if let Some(id) = self.names.remove(&name) {
+                    self.waiting.remove(&id);
                     self.touch(id, |service| service.order(Order::Stop(Then::Gone), now, out));
                 }
             }

@@ -1,6 +1,6 @@
 //! One service: its workers, its sockets, and what holds for all of them together.
 
-use super::fact::Fact;
+use super::fact::{Fact, Report};
 use super::rollout::{Rollout, Turn};
 use super::scene::Scene;
 use super::state::{State, Then};
@@ -153,7 +153,8 @@ impl Service {
     }
 
     fn keep_sockets(&mut self, out: &mut Vec<Action>) {
-        let quiet = self.workers.iter().all(Worker::is_quiet);
+        // One that waits for others has no worker yet: its clients wait with it.
+        let quiet = !self.workers.is_empty() && self.workers.iter().all(Worker::is_quiet);
         match (self.sockets, quiet) {
             (Sockets::Open, true) => {
                 out.extend(self.listeners.iter().map(|&listener| Action::Park { listener }));
@@ -202,6 +203,17 @@ impl Service {
             && self.workers.iter().any(|worker| {
                 !matches!(worker.state, State::Stopping { .. } | State::Stopped | State::Crashed)
             })
+    }
+
+    /// Does every worker of it serve?
+    pub fn is_up(&self) -> bool {
+        !self.workers.is_empty() && kept(&self.workers).iter().all(|worker| worker.serving().is_some())
+    }
+
+    /// A report about it as a whole.
+    pub(super) fn report(&self, fact: Fact) -> Action {
+        let service = Some(self.definition.name.clone());
+        Action::Report(Report { service, generation: None, pid: None, fact })
     }
 
     /// May it still change without anybody asking?

@@ -4,7 +4,6 @@ use super::deadlines::Deadlines;
 use super::fact::{Fact, Report};
 use super::reconcile::Reload;
 use super::service::Service;
-use super::state::Then;
 use super::worker::Order;
 use super::{Action, Event, Outcome, Repair, Request, Time};
 use crate::plan::{Address, ListenerId, Plan, Selector, ServiceId, ServiceName, Settings, WhenIdle};
@@ -25,6 +24,8 @@ pub struct Supervisor {
     /// Services that may still change without anybody asking.
     pub(super) busy: BTreeSet<ServiceId>,
     pub(super) crashed: BTreeSet<ServiceId>,
+    /// Services that wait for others: to start, or to be told to stop.
+    pub(super) waiting: BTreeSet<ServiceId>,
     pub(super) last_service: u32,
     pub(super) last_listener: u32,
 }
@@ -55,6 +56,7 @@ impl Supervisor {
             deadlines: Deadlines::default(),
             busy: BTreeSet::new(),
             crashed: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             last_service: 0,
             last_listener: 0,
         };
@@ -82,6 +84,7 @@ impl Supervisor {
             Event::Bound => self.bound(now, out),
             Event::BindRefused { failures } => self.bind_refused(failures, out),
         }
+        self.go_on(now, out);
         self.end_if_over(out);
     }
 
@@ -139,7 +142,7 @@ impl Supervisor {
             },
             Request::Reload => self.reload_requested(out),
             Request::Stop => match self.phase {
-                Phase::Booting | Phase::Running => self.stop(now, out),
+                Phase::Booting | Phase::Running => self.stop(out),
                 Phase::Stopping | Phase::Ended(_) => self.stop_now(now, out),
             },
             Request::StopNow => self.stop_now(now, out),
@@ -162,15 +165,20 @@ impl Supervisor {
         };
         out.push(report(fact));
         for id in chosen {
-            self.touch(id, |service| service.order(Order::Restart, now, out));
+            if self.waiting.contains(&id) {
+                self.report_waiting(id, out);
+            } else {
+                self.touch(id, |service| service.order(Order::Restart, now, out));
+            }
         }
     }
 
-    fn stop(&mut self, now: Time, out: &mut Vec<Action>) {
+    fn stop(&mut self, out: &mut Vec<Action>) {
         self.phase = Phase::Stopping;
         self.reload = Reload::Idle;
         out.push(report(Fact::Stopping { services: self.busy.len() }));
-        self.order_all(Order::Stop(Then::Stopped), now, out);
+        // Those that others need are told when these have ended.
+        self.waiting = self.busy.clone();
     }
 
     fn stop_now(&mut self, now: Time, out: &mut Vec<Action>) {
@@ -178,13 +186,10 @@ impl Supervisor {
         self.reload = Reload::Idle;
         let processes = self.services.values().map(Service::runs).sum();
         out.push(report(Fact::StoppingNow { processes }));
-        self.order_all(Order::Kill, now, out);
-    }
-
-    /// Orders what is busy; what is down stays as it is, and crashed what crashed.
-    fn order_all(&mut self, order: Order, now: Time, out: &mut Vec<Action>) {
+        self.waiting.clear();
+        // What is down stays as it is, and crashed what crashed.
         for id in self.busy.clone() {
-            self.touch(id, |service| service.order(order, now, out));
+            self.touch(id, |service| service.order(Order::Kill, now, out));
         }
     }
 

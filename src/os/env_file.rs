@@ -2,7 +2,8 @@
 //!
 //! An empty line and one that starts with `#` say nothing; `export ` may stand before the name. A value in
 //! single quotes is taken as it stands; in double quotes `\"`, `\\`, `\$` and `` \` `` stand for the second
-//! character; without quotes it ends with the line, blanks at its end dropped. No variable is replaced.
+//! character; without quotes it ends with the line, blanks at its end dropped. No variable is replaced. The mark
+//! that some editors put before the first line (U+FEFF) is passed over.
 
 use crate::limits::ENV_FILE_BYTES;
 use nix::errno::Errno;
@@ -50,6 +51,8 @@ fn contents(path: &Path) -> Result<Vec<u8>, Errno> {
 
 /// Gives the variables, or the number of the first bad line.
 fn parse(bytes: &[u8]) -> Result<Vec<(OsString, OsString)>, usize> {
+    const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let mut variables = Vec::new();
     for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
         let line = line.trim_ascii();
@@ -158,6 +161,14 @@ mod tests {
         ] {
             assert_eq!(parse(line.as_bytes()), Ok(vec![(name.into(), value.into())]), "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_where_the_file_begins_and_nowhere_else() {
+        assert_eq!(parse("\u{feff}A=b".as_bytes()), Ok(vec![("A".into(), "b".into())]));
+        assert_eq!(parse("\u{feff}".as_bytes()), Ok(vec![]));
+        assert_eq!(parse("A=b\n\u{feff}C=d".as_bytes()), Err(2));
+        assert_eq!(parse("\u{feff}\u{feff}A=b".as_bytes()), Err(1));
     }
 
     #[test]

@@ -110,6 +110,8 @@ mod tests {
         Definition {
             name: ServiceName::parse("web").unwrap(),
             listeners: vec![],
+            after: Vec::new(),
+            requires: Vec::new(),
             program: Program {
                 command: vec!["true".into()],
                 directory: None,

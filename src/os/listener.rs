@@ -134,9 +134,13 @@ impl Listener {
             Err(error) if error.raw_os_error() != Some(libc::ENOTCONN) => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        if matches!(self.spec.address, Address::Tcp(_)) {
+        match self.spec.address {
             // With it another socket could take the port, now that ours does not listen.
-            self.socket.set_reuse_address(false)?;
+            Address::Tcp(_) => self.socket.set_reuse_address(false)?,
+            // The kernel lets nobody else in, but keeps those that wait until somebody takes them. One that is
+            // shut down never blocks: when the last was taken it says EINVAL.
+            Address::Unix(_) => while self.socket.accept().is_ok() {},
+            Address::Udp(_) => {}
         }
         Ok(())
     }
@@ -197,6 +201,7 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read as _;
     use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
     use std::os::unix::net::UnixStream;
     use std::time::Duration;
@@ -262,6 +267,24 @@ mod tests {
         }
         listener.release();
         assert_eq!(dir.path().read_dir().unwrap().count(), 0, "nothing is left behind");
+    }
+
+    /// Clients that waited in the queue of a unix socket when its service crashed once waited on for ever.
+    #[test]
+    fn clients_that_wait_are_sent_away_by_a_park() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut unix, path) = unix(&dir);
+        let (mut tcp, address) = tcp();
+        let mut over_unix = [(); 3].map(|()| UnixStream::connect(&path).unwrap());
+        let mut over_tcp = TcpStream::connect(address).unwrap();
+        over_tcp.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        unix.park().unwrap();
+        tcp.park().unwrap();
+        for client in &mut over_unix {
+            client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        }
+        assert_eq!(errno(over_tcp.read(&mut [0])), Some(libc::ECONNRESET));
     }
 
     #[test]

@@ -11,6 +11,10 @@ pub struct Definition {
     pub name: ServiceName,
     /// Its sockets, in the order in which their descriptors are handed to the program.
     pub listeners: Vec<ListenerSpec>,
+    /// Services that have to be up, or to have given up, before it starts; they stop after it.
+    pub after: Vec<ServiceName>,
+    /// Services that have to be up before it starts; they stop after it.
+    pub requires: Vec<ServiceName>,
     /// What a generation is made of; a change makes a new generation.
     pub program: Program,
     /// How it is treated; a change applies in place.
@@ -18,6 +22,11 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// The services that it starts after and stops before.
+    pub fn predecessors(&self) -> impl Iterator<Item = &ServiceName> {
+        self.after.iter().chain(&self.requires)
+    }
+
     /// Can a process of the one go on as a process of the other? It cannot be given another program, or other
     /// sockets, while it runs.
     pub fn runs_the_same(&self, other: &Self) -> bool {

@@ -57,6 +57,8 @@ mod tests {
         Definition {
             name: ServiceName::parse(name).unwrap(),
             listeners: vec![ListenerSpec::new(Address::Unix(format!("/run/{name}").into()))],
+            after: Vec::new(),
+            requires: Vec::new(),
             program: Program {
                 command: vec!["true".into()],
                 directory: None,

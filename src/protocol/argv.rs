@@ -194,6 +194,8 @@ mod tests {
         let definition = Definition {
             name: ServiceName::parse("web").unwrap(),
             listeners,
+            after: Vec::new(),
+            requires: Vec::new(),
             program: Program {
                 command: command.iter().map(ToString::to_string).collect(),
                 directory: None,

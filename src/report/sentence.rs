@@ -2,7 +2,7 @@
 
 use super::words::{beginning, count, errno, signal_name, spawn_failure, text, time};
 use crate::core::{BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair};
-use crate::plan::{Address, Change, Ready};
+use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::SeenQuiet { .. }
         | Fact::Baking { .. }
         | Fact::RestartQueued
+        | Fact::WaitsFor { .. }
         | Fact::Stopped
         | Fact::Holding { .. }
         | Fact::Restarting { .. }
@@ -106,6 +107,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Exited { .. } => "exited",
         Fact::Leftovers { .. } => "leftovers",
         Fact::RestartQueued => "restart-queued",
+        Fact::WaitsFor { .. } => "waits-for",
         Fact::Stopped => "stopped",
         Fact::Holding { .. } => "holding",
         Fact::BindFailed { .. } => "bind-failed",
@@ -230,6 +232,10 @@ pub(super) fn sentence(fact: &Fact) -> String {
             format!("left processes of its group behind; sent them SIGTERM; SIGKILL follows in {limit}")
         }
         Fact::RestartQueued => "restart asked for during a start; it follows once that is done".into(),
+        Fact::WaitsFor { names } => {
+            let names: Vec<&str> = names.iter().map(ServiceName::as_str).collect();
+            format!("starts when {} {} up", names.join(", "), if names.len() == 1 { "is" } else { "are" })
+        }
         Fact::Stopped => "stopped".into(),
         Fact::Holding { sockets, services } => format!(
             "pid={} holds {} for {}; SIGUSR1 restarts, SIGHUP re-reads the config, SIGTERM stops",

@@ -130,13 +130,6 @@ fn handshake_and_signal_depend_on_each_other() {
         let found = service(&format!("port = 80\nhandshake = '{word}'"));
         assert_eq!((found.program.handshake, found.policy.stop_signal), (handshake, signal), "{word}");
     }
-    let no_pipe =
-        "`ready` is \"pipe\" and the service has no pipe; write `handshake = \"pipe\"`, or leave `ready` out";
-    assert_refused(&[("ready = 'pipe'", no_pipe)]);
-    assert_eq!(
-        lines(&in_service("port = 80\nready = 'pipe'\nhandshake = 'einhorn'")),
-        [format!("f: line 4: service \"web\": {no_pipe}")]
-    );
 }
 
 #[test]

@@ -127,6 +127,8 @@ pub(crate) fn service(command: &[&str], handshake: Handshake) -> Definition {
     Definition {
         name: ServiceName::parse("web").unwrap(),
         listeners: Vec::<ListenerSpec>::new(),
+        after: Vec::new(),
+        requires: Vec::new(),
         program: Program {
             command: command.iter().map(ToString::to_string).collect(),
             directory: None,

@@ -93,8 +93,8 @@ fn the_table_says_what_the_config_files_say() {
         };
         let ready = match policy.ready {
             Ready::Accepting => "accepting",
-            Ready::Assumed => "by default",
-            Ready::Word | Ready::Started | Ready::Delay(_) => "another",
+            Ready::Word => "notify",
+            Ready::Assumed | Ready::Started | Ready::Delay(_) => "another",
         };
         let signal = Signal::try_from(policy.stop_signal).unwrap();
         let program = Path::new(&service.program.command[0]).file_name().unwrap().to_str().unwrap();

@@ -113,7 +113,8 @@ fn a_stop_at_any_moment_ends_every_process_in_time() {
             let request = world.rng.pick(&[Request::Stop, Request::StopNow]);
             world.signal(request, after);
         }
-        world.run_for(Duration::from_secs(120));
+        // One after the other, where they need each other.
+        world.run_for(Duration::from_secs(600));
         let outcome = world.outcome().expect("it has ended");
         if outcome == Outcome::Stopped {
             // Some may hang in the kernel; the world ends them 9 seconds after their SIGKILL.

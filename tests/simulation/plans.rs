@@ -15,10 +15,10 @@ const NAMES: [&str; 5] = ["api", "mail", "queue", "tls", "web"];
 pub(crate) fn first(rng: &mut Rng) -> Plan {
     let services = NAMES[..=usize::try_from(rng.below(4)).expect("small")]
         .iter()
-        .map(|name| Arc::new(service(name, rng)))
+        .map(|name| service(name, rng))
         .collect();
     let when_idle = if rng.chance(90) { WhenIdle::Wait } else { WhenIdle::Exit };
-    Plan { settings: Settings { when_idle, env_file: None }, services }
+    Plan { settings: Settings { when_idle, env_file: None }, services: settled(services) }
 }
 
 /// What the operator makes of it: something added, removed, moved, changed, or nothing at all.
@@ -26,7 +26,7 @@ pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
     let mut services: Vec<Definition> = plan.services.iter().map(|d| (**d).clone()).collect();
     for _ in 0..rng.below(3) {
         let at = usize::try_from(rng.below(services.len() as u64)).expect("small");
-        match rng.below(7) {
+        match rng.below(8) {
             0 if services.len() > 1 => drop(services.remove(at)),
             1 => services[at].program.command.push(format!("-{}", rng.below(100))),
             2 => services[at].policy = policy(rng, services[at].program.handshake),
@@ -39,6 +39,10 @@ pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
                 let handshake = rng.pick(&[Handshake::Pipe, Handshake::None, Handshake::Systemd]);
                 services[at].program.handshake = handshake;
                 services[at].policy = policy(rng, handshake);
+            }
+            6 => {
+                let name = services[at].name.clone();
+                services[at].requires = earlier(name.as_str(), rng);
             }
             4 => services[at].listeners.iter_mut().for_each(|l| l.backlog = Some(7)),
             _ => {
@@ -54,7 +58,7 @@ pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
             }
         }
     }
-    Plan { settings: plan.settings.clone(), services: services.into_iter().map(Arc::new).collect() }
+    Plan { settings: plan.settings.clone(), services: settled(services) }
 }
 
 fn service(name: &str, rng: &mut Rng) -> Definition {
@@ -65,6 +69,8 @@ fn service(name: &str, rng: &mut Rng) -> Definition {
     Definition {
         name: ServiceName::parse(name).expect("a good name"),
         listeners,
+        after: earlier(name, rng),
+        requires: earlier(name, rng),
         program: Program {
             command: vec![name.into()],
             directory: None,
@@ -74,6 +80,22 @@ fn service(name: &str, rng: &mut Rng) -> Definition {
         },
         policy: policy(rng, handshake),
     }
+}
+
+/// Services that may come before this one: those with an earlier name, so that there is no circle.
+fn earlier(name: &str, rng: &mut Rng) -> Vec<ServiceName> {
+    let before = NAMES.iter().filter(|other| **other < name);
+    before.filter(|_| rng.chance(15)).map(|other| ServiceName::parse(other).expect("a good name")).collect()
+}
+
+/// Services that are not there are waited for by nobody; the config refuses their names.
+fn settled(mut services: Vec<Definition>) -> Vec<Arc<Definition>> {
+    let names: Vec<ServiceName> = services.iter().map(|service| service.name.clone()).collect();
+    for service in &mut services {
+        service.after.retain(|name| names.contains(name));
+        service.requires.retain(|name| names.contains(name));
+    }
+    services.into_iter().map(Arc::new).collect()
 }
 
 fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {

@@ -8,7 +8,7 @@ use crate::plans;
 use crate::process::{Answer, Temper};
 use crate::rng::Rng;
 use bootstrap::core::generation::Run;
-use bootstrap::core::leaving::Phase;
+use bootstrap::core::leaving::{Leaving, Phase};
 use bootstrap::core::service::Service;
 use bootstrap::core::state::{Back, State};
 use bootstrap::core::worker::Worker;
@@ -18,7 +18,8 @@ use bootstrap::core::{
 };
 use bootstrap::limits::TEXT_BUSY_PATIENCE;
 use bootstrap::plan::{
-    Definition, Generation, Handshake, ListenerId, Pid, Plan, Ready, RestartOrder, RunId, Selector, ServiceId,
+    Definition, Generation, Handshake, ListenerId, Pid, Plan, Ready, RestartOrder, RunId, Selector,
+    ServiceId, ServiceName,
 };
 use bootstrap::protocol::Word;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -44,6 +45,7 @@ enum Deed {
 }
 
 /// A process as the world knows it.
+#[expect(clippy::struct_excessive_bools, reason = "facts about a process, independent of each other")]
 struct Process {
     temper: Temper,
     worker: u32,
@@ -55,6 +57,8 @@ struct Process {
     /// It was asked before its handler was there, and not since.
     missed: bool,
     /// From then on it accepts no more.
+    /// It has said that it accepts.
+    said_ready: bool,
     quiet_at: Option<Time>,
     killed_at: Option<Time>,
     main_alive: bool,
@@ -97,6 +101,7 @@ pub(crate) struct World {
     /// Since when a service is in a state that has to end, and in which generation.
     waiting_since: BTreeMap<(ServiceId, u32, Generation), (&'static str, Time)>,
     owed: Owed,
+    stopped_at: Option<Time>,
     pub(crate) killed: u64,
     story: VecDeque<(Time, Told)>,
 }
@@ -138,6 +143,7 @@ impl World {
             pinned: BTreeSet::new(),
             waiting_since: BTreeMap::new(),
             owed: Owed::default(),
+            stopped_at: None,
             killed: 0,
             story: VecDeque::new(),
         };
@@ -206,7 +212,11 @@ impl World {
     fn owe(&mut self, event: &Event) {
         match event {
             Event::Request(Request::Reload) => self.owed.reload = Some(self.now),
-            Event::Request(Request::Stop | Request::StopNow) => self.owed = Owed::default(),
+            Event::Request(Request::Stop | Request::StopNow) => {
+                self.owed.start.clear();
+                self.owed.reload = None;
+                self.stopped_at.get_or_insert(self.now);
+            }
             Event::SelectorRead(selector) => {
                 for service in self.core.services() {
                     if selector.matches(&service.definition.name) {
@@ -315,6 +325,7 @@ impl World {
             Action::Ask { run, signal } => {
                 let handshake = self.processes[&run].definition.program.handshake;
                 assert_eq!(signal, handshake.default_stop_signal(), "asked in words it does not know");
+                self.check_sequence(run);
                 self.ask(run);
             }
             Action::Terminate { run } => self.terminate(run),
@@ -350,7 +361,7 @@ impl World {
                 self.arrives(event, 2);
             }
             Action::Report(Report { fact: Fact::ReloadIgnored, .. }) => self.owed.reload = None,
-            Action::Report(_) => {}
+            Action::Report(report) => self.check_ready(&report),
         }
     }
 
@@ -401,6 +412,14 @@ impl World {
             other.service == run.service && process.worker == worker && process.alive() && !process.asked
         };
         assert!(self.processes.iter().filter(unasked).count() <= beside, "too many that stay (I13)");
+        if run.generation == Generation(1) && !self.owed.busy.contains_key(&run) {
+            // The newest of that name: an older one was removed, and may still be ending.
+            let newest =
+                |name: &ServiceName| self.core.services().filter(|s| s.definition.name == *name).last();
+            let missing = |name: &&ServiceName| newest(name).is_some_and(|service| !service.is_up());
+            let missing: Vec<_> = definition.requires.iter().filter(missing).collect();
+            assert!(missing.is_empty(), "started before {missing:?}, which it requires, are up");
+        }
         match program_of {
             None => assert_eq!(service.definition, definition, "started from what applies no more"),
             Some(good) => {
@@ -424,6 +443,7 @@ impl World {
             asked: false,
             asks: 0,
             missed: false,
+            said_ready: false,
             quiet_at: None,
             killed_at: None,
             main_alive: !failed,
@@ -492,7 +512,7 @@ impl World {
         let temper = process.temper.clone();
         let talks = process.talks();
         if talks && now < process.started + temper.listens_after {
-            process.missed = true;
+            process.missed = process.quiet_at.is_none();
             self.hear(run, RunEvent::NotListening);
             return;
         }
@@ -555,6 +575,7 @@ impl World {
         }
         match deed {
             Deed::Says(word) => {
+                process.said_ready |= word == Word::Ready;
                 if word != Word::Ready {
                     process.asked = true;
                     process.missed = false;
@@ -625,6 +646,44 @@ impl World {
         }
     }
 
+    /// Nobody is ready before it is what its gate asks for.
+    fn check_ready(&self, report: &Report) {
+        let Fact::Ready { .. } = report.fact else { return };
+        let of_service = |s: &&Service| Some(&s.definition.name) == report.service.as_ref();
+        let runs = self.core.services().filter(of_service).flat_map(known_runs);
+        for run in runs.filter(|run| run.pid.is_some() && run.pid == report.pid) {
+            let process = &self.processes[&run.id];
+            let accepts = process.started + process.temper.accepts_after <= self.now || process.temper.hidden;
+            let gate = &process.definition.policy.ready;
+            // Another policy may have come while it was on its way.
+            if run.definition.policy != process.definition.policy {
+                continue;
+            }
+            assert!(*gate != Ready::Word || process.said_ready, "ready, and it never said so");
+            let seen = *gate == Ready::Accepting && !process.definition.listeners.is_empty();
+            assert!(!seen || accepts, "ready, and it does not accept yet");
+        }
+    }
+
+    /// When everything stops, nobody is told to before those that need it have ended.
+    fn check_sequence(&self, run: RunId) {
+        let Some(stopped_at) = self.stopped_at else { return };
+        let Some(service) = self.core.services().find(|s| s.id == run.service) else { return };
+        // Others were asked by a restart, before or meanwhile.
+        let told_to_stop = |worker: &Worker| {
+            let now = |leaving: &Leaving| leaving.run.id == run && leaving.since > stopped_at;
+            matches!(worker.state, State::Stopping { .. }) && worker.leaving.iter().any(now)
+        };
+        if !service.workers.iter().any(told_to_stop) {
+            return;
+        }
+        let name = &service.definition.name;
+        let needs_it =
+            |other: &&Service| other.id != service.id && other.definition.predecessors().any(|n| n == name);
+        let busy: Vec<_> = self.core.services().filter(needs_it).filter(|s| s.is_busy()).collect();
+        assert!(busy.is_empty(), "{name} is told to stop while others still need it");
+    }
+
     /// In start-first nobody is asked to leave before another of the same worker can be seen to accept.
     fn check_ask(&self, run: RunId) {
         let service = self.core.services().find(|s| s.id == run.service);
@@ -668,7 +727,8 @@ impl World {
             service.workers.iter().any(|worker| must_end(worker).is_some() || worker.serving().is_some());
         let stops = service.workers.iter().any(|worker| matches!(worker.state, State::Stopping { .. }));
         let open = match (wanted, service.workers.iter().all(Worker::is_quiet)) {
-            _ if stops => return,
+            // One that waits for others to start has not moved its sockets yet.
+            _ if stops || service.workers.is_empty() => return,
             (true, _) => true,
             (false, true) => false,
             (false, false) => return,

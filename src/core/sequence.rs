@@ -1,0 +1,69 @@
+//! Who starts after whom, and stops before whom.
+//!
+//! Only starts and stops have an order. A restart has none: the sockets of what is restarted stay open.
+
+use super::fact::Fact;
+use super::service::Service;
+use super::state::Then;
+use super::supervisor::{Phase, Supervisor};
+use super::worker::Order;
+use super::{Action, Time};
+use crate::plan::{ServiceId, ServiceName};
+
+impl Supervisor {
+    /// Starts, or tells to stop, whoever waits for nobody any more; what that changes may be waited for, too.
+    pub(super) fn go_on(&mut self, now: Time, out: &mut Vec<Action>) {
+        loop {
+            let next: Vec<ServiceId> = match self.phase {
+                Phase::Running => self.waiting.iter().copied().filter(|id| self.may_start(*id)).collect(),
+                Phase::Stopping => self.waiting.iter().copied().filter(|id| self.may_stop(*id)).collect(),
+                Phase::Booting | Phase::Ended(_) => Vec::new(),
+            };
+            if next.is_empty() {
+                return;
+            }
+            for id in next {
+                self.waiting.remove(&id);
+                if self.phase == Phase::Running {
+                    self.touch(id, |service| service.start(now, out));
+                } else if self.busy.contains(&id) {
+                    self.touch(id, |service| service.order(Order::Stop(Then::Stopped), now, out));
+                }
+            }
+        }
+    }
+
+    /// Are all that it requires up, and all that it comes after up or not coming?
+    fn may_start(&self, id: ServiceId) -> bool {
+        let Some(service) = self.services.get(&id) else { return true };
+        let up = |name: &ServiceName| self.named(name).is_none_or(Service::is_up);
+        let settled = |name: &ServiceName| {
+            let waits = self.names.get(name).is_some_and(|id| self.waiting.contains(id));
+            !waits && self.named(name).is_none_or(|other| other.is_up() || !other.is_busy())
+        };
+        service.definition.requires.iter().all(up) && service.definition.after.iter().all(settled)
+    }
+
+    /// Have all that start after it ended?
+    fn may_stop(&self, id: ServiceId) -> bool {
+        let Some(service) = self.services.get(&id) else { return true };
+        let name = &service.definition.name;
+        let needs_it = |other: &ServiceId| {
+            *other != id && self.services[other].definition.predecessors().any(|needed| needed == name)
+        };
+        !self.busy.iter().any(needs_it)
+    }
+
+    fn named(&self, name: &ServiceName) -> Option<&Service> {
+        self.names.get(name).and_then(|id| self.services.get(id))
+    }
+
+    /// Says of the services that a restart names and that wait for others, for whom.
+    pub(super) fn report_waiting(&self, id: ServiceId, out: &mut Vec<Action>) {
+        if let Some(service) = self.services.get(&id).filter(|_| self.waiting.contains(&id)) {
+            let missing = |name: &&ServiceName| !self.named(name).is_none_or(Service::is_up);
+            let names = service.definition.predecessors().filter(missing).cloned().collect();
+            out.push(service.report(Fact::WaitsFor { names }));
+        }
+    }
+}

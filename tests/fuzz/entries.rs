@@ -1,0 +1,65 @@
+//! What reads bytes that others wrote. Each entry takes any bytes and asserts what must hold of the result; the
+//! targets in `fuzz` call the same ones.
+
+use bootstrap::config;
+use bootstrap::limits::ENV_FILE_BYTES;
+use bootstrap::os::variable_in_file;
+use bootstrap::protocol::{AckReader, Notice, Word, WordReader};
+use std::io::Write as _;
+
+/// The text of a config file: a plan, or at least one mistake, each of them in one line.
+pub(crate) fn config_text(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match config::parse("services.toml", text) {
+        Ok(plan) => assert!(!plan.services.is_empty(), "a plan without a service"),
+        Err(refused) => {
+            let lines = refused.lines();
+            assert!(!lines.is_empty(), "refused, and nobody knows why");
+            assert!(lines.iter().all(|line| !line.is_empty()), "an empty line: {lines:?}");
+            assert!(!refused.render(false).is_empty(), "no picture of {lines:?}");
+        }
+    }
+}
+
+/// A datagram of `sd_notify`: a line is one notice at most, and they are the same however often it is read.
+pub(crate) fn notify_datagram(bytes: &[u8]) {
+    let notices = Notice::read(bytes);
+    assert!(notices.len() <= bytes.split(|&byte| byte == b'\n').count(), "{notices:?}");
+    assert_eq!(notices, Notice::read(bytes));
+}
+
+/// What a server writes to its pipe, or to einhorn's socket: what is heard does not depend on the pieces in which
+/// it arrives. The first byte says how long they are.
+pub(crate) fn words(bytes: &[u8]) {
+    let Some((&len, bytes)) = bytes.split_first() else { return };
+    let len = usize::from(len).max(1);
+    let whole = WordReader::default().push(bytes);
+    let mut reader = WordReader::default();
+    let pieces: Vec<_> = bytes.chunks(len).flat_map(|piece| reader.push(piece)).collect();
+    assert_eq!(pieces, whole, "in pieces of {len}");
+    let last = whole.iter().rposition(|word| *word != Ok(Word::Ready));
+    assert!(
+        last.is_none_or(|last| last + 1 == whole.len()),
+        "something comes after the last word: {whole:?}"
+    );
+
+    let whole = AckReader::default().push(bytes);
+    let mut reader = AckReader::default();
+    assert_eq!(bytes.chunks(len).map(|piece| reader.push(piece)).sum::<usize>(), whole, "in pieces of {len}");
+}
+
+/// An environment file: a line that is added at its end counts, unless the file was refused before.
+pub(crate) fn env_file(bytes: &[u8]) {
+    const ADDED: &[u8] = b"\nBOOTSTRAP_SELECT=web\n";
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(bytes).expect("room for it");
+    let before = variable_in_file(file.path(), "BOOTSTRAP_SELECT");
+    file.write_all(ADDED).expect("room for it");
+    let after = variable_in_file(file.path(), "BOOTSTRAP_SELECT");
+    let not_text = |reason: &String| reason.ends_with("is not UTF-8");
+    if before.as_ref().is_err_and(|reason| !not_text(reason)) {
+        assert_eq!(after, before, "what was refused is refused");
+    } else if (bytes.len() + ADDED.len()) as u64 <= ENV_FILE_BYTES {
+        assert_eq!(after, Ok(Some("web".into())));
+    }
+}

@@ -1,0 +1,124 @@
+//! A few thousand inputs for each entry of the fuzzer, made to look like what is read; `fuzz` goes on from there.
+
+mod entries;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Pieces of what is read and any bytes, in any order.
+fn mixture(pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        8 => select(pieces).prop_map(|piece| piece.as_bytes().to_vec()),
+        1 => vec(any::<u8>(), 0..8),
+        1 => any::<char>().prop_map(|c| c.to_string().into_bytes()),
+    ];
+    vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+const CONFIG: &[&str] = &[
+    "[[service]]\n",
+    "[bootstrap]\n",
+    "[defaults]\n",
+    "name = \"a\"\n",
+    "name = 'b'\n",
+    "port = 80\n",
+    "port = 70000\n",
+    "command = \"./server {fd}\"\n",
+    "command = ['a', '{pipe}', \"{\"]\n",
+    "listen = [\"tcp://[::1]:80\", 'unix:a', \"udp://:53\"]\n",
+    "listen = { name = \"x\", address = \"tcp://0.0.0.0:1\", backlog = 0 }\n",
+    "env = { A = \"{worker}\", B = 1 }\n",
+    "env.A = 'x'\n",
+    "handshake = \"systemd\"\n",
+    "handshake = \"inetd\"\n",
+    "ready = \"pipe\"\n",
+    "drain_timeout = \"1m 3s\"\n",
+    "drain_timeout = 30\n",
+    "stop_signal = 'SIGKILL'\n",
+    "restart = \"always\"\n",
+    "prot = 1\n",
+    "# \u{1b}[31m ü\n",
+    "\"\"\"",
+    "'",
+    "\r\n",
+    "\u{feff}",
+    "= ",
+    "[",
+    "}",
+    "\\u0000",
+    "\n",
+];
+
+const NOTICES: &[&str] = &[
+    "READY=1",
+    "STOPPING=1",
+    "RELOADING=1",
+    "MONOTONIC_USEC=5",
+    "STATUS=",
+    "MAINPID=",
+    "EXTEND_TIMEOUT_USEC=",
+    "WATCHDOG_USEC=18446744073709551615",
+    "ERRNO=-",
+    "99999999999999999999",
+    "1",
+    "=",
+    "\n",
+    "\n",
+    "\n",
+];
+
+const WORDS: &[&str] = &[
+    "ready  ",
+    "ready  ",
+    "success",
+    "failed ",
+    "suc",
+    "cess",
+    " ",
+    "\n",
+    "{\"command\":\"worker:ack\",\"pid\":7}\n",
+    "{\"command\":\"worker:ack\",",
+    "---%0Acommand: worker:ack%0Apid: 7%0A\n",
+    "%0A",
+];
+
+const LINES: &[&str] = &[
+    "A=b\n",
+    "A=b\n",
+    "\n",
+    "export ",
+    "BOOTSTRAP_SELECT=",
+    "'a b'\n",
+    "\"a\\\"b\"\n",
+    "# \n",
+    "\u{feff}",
+    "\r\n",
+    "=",
+    "\"",
+    "\\",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_text_is_a_plan_or_a_list_of_mistakes(bytes in mixture(CONFIG)) {
+        entries::config_text(&bytes);
+    }
+
+    #[test]
+    fn any_datagram_is_a_list_of_notices(bytes in mixture(NOTICES)) {
+        entries::notify_datagram(&bytes);
+    }
+
+    #[test]
+    fn words_are_the_same_in_any_pieces(bytes in mixture(WORDS), len in 1..20_u8) {
+        entries::words(&[&[len], &*bytes].concat());
+    }
+
+    #[test]
+    fn any_file_is_a_list_of_variables_or_refused(bytes in mixture(LINES)) {
+        entries::env_file(&bytes);
+    }
+}
