@@ -138,6 +138,24 @@ fn a_successor_that_dies_in_its_bake_time_changes_nothing() {
     fails(|port| rude("web", port, &["--unasked"], &format!("{more}\ndrain_timeout = \"100ms\"")), "");
 }
 
+/// Settings of the socket are written back before each start. When that took `O_NONBLOCK` from a socket that the old
+/// process still accepted from, it blocked in its next `accept`: uvicorn answered nobody for 300 ms and then lost what
+/// it had accepted, and HAProxy was aborted by its own watchdog.
+#[test]
+fn the_socket_of_the_old_process_stays_as_it_made_it() {
+    let port = free_port();
+    let mut supervised = Supervised::start(&web(port, &[], ""), &["web"]);
+    supervised.wait_answer(port, 1);
+    reload(&mut supervised, &web(port, &["--delay", "1h"], "ready_timeout = \"1h\""));
+    let old = supervised.pid_of("web", 1);
+    supervised.pid_of("web", 2);
+    let listener = old.descriptors().into_iter().find(|(_, what)| what.starts_with("socket:")).unwrap().0;
+    let told = std::fs::read_to_string(format!("/proc/{}/fdinfo/{listener}", old.0)).unwrap();
+    let flags = told.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+    let nonblocking = i32::from_str_radix(flags, 8).unwrap() & nix::libc::O_NONBLOCK;
+    assert_ne!(nonblocking, 0, "{told}\n{supervised}");
+}
+
 #[test]
 fn the_old_process_is_kept_for_the_bake_time_and_then_leaves() {
     let port = free_port();

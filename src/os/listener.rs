@@ -35,7 +35,7 @@ impl Listener {
             Address::Unix(path) => bind_unix(path).map(|(socket, path)| (socket, Some(path)))?,
         };
         let listener = Self { socket, spec, parked: false, path };
-        listener.write_settings().inspect_err(|_| listener.release())?;
+        listener.write_settings(false).inspect_err(|_| listener.release())?;
         Ok(listener)
     }
 
@@ -63,12 +63,14 @@ impl Listener {
     /// Takes other settings, and writes them unless it is parked: to write the backlog is to listen.
     pub(super) fn configure(&mut self, spec: ListenerSpec) -> io::Result<()> {
         self.spec = ListenerSpec { address: self.spec.address.clone(), ..spec };
-        if self.parked { Ok(()) } else { self.write_settings() }
+        if self.parked { Ok(()) } else { self.write_settings(true) }
     }
 
     /// Makes it what a server expects: listening, at its address, with its own settings, whatever the last
     /// server did to it. Takes a parked one back into service. Gives what had to be repaired.
-    pub(super) fn restore(&mut self) -> io::Result<Option<Repair>> {
+    ///
+    /// `in_use` says that a server accepts from it, see [`write_settings`](Self::write_settings).
+    pub(super) fn restore(&mut self, in_use: bool) -> io::Result<Option<Repair>> {
         let path = self.mend_path()?;
         let repair = if self.parked {
             None
@@ -77,7 +79,7 @@ impl Listener {
         } else {
             path
         };
-        self.write_settings()?;
+        self.write_settings(in_use)?;
         self.parked = false;
         Ok(repair)
     }
@@ -88,12 +90,12 @@ impl Listener {
             return Ok(None);
         }
         match self.spec.address {
-            Address::Tcp(_) if self.is_shut_down()? => self.restore(),
+            Address::Tcp(_) if self.is_shut_down()? => self.restore(true),
             Address::Tcp(_) | Address::Udp(_) => Ok(None),
             Address::Unix(_) => {
                 let repair = self.mend_path()?;
                 if repair == Some(Repair::PathBoundAnew) {
-                    self.write_settings()?;
+                    self.write_settings(true)?;
                 }
                 Ok(repair)
             }
@@ -118,7 +120,7 @@ impl Listener {
 
     /// Does nothing to one that listens, else [`restore`](Self::restore).
     pub(super) fn listen(&mut self) -> io::Result<()> {
-        if self.parked { self.restore().map(drop) } else { Ok(()) }
+        if self.parked { self.restore(false).map(drop) } else { Ok(()) }
     }
 
     /// Keeps the address and refuses clients; those that wait are sent away. UDP has no clients to refuse.
@@ -150,8 +152,12 @@ impl Listener {
         }
     }
 
-    fn write_settings(&self) -> io::Result<()> {
-        self.socket.set_nonblocking(self.spec.nonblocking)?;
+    /// `O_NONBLOCK` is not taken from a socket in use: a server that relies on it would block in its next `accept`,
+    /// deaf to its clients and to us (uvicorn and HAProxy, start-first).
+    fn write_settings(&self, in_use: bool) -> io::Result<()> {
+        if self.spec.nonblocking || !in_use {
+            self.socket.set_nonblocking(self.spec.nonblocking)?;
+        }
         // The kernel cuts it to `net.core.somaxconn`.
         let backlog = self.spec.backlog.map_or(i32::MAX, |most| i32::try_from(most).unwrap_or(i32::MAX));
         match self.spec.address {
@@ -292,8 +298,8 @@ mod tests {
         servers.shutdown(Shutdown::Both).unwrap();
         assert_eq!(errno(TcpStream::connect(address)), Some(libc::ECONNREFUSED));
 
-        assert_eq!(listener.restore().unwrap(), Some(Repair::ListensAgain));
-        assert_eq!(listener.restore().unwrap(), None);
+        assert_eq!(listener.restore(false).unwrap(), Some(Repair::ListensAgain));
+        assert_eq!(listener.restore(false).unwrap(), None);
         TcpStream::connect(address).unwrap();
         assert!(!servers.nonblocking().unwrap());
         assert!(!servers.tcp_nodelay().unwrap());
@@ -324,7 +330,7 @@ mod tests {
         let _waiting = UnixStream::connect(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let number = listener.number();
-        assert_eq!(listener.restore().unwrap(), Some(Repair::PathPutBack));
+        assert_eq!(listener.restore(false).unwrap(), Some(Repair::PathPutBack));
         UnixStream::connect(&path).unwrap();
         assert_eq!(listener.number(), number, "the same socket");
         listener.socket.accept().unwrap();
@@ -338,7 +344,7 @@ mod tests {
         for entry in dir.path().read_dir().unwrap() {
             std::fs::remove_file(entry.unwrap().path()).unwrap();
         }
-        assert_eq!(listener.restore().unwrap(), Some(Repair::PathBoundAnew));
+        assert_eq!(listener.restore(false).unwrap(), Some(Repair::PathBoundAnew));
         UnixStream::connect(&path).unwrap();
     }
 
@@ -349,7 +355,7 @@ mod tests {
             let (mut listener, path) = unix(&dir);
             listener.socket.shutdown(how).unwrap();
             assert_eq!(errno(UnixStream::connect(&path)), Some(libc::ECONNREFUSED));
-            listener.restore().unwrap();
+            listener.restore(false).unwrap();
             UnixStream::connect(&path).unwrap();
             listener.release();
         }
@@ -381,7 +387,7 @@ mod tests {
         let mut listener = Listener::bind(spec()).unwrap();
         assert_eq!(errno(Listener::bind(spec())), Some(libc::EADDRINUSE));
         listener.park().unwrap();
-        listener.restore().unwrap();
+        listener.restore(false).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.send_to(b"x", address).unwrap();
         let mut buffer = [std::mem::MaybeUninit::uninit(); 2];

@@ -51,11 +51,12 @@ impl Listeners {
         Event::BindRefused { failures: refused.into_iter().map(failure).collect() }
     }
 
-    /// Makes the sockets what a server expects; gives their descriptors in the same order. What had to be
-    /// repaired is added to `repairs`.
+    /// Makes the sockets what a server expects; gives their descriptors in the same order. Servers accept from
+    /// those `in_use` already. What had to be repaired is added to `repairs`.
     pub(super) fn restore(
         &mut self,
         ids: &[ListenerId],
+        in_use: &BTreeSet<ListenerId>,
         repairs: &mut impl Extend<Event>,
     ) -> Result<Vec<RawFd>, SpawnFailure> {
         let failure = |errno, subject: String| SpawnFailure { stage: SpawnStage::Listener, errno, subject };
@@ -63,7 +64,7 @@ impl Listeners {
             .map(|id| {
                 let listener = self.0.get_mut(id).ok_or_else(|| failure(libc::EBADF, String::new()))?;
                 let repair = listener
-                    .restore()
+                    .restore(in_use.contains(id))
                     .map_err(|error| failure(errno(&error), listener.address().to_string()))?;
                 repairs.extend(repair.map(|what| Event::Repaired { listener: *id, what }));
                 Ok(listener.number())

@@ -203,7 +203,8 @@ impl Os {
         let (poller, token) = (&self.poller, Token::Voice(number));
         let pinned = program_of.and_then(|run| self.pins.of(run));
         let generation = run.generation;
-        let started = self.listeners.restore(listeners, &mut self.events).and_then(|fds| {
+        let in_use = self.processes.listeners_in_use();
+        let started = self.listeners.restore(listeners, &in_use, &mut self.events).and_then(|fds| {
             self.spawner.start(poller, token, &Order { definition, generation, worker, fds: &fds, pinned })
         });
         match started {

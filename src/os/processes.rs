@@ -22,6 +22,8 @@ struct Process {
     listeners: Box<[ListenerId]>,
     /// Whether the main process has not been reaped yet.
     main_lives: bool,
+    /// Whether it was asked to leave.
+    asked: bool,
     voice: Option<Voice>,
     voice_number: u32,
     /// The file that it was started from.
@@ -70,7 +72,10 @@ impl Processes {
         }
         self.leaders.insert(run, pid);
         let listeners = listeners.into();
-        self.by_leader.insert(pid, Process { run, listeners, main_lives: true, voice, voice_number, origin });
+        self.by_leader.insert(
+            pid,
+            Process { run, listeners, main_lives: true, asked: false, voice, voice_number, origin },
+        );
         events.push(Event::Run(run, RunEvent::Spawned { pid: Pid(pid) }));
         events
     }
@@ -92,6 +97,12 @@ impl Processes {
         std::mem::take(&mut self.touched)
     }
 
+    /// The sockets of runs that nobody has asked to leave.
+    pub(super) fn listeners_in_use(&self) -> BTreeSet<ListenerId> {
+        let staying = self.by_leader.values().filter(|process| process.main_lives && !process.asked);
+        staying.flat_map(|process| &process.listeners).copied().collect()
+    }
+
     /// Points out that a run may have changed its sockets.
     pub(super) fn touch(&mut self, run: RunId) {
         let process = self.leaders.get(&run).and_then(|leader| self.by_leader.get(leader));
@@ -99,9 +110,11 @@ impl Processes {
     }
 
     /// Sends `signal` to the main process, unless that ignores it.
-    pub(super) fn ask(&self, run: RunId, signal: i32) -> Option<Event> {
+    pub(super) fn ask(&mut self, run: RunId, signal: i32) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
-        if !self.by_leader.get(&leader)?.main_lives {
+        let process = self.by_leader.get_mut(&leader)?;
+        process.asked = true;
+        if !process.main_lives {
             return None;
         }
         if ignores(leader, signal) {

@@ -75,6 +75,14 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self(stream))
     }
+
+    /// Has the server ended the connection, or broken its silence?
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let silent = matches!(self.0.peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+        self.0.set_nonblocking(false).unwrap();
+        !silent
+    }
 }
 
 impl<S: Read + Write> Client<S> {

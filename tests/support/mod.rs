@@ -15,7 +15,7 @@ mod process;
 mod stage;
 
 pub(crate) use client::{Answer, Client, Failure, get, get_unix, in_flight};
-pub(crate) use load::{Load, Outcome};
+pub(crate) use load::{Load, Manner, Outcome};
 pub(crate) use log::Log;
 pub(crate) use process::{Process, eventually};
 pub(crate) use stage::{Stage, Supervised};
