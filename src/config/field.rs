@@ -1,7 +1,8 @@
 //! One key of a table: what stands there, and how it becomes a value.
 
 use super::notes::Notes;
-use super::problem::{Found, Problem, Rule};
+use super::problem::{Found, Problem};
+use super::rule::Rule;
 use std::marker::PhantomData;
 use std::ops::Range;
 use toml::Spanned;

@@ -3,8 +3,9 @@
 use super::address;
 use super::field::{At, Field, Scalar, Value};
 use super::notes::Notes;
-use super::problem::{Problem, Rule};
+use super::problem::Problem;
 use super::raw::Listener;
+use super::rule::Rule;
 use super::value::{Backlog, WholeSeconds};
 use crate::plan::{Address, ListenerSpec, ServiceName};
 use toml::Spanned;

@@ -20,6 +20,7 @@ mod policy;
 mod problem;
 mod raw;
 mod render;
+mod rule;
 mod sequence;
 mod similar;
 mod syntax;
@@ -29,7 +30,8 @@ mod value;
 pub use address::{AddressError, AddressFault};
 pub use error::{Mistake, Place, Position, Refused};
 pub use load::{load, parse};
-pub use problem::{Found, Problem, Rule};
+pub use problem::{Found, Problem};
+pub use rule::Rule;
 
 #[cfg(doc)]
 use crate::plan::Plan;

@@ -3,7 +3,8 @@
 use super::error::Place;
 use super::field::{At, Value};
 use super::notes::Notes;
-use super::problem::{Problem, Rule};
+use super::problem::Problem;
+use super::rule::Rule;
 use super::similar;
 use crate::plan::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,8 @@
 
 use super::field::{At, Scalar, Value, table};
 use super::notes::Notes;
-use super::problem::{Found, Problem, Rule};
+use super::problem::{Found, Problem};
+use super::rule::Rule;
 use super::similar;
 use crate::limits::{DURATION_MAX, WORKERS};
 use crate::plan::{Handshake, Restart, RestartOrder, ServiceName, WhenIdle};

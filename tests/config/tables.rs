@@ -32,7 +32,7 @@ fn keys_are_told_from_those_that_do_not_exist() {
             "zzz = 1",
             "unknown key `zzz`; there are `name`, `port`, `listen`, `command`, `restart`, `restart_order`, \
              `bake_time`, `rollback`, `workers`, `max_surge`, `max_unavailable`, `canary`, `handshake`, `ready`, \
-             `ready_delay`, `directory`, `env`, `env_file`, `stop_signal`, `handover_timeout`, `drain_timeout`, `stop_timeout`, \
+             `ready_delay`, `after`, `requires`, `directory`, `env`, `env_file`, `stop_signal`, `handover_timeout`, `drain_timeout`, `stop_timeout`, \
              `ready_timeout`, `restart_delay`, `restart_delay_max` and `healthy_after`",
         ),
     ]);
@@ -259,4 +259,30 @@ fn a_mistake_in_defaults_is_told_once() {
         let said = lines(&format!("[defaults]\n{line}\n{services}"));
         assert_eq!(said, [format!("f: line 2: [defaults]: {expected}")]);
     }
+}
+
+#[test]
+fn services_wait_for_services_that_are_there_and_not_in_a_circle() {
+    let three = |a: &str, b: &str, c: &str| {
+        [("a", a), ("b", b), ("c", c)]
+            .map(|(name, keys)| format!("[[service]]\nname = '{name}'\ncommand = 'x'\n{keys}\n"))
+            .concat()
+    };
+    assert_eq!(lines(&three("", "after = 'a'", "after = ['a', 'b']\nrequires = ['a']")), [""; 0]);
+    assert_eq!(
+        lines(&three("requires = 'c'", "requires = 'a'", "after = 'b'")),
+        [
+            "f: line 8: service \"a\": services wait for each other: a -> c -> b -> a; none of them could start; \
+          break it at one place"
+        ]
+    );
+    assert_eq!(
+        lines(&three("after = 'a'", "after = 'bb'", "requires = ['database', 7]")),
+        [
+            "f: line 4: service \"a\": services wait for each other: a -> a; none of them could start; break it \
+             at one place",
+            "f: line 8: service \"b\": no service is called \"bb\"; did you mean \"b\"?",
+            "f: line 12: service \"c\": `requires` is 7; write the name of a service in quotes, or an array of names",
+        ]
+    );
 }

@@ -1,0 +1,124 @@
+//! What a value has to be: the second half of a sentence about it.
+
+use super::address::AddressError;
+use crate::limits::WORKERS;
+use crate::plan::NameError;
+use std::fmt;
+
+/// What a value has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the meaning is the sentence made of it below")]
+pub enum Rule {
+    Text,
+    Name(NameError),
+    Path,
+    Nul,
+    Port { quoted: bool },
+    Backlog { quoted: bool },
+    Count { quoted: bool },
+    NoSurge,
+    NoneUnavailable,
+    TrueOrFalse,
+    Word { words: &'static [&'static str], meant: Option<&'static str> },
+    Listen,
+    Address(AddressError),
+    StreamOnly,
+    TcpOnly,
+    Command,
+    CommandEmpty,
+    Argument,
+    UnbalancedQuote,
+    Env,
+    Variable,
+    Quoted { written: String },
+    Signal,
+    SignalNobodyHears,
+    Duration,
+    DurationWithoutUnit { number: String },
+    DurationZero,
+    DurationTooFine,
+    DurationTooLong,
+    WholeSeconds,
+    Names,
+    TableHeader { name: &'static str },
+    ServiceHeader,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text => write!(f, "write text in quotes"),
+            Self::Name(error) => write!(f, "{error}"),
+            Self::Path => write!(f, "write a path in quotes"),
+            Self::Nul => write!(f, "no program can be given a NUL"),
+            Self::Port { quoted } => write!(f, "a port is a number from 1 to 65535{}", unquoted(*quoted)),
+            Self::Backlog { quoted } => {
+                write!(f, "a backlog is a number from 1 to 65535{}", unquoted(*quoted))
+            }
+            Self::Count { quoted } => write!(f, "write a number from 1 to {WORKERS}{}", unquoted(*quoted)),
+            Self::NoSurge => write!(
+                f,
+                "to start no worker beside the others, write `restart_order = \"stop-first\"`; this is a number from 1 to {WORKERS}"
+            ),
+            Self::NoneUnavailable => write!(
+                f,
+                "to miss no worker, write `restart_order = \"start-first\"`; this is a number from 1 to {WORKERS}"
+            ),
+            Self::TrueOrFalse => write!(f, "write true or false, without quotes"),
+            Self::Word { words, meant } => {
+                write!(f, "write {}", list(words, '"', "or"))?;
+                match meant {
+                    Some(meant) if words.len() > 1 => write!(f, "; did you mean {meant:?}?"),
+                    Some(_) | None => Ok(()),
+                }
+            }
+            Self::Listen => write!(
+                f,
+                "write an address such as \"tcp://127.0.0.1:80\", or an array of them and of tables with an `address`"
+            ),
+            Self::Address(error) => write!(f, "{error}"),
+            Self::StreamOnly => write!(f, "only TCP and unix sockets have clients that wait"),
+            Self::TcpOnly => write!(f, "only TCP has it"),
+            Self::Command => {
+                write!(f, "write an array such as [\"./server\", \"-v\"], or text such as \"./server -v\"")
+            }
+            Self::CommandEmpty => write!(f, "a command begins with the program to run"),
+            Self::Argument => write!(f, "an argument is text in quotes"),
+            Self::UnbalancedQuote => {
+                write!(f, "a quote in it is never closed; write an array to need no quoting")
+            }
+            Self::Env => write!(f, "write a table such as {{ NAME = \"value\" }}"),
+            Self::Variable => write!(f, "the value of a variable is text in quotes"),
+            Self::Quoted { written } => write!(f, "quote it: \"{written}\""),
+            Self::Signal => write!(f, "write a signal such as \"SIGTERM\", or its number from 1 to 64"),
+            Self::SignalNobodyHears => {
+                write!(f, "no process can react to it; it is sent when `stop_timeout` is over")
+            }
+            Self::Duration => write!(f, "write a duration such as \"30s\" or \"1m 30s\""),
+            Self::DurationWithoutUnit { number } => {
+                write!(f, "add the unit: \"{number}s\" or \"{number}ms\"")
+            }
+            Self::DurationZero => write!(f, "the shortest is \"1ms\""),
+            Self::DurationTooFine => write!(f, "durations are whole milliseconds"),
+            Self::DurationTooLong => write!(f, "the longest is \"100days\""),
+            Self::Names => write!(f, "write the name of a service in quotes, or an array of names"),
+            Self::WholeSeconds => write!(f, "write whole seconds, at least \"1s\""),
+            Self::TableHeader { name } => write!(f, "write one table, [{name}]"),
+            Self::ServiceHeader => write!(f, "begin each service with [[service]] and give it a `name`"),
+        }
+    }
+}
+
+fn unquoted(quoted: bool) -> &'static str {
+    if quoted { ", without quotes" } else { "" }
+}
+
+/// `a, b and c`, each between quotes.
+pub(super) fn list(words: &[&str], quote: char, last: &str) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("{quote}{word}{quote}")).collect();
+    match quoted.split_last() {
+        Some((end, start)) if !start.is_empty() => format!("{} {last} {end}", start.join(", ")),
+        Some((only, _)) => only.clone(),
+        None => String::new(),
+    }
+}
