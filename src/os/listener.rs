@@ -68,8 +68,7 @@ impl Listener {
 
     /// Makes it what a server expects: listening, at its address, with its own settings, whatever the last
     /// server did to it. Takes a parked one back into service. Gives what had to be repaired.
-    ///
-    /// `in_use` says that a server accepts from it, see [`write_settings`](Self::write_settings).
+    /// `in_use` says that a server accepts from it already.
     pub(super) fn restore(&mut self, in_use: bool) -> io::Result<Option<Repair>> {
         let path = self.mend_path()?;
         let repair = if self.parked {
@@ -152,12 +151,9 @@ impl Listener {
         }
     }
 
-    /// `O_NONBLOCK` is not taken from a socket in use: a server that relies on it would block in its next `accept`,
-    /// deaf to its clients and to us (uvicorn and HAProxy, start-first).
+    /// `O_NONBLOCK` is not taken from a socket in use: its server would block in `accept` (uvicorn, start-first).
     fn write_settings(&self, in_use: bool) -> io::Result<()> {
-        if self.spec.nonblocking || !in_use {
-            self.socket.set_nonblocking(self.spec.nonblocking)?;
-        }
+        self.socket.set_nonblocking(self.spec.nonblocking || in_use && self.socket.nonblocking()?)?;
         // The kernel cuts it to `net.core.somaxconn`.
         let backlog = self.spec.backlog.map_or(i32::MAX, |most| i32::try_from(most).unwrap_or(i32::MAX));
         match self.spec.address {

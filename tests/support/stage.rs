@@ -260,8 +260,13 @@ impl std::fmt::Display for Supervised {
 impl Drop for Supervised {
     fn drop(&mut self) {
         if self.status.is_none() {
+            // Some servers write their title over their environment (nginx), so they would not be found by it.
+            let servers = self.process().children();
             let _ = self.child.kill();
             let _ = self.child.wait();
+            for server in servers {
+                let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(server.0), Signal::SIGKILL);
+            }
         }
         loop {
             let left = self.offspring();
