@@ -1,0 +1,39 @@
+//! Who starts after whom, and stops before whom.
+
+mod support;
+
+use nix::sys::signal::Signal::{SIGHUP, SIGTERM};
+use support::{Supervised, free_port, get, http, rude, service};
+
+/// A database that needs a moment, and a web server that needs the database.
+fn two(db: &str) -> String {
+    http("web", free_port(), "requires = \"db\"") + db
+}
+
+#[test]
+fn a_service_starts_when_what_it_requires_is_up_and_stops_before_it() {
+    let db = service("db", free_port(), &[&support::example("http"), "--delay", "300ms"], "");
+    let mut supervised = Supervised::start(&two(&db), &["db"]);
+    supervised.wait_for(" db generation=1 … ready after");
+    supervised.wait_for(" web generation=1 … ready after");
+    supervised.signal(SIGTERM);
+    supervised.wait_for(" web stopped");
+    supervised.wait_for(" db generation=1 … asked to stop accepting");
+    assert_eq!(supervised.wait_exit(), 0);
+}
+
+#[test]
+fn a_service_whose_requirement_crashes_waits_for_it_and_starts_when_it_comes_back() {
+    let port = free_port();
+    let broken = rude("db", port, &["--exit", "3"], "");
+    let config = format!("[bootstrap]\nwhen_idle = \"wait\"\n\n{}", two(&broken));
+    let mut supervised = Supervised::start(&config, &["db"]);
+    supervised.wait_for(" db generation=1 … stays down");
+    assert!(!supervised.said(" web generation=1"), "{supervised}");
+    supervised.stage.write("services.toml", &config.replace("\"--exit\", \"3\"", ""));
+    supervised.signal(SIGHUP);
+    supervised.wait_for(" db generation=2 … ready after");
+    supervised.wait_for(" web generation=1 … ready after");
+    assert!(get(port, "/").is_ok());
+    supervised.stop();
+}
