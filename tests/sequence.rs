@@ -27,7 +27,7 @@ fn a_service_whose_requirement_crashes_waits_for_it_and_starts_when_it_comes_bac
     let port = free_port();
     let broken = rude("db", port, &["--exit", "3"], "");
     let config = format!("[bootstrap]\nwhen_idle = \"wait\"\n\n{}", two(&broken));
-    let mut supervised = Supervised::start(&config, &["db"]);
+    let supervised = Supervised::start(&config, &["db"]);
     supervised.wait_for(" db generation=1 … stays down");
     assert!(!supervised.said(" web generation=1"), "{supervised}");
     supervised.stage.write("services.toml", &config.replace("\"--exit\", \"3\"", ""));
