@@ -104,6 +104,6 @@ impl Worker {
     /// A leaving run is over, or nothing waits for it any more.
     pub(super) fn gone(&mut self, generation: Generation, scene: &mut Scene<'_>) {
         self.quiet(generation, scene);
-        self.finish_if_alone(scene);
+        self.finish_if_alone();
     }
 }

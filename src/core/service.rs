@@ -59,6 +59,7 @@ impl Service {
 
     /// Takes an order for all workers. A restart goes on as far as it may, and then worker by worker.
     pub fn order(&mut self, order: Order, now: Time, out: &mut Vec<Action>) {
+        let ending = self.is_ending();
         match order {
             Order::Restart => {
                 if self.rollout.begin(&kept(&self.workers)) {
@@ -77,18 +78,23 @@ impl Service {
                 self.each(now, out, |worker, scene| worker.order(order, scene));
             }
         }
+        self.report_end(ending || order != Order::Restart, out);
         self.settle(now, out);
     }
 
     /// Takes note of what happened to one of its runs.
     pub fn happened(&mut self, generation: Generation, event: &RunEvent, now: Time, out: &mut Vec<Action>) {
+        let ending = self.is_ending();
         self.each(now, out, |worker, scene| worker.happened(generation, event.clone(), scene));
+        self.report_end(ending, out);
         self.settle(now, out);
     }
 
     /// Does whatever the time has come for.
     pub fn deadline_passed(&mut self, now: Time, out: &mut Vec<Action>) {
+        let ending = self.is_ending();
         self.each(now, out, super::worker::Worker::deadline_passed);
+        self.report_end(ending, out);
         self.settle(now, out);
     }
 
@@ -114,6 +120,20 @@ impl Service {
             self.scale(now, out);
         }
         self.settle(now, out);
+    }
+
+    /// Is all of it to end, and has not yet?
+    fn is_ending(&self) -> bool {
+        let stops = |worker: &Worker| matches!(worker.state, State::Stopping { .. });
+        let rests = |worker: &Worker| matches!(worker.state, State::Stopped | State::Crashed | State::Gone);
+        self.workers.iter().any(stops) && self.workers.iter().all(|worker| stops(worker) || rests(worker))
+    }
+
+    /// Says once, for all workers, that it has ended.
+    fn report_end(&mut self, was_ending: bool, out: &mut Vec<Action>) {
+        if was_ending && !self.is_busy() {
+            out.push(self.report(Fact::Stopped));
+        }
     }
 
     /// Makes the number of workers what the policy says: starts what is missing, ends what is too much.

@@ -101,7 +101,7 @@ impl Worker {
         for run in self.enter_stopping(then, scene) {
             self.ask_to_leave(run, scene);
         }
-        self.finish_if_alone(scene);
+        self.finish_if_alone();
     }
 
     fn kill(&mut self, scene: &mut Scene<'_>) {
@@ -112,7 +112,7 @@ impl Worker {
         for run in self.enter_stopping(then, scene) {
             self.leaving.push(Leaving::kill(run, scene));
         }
-        self.finish_if_alone(scene);
+        self.finish_if_alone();
     }
 
     fn stopping(&self) -> Option<Then> {
@@ -171,7 +171,7 @@ impl Worker {
     }
 
     /// Ends a stop when no run is left to wait for.
-    pub(super) fn finish_if_alone(&mut self, scene: &mut Scene<'_>) {
+    pub(super) fn finish_if_alone(&mut self) {
         let State::Stopping { then } = self.state else { return };
         if self.leaving.iter().any(Leaving::awaited) {
             return;
@@ -180,7 +180,6 @@ impl Worker {
             Then::Stopped => State::Stopped,
             Then::Gone => State::Gone,
         };
-        scene.report(Fact::Stopped);
     }
 
     /// The run that clients are served by, as far as is known.
