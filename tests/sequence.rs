@@ -2,7 +2,7 @@
 
 mod support;
 
-use nix::sys::signal::Signal::{SIGHUP, SIGTERM};
+use nix::sys::signal::Signal::{SIGHUP, SIGTERM, SIGUSR1};
 use support::{Supervised, free_port, get, http, rude, service};
 
 /// A database that needs a moment, and a web server that needs the database.
@@ -35,5 +35,20 @@ fn a_service_whose_requirement_crashes_waits_for_it_and_starts_when_it_comes_bac
     supervised.wait_for(" db generation=2 … ready after");
     supervised.wait_for(" web generation=1 … ready after");
     assert!(get(port, "/").is_ok());
+    supervised.stop();
+}
+
+/// A restart once started what requires a service together with that service, when both were down; and of one
+/// that waited nothing was said.
+#[test]
+fn a_restart_of_what_is_down_waits_as_the_first_start_did() {
+    let broken = rude("db", free_port(), &["--exit", "3"], "");
+    let config = format!("[bootstrap]\nwhen_idle = \"wait\"\n\n{}", two(&broken));
+    let mut supervised = Supervised::start(&config, &["db"]);
+    supervised.wait_for(" web starts when db is up");
+    supervised.forget();
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" db generation=2 … stays down");
+    assert!(!supervised.said(" web generation=1"), "{supervised}");
     supervised.stop();
 }

@@ -5,7 +5,7 @@ mod support;
 
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGTERM, SIGUSR1};
 use std::time::Duration;
-use support::{Load, Stage, Supervised, eventually, example, free_port, get, in_flight, rude, service};
+use support::{Load, Stage, Supervised, eventually, example, free_port, get, http, in_flight, rude, service};
 
 const START_FIRST: &str = "restart_order = \"start-first\"";
 
@@ -276,4 +276,24 @@ fn a_stop_first_server_that_shows_nothing_is_taken_for_ready() {
     supervised.wait_for(" web generation=1 … not seen to accept within 200ms; taken for ready");
     supervised.signal(SIGTERM);
     assert_eq!(supervised.wait_exit(), 0);
+}
+
+/// A failed reload that moved the service to another address once gave the old one up under the process that
+/// served on: it could not be taken back, and a unix path was gone at once.
+#[test]
+fn the_address_of_a_process_that_serves_on_is_held_and_can_be_taken_back() {
+    let (here, there) = (free_port(), free_port());
+    let good = http("web", here, "restart_order = \"start-first\"");
+    let bad = service("web", there, &["sh", "-c", "exit 4"], "restart_order = \"start-first\"");
+    let supervised = Supervised::start(&good, &["web"]);
+    supervised.wait_for(" web generation=1 … ready after");
+    supervised.stage.write("services.toml", &bad);
+    supervised.signal(SIGHUP);
+    supervised.wait_for(" web generation=2 … generation 1 serves on");
+    assert_eq!(get(here, "/").unwrap().generation(), 1);
+    supervised.stage.write("services.toml", &good);
+    supervised.signal(SIGHUP);
+    supervised.wait_for(" web generation=3 … ready after");
+    supervised.wait_answer(here, 3);
+    supervised.stop();
 }

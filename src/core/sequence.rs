@@ -16,7 +16,7 @@ impl Supervisor {
         loop {
             let next = self.free();
             if next.is_empty() {
-                return;
+                return self.announce(out);
             }
             for id in next {
                 self.waiting.remove(&id);
@@ -69,12 +69,30 @@ impl Supervisor {
         self.names.get(name).and_then(|id| self.services.get(id))
     }
 
-    /// Says of the services that a restart names and that wait for others, for whom.
-    pub(super) fn report_waiting(&self, id: ServiceId, out: &mut Vec<Action>) {
-        if let Some(service) = self.services.get(&id).filter(|_| self.waiting.contains(&id)) {
-            let missing = |name: &&ServiceName| !self.named(name).is_none_or(Service::is_up);
-            let names = service.definition.predecessors().filter(missing).cloned().collect();
-            out.push(service.report(Fact::WaitsFor { names }));
+    /// Does it wait for others?
+    pub fn waits(&self, id: ServiceId) -> bool {
+        self.waiting.contains(&id)
+    }
+
+    /// Is it down, and needs others first? It starts at the end of this event, or when they are up.
+    pub(super) fn has_to_wait(&self, id: ServiceId) -> bool {
+        let Some(service) = self.services.get(&id) else { return false };
+        service.is_down() && service.definition.predecessors().next().is_some()
+    }
+
+    /// Says once of each service that cannot start yet for whom it waits.
+    fn announce(&mut self, out: &mut Vec<Action>) {
+        if self.phase != Phase::Running {
+            return;
         }
+        self.announced.retain(|id| self.waiting.contains(id));
+        for id in self.waiting.difference(&self.announced) {
+            if let Some(service) = self.services.get(id) {
+                let missing = |name: &&ServiceName| !self.named(name).is_none_or(Service::is_up);
+                let names = service.definition.predecessors().filter(missing).cloned().collect();
+                out.push(service.report(Fact::WaitsFor { names }));
+            }
+        }
+        self.announced = self.waiting.clone();
     }
 }

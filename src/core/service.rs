@@ -1,12 +1,13 @@
 //! One service: its workers, its sockets, and what holds for all of them together.
 
+use super::backoff::Backoff;
 use super::fact::{Fact, Report};
 use super::rollout::{Rollout, Turn};
 use super::scene::Scene;
 use super::state::{State, Then};
 use super::worker::{Order, Worker};
 use super::{Action, RunEvent, Time};
-use crate::plan::{Definition, Generation, ListenerId, ServiceId};
+use crate::plan::{Address, Definition, Generation, ListenerId, ServiceId};
 use std::sync::Arc;
 
 /// One service and all its runs that have not ended.
@@ -51,10 +52,14 @@ impl Service {
         }
     }
 
-    /// Starts all workers.
+    /// Starts all workers; those that are down start again.
     pub fn start(&mut self, now: Time, out: &mut Vec<Action>) {
-        self.scale(now, out);
-        self.settle(now, out);
+        if self.workers.is_empty() {
+            self.scale(now, out);
+            self.settle(now, out);
+        } else {
+            self.order(Order::Restart, now, out);
+        }
     }
 
     /// Takes an order for all workers. A restart goes on as far as it may, and then worker by worker.
@@ -111,8 +116,13 @@ impl Service {
             let new = listeners.iter().filter(|listener| !self.listeners.contains(listener));
             out.extend(new.map(|&listener| Action::Listen { listener }));
         }
+        let same = self.definition.runs_the_same(&definition);
         for worker in &mut self.workers {
             worker.redefine(&definition);
+            if !same {
+                // Another program has not crashed yet.
+                worker.backoff = Backoff::default();
+            }
         }
         self.definition = definition;
         self.listeners = listeners;
@@ -223,6 +233,17 @@ impl Service {
             && self.workers.iter().any(|worker| {
                 !matches!(worker.state, State::Stopping { .. } | State::Stopped | State::Crashed)
             })
+    }
+
+    /// Where the runs that nobody has asked to leave serve, or will.
+    pub(super) fn served_addresses(&self) -> impl Iterator<Item = &Address> {
+        let runs = self.workers.iter().flat_map(Worker::staying);
+        runs.flat_map(|run| &run.definition.listeners).map(|spec| &spec.address)
+    }
+
+    /// Is all of it down, with nothing to bring it back by itself?
+    pub(super) fn is_down(&self) -> bool {
+        self.workers.iter().all(|worker| matches!(worker.state, State::Stopped | State::Crashed))
     }
 
     /// Does every worker of it serve?

@@ -20,12 +20,16 @@ pub struct Supervisor {
     /// The services of the plan; one that was removed and still ends is not here.
     pub(super) names: BTreeMap<ServiceName, ServiceId>,
     pub(super) sockets: BTreeMap<Address, ListenerId>,
+    /// How many of the sockets the plan has; a few more may be held for servers that nobody asked to leave yet.
+    pub(super) planned: usize,
     pub(super) deadlines: Deadlines,
     /// Services that may still change without anybody asking.
     pub(super) busy: BTreeSet<ServiceId>,
     pub(super) crashed: BTreeSet<ServiceId>,
     /// Services that wait for others: to start, or to be told to stop.
     pub(super) waiting: BTreeSet<ServiceId>,
+    /// Those of them of which it was said.
+    pub(super) announced: BTreeSet<ServiceId>,
     pub(super) last_service: u32,
     pub(super) last_listener: u32,
 }
@@ -53,10 +57,12 @@ impl Supervisor {
             services: BTreeMap::new(),
             names: BTreeMap::new(),
             sockets: BTreeMap::new(),
+            planned: 0,
             deadlines: Deadlines::default(),
             busy: BTreeSet::new(),
             crashed: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            announced: BTreeSet::new(),
             last_service: 0,
             last_listener: 0,
         };
@@ -86,6 +92,7 @@ impl Supervisor {
             Event::BindRefused { failures } => self.bind_refused(failures, out),
         }
         self.go_on(now, out);
+        self.close_sockets(out);
         self.end_if_over(out);
     }
 
@@ -105,6 +112,11 @@ impl Supervisor {
     /// All services, those that were removed and still end among them.
     pub fn services(&self) -> impl Iterator<Item = &Service> {
         self.services.values()
+    }
+
+    /// Is a socket held at this address?
+    pub fn holds(&self, address: &Address) -> bool {
+        self.sockets.contains_key(address)
     }
 
     /// Lets one service change, and keeps what is known of it beside it in step.
@@ -166,8 +178,8 @@ impl Supervisor {
         };
         out.push(report(fact));
         for id in chosen {
-            if self.waiting.contains(&id) {
-                self.report_waiting(id, out);
+            if self.has_to_wait(id) {
+                self.waiting.insert(id);
             } else {
                 self.touch(id, |service| service.order(Order::Restart, now, out));
             }

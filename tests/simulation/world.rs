@@ -250,7 +250,7 @@ impl World {
                     .all(|w| matches!(w.state, State::Stopping { .. } | State::Stopped | State::Gone))
             })
         };
-        self.owed.start.retain(|service, _| !ends(service));
+        self.owed.start.retain(|service, _| !ends(service) && !self.core.waits(*service));
         let tries = |run: &RunId| {
             let mut workers = self.core.services().filter(|s| s.id == run.service).flat_map(|s| &s.workers);
             workers.any(|worker| worker.staying().iter().any(|staying| staying.id == *run))
@@ -641,6 +641,9 @@ impl World {
     fn check_staying(&self, worker: &Worker) {
         for run in worker.staying() {
             let process = &self.processes[&run.id];
+            for spec in &run.definition.listeners {
+                assert!(self.core.holds(&spec.address), "{} is given up under {:?}", spec.address, run.id);
+            }
             let on_its_way = process.on_their_way > 0;
             let text_busy = self.owed.busy.contains_key(&run.id);
             assert!(process.alive() || on_its_way || text_busy, "it is dead and nobody will say so: {run:?}");
