@@ -29,7 +29,7 @@ const RESTARTS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the run without restarts takes, about as long as one with them.
-const UNDISTURBED: Duration = Duration::from_secs(10);
+const UNDISTURBED: Duration = Duration::from_secs(8);
 
 /// Makes this program the server: `cargo bench` builds no examples.
 const SERVE: &str = "--serve";

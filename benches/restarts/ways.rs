@@ -21,7 +21,7 @@ enum Begun {
 }
 
 /// How it is told to restart the server.
-enum Restart {
+pub(crate) enum Restart {
     Signal(Signal),
     /// End the process, wait for it, and start it again.
     Loop(Command),
@@ -31,8 +31,12 @@ enum Restart {
 /// A server under one of these.
 pub(crate) enum Running {
     Bootstrap(Supervised),
-    /// With the directory that it needs.
-    Other(Child, Restart, Stage),
+    Other {
+        child: Child,
+        restart: Restart,
+        /// Its files are there as long as this is.
+        _directory: Stage,
+    },
 }
 
 impl Way {
@@ -63,7 +67,7 @@ impl Way {
         let stage = Stage::new();
         Some(match (self.begin)(&stage, program, port) {
             Begun::Config(config) => Running::Bootstrap(stage.start(&config, &["web"])),
-            Begun::Other(child, restart) => Running::Other(child, restart, stage),
+            Begun::Other(child, restart) => Running::Other { child, restart, _directory: stage },
         })
     }
 }
@@ -73,13 +77,13 @@ impl Running {
     pub(crate) fn restart(&mut self) {
         match self {
             Self::Bootstrap(supervised) => supervised.signal(SIGUSR1),
-            Self::Other(child, Restart::Signal(signal), _) => process(child).signal(*signal),
-            Self::Other(child, Restart::Loop(command), _) => {
+            Self::Other { child, restart: Restart::Signal(signal), .. } => process(child).signal(*signal),
+            Self::Other { child, restart: Restart::Loop(command), .. } => {
                 process(child).signal(SIGTERM);
                 child.wait().unwrap();
                 *child = command.spawn().unwrap();
             }
-            Self::Other(_, Restart::Command(command), _) => {
+            Self::Other { restart: Restart::Command(command), .. } => {
                 let output = command.output().unwrap();
                 assert!(output.status.success(), "{command:?}: {output:?}");
             }
@@ -89,7 +93,7 @@ impl Running {
     pub(crate) fn stop(self) {
         match self {
             Self::Bootstrap(supervised) => supervised.stop(),
-            Self::Other(mut child, ..) => {
+            Self::Other { mut child, .. } => {
                 process(&child).signal(SIGTERM);
                 child.wait().unwrap();
             }
