@@ -15,6 +15,7 @@ pub(crate) struct Way {
 }
 
 /// What runs, or is to be run by `bootstrap` as this config says.
+#[expect(clippy::large_enum_variant, reason = "there is one of it at a time")]
 enum Begun {
     Config(String),
     Other(Child, Restart),
