@@ -93,7 +93,8 @@ fn marked(policy: &str) -> (Supervised, File) {
     let stage = Stage::new();
     let (fifo, mut marks) = marks(&stage);
     let command = [&*own_path(), MARK, &fifo];
-    let supervised = stage.start(&service("web", free_port(), &command, policy), &["web"]);
+    let supervised = stage
+        .start(&service("web", free_port(), &command, &format!("ready = \"started\"\n{policy}")), &["web"]);
     marks.read_exact(&mut [0]).unwrap();
     (supervised, marks)
 }
@@ -150,7 +151,9 @@ fn boot(count: usize) -> (Duration, u64) {
     let config: String = ports
         .iter()
         .enumerate()
-        .map(|(index, port)| service(&format!("s-{index}"), *port, &sleep, "handshake = \"none\""))
+        .map(|(index, port)| {
+            service(&format!("s-{index}"), *port, &sleep, "handshake = \"none\"\nready = \"started\"")
+        })
         .collect();
     let stage = Stage::new();
     let begin = Instant::now();
