@@ -71,15 +71,11 @@ impl Service {
                     self.scene(now, out).1.report(Fact::RestartQueued);
                 }
             }
-            Order::Stop(then) => {
+            Order::Stop(_) | Order::Kill => {
                 self.rollout.cancel();
-                if then == Then::Gone {
+                if order == Order::Stop(Then::Gone) {
                     self.sockets = Sockets::GivenUp;
                 }
-                self.each(now, out, |worker, scene| worker.order(order, scene));
-            }
-            Order::Kill => {
-                self.rollout.cancel();
                 self.each(now, out, |worker, scene| worker.order(order, scene));
             }
         }
@@ -98,7 +94,7 @@ impl Service {
     /// Does whatever the time has come for.
     pub fn deadline_passed(&mut self, now: Time, out: &mut Vec<Action>) {
         let ending = self.is_ending();
-        self.each(now, out, super::worker::Worker::deadline_passed);
+        self.each(now, out, Worker::deadline_passed);
         self.report_end(ending, out);
         self.settle(now, out);
     }
