@@ -91,6 +91,11 @@ pub enum Action {
         /// The file that may hold it; else the supervisor's own environment.
         env_file: Option<PathBuf>,
     },
+    /// Ask the program now on disk whether it can go on from here. Answered by `SuccessorFit` or `UpgradeRefused`.
+    CheckSuccessor,
+    /// Become it, once everything else of this step is done. Answered, where it cannot be, by `UpgradeRefused`; else
+    /// by the next program, with `Upgraded`.
+    BecomeSuccessor,
     /// Tell people.
     Report(Report),
 }

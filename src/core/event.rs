@@ -4,6 +4,7 @@
 use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector};
 use crate::protocol::{Notice, Word};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,17 @@ pub enum Event {
     },
     /// Which services the restart request means.
     SelectorRead(Selector),
+    /// The program now on disk can go on from here.
+    SuccessorFit,
+    /// It cannot, or could not be asked: this one goes on.
+    UpgradeRefused(UpgradeRefusal),
+    /// This is the next program, and it goes on where another left off.
+    Upgraded {
+        /// The version of the one before.
+        from: String,
+        /// Since the upgrade was asked for.
+        took: Duration,
+    },
     /// The file that may hold the selector could not be read.
     SelectorRefused {
         /// File and reason.
@@ -106,6 +118,8 @@ pub enum Request {
     Restart,
     /// SIGHUP: read the config anew and apply it.
     Reload,
+    /// SIGUSR2: become the program now on disk.
+    Upgrade,
     /// SIGTERM, SIGINT: stop everything gracefully; the second time, now.
     Stop,
     /// SIGQUIT: stop everything now.
@@ -172,6 +186,32 @@ pub enum SpawnStage {
     Exec,
     /// Become the program, whose interpreter is missing; the subject is the interpreter.
     Interpreter,
+}
+
+/// Why the supervisor stays what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpgradeRefusal {
+    /// There is no program at the path; the system's error number.
+    Missing(i32),
+    /// The program could not be started.
+    NotStarted(SpawnFailure),
+    /// It did not say in time whether it can go on.
+    Silent {
+        /// How long it had.
+        after: Duration,
+    },
+    /// It ended without the word that only a program of this kind says.
+    NoProof,
+    /// It says that it cannot, and why.
+    Rejected(String),
+    /// It was replaced by another while it was asked.
+    Replaced,
+    /// The state could not be written.
+    Unwritten(String),
+    /// The system refused something else; its error number.
+    System(i32),
+    /// The last step failed; the system's error number.
+    NotBecome(i32),
 }
 
 /// Why a socket could not be bound.

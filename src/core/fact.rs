@@ -1,7 +1,7 @@
 //! What the core tells people: facts in fields. The sentences are made in [`report`](crate::report).
 
 use super::Outcome;
-use super::event::{BindFailure, ExitStatus, PipeEnd, Repair, SpawnFailure};
+use super::event::{BindFailure, ExitStatus, PipeEnd, Repair, SpawnFailure, UpgradeRefusal};
 use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
 use std::path::PathBuf;
@@ -117,6 +117,12 @@ pub enum Fact {
     Changed { change: Change },
     /// SIGHUP arrived while everything is being stopped.
     ReloadIgnored,
+    /// SIGUSR2 arrived; the program now on disk is asked.
+    UpgradeBegun { program: PathBuf },
+    /// The supervisor stays what it is.
+    UpgradeRefused { why: UpgradeRefusal },
+    /// The supervisor is another program now.
+    Upgraded { from: String, took: Duration, sockets: usize, runs: usize },
     /// Log lines were lost: nobody read them.
     LogLost { lines: u64 },
     /// SIGTERM, SIGINT arrived.

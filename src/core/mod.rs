@@ -23,13 +23,14 @@ pub mod snapshot;
 pub mod state;
 mod supervisor;
 mod time;
+mod upgrade;
 mod watch;
 pub mod worker;
 
 pub use action::Action;
 pub use event::{
     BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, Request, RunEvent, Sight, SpawnFailure,
-    SpawnStage,
+    SpawnStage, UpgradeRefusal,
 };
 pub use fact::{Fact, Next, Report};
 pub use outcome::Outcome;

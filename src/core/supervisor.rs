@@ -91,6 +91,9 @@ impl Supervisor {
             Event::PlanLoaded(plan) => self.plan_loaded(*plan, now, out),
             Event::PlanRefused { mistakes } => self.plan_refused(mistakes, out),
             Event::Repaired { listener, what } => self.repaired(listener, what, out),
+            Event::SuccessorFit => self.successor_fit(out),
+            Event::UpgradeRefused(why) => Self::upgrade_refused(why, out),
+            Event::Upgraded { from, took } => self.upgraded(from, took, out),
             Event::Bound => self.bound(now, out),
             Event::BindRefused { failures } => self.bind_refused(failures, out),
         }
@@ -157,6 +160,7 @@ impl Supervisor {
                 Phase::Booting | Phase::Stopping | Phase::Ended(_) => {}
             },
             Request::Reload => self.reload_requested(out),
+            Request::Upgrade => self.upgrade_requested(out),
             Request::Stop => match self.phase {
                 Phase::Booting | Phase::Running => self.stop(out),
                 Phase::Stopping | Phase::Ended(_) => self.stop_now(now, out),

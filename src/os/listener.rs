@@ -194,5 +194,8 @@ impl Listener {
     }
 }
 
+mod kept;
+pub(super) use kept::KeptListener;
+
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! All sockets that are held.
 
-use super::listener::Listener;
+use super::inherited::{Legacy, Numbers};
+use super::listener::{KeptListener, Listener};
 use super::owner::owners;
 use super::poller::{Poller, Token};
 use crate::core::{BindFailure, Event, SpawnFailure, SpawnStage};
@@ -26,13 +27,9 @@ impl Listeners {
             }
         }
         if refused.is_empty() {
-            for (id, listener) in &bound {
-                if let Some(socket) = listener.watched() {
-                    // Where the kernel has no memory for it the next start repairs what it finds.
-                    let _ = poller.watch_shutdown(socket, Token::Listener(*id));
-                }
+            for (id, listener) in bound {
+                self.watch(poller, id, listener);
             }
-            self.0.extend(bound);
             return Event::Bound;
         }
         for (_, listener) in &bound {
@@ -49,6 +46,32 @@ impl Listeners {
             BindFailure { address, errno, owner }
         };
         Event::BindRefused { failures: refused.into_iter().map(failure).collect() }
+    }
+
+    fn watch(&mut self, poller: &Poller, id: ListenerId, listener: Listener) {
+        if let Some(socket) = listener.watched() {
+            // Where the kernel has no memory for it the next start repairs what it finds.
+            let _ = poller.watch_shutdown(socket, Token::Listener(id));
+        }
+        self.0.insert(id, listener);
+    }
+
+    /// Leaves them to the next program.
+    pub(super) fn keep(&self, numbers: &mut Numbers) -> Vec<(ListenerId, KeptListener)> {
+        self.0.iter().map(|(id, listener)| (*id, listener.keep(numbers))).collect()
+    }
+
+    /// Takes them over.
+    pub(super) fn restore_kept(
+        poller: &Poller,
+        kept: Vec<(ListenerId, KeptListener)>,
+        legacy: &mut Legacy,
+    ) -> nix::Result<Self> {
+        let mut listeners = Self::default();
+        for (id, listener) in kept {
+            listeners.watch(poller, id, Listener::restore_kept(listener, legacy)?);
+        }
+        Ok(listeners)
     }
 
     /// Makes the sockets what a server expects; gives their descriptors in the same order. Servers accept from

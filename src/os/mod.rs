@@ -12,28 +12,36 @@ mod env_file;
 mod environment;
 mod heard;
 mod inherited;
+mod kept;
 mod listener;
 mod listeners;
 mod log_output;
 mod lookup;
 mod notify;
 mod owner;
+mod pidfd;
 mod pipe;
 mod poller;
 mod processes;
 mod program;
+mod reexec;
 mod sight;
 mod signals;
 mod sockopt;
 mod spawn;
+mod successor;
 mod unix_path;
 mod voice;
 
 pub use env_file::variable_in_file;
+pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
+pub use reexec::Write;
+pub use successor::answer_check;
 
 use crate::core::{Action, Event, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
+use inherited::DescriptorLimit;
 use listeners::Listeners;
 use log_output::LogOutput;
 use poller::{Poller, Token};
@@ -43,6 +51,8 @@ use signals::{Letter, Signals};
 use spawn::{Order, Spawner};
 use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
+use successor::Check;
 
 /// The system, as the supervisor sees it.
 pub struct Os {
@@ -55,6 +65,14 @@ pub struct Os {
     log: LogOutput,
     /// What happened and was not given out yet.
     events: VecDeque<Event>,
+    /// The path that this program was started by.
+    program: PathBuf,
+    /// The limit of descriptors that children get.
+    limit: DescriptorLimit,
+    /// The program that is asked whether it can take over.
+    check: Option<Check>,
+    /// One that can.
+    fit: Option<Check>,
 }
 
 impl Os {
@@ -67,8 +85,12 @@ impl Os {
     pub fn new() -> io::Result<Self> {
         inherited::fill_standard_descriptors()?;
         inherited::keep_from_children()?;
+        Self::prepare(inherited::raise_descriptor_limit()?, successor::own_path())
+    }
+
+    /// What every program does that supervises; `limit` is what children get.
+    fn prepare(limit: DescriptorLimit, program: PathBuf) -> io::Result<Self> {
         inherited::adopt_orphans()?;
-        let limit = inherited::raise_descriptor_limit()?;
         let poller = Poller::new()?;
         let signals = Signals::install()?;
         poller.watch_readable(&signals, Token::Signal)?;
@@ -81,6 +103,10 @@ impl Os {
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
             events: VecDeque::new(),
+            program,
+            limit,
+            check: None,
+            fit: None,
         })
     }
 
@@ -95,7 +121,12 @@ impl Os {
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return (now, Event::DeadlinePassed);
             }
-            for token in self.poller.wait(now, deadline) {
+            self.give_successor_up(now);
+            if !self.events.is_empty() {
+                continue;
+            }
+            let until = deadline.into_iter().chain(self.check.as_ref().map(|check| check.by)).min();
+            for token in self.poller.wait(now, until) {
                 self.take(token);
             }
         }
@@ -138,7 +169,11 @@ impl Os {
             }
             // These need the config file or the reports, which the system knows nothing of: the loop
             // performs them and never hands them on.
-            Action::LoadPlan | Action::ReadSelector { .. } | Action::Report(_) => {}
+            Action::LoadPlan
+            | Action::ReadSelector { .. }
+            | Action::CheckSuccessor
+            | Action::BecomeSuccessor
+            | Action::Report(_) => {}
         }
     }
 
@@ -179,6 +214,7 @@ impl Os {
             }
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
+            Token::Successor => self.hear_successor(),
             Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
         }
         self.mend_touched();

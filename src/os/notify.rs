@@ -84,6 +84,13 @@ impl NotifySocket {
     }
 }
 
+impl From<OwnedFd> for NotifySocket {
+    /// Takes over a socket that was made for this; its name is known to the server already.
+    fn from(ours: OwnedFd) -> Self {
+        Self(ours)
+    }
+}
+
 /// The pid in the credentials that came with a message.
 fn sender(message: &libc::msghdr) -> Option<i32> {
     // SAFETY: the kernel has filled in the control part and set its length; the macro checks that a header fits.

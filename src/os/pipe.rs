@@ -25,6 +25,16 @@ impl Pipe {
         Ok((Self { reader, words: WordReader::default() }, writer))
     }
 
+    /// Takes over a pipe of which a part was read.
+    pub(super) fn from_parts(reader: OwnedFd, words: WordReader) -> Self {
+        Self { reader, words }
+    }
+
+    /// What was read in part.
+    pub(super) fn words(&self) -> WordReader {
+        self.words
+    }
+
     /// Reads what is there: at most [`PIPE_TURN_BYTES`], which is all that a pipe can hold, so that a server
     /// that never stops writing does not keep the loop. Afterwards [`PipeEnd::Closed`], once every writer
     /// has closed it, is the last thing heard; the pipe is then of no more use.

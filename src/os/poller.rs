@@ -19,6 +19,8 @@ pub(super) enum Token {
     Voice(u32),
     /// Somebody shut this listener down.
     Listener(ListenerId),
+    /// The program that was asked whether it can take over has said something.
+    Successor,
 }
 
 impl Token {
@@ -30,6 +32,7 @@ impl Token {
             Self::Log => 1 << Self::KIND_SHIFT,
             Self::Voice(number) => (2 << Self::KIND_SHIFT) | u64::from(number),
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Successor => 4 << Self::KIND_SHIFT,
         }
     }
 
@@ -40,6 +43,7 @@ impl Token {
             1 => Some(Self::Log),
             2 => number.map(Self::Voice),
             3 => number.map(ListenerId).map(Self::Listener),
+            4 => Some(Self::Successor),
             _ => None,
         }
     }
@@ -110,7 +114,7 @@ mod tests {
     fn every_token_survives_the_kernel() {
         let pipes = [0, 1, u32::MAX].map(Token::Voice);
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
-        for token in [Token::Signal, Token::Log].into_iter().chain(pipes).chain(listeners) {
+        for token in [Token::Signal, Token::Log, Token::Successor].into_iter().chain(pipes).chain(listeners) {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
     }

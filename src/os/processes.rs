@@ -3,6 +3,9 @@
 //! A number that was reaped is never signalled: a group is signalled by its leader's number only while it
 //! has members, for as long as the kernel gives the number to nobody else.
 
+mod kept;
+pub(super) use kept::KeptProcesses;
+
 use super::children;
 use super::heard::Heard;
 use super::poller::Poller;

@@ -2,9 +2,11 @@
 //! not reach. A file that is written over in place is another program under the same descriptor; the kernel
 //! refuses that for a binary that runs, and lets it happen to a script.
 
+use super::inherited::{Legacy, Numbers};
 use crate::plan::RunId;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{FileStat, Mode, fstat, stat};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -107,5 +109,54 @@ impl Pins {
     /// The program of this run, if it is kept.
     pub(super) fn of(&self, run: RunId) -> Option<&Pinned> {
         self.0.get(&run)
+    }
+}
+
+/// An [`Origin`] that is left to the next program.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptOrigin {
+    inode: Inode,
+    script: Option<RawFd>,
+}
+
+impl Origin {
+    /// Leaves it to the next program.
+    pub(super) fn keep(&self, numbers: &mut Numbers) -> KeptOrigin {
+        KeptOrigin { inode: self.inode, script: self.script.as_ref().map(|script| numbers.keep(script)) }
+    }
+
+    /// Takes it over.
+    pub(super) fn restore(kept: &KeptOrigin, legacy: &mut Legacy) -> nix::Result<Self> {
+        let script = kept.script.map(|number| legacy.claim(number)).transpose()?;
+        Ok(Self { inode: kept.inode, script })
+    }
+}
+
+/// A [`Pinned`] program that is left to the next one.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptPin {
+    run: RunId,
+    file: RawFd,
+    script: bool,
+}
+
+impl Pins {
+    /// Leaves them to the next program.
+    pub(super) fn keep_all(&self, numbers: &mut Numbers) -> Vec<KeptPin> {
+        let kept = |(run, pinned): (&RunId, &Pinned)| KeptPin {
+            run: *run,
+            file: numbers.keep(&pinned.file),
+            script: pinned.script,
+        };
+        self.0.iter().map(kept).collect()
+    }
+
+    /// Takes them over.
+    pub(super) fn restore(kept: &[KeptPin], legacy: &mut Legacy) -> nix::Result<Self> {
+        let pinned =
+            |pin: &KeptPin| Ok((pin.run, Pinned { file: legacy.claim(pin.file)?, script: pin.script }));
+        kept.iter().map(pinned).collect::<nix::Result<_>>().map(Self)
     }
 }

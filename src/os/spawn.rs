@@ -15,7 +15,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// A program that was started.
@@ -75,6 +75,36 @@ impl Spawner {
                 Err(failure)
             }
         }
+    }
+
+    /// Starts a program that is no service, with our environment and these descriptors, which are closed here.
+    ///
+    /// # Errors
+    ///
+    /// The step that failed; no process is left.
+    pub(super) fn start_plain(
+        &mut self,
+        path: &Path,
+        argv: Vec<Vec<u8>>,
+        given: impl IntoIterator<Item = OwnedFd>,
+    ) -> Result<i32, SpawnFailure> {
+        let unfit = |errno| failure(SpawnStage::Exec, errno, &path.display().to_string());
+        let environment =
+            std::env::vars_os().map(|(name, value)| [name.into_vec(), value.into_vec()].join(&b'='));
+        let mut places = Places::new(Numbers::AsHeld, &[]);
+        given.into_iter().for_each(|descriptor| places.hand_over(descriptor));
+        let prepared = Prepared {
+            program: Executable::Named(c_string(path.as_os_str().as_bytes()).map_err(unfit)?),
+            argv: Strings::new(argv).map_err(unfit)?,
+            envp: Strings::new(environment).map_err(unfit)?,
+            directory: None,
+            stdin: self.null.as_raw_fd(),
+            granted: places.granted,
+            ignored: None,
+            limit: self.limit,
+            handed_over: places.copies,
+        };
+        prepared.fork(&mut self.stack).map_err(|(stage, errno)| diagnose(stage, errno, path, None))
     }
 
     fn start_with(

@@ -2,6 +2,7 @@
 
 use super::owner;
 use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
 use std::io;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 type Inode = (u64, u64);
 
 /// A path that a socket of ours was bound to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UnixPath {
     path: PathBuf,
     inode: Inode,

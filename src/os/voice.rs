@@ -2,9 +2,11 @@
 
 use super::ack::AckSocket;
 use super::heard::Heard;
+use super::inherited::{Legacy, Numbers};
 use super::notify::NotifySocket;
 use super::pipe::Pipe;
-use crate::protocol::{self};
+use crate::protocol::{self, AckReader, WordReader};
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -62,6 +64,37 @@ impl Voice {
             Self::Notify(socket) => socket.read(leader),
             Self::Ack(socket) => socket.read(),
         }
+    }
+}
+
+/// A [`Voice`] that is left to the next program, with what was heard in part.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum KeptVoice {
+    Pipe { reader: RawFd, words: WordReader },
+    Notify { socket: RawFd },
+    Ack { socket: RawFd, reader: AckReader },
+}
+
+impl Voice {
+    /// Leaves it to the next program.
+    pub(super) fn keep(&self, numbers: &mut Numbers) -> KeptVoice {
+        let number = numbers.keep(self);
+        match self {
+            Self::Pipe(pipe) => KeptVoice::Pipe { reader: number, words: pipe.words() },
+            Self::Notify(_) => KeptVoice::Notify { socket: number },
+            Self::Ack(socket) => KeptVoice::Ack { socket: number, reader: socket.reader().clone() },
+        }
+    }
+
+    /// Takes it over.
+    pub(super) fn restore(kept: KeptVoice, legacy: &mut Legacy) -> nix::Result<Self> {
+        Ok(match kept {
+            KeptVoice::Pipe { reader, words } => Self::Pipe(Pipe::from_parts(legacy.claim(reader)?, words)),
+            KeptVoice::Notify { socket } => Self::Notify(NotifySocket::from(legacy.claim(socket)?)),
+            KeptVoice::Ack { socket, reader } => {
+                Self::Ack(AckSocket::from_parts(legacy.claim(socket)?, reader))
+            }
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
 
-use super::words::{beginning, count, errno, signal_name, spawn_failure, text, time};
+use super::words::{beginning, count, errno, signal_name, spawn_failure, text, time, upgrade_refused};
 use crate::core::{BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
@@ -37,6 +37,8 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::Changed { .. }
         | Fact::Stopping { .. }
         | Fact::StoppingNow { .. }
+        | Fact::UpgradeBegun { .. }
+        | Fact::Upgraded { .. }
         | Fact::Ended { outcome: Outcome::Stopped | Outcome::Done, .. } => Level::Info,
         Fact::Left { status, .. } => match status {
             // A server may end by the very signal that asked it to; that is a clean end.
@@ -70,6 +72,7 @@ pub(super) fn level(fact: &Fact) -> Level {
             Next::OldServesOn(_) | Next::RollsBack(_) | Next::Crashed => Level::Error,
         },
         Fact::Unkillable { .. }
+        | Fact::UpgradeRefused { .. }
         | Fact::RolloutStopped { .. }
         | Fact::BindFailed { .. }
         | Fact::BindRefused { .. }
@@ -122,6 +125,9 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Reloaded { .. } => "reloaded",
         Fact::Changed { .. } => "changed",
         Fact::ReloadIgnored => "reload-ignored",
+        Fact::UpgradeBegun { .. } => "upgrade-begun",
+        Fact::UpgradeRefused { .. } => "upgrade-refused",
+        Fact::Upgraded { .. } => "upgraded",
         Fact::LogLost { .. } => "log-lost",
         Fact::TooManyLeaving { .. } => "too-many-leaving",
         Fact::Stopping { .. } => "stopping",
@@ -276,6 +282,18 @@ pub(super) fn sentence(fact: &Fact) -> String {
             }
         },
         Fact::ReloadIgnored => "SIGHUP: everything is being stopped; the config is not read".into(),
+        Fact::UpgradeBegun { program } => {
+            format!("SIGUSR2: asking {} whether it can go on from here", program.display())
+        }
+        Fact::UpgradeRefused { why } => format!("SIGUSR2: {}; this one goes on", upgrade_refused(why)),
+        Fact::Upgraded { from, took, sockets, runs } => format!(
+            "pid={} is now {}, was {from}; took {}; holds {} and {} as before",
+            std::process::id(),
+            env!("CARGO_PKG_VERSION"),
+            time(*took),
+            count(*sockets, "socket"),
+            count(*runs, "run")
+        ),
         Fact::LogLost { lines } => {
             format!("{lines} log lines lost: stderr was not read")
         }

@@ -15,7 +15,7 @@ use bootstrap::core::state::{Back, State};
 use bootstrap::core::worker::Worker;
 use bootstrap::core::{
     Action, BindFailure, Event, ExitStatus, Fact, Outcome, PipeEnd, Report, Request, RunEvent, Sight,
-    SpawnFailure, SpawnStage, Supervisor, Time,
+    SpawnFailure, SpawnStage, Supervisor, Time, UpgradeRefusal,
 };
 use bootstrap::limits::TEXT_BUSY_PATIENCE;
 use bootstrap::plan::{
@@ -24,6 +24,7 @@ use bootstrap::plan::{
 };
 use bootstrap::protocol::Word;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,8 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     /// After how many steps in a hundred the supervisor becomes another.
     pub(crate) upgrades: u64,
+    /// The core has asked to be another now.
+    becomes: bool,
     plan: Plan,
     agenda: BTreeMap<(Time, u64), Entry>,
     entries: u64,
@@ -140,6 +143,7 @@ impl World {
             core,
             calm: false,
             upgrades: 1,
+            becomes: false,
             plan,
             agenda: BTreeMap::new(),
             entries: 0,
@@ -214,7 +218,7 @@ impl World {
         if self.rng.chance(2) {
             self.feed_stale();
         }
-        if self.rng.chance(self.upgrades) {
+        if self.rng.chance(self.upgrades) || mem::take(&mut self.becomes) {
             self.upgrade();
         }
     }
@@ -227,6 +231,10 @@ impl World {
         assert!(read.core == self.core, "another core came back from\n{written}");
         assert_eq!(snapshot::write(&read.core, &()).expect("as above"), written);
         self.core = read.core;
+        let mut out = Vec::new();
+        let took = Duration::from_millis(3);
+        self.core.handle(self.now, Event::Upgraded { from: read.program, took }, &mut out);
+        assert_eq!(out.len(), 1, "an upgrade is told, and no more: {out:?}");
     }
 
     fn owe(&mut self, event: &Event) {
@@ -250,7 +258,10 @@ impl World {
             Event::Run(run, _) => drop(self.owed.busy.remove(run)),
             Event::PlanLoaded(_) | Event::Bound => self.reloaded_at = Some(self.now),
             Event::DeadlinePassed
-            | Event::Request(Request::Restart)
+            | Event::Request(Request::Restart | Request::Upgrade)
+            | Event::SuccessorFit
+            | Event::UpgradeRefused(_)
+            | Event::Upgraded { .. }
             | Event::BindRefused { .. }
             | Event::Repaired { .. }
             | Event::PlanRefused { .. }
@@ -379,6 +390,15 @@ impl World {
                 };
                 self.arrives(event, 2);
             }
+            Action::CheckSuccessor => {
+                let event = if self.rng.chance(30) {
+                    Event::UpgradeRefused(UpgradeRefusal::NoProof)
+                } else {
+                    Event::SuccessorFit
+                };
+                self.arrives(event, 20);
+            }
+            Action::BecomeSuccessor => self.becomes = true,
             Action::Report(Report { fact: Fact::ReloadIgnored, .. }) => self.owed.reload = None,
             Action::Report(report) => self.check_ready(&report),
         }
