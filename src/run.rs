@@ -114,7 +114,10 @@ impl World {
             Action::CheckSuccessor => self.upgrade = Some(Upgrade::Check),
             Action::BecomeSuccessor => self.upgrade = Some(Upgrade::Become),
             Action::Report(report) => self.report(&report),
+            // Nobody has a ticket yet: there is no way to ask for one.
+            Action::Answer { .. } => {}
             Action::Spawn { .. }
+            | Action::Signal { .. }
             | Action::Ask { .. }
             | Action::Look { .. }
             | Action::Pin { .. }

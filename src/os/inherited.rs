@@ -119,11 +119,3 @@ pub(super) fn raise_descriptor_limit() -> io::Result<DescriptorLimit> {
 pub(super) fn adopt_orphans() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
-
-/// A copy of a descriptor, close-on-exec, whose number is at least `lowest`.
-pub(super) fn duplicate_from(number: RawFd, lowest: RawFd) -> nix::Result<OwnedFd> {
-    // SAFETY: plain integers; a number that is not open gives EBADF.
-    let copy = Errno::result(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, lowest) })?;
-    // SAFETY: the kernel has just made it, for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
-}

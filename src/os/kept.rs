@@ -1,7 +1,7 @@
 //! What the system layer leaves to the program that the supervisor becomes: descriptors by their numbers, and what
 //! is known of them. All else (the poller, signals, stderr) is made anew.
 
-use super::inherited::{DescriptorLimit, Legacy, Numbers, keep_from_children};
+use super::inherited::{DescriptorLimit, Legacy, keep_from_children};
 use super::listener::KeptListener;
 use super::log_output::KeptLines;
 use super::processes::KeptProcesses;
@@ -70,13 +70,12 @@ impl Left {
 }
 
 /// Puts a snapshot where nobody can change it any more.
-pub(super) fn seal(text: &str, numbers: &mut Numbers) -> io::Result<(OwnedFd, RawFd)> {
+pub(super) fn seal(text: &str) -> io::Result<OwnedFd> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let mut file = File::from(memfd_create("bootstrap-state", flags)?);
     file.write_all(text.as_bytes())?;
     let all =
         SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
     fcntl(&file, FcntlArg::F_ADD_SEALS(all))?;
-    let number = numbers.keep(&file);
-    Ok((file.into(), number))
+    Ok(file.into())
 }

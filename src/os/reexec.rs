@@ -115,8 +115,9 @@ impl Os {
             if check.was_replaced() {
                 return Err(UpgradeRefusal::Replaced);
             }
-            let (_state, number) = seal(&text, &mut numbers)
+            let state = seal(&text)
                 .map_err(|error| UpgradeRefusal::System(error.raw_os_error().unwrap_or(libc::EIO)))?;
+            let number = numbers.keep(&state);
             let lines = |all: Vec<Vec<u8>>| -> Result<Vec<CString>, UpgradeRefusal> {
                 all.into_iter().map(CString::new).collect::<Result<_, _>>().map_err(|_| system(Errno::EINVAL))
             };

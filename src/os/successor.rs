@@ -3,7 +3,6 @@
 //! It is asked in a process of its own, with the very snapshot, and must say the word: any other program could end
 //! with 0.
 
-use super::inherited::Numbers;
 use super::kept::seal;
 use super::lookup;
 use super::pidfd::Pidfd;
@@ -16,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -76,14 +75,16 @@ impl Check {
         let unable = |error: io::Error| UpgradeRefusal::System(error.raw_os_error().unwrap_or(libc::EIO));
         let identity = Identity::of(path)
             .map_err(|error| UpgradeRefusal::Missing(error.raw_os_error().unwrap_or(libc::ENOENT)))?;
-        let (state, number) = seal(&shown, &mut Numbers::default()).map_err(unable)?;
+        let state = seal(&shown).map_err(unable)?;
         let (answer, theirs) =
             nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from).map_err(unable)?;
         fcntl(&answer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(io::Error::from).map_err(unable)?;
-        let ask = format!("{ASK}{number},{}", theirs.as_raw_fd());
-        let process = spawner
-            .start_plain(path, arguments(&ask), [state, theirs])
-            .map_err(UpgradeRefusal::NotStarted)?;
+        let given = [state.as_raw_fd(), theirs.as_raw_fd()];
+        let ask = |numbers: &[RawFd]| {
+            let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+            arguments(&format!("{ASK}{}", numbers.join(",")))
+        };
+        let process = spawner.start_plain(path, &given, ask).map_err(UpgradeRefusal::NotStarted)?;
         // It is our child and was not reaped yet, so the number is its own.
         let process = Pidfd::open(process).map_err(io::Error::from).map_err(unable)?;
         Ok(Self { path: path.into(), identity, shown, since, by, answer, said: Vec::new(), process })

@@ -24,7 +24,7 @@ struct KeptProcess {
     run: RunId,
     listeners: Box<[ListenerId]>,
     main_lives: bool,
-    asked: bool,
+    stays: bool,
     voice: Option<KeptVoice>,
     voice_number: u32,
     origin: Option<KeptOrigin>,
@@ -38,7 +38,7 @@ impl Processes {
             run: process.run,
             listeners: process.listeners.clone(),
             main_lives: process.main_lives,
-            asked: process.asked,
+            stays: process.stays,
             voice: process.voice.as_ref().map(|voice| voice.keep(numbers)),
             voice_number: process.voice_number,
             origin: process.origin.as_ref().map(|origin| origin.keep(numbers)),
@@ -54,15 +54,18 @@ impl Processes {
     ) -> nix::Result<Self> {
         let mut processes = Self { last_voice: kept.last_voice, ..Self::default() };
         for one in kept.all {
-            let KeptProcess { leader, run, listeners, main_lives, asked, voice, voice_number, origin } = one;
+            let KeptProcess { leader, run, listeners, main_lives, stays, voice, voice_number, origin } = one;
             let voice = voice.map(|voice| Voice::restore(voice, legacy)).transpose()?;
             let origin = origin.map(|origin| Origin::restore(&origin, legacy)).transpose()?;
             if let Some(voice) = &voice {
                 poller.watch_readable(voice, Token::Voice(voice_number))?;
                 processes.voices.insert(voice_number, leader);
             }
+            for id in listeners.iter().filter(|_| stays) {
+                *processes.users.entry(*id).or_default() += 1;
+            }
             processes.leaders.insert(run, leader);
-            let process = Process { run, listeners, main_lives, asked, voice, voice_number, origin };
+            let process = Process { run, listeners, main_lives, stays, voice, voice_number, origin };
             processes.by_leader.insert(leader, process);
         }
         Ok(processes)
