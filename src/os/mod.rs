@@ -22,6 +22,7 @@ mod pipe;
 mod poller;
 mod processes;
 mod program;
+mod runtime_dir;
 mod sight;
 mod signals;
 mod sockopt;
@@ -31,6 +32,7 @@ mod voice;
 
 pub use env_file::variable_in_file;
 pub use log_output::stderr_is_journal;
+pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 
 use crate::core::{Action, Event, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
