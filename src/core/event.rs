@@ -1,6 +1,7 @@
 //! What the world tells the core. An event about a process names its run, so that a late one is
 //! recognised; the outcome of every action comes back as one of these.
 
+use super::request::{Request, Ticket};
 use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector};
 use crate::protocol::{Notice, Word};
 
@@ -11,6 +12,8 @@ pub enum Event {
     DeadlinePassed,
     /// Somebody wants something of the supervisor.
     Request(Request),
+    /// The client of this ticket is gone: nobody wants its answer. What was ordered is not undone.
+    TicketDropped(Ticket),
     /// Something happened to one run.
     Run(RunId, RunEvent),
     /// All sockets of the last [`Action::Bind`](super::Action::Bind) are bound.
@@ -96,19 +99,6 @@ pub enum Repair {
     /// A server shut a unix socket down, or removed all its names; there is a new one at the path, which servers
     /// that were started before do not have. Clients that waited were lost.
     PathBoundAnew,
-}
-
-/// What somebody wants of the supervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// SIGUSR1: restart the services that `BOOTSTRAP_SELECT` names, or all.
-    Restart,
-    /// SIGHUP: read the config anew and apply it.
-    Reload,
-    /// SIGTERM, SIGINT: stop everything gracefully; the second time, now.
-    Stop,
-    /// SIGQUIT: stop everything now.
-    StopNow,
 }
 
 /// How a process ended.

@@ -111,8 +111,8 @@ pub enum Fact {
     Mistake { text: String },
     /// The consequence of the above.
     ReloadRefused { mistakes: usize },
-    /// SIGHUP arrived and the new file applies.
-    Reloaded { added: usize, removed: usize, restarted: usize, in_place: usize, untouched: usize },
+    /// The new file applies.
+    Reloaded { applied: Applied },
     /// What the new file does to one service.
     Changed { change: Change },
     /// SIGHUP arrived while everything is being stopped.
@@ -125,6 +125,21 @@ pub enum Fact {
     StoppingNow { processes: usize },
     /// Everything has ended.
     Ended { outcome: Outcome, crashed: usize },
+}
+
+/// What a new config changed: how many services.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Are new.
+    pub added: usize,
+    /// Are not in it any more.
+    pub removed: usize,
+    /// Have another program or other addresses.
+    pub restarted: usize,
+    /// Have another policy.
+    pub in_place: usize,
+    /// Are as they were.
+    pub untouched: usize,
 }
 
 /// What follows the end of a generation that nobody asked for.

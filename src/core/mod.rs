@@ -15,6 +15,7 @@ pub mod leaving;
 mod life;
 mod outcome;
 mod reconcile;
+mod request;
 mod rollout;
 mod scene;
 mod sequence;
@@ -27,10 +28,10 @@ pub mod worker;
 
 pub use action::Action;
 pub use event::{
-    BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, Request, RunEvent, Sight, SpawnFailure,
-    SpawnStage,
+    BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
 };
-pub use fact::{Fact, Next, Report};
+pub use fact::{Applied, Fact, Next, Report};
 pub use outcome::Outcome;
+pub use request::{Answer, Refusal, Request, Ticket, Verb, Verdict, Wait};
 pub use supervisor::Supervisor;
 pub use time::Time;

@@ -138,9 +138,10 @@ impl Os {
                 self.pins.let_go(run);
                 self.processes.unpin(run);
             }
-            // These need the config file or the reports, which the system knows nothing of: the loop
+            Action::Signal { run, signal } => self.processes.signal(run, signal),
+            // These need the config file, the clients or the reports, which the system knows nothing of: the loop
             // performs them and never hands them on.
-            Action::LoadPlan | Action::ReadSelector { .. } | Action::Report(_) => {}
+            Action::LoadPlan | Action::ReadSelector { .. } | Action::Answer { .. } | Action::Report(_) => {}
         }
     }
 

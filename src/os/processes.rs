@@ -125,6 +125,15 @@ impl Processes {
         None
     }
 
+    /// Sends `signal` to the main process, whatever it means to it.
+    pub(super) fn signal(&self, run: RunId, signal: i32) {
+        let lives = |leader: &&i32| self.by_leader.get(*leader).is_some_and(|process| process.main_lives);
+        if let Some(leader) = self.leaders.get(&run).filter(lives) {
+            // As above; and a number that is no signal is one that the caller was to refuse.
+            let _ = children::send(*leader, signal);
+        }
+    }
+
     /// Looks whether the run waits for clients on one of its sockets, whose inodes `inodes` gives. One that is
     /// gone does not.
     pub(super) fn look(&self, run: RunId, inodes: impl FnOnce(&[ListenerId]) -> BTreeSet<u64>) -> Sight {

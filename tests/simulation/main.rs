@@ -58,7 +58,7 @@ fn an_hour(world: &mut World) {
         let request = if world.rng.chance(25) { Request::Reload } else { Request::Restart };
         for _ in 0..world.rng.pick(&[1, 1, 1, 2, 10]) {
             let after = world.rng.ms(0..20);
-            world.signal(request, after);
+            world.signal(request.clone(), after);
         }
     }
 }
@@ -110,7 +110,7 @@ fn a_stop_at_any_moment_ends_every_process_in_time() {
         world.signal(Request::Stop, after);
         if world.rng.chance(30) {
             let after = world.rng.ms(0..10_000);
-            let request = world.rng.pick(&[Request::Stop, Request::StopNow]);
+            let request = if world.rng.chance(50) { Request::Stop } else { Request::StopNow };
             world.signal(request, after);
         }
         // One after the other, where they need each other.

@@ -233,7 +233,8 @@ impl World {
             Event::Run(run, _) => drop(self.owed.busy.remove(run)),
             Event::PlanLoaded(_) | Event::Bound => self.reloaded_at = Some(self.now),
             Event::DeadlinePassed
-            | Event::Request(Request::Restart)
+            | Event::Request(Request::Restart | Request::Order { .. } | Request::ReloadFor { .. })
+            | Event::TicketDropped(_)
             | Event::BindRefused { .. }
             | Event::Repaired { .. }
             | Event::PlanRefused { .. }
@@ -330,6 +331,7 @@ impl World {
                 self.check_sequence(run);
                 self.ask(run);
             }
+            Action::Signal { .. } | Action::Answer { .. } => {}
             Action::Terminate { run } => self.terminate(run),
             Action::Kill { run } => self.kill(run),
             Action::Bind { sockets } => self.bind(sockets),
