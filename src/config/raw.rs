@@ -7,10 +7,10 @@ use super::problem::{Problem, beginning};
 use super::sequence::Names;
 use super::similar;
 use super::value::{
-    Backlog, Command, Env, FilePath, Gate, Pause, Port, Signal, Surge, Timeout, Unavailable, WholeSeconds,
-    Workers,
+    Backlog, Command, Env, FilePath, Gate, GroupName, Pause, Port, Signal, Surge, Timeout, Unavailable,
+    WholeSeconds, Workers,
 };
-use crate::plan::{Address, Handshake, Restart, RestartOrder, ServiceName, WhenIdle};
+use crate::plan::{Address, Handshake, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
 use toml::de::DeTable;
 
 /// Makes of a list of keys a struct with one [`Field`] each, and what is the same for all tables.
@@ -59,6 +59,15 @@ tables! {
         /// File of `NAME=value` lines, read at each SIGUSR1: `BOOTSTRAP_SELECT` may stand in it and names the
         /// services to restart. Default: none; the supervisor's own environment is asked.
         env_file: FilePath,
+        /// Directory of the control socket and of the lock that keeps a second supervisor out; it is made, readable
+        /// by nobody else. Default: `$RUNTIME_DIRECTORY`, else `bootstrap/STEM` of the file's name below `/run` for
+        /// root and below `$XDG_RUNTIME_DIR` for others.
+        runtime_dir: FilePath,
+        /// Name of the group whose members may speak to the control socket, besides root and the user that the
+        /// supervisor runs as. Default: none.
+        control_group: GroupName,
+        /// What members of `control_group` may do: `"read"` lets them look, `"full"` act as well. Default: `"read"`.
+        control_rights: Rights,
     }
 
     /// `[[service]]`: one service. `[defaults]` takes the same keys, but for `name`, `port`, `listen` and

@@ -19,6 +19,7 @@ pub enum Rule {
     NoSurge,
     NoneUnavailable,
     TrueOrFalse,
+    Group,
     Word { words: &'static [&'static str], meant: Option<&'static str> },
     Listen,
     Address(AddressError),
@@ -65,6 +66,7 @@ impl fmt::Display for Rule {
                 "to miss no worker, write `restart_order = \"start-first\"`; this is a number from 1 to {WORKERS}"
             ),
             Self::TrueOrFalse => write!(f, "write true or false, without quotes"),
+            Self::Group => write!(f, "write the name of a group in quotes"),
             Self::Word { words, meant } => {
                 write!(f, "write {}", list(words, '"', "or"))?;
                 match meant {

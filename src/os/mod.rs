@@ -25,6 +25,7 @@ mod poller;
 mod processes;
 mod program;
 mod reexec;
+mod runtime_dir;
 mod sight;
 mod signals;
 mod slots;
@@ -38,6 +39,7 @@ pub use env_file::variable_in_file;
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
 pub use reexec::Write;
+pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;
 
 use crate::core::{Action, Event, RunEvent, Time};

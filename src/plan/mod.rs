@@ -45,6 +45,22 @@ pub struct Settings {
     pub when_idle: WhenIdle,
     /// File that may hold `BOOTSTRAP_SELECT`, read anew at each SIGUSR1.
     pub env_file: Option<PathBuf>,
+    /// Directory of the control socket and the lock; where there is none the system layer chooses one.
+    pub runtime_dir: Option<PathBuf>,
+    /// The group, by its name, whose members may speak to the control socket.
+    pub control_group: Option<String>,
+    /// What they may ask for.
+    pub control_rights: Rights,
+}
+
+/// What somebody may ask of the control socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Rights {
+    /// To look: nothing changes by it.
+    #[default]
+    Read,
+    /// To look and to act.
+    Full,
 }
 
 /// What the supervisor does when nothing is up and nothing can come back by itself.

@@ -18,7 +18,7 @@ pub(crate) fn first(rng: &mut Rng) -> Plan {
         .map(|name| service(name, rng))
         .collect();
     let when_idle = if rng.chance(90) { WhenIdle::Wait } else { WhenIdle::Exit };
-    Plan { settings: Settings { when_idle, env_file: None }, services: settled(services) }
+    Plan { settings: Settings { when_idle, ..Settings::default() }, services: settled(services) }
 }
 
 /// What the operator makes of it: something added, removed, moved, changed, or nothing at all.
