@@ -2,10 +2,10 @@
 
 use crate::config;
 use crate::core::snapshot::{self, Snapshot};
-use crate::core::{Action, Event, Fact, Outcome, Report, Supervisor};
+use crate::core::{Action, Event, Fact, Orphan, Outcome, Report, Supervisor};
 use crate::exit::ExitCode;
-use crate::os::{self, Kept, Left, Os};
-use crate::plan::{Plan, Selector};
+use crate::os::{self, Kept, Left, Os, Place, RuntimeDir};
+use crate::plan::{Plan, Selector, Settings};
 use crate::report::{self, Format};
 use std::io;
 use std::os::fd::RawFd;
@@ -21,9 +21,11 @@ const SELECT: &str = "BOOTSTRAP_SELECT";
 /// What the system refused before anything was bound or started.
 pub fn run(file: &Path, plan: Plan, format: Format) -> io::Result<ExitCode> {
     let os = Os::new()?;
+    let mut world = World::new(os, file, format);
+    let orphans = world.find_orphans(&plan.settings);
     let mut actions = Vec::new();
-    let core = Supervisor::boot(plan, os.now(), &mut actions);
-    Ok(World::new(os, file, format).supervise(core, actions))
+    let core = Supervisor::boot_among(plan, orphans, world.os.now(), &mut actions);
+    Ok(world.supervise(core, actions))
 }
 
 /// Goes on where the program left off that this process was: the snapshot is in the descriptor.
@@ -100,6 +102,19 @@ impl World {
         }
     }
 
+    /// Writes down in the runtime directory who runs, and finds those who ran when the last supervisor was killed.
+    fn find_orphans(&mut self, settings: &Settings) -> Vec<Orphan> {
+        let place = Place::of(settings.runtime_dir.as_deref(), &self.file);
+        let taken = RuntimeDir::take(&place, &self.file).map_err(|why| why.to_string());
+        let kept = taken.and_then(|held| self.os.keep_records(held).map_err(|error| error.to_string()));
+        if let Err(why) = kept {
+            self.report(&Report::of_supervisor(Fact::NoRecords { why }));
+        }
+        let (orphans, reports) = self.os.find_orphans(settings.orphans);
+        reports.iter().for_each(|report| self.report(report));
+        orphans
+    }
+
     fn check_successor(&mut self, core: &Supervisor) {
         if self.os.check_successor(&|kept| snapshot::write(core, kept)) {
             let program = self.os.program().into();
@@ -118,6 +133,7 @@ impl World {
             Action::Answer { .. } => {}
             Action::Spawn { .. }
             | Action::Signal { .. }
+            | Action::Adopt { .. }
             | Action::Ask { .. }
             | Action::Look { .. }
             | Action::Pin { .. }

@@ -12,7 +12,9 @@ use super::sequence::{Names, Sequence};
 use super::unique::Unique;
 use super::value::{Env, FilePath, GroupName, Port};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
-use crate::plan::{Address, Definition, Handshake, ListenerSpec, Plan, Program, Rights, Settings, WhenIdle};
+use crate::plan::{
+    Address, Definition, Handshake, ListenerSpec, Orphans, Plan, Program, Rights, Settings, WhenIdle,
+};
 use crate::protocol;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -49,6 +51,7 @@ fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option
     let when_idle = raw.when_idle.read(notes).or_default(WhenIdle::default());
     let env_file = path(&raw.env_file, notes).or_default(None);
     let runtime_dir = path(&raw.runtime_dir, notes).or_default(None);
+    let orphans = raw.orphans.read(notes).or_default(Orphans::default());
     let control_group = raw.control_group.read(notes).map(|GroupName(name)| Some(name)).or_default(None);
     let control_rights = raw.control_rights.read(notes).or_default(Rights::default());
     Some(Settings {
@@ -57,6 +60,7 @@ fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option
         runtime_dir: runtime_dir?,
         control_group: control_group?,
         control_rights: control_rights?,
+        orphans: orphans?,
     })
 }
 

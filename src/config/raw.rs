@@ -10,7 +10,7 @@ use super::value::{
     Backlog, Command, Env, FilePath, Gate, GroupName, Pause, Port, Signal, Surge, Timeout, Unavailable,
     WholeSeconds, Workers,
 };
-use crate::plan::{Address, Handshake, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
+use crate::plan::{Address, Handshake, Orphans, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
 use toml::de::DeTable;
 
 /// Makes of a list of keys a struct with one [`Field`] each, and what is the same for all tables.
@@ -56,6 +56,10 @@ tables! {
         /// What to do when nothing is up and nothing can come back by itself: `"exit"` ends the supervisor, with 1
         /// if a service crashed, else with 0; `"wait"` keeps it for the operator. Default: `"exit"`.
         when_idle: WhenIdle,
+        /// What becomes of servers that a supervisor left behind that was killed: `"adopt"` takes them over, and they
+        /// serve on; `"stop"` asks them to leave and starts others on their sockets; `"ignore"` leaves them alone.
+        /// Default: `"adopt"`.
+        orphans: Orphans,
         /// File of `NAME=value` lines, read at each SIGUSR1: `BOOTSTRAP_SELECT` may stand in it and names the
         /// services to restart. Default: none; the supervisor's own environment is asked.
         env_file: FilePath,

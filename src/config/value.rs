@@ -6,7 +6,7 @@ use super::problem::{Found, Problem};
 use super::rule::Rule;
 use super::similar;
 use crate::limits::{DURATION_MAX, WORKERS};
-use crate::plan::{Handshake, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
+use crate::plan::{Handshake, Orphans, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -184,6 +184,12 @@ impl Scalar for Gate {
 impl Scalar for WhenIdle {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         word(found, &["exit", "wait"], &[Self::Exit, Self::Wait])
+    }
+}
+
+impl Scalar for Orphans {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        word(found, &["adopt", "stop", "ignore"], &[Self::Adopt, Self::Stop, Self::Ignore])
     }
 }
 

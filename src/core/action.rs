@@ -3,7 +3,7 @@
 
 use super::fact::Report;
 use super::request::{Answer, Ticket};
-use crate::plan::{Definition, ListenerId, ListenerSpec, RunId};
+use crate::plan::{Definition, ListenerId, ListenerSpec, Pid, RunId};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,6 +22,15 @@ pub enum Action {
         program_of: Option<RunId>,
         /// The sockets to hand over, in the order of the definition. Their settings are written back first, and
         /// a parked one listens again.
+        listeners: Vec<ListenerId>,
+    },
+    /// Take over a process of another supervisor, which is held already.
+    Adopt {
+        /// Its name from now on.
+        run: RunId,
+        /// Its main process.
+        pid: Pid,
+        /// The sockets that it was given, as far as they are held.
         listeners: Vec<ListenerId>,
     },
     /// Send the signal that asks the main process to leave; to nobody, if it has ended. A process that still

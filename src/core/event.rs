@@ -41,6 +41,13 @@ pub enum Event {
     },
     /// Which services the restart request means.
     SelectorRead(Selector),
+    /// A run could not be written down for a later supervisor.
+    NotWrittenDown {
+        /// Which one.
+        run: RunId,
+        /// The system's error number.
+        errno: i32,
+    },
     /// The program now on disk can go on from here.
     SuccessorFit,
     /// It cannot, or could not be asked: this one goes on.
@@ -126,6 +133,8 @@ pub enum ExitStatus {
         /// Whether a core file was written.
         core_dumped: bool,
     },
+    /// It ended while it was not our child, and this kernel tells only its parent how.
+    Unknown,
 }
 
 /// Why a pipe will not bring another word.

@@ -3,6 +3,7 @@
 //! [`Supervisor::handle`] takes one [`Event`] and appends [`Action`]s; that is all there is to it.
 
 mod action;
+mod adoption;
 mod backoff;
 pub mod candidate;
 mod deadlines;
@@ -13,6 +14,7 @@ mod handover;
 pub mod invariants;
 pub mod leaving;
 mod life;
+mod orphan;
 mod outcome;
 mod reconcile;
 mod request;
@@ -34,6 +36,7 @@ pub use event::{
     UpgradeRefusal,
 };
 pub use fact::{Applied, Fact, Next, Report};
+pub use orphan::Orphan;
 pub use outcome::Outcome;
 pub use request::{Answer, Refusal, Request, Ticket, Verb, Verdict, Wait};
 pub use supervisor::Supervisor;

@@ -146,7 +146,7 @@ impl Service {
     }
 
     /// Makes the number of workers what the policy says: starts what is missing, ends what is too much.
-    fn scale(&mut self, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn scale(&mut self, now: Time, out: &mut Vec<Action>) {
         let wanted = self.definition.policy.workers;
         for index in 0..wanted {
             if !self.workers.iter().any(|worker| worker.index == index && !worker.is_being_removed()) {
@@ -164,7 +164,7 @@ impl Service {
 
     /// What follows for all from what one did: the next turn of a restart, workers that are gone, sockets that
     /// nobody will serve.
-    fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
         loop {
             match self.rollout.turn(&kept(&self.workers), &self.definition.policy, self.last) {
                 Turn::Nobody => break,
@@ -195,7 +195,12 @@ impl Service {
         }
     }
 
-    fn each(&mut self, now: Time, out: &mut Vec<Action>, mut step: impl FnMut(&mut Worker, &mut Scene<'_>)) {
+    pub(super) fn each(
+        &mut self,
+        now: Time,
+        out: &mut Vec<Action>,
+        mut step: impl FnMut(&mut Worker, &mut Scene<'_>),
+    ) {
         for at in 0..self.workers.len() {
             self.with(at, now, out, &mut step);
         }
@@ -214,7 +219,11 @@ impl Service {
         }
     }
 
-    fn scene<'a>(&'a mut self, now: Time, out: &'a mut Vec<Action>) -> (&'a mut [Worker], Scene<'a>) {
+    pub(super) fn scene<'a>(
+        &'a mut self,
+        now: Time,
+        out: &'a mut Vec<Action>,
+    ) -> (&'a mut [Worker], Scene<'a>) {
         let scene = Scene {
             now,
             out,

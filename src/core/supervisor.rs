@@ -7,7 +7,7 @@ use super::reconcile::Reload;
 use super::request::{Answer, Request, Verb, Verdict};
 use super::service::Service;
 use super::worker::Order;
-use super::{Action, Event, Outcome, Repair, Time};
+use super::{Action, Event, Orphan, Outcome, Repair, Time};
 use crate::plan::{Address, ListenerId, Plan, Selector, ServiceId, ServiceName, Settings, WhenIdle};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[serde(deny_unknown_fields)]
 pub struct Supervisor {
     pub(super) phase: Phase,
+    /// What another supervisor left behind, until the sockets are there.
+    pub(super) orphans: Vec<Orphan>,
     pub(super) reload: Reload,
     /// The plan that applies.
     pub(super) plan: Plan,
@@ -55,8 +57,14 @@ pub(super) enum Phase {
 impl Supervisor {
     /// Begins with a plan: binds its sockets, and starts its services when they are bound.
     pub fn boot(plan: Plan, now: Time, out: &mut Vec<Action>) -> Self {
+        Self::boot_among(plan, Vec::new(), now, out)
+    }
+
+    /// The same, where a supervisor that was killed has left processes behind.
+    pub fn boot_among(plan: Plan, orphans: Vec<Orphan>, now: Time, out: &mut Vec<Action>) -> Self {
         let mut supervisor = Self {
             phase: Phase::Booting,
+            orphans,
             reload: Reload::Idle,
             plan: Plan { settings: Settings::default(), services: Vec::new() },
             services: BTreeMap::new(),
@@ -94,6 +102,7 @@ impl Supervisor {
             Event::PlanLoaded(plan) => self.plan_loaded(*plan, now, out),
             Event::PlanRefused { mistakes } => self.plan_refused(mistakes, out),
             Event::Repaired { listener, what } => self.repaired(listener, what, out),
+            Event::NotWrittenDown { run, errno } => self.not_written_down(run, errno, out),
             Event::SuccessorFit => self.successor_fit(out),
             Event::UpgradeRefused(why) => Self::upgrade_refused(why, out),
             Event::Upgraded { from, took } => self.upgraded(from, took, out),

@@ -3,9 +3,10 @@
 //! It may come in any state, for all of the state comes along; so there is nothing to decide but whether it is over
 //! already.
 
-use super::fact::Fact;
+use super::fact::{Fact, Report};
 use super::supervisor::{Phase, Supervisor, report};
 use super::{Action, UpgradeRefusal};
+use crate::plan::RunId;
 use std::time::Duration;
 
 impl Supervisor {
@@ -25,6 +26,12 @@ impl Supervisor {
 
     pub(super) fn upgrade_refused(why: UpgradeRefusal, out: &mut Vec<Action>) {
         out.push(report(Fact::UpgradeRefused { why }));
+    }
+
+    pub(super) fn not_written_down(&self, run: RunId, errno: i32, out: &mut Vec<Action>) {
+        let service = self.services.get(&run.service).map(|service| service.definition.name.clone());
+        let fact = Fact::NotWrittenDown { errno };
+        out.push(Action::Report(Report { service, generation: Some(run.generation), pid: None, fact }));
     }
 
     pub(super) fn upgraded(&self, from: String, took: Duration, out: &mut Vec<Action>) {

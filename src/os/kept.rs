@@ -6,6 +6,8 @@ use super::listener::KeptListener;
 use super::log_output::KeptLines;
 use super::processes::KeptProcesses;
 use super::program::KeptPin;
+use super::records::Records;
+use super::runtime_dir::KeptRuntimeDir;
 use crate::core::{Event, Time};
 use crate::plan::ListenerId;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -31,6 +33,10 @@ pub struct Kept {
     pub(super) pins: Vec<KeptPin>,
     pub(super) listeners: Vec<(ListenerId, KeptListener)>,
     pub(super) log: KeptLines,
+    /// Where it is written down who runs.
+    pub(super) records: Option<Records>,
+    /// The runtime directory, and its lock.
+    pub(super) runtime_dir: Option<KeptRuntimeDir>,
     /// What happened and was not given out yet.
     pub(super) events: VecDeque<Event>,
 }

@@ -195,7 +195,7 @@ impl Listener {
 }
 
 mod kept;
-pub(super) use kept::KeptListener;
+pub(super) use kept::{HeldSocket, KeptListener};
 
 #[cfg(test)]
 mod tests;

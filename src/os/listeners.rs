@@ -1,7 +1,7 @@
 //! All sockets that are held.
 
 use super::inherited::{Legacy, Numbers};
-use super::listener::{KeptListener, Listener};
+use super::listener::{HeldSocket, KeptListener, Listener};
 use super::owner::owners;
 use super::poller::{Poller, Token};
 use crate::core::{BindFailure, Event, SpawnFailure, SpawnStage};
@@ -16,11 +16,22 @@ pub(super) struct Listeners(BTreeMap<ListenerId, Listener>);
 
 impl Listeners {
     /// Binds all or none. They are watched from here on.
-    pub(super) fn bind(&mut self, poller: &Poller, sockets: Vec<(ListenerId, ListenerSpec)>) -> Event {
+    pub(super) fn bind(
+        &mut self,
+        poller: &Poller,
+        sockets: Vec<(ListenerId, ListenerSpec)>,
+        taken_back: &mut BTreeMap<Address, Listener>,
+    ) -> Event {
         let mut bound = Vec::new();
         let mut refused: Vec<(Address, i32)> = Vec::new();
         for (id, spec) in sockets {
             let address = spec.address.clone();
+            if let Some(mut listener) = taken_back.remove(&address) {
+                // Its settings are written again before the next start, where a failure is told.
+                let _ = listener.configure(spec);
+                bound.push((id, listener));
+                continue;
+            }
             match Listener::bind(spec) {
                 Ok(listener) => bound.push((id, listener)),
                 Err(error) => refused.push((address, errno(&error))),
@@ -100,6 +111,11 @@ impl Listeners {
         // What cannot be repaired now is tried again before the next start, where a failure is told.
         let what = self.0.get_mut(&id)?.mend().ok()??;
         Some(Event::Repaired { listener: id, what })
+    }
+
+    /// What a later supervisor must know to take these back.
+    pub(super) fn held(&self, ids: &[ListenerId]) -> Vec<HeldSocket> {
+        ids.iter().filter_map(|id| self.0.get(id)?.held().ok()).collect()
     }
 
     /// The inodes of those that are held.

@@ -4,6 +4,7 @@
 //! One thread. [`Os::wait`] is the only call that blocks, and with nothing to do it is never woken.
 
 mod ack;
+mod adoption;
 mod bind;
 mod child;
 mod children;
@@ -18,12 +19,14 @@ mod listeners;
 mod log_output;
 mod lookup;
 mod notify;
+mod orphans;
 mod owner;
 mod pidfd;
 mod pipe;
 mod poller;
 mod processes;
 mod program;
+mod records;
 mod reexec;
 mod runtime_dir;
 mod sight;
@@ -47,9 +50,11 @@ use crate::plan::{Definition, ListenerId, RunId};
 use inherited::DescriptorLimit;
 use listeners::Listeners;
 use log_output::LogOutput;
+use orphans::Finds;
 use poller::{Poller, Token};
 use processes::Processes;
 use program::Pins;
+use records::Records;
 use signals::{Letter, Signals};
 use slots::Slots;
 use spawn::{Order, Spawner};
@@ -77,6 +82,12 @@ pub struct Os {
     check: Option<Check>,
     /// One that can.
     fit: Option<Check>,
+    /// What is written down of each run, where there is a place for it.
+    records: Option<Records>,
+    /// The directory that is ours alone.
+    runtime_dir: Option<RuntimeDir>,
+    /// What another supervisor left behind.
+    finds: Finds,
 }
 
 impl Os {
@@ -113,6 +124,9 @@ impl Os {
             limit,
             check: None,
             fit: None,
+            records: None,
+            runtime_dir: None,
+            finds: Finds::default(),
         })
     }
 
@@ -127,6 +141,7 @@ impl Os {
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return (now, Event::DeadlinePassed);
             }
+            self.note_changes();
             self.give_successor_up(now);
             if !self.events.is_empty() {
                 continue;
@@ -157,7 +172,11 @@ impl Os {
             Action::Ask { run, signal } => self.events.extend(self.processes.ask(run, signal)),
             Action::Terminate { run } => self.events.extend(self.processes.terminate(&self.poller, run)),
             Action::Kill { run } => self.events.extend(self.processes.kill(&self.poller, run)),
-            Action::Bind { sockets } => self.events.push_back(self.listeners.bind(&self.poller, sockets)),
+            Action::Bind { sockets } => {
+                let taken_back = &mut self.finds.sockets;
+                self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));
+            }
+            Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),
             Action::Configure { listener, spec } => self.listeners.configure(listener, spec),
             Action::Listen { listener } => self.listeners.listen(listener),
             Action::Park { listener } => self.listeners.park(listener),
@@ -223,6 +242,7 @@ impl Os {
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
             Token::Successor => self.hear_successor(),
+            Token::Adopted(leader) => self.events.extend(self.processes.adopted_ended(&self.poller, leader)),
             Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
         }
         self.mend_touched();
@@ -252,7 +272,10 @@ impl Os {
             self.spawner.start(poller, token, &Order { definition, generation, worker, fds: &fds, pinned })
         });
         match started {
-            Ok(started) => self.events.extend(self.processes.add(poller, run, listeners, number, started)),
+            Ok(started) => {
+                self.write_down(run, worker, definition, listeners, &started);
+                self.events.extend(self.processes.add(&self.poller, run, listeners, number, started));
+            }
             Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
         }
     }

@@ -21,6 +21,8 @@ pub(super) enum Token {
     Listener(ListenerId),
     /// The program that was asked whether it can take over has said something.
     Successor,
+    /// A process of the run that this one leads, which is not our child, has ended.
+    Adopted(u32),
 }
 
 impl Token {
@@ -33,6 +35,7 @@ impl Token {
             Self::Voice(number) => (2 << Self::KIND_SHIFT) | u64::from(number),
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
             Self::Successor => 4 << Self::KIND_SHIFT,
+            Self::Adopted(leader) => (5 << Self::KIND_SHIFT) | u64::from(leader),
         }
     }
 
@@ -44,6 +47,7 @@ impl Token {
             2 => number.map(Self::Voice),
             3 => number.map(ListenerId).map(Self::Listener),
             4 => Some(Self::Successor),
+            5 => number.map(Self::Adopted),
             _ => None,
         }
     }
@@ -114,7 +118,11 @@ mod tests {
     fn every_token_survives_the_kernel() {
         let pipes = [0, 1, u32::MAX].map(Token::Voice);
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
-        for token in [Token::Signal, Token::Log, Token::Successor].into_iter().chain(pipes).chain(listeners) {
+        for token in [Token::Signal, Token::Log, Token::Successor, Token::Adopted(7)]
+            .into_iter()
+            .chain(pipes)
+            .chain(listeners)
+        {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
     }

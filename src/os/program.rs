@@ -40,6 +40,16 @@ impl Origin {
         Some(Self { inode, script: script.then(|| file.into()) })
     }
 
+    /// The binary that a process of another supervisor was started from.
+    pub(super) fn of_binary(inode: Inode) -> Self {
+        Self { inode, script: None }
+    }
+
+    /// Which file it is, where it is a binary.
+    pub(super) fn binary(&self) -> Option<Inode> {
+        self.script.is_none().then_some(self.inode)
+    }
+
     /// The same, if it was still at `path` after that was executed: then it is what was.
     pub(super) fn if_still_at(self, path: &Path) -> Option<Self> {
         stat(path).is_ok_and(|found| inode(&found) == self.inode).then_some(self)

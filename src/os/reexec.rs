@@ -5,6 +5,7 @@
 use super::inherited::Numbers;
 use super::kept::{Kept, Left, seal};
 use super::poller::Token;
+use super::runtime_dir::RuntimeDir;
 use super::successor::{Check, arguments_to_go_on};
 use super::{Os, clock, signals};
 use crate::core::{Event, Time, UpgradeRefusal};
@@ -31,6 +32,8 @@ impl Os {
         os.pins = super::Pins::restore(&kept.pins, legacy)?;
         os.listeners = super::Listeners::restore_kept(&os.poller, kept.listeners, legacy)?;
         os.log.take_over(kept.log);
+        os.records = kept.records;
+        os.runtime_dir = kept.runtime_dir.and_then(|kept| RuntimeDir::restore(kept, legacy));
         os.events = kept.events;
         // Signals were blocked meanwhile, so none is lost; but that of a child may have been before.
         os.events.extend(os.processes.reap(&os.poller));
@@ -144,6 +147,8 @@ impl Os {
             pins: self.pins.keep_all(&mut numbers),
             listeners: self.listeners.keep(&mut numbers),
             log: self.log.keep(),
+            records: self.records.clone(),
+            runtime_dir: self.runtime_dir.as_ref().map(|held| held.keep(&mut numbers)),
             events: self.events.clone(),
         };
         write(&kept).map(|text| (text, numbers)).map_err(UpgradeRefusal::Unwritten)

@@ -51,6 +51,20 @@ pub struct Settings {
     pub control_group: Option<String>,
     /// What they may ask for.
     pub control_rights: Rights,
+    /// What becomes of those whom a supervisor left behind that was killed.
+    pub orphans: Orphans,
+}
+
+/// What becomes of processes that a supervisor left behind that was killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Orphans {
+    /// They are taken over, and serve on.
+    #[default]
+    Adopt,
+    /// They are taken over and asked to leave; new ones start on their sockets.
+    Stop,
+    /// They are left alone.
+    Ignore,
 }
 
 /// What somebody may ask of the control socket.

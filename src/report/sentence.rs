@@ -37,12 +37,16 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::Changed { .. }
         | Fact::Stopping { .. }
         | Fact::StoppingNow { .. }
+        | Fact::Adopted { .. }
+        | Fact::AdoptedLeaving
         | Fact::UpgradeBegun { .. }
         | Fact::Upgraded { .. }
         | Fact::Ended { outcome: Outcome::Stopped | Outcome::Done, .. } => Level::Info,
         Fact::Left { status, .. } => match status {
             // A server may end by the very signal that asked it to; that is a clean end.
-            ExitStatus::Code(0) | ExitStatus::Signal { core_dumped: false, .. } => Level::Info,
+            ExitStatus::Code(0) | ExitStatus::Unknown | ExitStatus::Signal { core_dumped: false, .. } => {
+                Level::Info
+            }
             ExitStatus::Code(_) | ExitStatus::Signal { .. } => Level::Warn,
         },
         Fact::Answered { word: Word::Failed, .. }
@@ -58,6 +62,12 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::NothingSelected
         | Fact::SelectorFileMissing { .. }
         | Fact::LogLost { .. }
+        | Fact::AdoptedToLeave
+        | Fact::OrphanEnded
+        | Fact::OrphanIgnored
+        | Fact::NotWrittenDown { .. }
+        | Fact::RecordUnreadable { .. }
+        | Fact::NoRecords { .. }
         | Fact::TooManyLeaving { .. }
         | Fact::ReloadIgnored => Level::Warn,
         Fact::Exited { next, .. }
@@ -72,6 +82,7 @@ pub(super) fn level(fact: &Fact) -> Level {
             Next::OldServesOn(_) | Next::RollsBack(_) | Next::Crashed => Level::Error,
         },
         Fact::Unkillable { .. }
+        | Fact::NotAdopted { .. }
         | Fact::UpgradeRefused { .. }
         | Fact::RolloutStopped { .. }
         | Fact::BindFailed { .. }
@@ -125,6 +136,15 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Reloaded { .. } => "reloaded",
         Fact::Changed { .. } => "changed",
         Fact::ReloadIgnored => "reload-ignored",
+        Fact::Adopted { .. } => "adopted",
+        Fact::AdoptedLeaving => "adopted-leaving",
+        Fact::AdoptedToLeave => "adopted-to-leave",
+        Fact::OrphanEnded => "orphan-ended",
+        Fact::OrphanIgnored => "orphan-ignored",
+        Fact::NotAdopted { .. } => "not-adopted",
+        Fact::NotWrittenDown { .. } => "not-written-down",
+        Fact::RecordUnreadable { .. } => "record-unreadable",
+        Fact::NoRecords { .. } => "no-records",
         Fact::UpgradeBegun { .. } => "upgrade-begun",
         Fact::UpgradeRefused { .. } => "upgrade-refused",
         Fact::Upgraded { .. } => "upgraded",
@@ -282,6 +302,42 @@ pub(super) fn sentence(fact: &Fact) -> String {
             }
         },
         Fact::ReloadIgnored => "SIGHUP: everything is being stopped; the config is not read".into(),
+        Fact::Adopted { for_long } => {
+            format!(
+                "left behind by a supervisor that was killed; adopted: it serves since {}",
+                time(*for_long)
+            )
+        }
+        Fact::AdoptedLeaving => {
+            "left behind by a supervisor that was killed; adopted: it was asked to leave, and finishes".into()
+        }
+        Fact::AdoptedToLeave => {
+            "left behind by a supervisor that was killed; adopted, and asked to leave".into()
+        }
+        Fact::OrphanEnded => "left behind by a supervisor that was killed; it has ended since".into(),
+        Fact::OrphanIgnored => {
+            "left behind by a supervisor that was killed; left alone, as `orphans` says".into()
+        }
+        Fact::NotAdopted { errno: number } => format!(
+            "left behind by a supervisor that was killed; cannot be adopted: {}; it is left alone",
+            errno(*number)
+        ),
+        Fact::NotWrittenDown { errno: number } => {
+            format!(
+                "not written down: {}; after a SIGKILL of this supervisor it would not be found",
+                errno(*number)
+            )
+        }
+        Fact::RecordUnreadable { file } => {
+            format!(
+                "{file} in the runtime directory is no record that can be read; whoever it was about is not adopted"
+            )
+        }
+        Fact::NoRecords { why } => {
+            format!(
+                "who runs is not written down: {why}; after a SIGKILL of this supervisor nobody would be found"
+            )
+        }
         Fact::UpgradeBegun { program } => {
             format!("SIGUSR2: asking {} whether it can go on from here", program.display())
         }
@@ -367,6 +423,7 @@ fn pipe_ended(end: PipeEnd, left: Option<Duration>) -> String {
 fn ended(status: ExitStatus) -> String {
     match status {
         ExitStatus::Code(code) => format!("ended with exit code {code}"),
+        ExitStatus::Unknown => "ended, nobody knows how (it was adopted),".into(),
         ExitStatus::Signal { signal, core_dumped } => {
             let core = if core_dumped { " and a core dump" } else { "" };
             format!("was ended by {}{core}", signal_name(signal))

@@ -259,6 +259,7 @@ impl World {
             Event::PlanLoaded(_) | Event::Bound => self.reloaded_at = Some(self.now),
             Event::DeadlinePassed
             | Event::SuccessorFit
+            | Event::NotWrittenDown { .. }
             | Event::UpgradeRefused(_)
             | Event::Upgraded { .. }
             | Event::Request(
@@ -394,6 +395,7 @@ impl World {
                 };
                 self.arrives(event, 2);
             }
+            Action::Adopt { run, .. } => panic!("{run:?} was left behind by nobody"),
             Action::CheckSuccessor => {
                 let event = if self.rng.chance(30) {
                     Event::UpgradeRefused(UpgradeRefusal::NoProof)

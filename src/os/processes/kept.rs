@@ -4,9 +4,11 @@ use super::super::inherited::{Legacy, Numbers};
 use super::super::poller::{Poller, Token};
 use super::super::program::{KeptOrigin, Origin};
 use super::super::voice::{KeptVoice, Voice};
+use super::adopted::Adopted;
 use super::{Process, Processes};
 use crate::plan::{ListenerId, RunId};
 use serde::{Deserialize, Serialize};
+use std::os::fd::RawFd;
 
 /// What the next program must know of all of them.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ struct KeptProcess {
     voice: Option<KeptVoice>,
     voice_number: u32,
     origin: Option<KeptOrigin>,
+    /// What it is held by where it is not our child: the leader, and the rest of its group.
+    adopted: Option<(RawFd, Vec<(i32, RawFd)>)>,
 }
 
 impl Processes {
@@ -42,6 +46,7 @@ impl Processes {
             voice: process.voice.as_ref().map(|voice| voice.keep(numbers)),
             voice_number: process.voice_number,
             origin: process.origin.as_ref().map(|origin| origin.keep(numbers)),
+            adopted: process.adopted.as_ref().map(|adopted| adopted.keep(numbers)),
         };
         KeptProcesses { all: self.by_leader.iter().map(kept).collect(), last_voice: self.last_voice }
     }
@@ -54,19 +59,21 @@ impl Processes {
     ) -> nix::Result<Self> {
         let mut processes = Self { last_voice: kept.last_voice, ..Self::default() };
         for one in kept.all {
-            let KeptProcess { leader, run, listeners, main_lives, stays, voice, voice_number, origin } = one;
-            let voice = voice.map(|voice| Voice::restore(voice, legacy)).transpose()?;
-            let origin = origin.map(|origin| Origin::restore(&origin, legacy)).transpose()?;
+            let KeptProcess { leader, run, listeners, main_lives, stays, .. } = one;
+            let voice = one.voice.map(|voice| Voice::restore(voice, legacy)).transpose()?;
+            let origin = one.origin.map(|origin| Origin::restore(&origin, legacy)).transpose()?;
+            let adopted = one.adopted.map(|kept| Adopted::restore(kept, legacy)).transpose()?;
             if let Some(voice) = &voice {
-                poller.watch_readable(voice, Token::Voice(voice_number))?;
-                processes.voices.insert(voice_number, leader);
+                poller.watch_readable(voice, Token::Voice(one.voice_number))?;
             }
-            for id in listeners.iter().filter(|_| stays) {
-                *processes.users.entry(*id).or_default() += 1;
+            if let Some(adopted) = &adopted {
+                adopted.watch(poller, leader, main_lives)?;
             }
-            processes.leaders.insert(run, leader);
-            let process = Process { run, listeners, main_lives, stays, voice, voice_number, origin };
-            processes.by_leader.insert(leader, process);
+            let voice_number = one.voice_number;
+            processes.insert(
+                leader,
+                Process { run, listeners, main_lives, stays, voice, voice_number, origin, adopted },
+            );
         }
         Ok(processes)
     }
