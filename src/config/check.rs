@@ -10,7 +10,7 @@ use super::raw::{Bootstrap, Service, unknown_keys};
 use super::rule::Rule;
 use super::sequence::{Names, Sequence};
 use super::unique::Unique;
-use super::value::{Env, FilePath, Port};
+use super::value::{Env, FilePath, Port, Starts};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
 use crate::plan::{Address, Definition, Handshake, ListenerSpec, Plan, Program, Settings, WhenIdle};
 use crate::protocol;
@@ -48,7 +48,9 @@ fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option
     let raw = found.map_or_else(Bootstrap::absent, |found| Bootstrap::of(found, notes));
     let when_idle = raw.when_idle.read(notes).or_default(WhenIdle::default());
     let env_file = path(&raw.env_file, notes).or_default(None);
-    Some(Settings { when_idle: when_idle?, env_file: env_file? })
+    let starts = raw.start_concurrency.read(notes).map(|Starts(starts)| starts);
+    let start_concurrency = starts.or_default(Settings::default().start_concurrency);
+    Some(Settings { when_idle: when_idle?, env_file: env_file?, start_concurrency: start_concurrency? })
 }
 
 fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Service<'t> {

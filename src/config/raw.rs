@@ -7,8 +7,8 @@ use super::problem::{Problem, beginning};
 use super::sequence::Names;
 use super::similar;
 use super::value::{
-    Backlog, Command, Env, FilePath, Gate, Pause, Port, Signal, Surge, Timeout, Unavailable, WholeSeconds,
-    Workers,
+    Backlog, Command, Env, FilePath, Gate, Pause, Port, Signal, Starts, Surge, Timeout, Unavailable,
+    WholeSeconds, Workers,
 };
 use crate::plan::{Address, Handshake, Restart, RestartOrder, ServiceName, WhenIdle};
 use toml::de::DeTable;
@@ -59,6 +59,10 @@ tables! {
         /// File of `NAME=value` lines, read at each SIGUSR1: `BOOTSTRAP_SELECT` may stand in it and names the
         /// services to restart. Default: none; the supervisor's own environment is asked.
         env_file: FilePath,
+        /// How many services may start or restart a process at a time, when more than that are to: a boot of ten
+        /// thousand is a wave and not a flood. What crashes starts again without waiting for others. Default:
+        /// `100`.
+        start_concurrency: Starts,
     }
 
     /// `[[service]]`: one service. `[defaults]` takes the same keys, but for `name`, `port`, `listen` and

@@ -15,7 +15,7 @@ pub enum Rule {
     Nul,
     Port { quoted: bool },
     Backlog { quoted: bool },
-    Count { quoted: bool },
+    Count { most: u32, quoted: bool },
     NoSurge,
     NoneUnavailable,
     TrueOrFalse,
@@ -55,7 +55,7 @@ impl fmt::Display for Rule {
             Self::Backlog { quoted } => {
                 write!(f, "a backlog is a number from 1 to 65535{}", unquoted(*quoted))
             }
-            Self::Count { quoted } => write!(f, "write a number from 1 to {WORKERS}{}", unquoted(*quoted)),
+            Self::Count { most, quoted } => write!(f, "write a number from 1 to {most}{}", unquoted(*quoted)),
             Self::NoSurge => write!(
                 f,
                 "to start no worker beside the others, write `restart_order = \"stop-first\"`; this is a number from 1 to {WORKERS}"
