@@ -409,7 +409,7 @@ impl World {
                     .workers
                     .iter()
                     .flat_map(Worker::staying)
-                    .any(|run| self.processes.get(&run.id).is_some_and(|process| process.alive()))
+                    .any(|run| self.processes.get(&run.id).is_some_and(Process::alive))
         };
         assert!(!self.core.services().any(served), "a socket is parked under a serving process");
     }
