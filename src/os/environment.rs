@@ -103,7 +103,7 @@ fn refused(path: &Path, error: &FileError) -> SpawnFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Generation, Handshake, Policy, Program, ServiceName};
+    use crate::plan::{Generation, Handshake, Identity, Policy, Program, ServiceName};
     use std::io::Write;
 
     fn definition(env: &[(&str, &str)], env_file: Option<&Path>) -> Definition {
@@ -118,6 +118,7 @@ mod tests {
                 env: env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
                 env_file: env_file.map(Path::to_path_buf),
                 handshake: Handshake::Pipe,
+                identity: Identity::default(),
             },
             policy: Policy::default(),
         }

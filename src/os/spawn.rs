@@ -1,14 +1,15 @@
 //! From a definition to a running program.
 
-use super::child::{self, Executable, Prepared, Stack, Strings};
+use super::child::{self, Cradle, Executable, Failed, Prepared, Strings};
 use super::environment::Environment;
+use super::identity::{self, Becoming};
 use super::inherited::{DescriptorLimit, duplicate_from};
 use super::lookup;
 use super::poller::{Poller, Token};
 use super::program::{Origin, Pinned};
 use super::voice::{TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
-use crate::plan::{Definition, Generation};
+use crate::plan::{Definition, Generation, Program};
 use crate::protocol::{Dialect, Granted, Numbers, arguments};
 use nix::errno::Errno;
 use std::ffi::CString;
@@ -41,7 +42,7 @@ pub(super) struct Order<'a> {
 
 /// What all starts have in common.
 pub(super) struct Spawner {
-    stack: Stack,
+    cradle: Cradle,
     /// What every child gets as stdin.
     null: File,
     limit: DescriptorLimit,
@@ -50,7 +51,7 @@ pub(super) struct Spawner {
 impl Spawner {
     /// `limit` is what children get as their limit of descriptors.
     pub(super) fn new(limit: DescriptorLimit) -> io::Result<Self> {
-        Ok(Self { stack: Stack::new(), null: File::open("/dev/null")?, limit })
+        Ok(Self { cradle: Cradle::new()?, null: File::open("/dev/null")?, limit })
     }
 
     /// Starts a generation. What it talks on, if anything, is watched under `token`.
@@ -128,12 +129,11 @@ impl Spawner {
             stdin: self.null.as_raw_fd(),
             granted: places.granted,
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
-            limit: self.limit,
+            becoming: Becoming::new(&definition.program.identity, self.limit),
             handed_over: places.copies,
         };
-        let pid = prepared
-            .fork(&mut self.stack)
-            .map_err(|(stage, errno)| diagnose(stage, errno, &path, directory))?;
+        let pid =
+            prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, &path, &definition.program))?;
         let renamed =
             |origin: Origin| if order.pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
         Ok((pid, origin.and_then(renamed)))
@@ -230,7 +230,9 @@ fn see_directory(directory: Option<&Path>) -> Result<(), SpawnFailure> {
 }
 
 /// `ENOENT` for a file that exists means its interpreter.
-fn diagnose(stage: SpawnStage, errno: Errno, path: &Path, directory: Option<&Path>) -> SpawnFailure {
+fn diagnose(failed: Failed, path: &Path, program: &Program) -> SpawnFailure {
+    let Failed { stage, item, errno } = failed;
+    let directory = program.directory.as_deref();
     match (stage, errno) {
         (SpawnStage::Exec, Errno::ENOENT) => match lookup::interpreter(path, directory) {
             Some(interpreter) => failure(SpawnStage::Interpreter, errno, &interpreter),
@@ -240,7 +242,7 @@ fn diagnose(stage: SpawnStage, errno: Errno, path: &Path, directory: Option<&Pat
         (SpawnStage::Directory, _) => {
             failure(stage, errno, &directory.map_or_else(String::new, |d| d.display().to_string()))
         }
-        _ => failure(stage, errno, ""),
+        _ => failure(stage, errno, &identity::subject(&program.identity, stage, item)),
     }
 }
 
