@@ -23,16 +23,16 @@ pub(super) fn shared(raw: &Service<'_>, notes: &mut Notes<'_>) {
 
 /// The identity, or nothing where a mistake was noted.
 pub(super) fn of(raw: &Service<'_>, notes: &mut Notes<'_>) -> Option<Identity> {
-    let user = optional(&raw.user, notes).map(|found| found.map(|ServiceUser(member)| member));
-    let group = optional(&raw.group, notes).map(|found| found.map(|ServiceGroup(group)| group));
-    let more = optional(&raw.supplementary_groups, notes);
-    let umask = optional(&raw.umask, notes);
-    let nice = optional(&raw.nice, notes);
-    let oom_score_adjust = optional(&raw.oom_score_adjust, notes);
+    let user = raw.user.read(notes).map(|ServiceUser(member)| Some(member)).or_default(None);
+    let group = raw.group.read(notes).map(|ServiceGroup(group)| Some(group)).or_default(None);
+    let more = raw.supplementary_groups.read(notes).map(Some).or_default(None);
+    let umask = raw.umask.read(notes).map(Some).or_default(None);
+    let nice = raw.nice.read(notes).map(Some).or_default(None);
+    let oom_score_adjust = raw.oom_score_adjust.read(notes).map(Some).or_default(None);
     let rlimits = raw.rlimits.read(notes).or_default(Rlimits(Vec::new()));
     let no_new_privs = raw.no_new_privs.read(notes).or_default(false);
-    let kept = optional(&raw.capabilities, notes).map(|found| found.map(|BoundingSet(kept)| kept));
-    let given = optional(&raw.ambient_capabilities, notes).map(|found| found.map(|AmbientSet(given)| given));
+    let kept = raw.capabilities.read(notes).map(|BoundingSet(kept)| Some(kept)).or_default(None);
+    let given = raw.ambient_capabilities.read(notes).map(|AmbientSet(given)| Some(given)).or_default(None);
     let (user, group, more) = (user?, group?, more?.map(|ServiceGroups(groups)| groups));
     let (kept, given) = (kept?, given?);
     if let (Some(given), Some(kept)) = (given, kept) {
@@ -54,11 +54,6 @@ pub(super) fn of(raw: &Service<'_>, notes: &mut Notes<'_>) -> Option<Identity> {
         capabilities: kept,
         ambient_capabilities: given,
     })
-}
-
-/// The value, if the key is there; nothing where it is wrong.
-fn optional<T: Value>(field: &Field<'_, T>, notes: &mut Notes<'_>) -> Option<Option<T>> {
-    field.read(notes).map(Some).or_default(None)
 }
 
 type Credentials = (Option<User>, Option<Group>, Option<Vec<Group>>);

@@ -38,12 +38,12 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn user(&mut self, named: Named) -> Result<Member, Rule> {
-        self.users.entry(named.clone()).or_insert_with(|| user(&named)).clone()
+    pub(super) fn user(&mut self, named: &Named) -> Result<Member, Rule> {
+        self.users.entry(named.clone()).or_insert_with(|| user(named)).clone()
     }
 
-    pub(super) fn group(&mut self, named: Named) -> Result<Group, Rule> {
-        self.groups.entry(named.clone()).or_insert_with(|| group(&named)).clone()
+    pub(super) fn group(&mut self, named: &Named) -> Result<Group, Rule> {
+        self.groups.entry(named.clone()).or_insert_with(|| group(named)).clone()
     }
 }
 

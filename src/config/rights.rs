@@ -3,7 +3,7 @@
 use super::field::{Scalar, Value, table};
 use super::machine::{self, Member, Named};
 use super::notes::Notes;
-use super::problem::{Found, Problem, beginning};
+use super::problem::{Problem, beginning};
 use super::rule::Rule;
 use super::similar;
 use super::value::number;
@@ -88,8 +88,7 @@ fn named(found: &DeValue<'_>, otherwise: Rule) -> Result<Named, Rule> {
         return small.and_then(fits).ok_or(otherwise);
     }
     match found.as_str() {
-        None => Err(otherwise),
-        Some("") => Err(otherwise),
+        None | Some("") => Err(otherwise),
         Some(text) if text.contains('\0') => Err(otherwise),
         Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
             text.parse().ok().and_then(fits).ok_or(otherwise)
@@ -99,11 +98,11 @@ fn named(found: &DeValue<'_>, otherwise: Rule) -> Result<Named, Rule> {
 }
 
 fn user(found: &DeValue<'_>, notes: &mut Notes<'_>) -> Result<Member, Rule> {
-    notes.machine().user(named(found, Rule::User)?)
+    notes.machine().user(&named(found, Rule::User)?)
 }
 
 fn group(found: &DeValue<'_>, notes: &mut Notes<'_>) -> Result<Group, Rule> {
-    notes.machine().group(named(found, Rule::Group)?)
+    notes.machine().group(&named(found, Rule::Group)?)
 }
 
 impl Value for ServiceUser {
@@ -230,7 +229,7 @@ impl Value for Rlimits {
             let limit = rlimit(value.get_ref(), known, resource);
             limits.extend(noted(limit, value, &format!("{key}.{known}"), notes));
         }
-        limits.sort_by_key(|limit| limit.name);
+        limits.sort_by(|a: &Rlimit, b| a.name.cmp(&b.name));
         (notes.count() == before).then_some(Self(limits))
     }
 }
@@ -258,7 +257,7 @@ fn rlimit(found: &DeValue<'_>, name: &'static str, resource: Resource) -> Result
     if hard > own && machine::needs(Capability::CAP_SYS_RESOURCE).is_err() {
         return Err(Rule::PastHardLimit { own });
     }
-    Ok(Rlimit { name, resource: resource as u32, soft, hard })
+    Ok(Rlimit { name: name.into(), resource: resource as u32, soft, hard })
 }
 
 /// `1024`, `64M`, `unlimited`.
@@ -291,17 +290,12 @@ fn capabilities(
     let mut all = 0;
     for item in items {
         let name = item.get_ref().as_str();
-        match name.and_then(|name| Capability::from_str(&caps::to_canonical(name)).ok()) {
-            Some(known) => all |= known.bitmask(),
-            None => {
-                let rule =
-                    name.map_or(Rule::Capabilities, |name| Rule::NoSuchCapability { meant: meant(name) });
-                notes.add(
-                    item.span(),
-                    Problem::Value { key: key.into(), found: Found::of(item.get_ref()), rule },
-                );
-            }
+        if let Some(known) = name.and_then(|name| Capability::from_str(&caps::to_canonical(name)).ok()) {
+            all |= known.bitmask();
+            continue;
         }
+        let rule = name.map_or(Rule::Capabilities, |name| Rule::NoSuchCapability { meant: meant(name) });
+        notes.add(item.span(), Problem::value(key, item.get_ref(), rule));
     }
     (notes.count() == before).then_some(Capabilities(all))
 }

@@ -1,10 +1,11 @@
-//! Fork and exec. Only a [`Prepared`] can fork, and forking uses it up.
+//! Fork and exec. Only a [`Prepared`] can fork.
 //!
 //! The child is made as `posix_spawn` makes it: `clone(CLONE_VM | CLONE_VFORK)` on a stack of its own. It
 //! borrows our memory, so nothing is copied however large we are, and we stand still until it has become the
 //! program or ended: what it wrote about a failure is known when `clone` returns. It has copies of its own of
-//! descriptors, signal dispositions, limits and working directory. One that becomes another user has a copy of the
-//! memory, too: what that user could reach into must not be ours.
+//! signal dispositions, limits and working directory. Our table of descriptors it shares until it has one of its own,
+//! with nothing in it but what it is to get. One that becomes another user has a copy of the memory, too: what that
+//! user could reach into must not be ours.
 #![expect(unsafe_code, reason = "clone(2), and the async-signal-safe calls between it and execve(2)")]
 
 use super::children;
@@ -15,7 +16,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use std::ffi::{CString, c_char, c_int, c_long, c_void};
 use std::num::NonZeroUsize;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering};
 
@@ -143,26 +144,14 @@ pub(super) struct Prepared {
     pub(super) argv: Strings,
     pub(super) envp: Strings,
     pub(super) directory: Option<CString>,
-    /// What becomes its stdin.
+    /// What becomes its stdin: one of the numbers below `end`.
     pub(super) stdin: RawFd,
-    /// What it is given. None that we hold may have a number that another one is to get.
-    pub(super) granted: Vec<Granted>,
+    /// It gets the descriptors below this number that are not close-on-exec.
+    pub(super) end: RawFd,
     /// The signal that it starts with ignored.
     pub(super) ignored: Option<c_int>,
     /// What it becomes first.
     pub(super) becoming: Becoming,
-    /// What is the child's alone: closed here once it is forked.
-    #[expect(dead_code, reason = "held to be closed when the fork has used this up")]
-    pub(super) handed_over: Vec<OwnedFd>,
-}
-
-/// A descriptor that the child gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Granted {
-    /// The number that we have it under; never 0, 1 or 2.
-    pub(super) held: RawFd,
-    /// The number that the child gets it under.
-    pub(super) number: RawFd,
 }
 
 /// What the child needs, and where it says what failed.
@@ -211,11 +200,11 @@ impl Prepared {
     /// # Errors
     ///
     /// The step that failed and why; no process is left.
-    pub(super) fn fork(self, cradle: &mut Cradle) -> Result<i32, Failed> {
+    pub(super) fn fork(&self, cradle: &mut Cradle) -> Result<i32, Failed> {
         let top = cradle.top();
         let told = cradle.told();
         told.step.store(0, Ordering::SeqCst);
-        let talk = Talk { prepared: &self, told };
+        let talk = Talk { prepared: self, told };
         let memory = if self.becoming.is_another() { 0 } else { libc::CLONE_VM };
         // No handler of ours may run in the child: it would do so in our memory.
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
@@ -226,7 +215,7 @@ impl Prepared {
             libc::clone(
                 child,
                 top,
-                memory | libc::CLONE_VFORK | libc::SIGCHLD,
+                memory | libc::CLONE_VFORK | libc::CLONE_FILES | libc::SIGCHLD,
                 (&raw const talk).cast_mut().cast(),
             )
         };
@@ -264,17 +253,11 @@ impl Talk<'_> {
         // SAFETY: plain integers.
         check(SpawnStage::Group, 0, unsafe { libc::setpgid(0, 0) }.into());
         reset_signals(prepared.ignored);
+        // First of all that touches a descriptor: from here on the table is the child's own.
+        check(SpawnStage::Descriptors, 0, own_descriptors(prepared.end).into());
         prepared.becoming.limit_oneself(&check);
         // SAFETY: plain integers. Number 0 of this child becomes a copy, without close-on-exec.
         check(SpawnStage::Descriptors, 0, unsafe { libc::dup2(prepared.stdin, 0) }.into());
-        for &Granted { held, number } in &prepared.granted {
-            // SAFETY: plain integers; clears close-on-exec in this child only, so that no other gets it. What had
-            // the number is closed in this child only.
-            let result = unsafe {
-                if held == number { libc::fcntl(held, libc::F_SETFD, 0) } else { libc::dup2(held, number) }
-            };
-            check(SpawnStage::Descriptors, 0, result.into());
-        }
         prepared.becoming.give_up_rights(&check);
         if let Some(directory) = &prepared.directory {
             // As the user that it is now: one that may not enter it must not find itself there.
@@ -328,6 +311,14 @@ impl Talk<'_> {
         // SAFETY: ends this child only; no destructor and no exit function of ours runs.
         unsafe { libc::_exit(if errno == libc::ENOENT { 127 } else { 126 }) }
     }
+}
+
+/// Makes the table of descriptors this child's own, and copies only what is below `end` into it.
+fn own_descriptors(end: RawFd) -> c_int {
+    const CLOSE_RANGE_UNSHARE: libc::c_uint = 1 << 1;
+    // SAFETY: three integers, as the system call takes them; where it fails nothing is closed.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, end, libc::c_uint::MAX, CLOSE_RANGE_UNSHARE) };
+    if result == 0 { 0 } else { -1 }
 }
 
 /// Gives every signal its default, and has one ignored. An ignored signal stays ignored over exec (Rust

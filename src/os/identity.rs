@@ -206,10 +206,10 @@ fn drop_from_bounding_set(kept: Capabilities, check: &impl Check) {
 fn set_rights(rights: Capabilities, check: &impl Check) {
     const VERSION_3: u32 = 0x2008_0522;
     let header: [u32; 2] = [VERSION_3, 0];
-    let words = [rights.0 as u32, (rights.0 >> 32) as u32];
-    // Effective, permitted and inheritable: of the low numbers, then of the high ones.
-    let [low, high] = words;
-    let sets: [u32; 6] = [low, low, low, high, high, high];
+    // Effective, permitted and inheritable: of the numbers below 32, then of those above.
+    let word = |set: u64| u32::try_from(set & u64::from(u32::MAX)).unwrap_or(0);
+    let [low, high] = [word(rights.0), word(rights.0 >> 32)];
+    let sets = [low, low, low, high, high, high];
     // SAFETY: the structures of version 3, a header of two words and twice three words, readable for the time of
     // the call.
     let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };

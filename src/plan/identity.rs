@@ -1,11 +1,12 @@
 //! Who the process of a service is, what it may do and how much it may use.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
 /// What a child becomes before it becomes the program. Users and groups are numbers here: they were looked up when the
 /// file was read, so that a start needs nobody's answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The user; the supervisor's own where there is none.
     pub user: Option<User>,
@@ -32,7 +33,7 @@ pub struct Identity {
 }
 
 /// A user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// As the file has it.
     pub name: Box<str>,
@@ -43,7 +44,7 @@ pub struct User {
 }
 
 /// What a login would tell a shell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Its name.
     pub name: Box<str>,
@@ -54,7 +55,7 @@ pub struct Account {
 }
 
 /// A group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// As the file, or the machine, has it.
     pub name: Box<str>,
@@ -63,10 +64,10 @@ pub struct Group {
 }
 
 /// How much of a resource a process may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rlimit {
     /// The resource as the file names it: `nofile`.
-    pub name: &'static str,
+    pub name: Box<str>,
     /// The resource as `setrlimit` numbers it.
     pub resource: u32,
     /// What holds; the process may raise it up to `hard`.
@@ -79,7 +80,7 @@ pub struct Rlimit {
 pub const UNLIMITED: u64 = u64::MAX;
 
 /// A set of rights: bit n is number n of `capabilities(7)`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities(pub u64);
 
 impl Capabilities {
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_limit_reads_as_it_is_written() {
-        let limit = Rlimit { name: "core", resource: 4, soft: 0, hard: UNLIMITED };
+        let limit = Rlimit { name: "core".into(), resource: 4, soft: 0, hard: UNLIMITED };
         assert_eq!(limit.to_string(), "0:unlimited");
     }
 }

@@ -62,8 +62,7 @@ fn allowed(text: &str) -> String {
         OF_ROOT.iter().any(|key| line.starts_with(key))
             || line.starts_with("    {") && line.contains("user =")
     };
-    let lines = text.lines().filter(|line| may || !is_of_root(line));
-    lines.map(|line| format!("{line}\n")).collect()
+    text.lines().filter(|line| may || !is_of_root(line)).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

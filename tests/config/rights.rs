@@ -198,7 +198,7 @@ fn a_user_brings_its_group_and_its_groups_along() {
 #[test]
 fn limits_are_read_as_written() {
     let limits = service("rlimits = { nofile = '16:32', core = '1K', cpu = 60, stack = '1M:unlimited' }");
-    let limit = |name, resource, soft, hard| Rlimit { name, resource, soft, hard };
+    let limit = |name: &str, resource, soft, hard| Rlimit { name: name.into(), resource, soft, hard };
     assert_eq!(
         limits.program.identity.rlimits,
         [

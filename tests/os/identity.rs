@@ -30,7 +30,7 @@ fn nobody() -> User {
 }
 
 fn nofile(soft: u64, hard: u64) -> Rlimit {
-    Rlimit { name: "nofile", resource: libc::RLIMIT_NOFILE, soft, hard }
+    Rlimit { name: "nofile".into(), resource: libc::RLIMIT_NOFILE, soft, hard }
 }
 
 /// Can this test become somebody else? Says so where it cannot.
@@ -78,7 +78,7 @@ fn limits_and_priorities_are_the_childs_and_not_ours() {
         nice: Some(7),
         oom_score_adjust: Some(score),
         rlimits: vec![
-            Rlimit { name: "core", resource: libc::RLIMIT_CORE, soft: 0, hard: 4096 },
+            Rlimit { name: "core".into(), resource: libc::RLIMIT_CORE, soft: 0, hard: 4096 },
             nofile(64, 100),
         ],
         no_new_privs: true,
@@ -224,7 +224,7 @@ fn each_step_that_is_refused_is_told_with_what_it_was_about() {
 }
 
 #[test]
-fn a_limit_that_leaves_no_room_for_the_sockets_is_a_failure_of_its_own() {
+fn a_limit_that_leaves_no_room_for_its_stdin_is_a_failure_of_its_own() {
     let mut world = World::new();
     let dir = tempfile::tempdir().unwrap();
     let spec = ListenerSpec::new(Address::Unix(dir.path().join("s")));
@@ -232,7 +232,7 @@ fn a_limit_that_leaves_no_room_for_the_sockets_is_a_failure_of_its_own() {
     assert_eq!(world.next(), Event::Bound);
     let mut definition = service(&["true"], Handshake::Systemd);
     definition.listeners.push(spec);
-    definition.program.identity.rlimits = vec![nofile(3, 3)];
+    definition.program.identity.rlimits = vec![nofile(0, 0)];
     let run = world.spawn(&definition, &[ListenerId(1)]);
     match world.next() {
         Event::Run(failed, RunEvent::SpawnFailed(failure)) => {
