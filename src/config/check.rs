@@ -2,6 +2,7 @@
 
 use super::error::Place;
 use super::field::{At, Field, Reading, table};
+use super::identity;
 use super::listen::Listen;
 use super::notes::Notes;
 use super::policy;
@@ -61,6 +62,7 @@ fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Servic
     raw.command = not_shared(&raw.command, notes);
     raw.review(notes);
     policy::shared(&raw, notes);
+    identity::shared(&raw, notes);
     raw
 }
 
@@ -199,6 +201,7 @@ fn program<'t>(
     let env = environment(raw, defaults, notes);
     let directory = path(&raw.directory, notes).or_default(None);
     let env_file = path(&raw.env_file, notes).or_default(None);
+    let identity = identity::of(raw, notes);
     if let (Some(listeners), Some(handshake)) = (listeners, handshake) {
         let mut check = |key: &str, at: &At<String>| {
             if let Err(error) = protocol::check(&at.value, listeners, handshake) {
@@ -218,6 +221,7 @@ fn program<'t>(
         env: env?.into_iter().map(|(name, at)| (name, at.value)).collect(),
         env_file: env_file?,
         handshake: handshake?,
+        identity: identity?,
     })
 }
 

@@ -52,7 +52,7 @@ pub(super) enum Gate {
 }
 
 /// The number, where it is one that fits.
-fn number(found: &DeInteger<'_>) -> Option<i64> {
+pub(super) fn number(found: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(found.as_str(), found.radix()).ok()
 }
 

@@ -6,6 +6,7 @@
 mod definition;
 mod diff;
 mod id;
+mod identity;
 mod listener;
 mod name;
 mod policy;
@@ -15,7 +16,8 @@ pub mod shared;
 pub use definition::{Definition, Handshake, Program};
 pub use diff::{Change, diff};
 pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};
-pub use listener::{Address, ListenerSpec};
+pub use identity::{Account, Capabilities, Group, Identity, Rlimit, UNLIMITED, User};
+pub use listener::{Access, Address, ListenerSpec};
 pub use name::{NameError, ServiceName};
 pub use policy::{Policy, Ready, Restart, RestartOrder};
 pub use selector::Selector;

@@ -2,8 +2,8 @@
 
 use crate::rng::Rng;
 use bootstrap::plan::{
-    Address, Definition, Handshake, ListenerSpec, Plan, Policy, Program, Ready, Restart, RestartOrder,
-    ServiceName, Settings, WhenIdle,
+    Address, Definition, Handshake, Identity, ListenerSpec, Plan, Policy, Program, Ready, Restart,
+    RestartOrder, ServiceName, Settings, WhenIdle,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -79,6 +79,7 @@ fn service(name: &str, rng: &mut Rng) -> Definition {
             env: BTreeMap::new(),
             env_file: None,
             handshake,
+            identity: Identity::default(),
         },
         policy: policy(rng, handshake),
     }
