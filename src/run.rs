@@ -59,6 +59,10 @@ impl World {
             Action::Spawn { .. }
             | Action::Ask { .. }
             | Action::Look { .. }
+            | Action::Probe { .. }
+            | Action::StopProbe { .. }
+            | Action::Watch { .. }
+            | Action::Unwatch { .. }
             | Action::Pin { .. }
             | Action::Unpin { .. }
             | Action::Terminate { .. }

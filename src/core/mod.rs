@@ -5,15 +5,19 @@
 mod action;
 mod backoff;
 pub mod candidate;
+mod care;
 mod deadlines;
 mod event;
 mod fact;
 pub mod generation;
+mod guard;
 mod handover;
+pub mod health;
 pub mod invariants;
 pub mod leaving;
 mod life;
 mod outcome;
+mod pulse;
 mod reconcile;
 mod rollout;
 mod scene;
@@ -27,10 +31,11 @@ pub mod worker;
 
 pub use action::Action;
 pub use event::{
-    BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, Request, RunEvent, Sight, SpawnFailure,
+    BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, Request, RunEvent, Sight, SpawnFailure,
     SpawnStage,
 };
 pub use fact::{Fact, Next, Report};
+pub use health::{Health, Sign};
 pub use outcome::Outcome;
 pub use supervisor::Supervisor;
 pub use time::Time;

@@ -36,7 +36,7 @@ impl Stack {
 pub(super) struct Strings {
     pointers: Vec<*const c_char>,
     _owned: Vec<CString>,
-    own_pid: Option<OwnPid>,
+    own_pid: Vec<OwnPid>,
 }
 
 /// `NAME=` and room for a pid that only the child will know; it ends with NUL before and after that is written.
@@ -74,17 +74,17 @@ impl OwnPid {
 impl Strings {
     /// Fails where a string holds a NUL.
     pub(super) fn new(strings: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, Errno> {
-        Self::with_own_pid(strings, None)
+        Self::with_own_pid(strings, &[])
     }
 
-    /// The same, and a variable that will hold the child's own pid.
+    /// The same, and variables that will hold the child's own pid.
     pub(super) fn with_own_pid(
         strings: impl IntoIterator<Item = Vec<u8>>,
-        name: Option<&str>,
+        names: &[String],
     ) -> Result<Self, Errno> {
         let owned: Vec<CString> =
             strings.into_iter().map(CString::new).collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)?;
-        let own_pid = name.map(OwnPid::new);
+        let own_pid: Vec<OwnPid> = names.iter().map(|name| OwnPid::new(name)).collect();
         let pid = own_pid.iter().map(|variable| variable.text.as_ptr().cast());
         let pointers = owned.iter().map(|s| s.as_ptr()).chain(pid).chain([std::ptr::null()]).collect();
         Ok(Self { pointers, _owned: owned, own_pid })
@@ -221,7 +221,7 @@ impl Talk<'_> {
             };
             self.check(DESCRIPTORS, result);
         }
-        if let Some(variable) = &prepared.envp.own_pid {
+        for variable in &prepared.envp.own_pid {
             // SAFETY: no argument, no memory.
             variable.write(unsafe { libc::getpid() }.unsigned_abs());
         }

@@ -3,6 +3,7 @@
 use super::{ListenerSpec, Policy, ServiceName};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One `[[service]]` of the config file, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Program {
     pub env_file: Option<PathBuf>,
     /// How sockets are handed over, and how the program says that it accepts no more.
     pub handshake: Handshake,
+    /// How often it has to say that it is alive, by `sd_notify`. Only with that handshake.
+    pub watchdog: Option<Duration>,
 }
 
 /// How sockets are handed to a program and how it takes its leave.

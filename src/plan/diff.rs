@@ -65,6 +65,7 @@ mod tests {
                 env: BTreeMap::new(),
                 env_file: None,
                 handshake: Handshake::Pipe,
+                watchdog: None,
             },
             policy: Policy::default(),
         }

@@ -9,6 +9,7 @@ mod id;
 mod listener;
 mod name;
 mod policy;
+mod probe;
 mod selector;
 
 pub use definition::{Definition, Handshake, Program};
@@ -17,6 +18,7 @@ pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};
 pub use listener::{Address, ListenerSpec};
 pub use name::{NameError, ServiceName};
 pub use policy::{Policy, Ready, Restart, RestartOrder};
+pub use probe::{Check, Place, Probe, Scope, Target};
 pub use selector::Selector;
 
 use std::path::PathBuf;

@@ -135,6 +135,7 @@ pub(crate) fn service(command: &[&str], handshake: Handshake) -> Definition {
             env: BTreeMap::new(),
             env_file: None,
             handshake,
+            watchdog: None,
         },
         policy: Policy { stop_signal: handshake.default_stop_signal(), ..Policy::default() },
     }
