@@ -470,7 +470,12 @@ impl World {
             }
         }
         let temper = if self.calm {
-            Temper::good(&mut self.rng)
+            let mut temper = Temper::good(&mut self.rng);
+            // Started is not serving; one that is checked in its bake time had better do both.
+            if definition.policy.check.is_some() {
+                temper.accepts_after = Duration::ZERO;
+            }
+            temper
         } else {
             Temper::any(&mut self.rng, &definition.policy.ready)
         };
