@@ -3,9 +3,10 @@
 use super::Time;
 use crate::limits::{WATCH_MAX, WATCH_QUIET};
 use crate::plan::RunId;
+use serde::{Deserialize, Serialize};
 
 /// What is watched of a service, and what has changed.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Guard {
     /// The run whose program is watched.
     of: Option<RunId>,
@@ -13,7 +14,7 @@ pub(super) struct Guard {
     change: Option<Change>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Change {
     /// When nothing more has to come.
     quiet_at: Time,

@@ -3,10 +3,11 @@
 use super::Time;
 use super::event::Miss;
 use crate::limits::{DURATION_MAX, WATCHDOG_MIN};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How a process is, as far as anybody asked.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Health {
     /// Nothing was asked, or not answered yet.
     #[default]
@@ -37,7 +38,7 @@ pub enum Health {
 }
 
 /// What shows that a process is sick.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Sign {
     /// So many checks in a row had a bad answer.
     Checks {
@@ -53,7 +54,7 @@ pub enum Sign {
 }
 
 /// The promise of a server to say again and again that it is alive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watchdog {
     /// How often.
     pub period: Duration,

@@ -19,10 +19,12 @@ mod life;
 mod outcome;
 mod pulse;
 mod reconcile;
+mod request;
 mod rollout;
 mod scene;
 mod sequence;
 pub mod service;
+pub mod snapshot;
 pub mod state;
 mod supervisor;
 mod time;
@@ -31,11 +33,11 @@ pub mod worker;
 
 pub use action::Action;
 pub use event::{
-    BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, Request, RunEvent, Sight, SpawnFailure,
-    SpawnStage,
+    BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
 };
-pub use fact::{Fact, Next, Report};
+pub use fact::{Applied, Fact, Next, Report};
 pub use health::{Health, Sign};
 pub use outcome::Outcome;
+pub use request::{Answer, Refusal, Request, Ticket, Verb, Verdict, Wait};
 pub use supervisor::Supervisor;
 pub use time::Time;

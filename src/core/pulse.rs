@@ -3,17 +3,18 @@
 use super::{Action, Time};
 use crate::limits::{PROBE_FIRST, PROBE_MAX};
 use crate::plan::{Probe, RunId};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What a worker's process is being asked; of nobody, there is no deadline.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Pulse {
     subject: Option<Subject>,
     /// The number of the last question: an answer to an earlier one is known by it.
     asked: u32,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Subject {
     run: RunId,
     purpose: Purpose,
@@ -24,7 +25,7 @@ struct Subject {
 }
 
 /// What a question is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Purpose {
     /// To find out when it is ready: with growing pauses, until the first good answer.
     Gate,
@@ -35,7 +36,7 @@ pub(super) enum Purpose {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Wait {
     /// For the time of the next question.
     Pause { until: Time },

@@ -1,9 +1,10 @@
 //! How a process is asked from outside whether it serves.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A question that is asked of a process, and how long the answer may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// What is done.
     pub target: Target,
@@ -14,7 +15,7 @@ pub struct Probe {
 }
 
 /// A probe that is repeated for as long as a process serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// The question.
     pub probe: Probe,
@@ -26,7 +27,7 @@ pub struct Check {
 
 /// What a probe does. In all texts `{port}`, `{worker}` and `{generation}` are not yet replaced; whatever they are
 /// replaced by, an address stays one as long as its port does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// It connects.
     Tcp(Place),
@@ -46,7 +47,7 @@ pub enum Target {
 }
 
 /// Where a probe connects to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// `IP:PORT`.
     Ip(String),
@@ -55,7 +56,7 @@ pub enum Place {
 }
 
 /// Who may answer a probe, as far as its address tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
     /// The one process that is meant: `{generation}` stands in the address, or a command is told the pid.
     Run,
