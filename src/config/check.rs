@@ -2,6 +2,7 @@
 
 use super::error::Place;
 use super::field::{At, Field, Reading, table};
+use super::health;
 use super::identity;
 use super::listen::Listen;
 use super::notes::Notes;
@@ -135,7 +136,7 @@ fn service<'t>(
         one_socket(&raw, listeners, notes);
     }
     let program = program(&raw, header, defaults, listeners.as_deref(), handshake, notes);
-    let policy = policy::of(&raw, handshake, has_socket, notes);
+    let policy = policy::of(&raw, handshake, listeners.as_deref(), notes);
     let after = raw.after.read(notes).or_default(Names::default()).map(|Names(names)| names);
     let requires = raw.requires.read(notes).or_default(Names::default()).map(|Names(names)| names);
     if let (Some(name), Some(after), Some(requires)) = (&name, &after, &requires) {
@@ -202,6 +203,7 @@ fn program<'t>(
     let directory = path(&raw.directory, notes).or_default(None);
     let env_file = path(&raw.env_file, notes).or_default(None);
     let identity = identity::of(raw, notes);
+    let watchdog = health::watchdog(raw, handshake, notes).ok();
     if let (Some(listeners), Some(handshake)) = (listeners, handshake) {
         let mut check = |key: &str, at: &At<String>| {
             if let Err(error) = protocol::check(&at.value, listeners, handshake) {
@@ -222,6 +224,7 @@ fn program<'t>(
         env_file: env_file?,
         handshake: handshake?,
         identity: identity?,
+        watchdog: watchdog?,
     })
 }
 

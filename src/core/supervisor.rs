@@ -90,6 +90,9 @@ impl Supervisor {
             Event::Run(run, event) => {
                 self.touch(run.service, |service| service.happened(run.generation, &event, now, out));
             }
+            Event::ProgramChanged { service } => {
+                self.touch(service, |service| service.program_changed(now));
+            }
             Event::Request(request) => self.requested(request, now, out),
             Event::TicketDropped(_) => {}
             Event::SelectorRead(selector) => self.restart(&selector, now, out),

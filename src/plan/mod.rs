@@ -10,6 +10,7 @@ mod identity;
 mod listener;
 mod name;
 mod policy;
+mod probe;
 mod selector;
 pub mod shared;
 
@@ -20,6 +21,7 @@ pub use identity::{Account, Capabilities, Group, Identity, Rlimit, UNLIMITED, Us
 pub use listener::{Access, Address, ListenerSpec};
 pub use name::{NameError, ServiceName};
 pub use policy::{Policy, Ready, Restart, RestartOrder};
+pub use probe::{Check, Place, Probe, Scope, Target};
 pub use selector::Selector;
 
 use serde::{Deserialize, Serialize};
