@@ -120,9 +120,9 @@ fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {
     Policy {
         restart: rng.pick(&[Restart::No, Restart::OnFailure, Restart::Always]),
         restart_order: rng.pick(&[RestartOrder::StopFirst, RestartOrder::StartFirst]),
-        check: rng.chance(40).then(|| Check {
+        check: rng.chance(25).then(|| Check {
             probe: probe(rng),
-            period: rng.ms_of(&[(50, 500), (500, 30_000)]),
+            period: rng.ms_of(&[(500, 5_000), (5_000, 120_000)]),
             failures: rng.pick(&[1, 2, 3]),
         }),
         watch: rng.chance(30),
