@@ -136,6 +136,10 @@ impl World {
             | Action::Adopt { .. }
             | Action::Ask { .. }
             | Action::Look { .. }
+            | Action::Probe { .. }
+            | Action::StopProbe { .. }
+            | Action::Watch { .. }
+            | Action::Unwatch { .. }
             | Action::Pin { .. }
             | Action::Unpin { .. }
             | Action::Terminate { .. }

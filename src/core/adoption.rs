@@ -5,6 +5,7 @@
 
 use super::fact::Fact;
 use super::generation::Run;
+use super::health::Watchdog;
 use super::leaving::Leaving;
 use super::orphan::Orphan;
 use super::service::Service;
@@ -104,6 +105,9 @@ impl Service {
             if run.definition.runs_the_same(scene.definition) {
                 run.definition = scene.definition.clone();
             }
+            // What it promised to say again and again is counted anew.
+            let period = run.definition.program.watchdog;
+            run.watchdog = period.map(|period| Watchdog::from(now, period));
             scene.report_on(&run, Fact::Adopted { for_long: now - run.started });
             worker.state = State::Up { run };
         } else {

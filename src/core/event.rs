@@ -2,7 +2,7 @@
 //! recognised; the outcome of every action comes back as one of these.
 
 use super::request::{Request, Ticket};
-use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector};
+use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector, ServiceId};
 use crate::protocol::{Notice, Word};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -59,6 +59,11 @@ pub enum Event {
         /// Since the upgrade was asked for.
         took: Duration,
     },
+    /// A file on the way to the program of a service that is watched has changed.
+    ProgramChanged {
+        /// Whose.
+        service: ServiceId,
+    },
     /// The file that may hold the selector could not be read.
     SelectorRefused {
         /// File and reason.
@@ -87,6 +92,13 @@ pub enum RunEvent {
     NotListening,
     /// The answer to [`Action::Look`](super::Action::Look).
     Seen(Sight),
+    /// The answer to [`Action::Probe`](super::Action::Probe).
+    Probed {
+        /// The number of the question.
+        attempt: u32,
+        /// Whether it was good, or why not.
+        answer: Result<(), Miss>,
+    },
     /// Its main process ended and was reaped.
     Exited {
         /// How.
@@ -107,6 +119,27 @@ pub enum Sight {
     NotAccepting,
     /// It cannot be seen: no permission, or a way of waiting that leaves no trace.
     Hidden,
+}
+
+/// Why a probe had no good answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Miss {
+    /// There was none in time.
+    TimedOut,
+    /// The system's error number, of connecting or of talking.
+    Failed(i32),
+    /// The connection ended before an answer was complete.
+    Closed,
+    /// What came is no HTTP.
+    NotHttp,
+    /// The answer has another status.
+    Status(u16),
+    /// With its placeholders replaced, this is no address.
+    Address(String),
+    /// The command ended so.
+    Exited(ExitStatus),
+    /// The command could not be started.
+    NotStarted(SpawnFailure),
 }
 
 /// What was done to a socket that a server had harmed.
@@ -173,12 +206,28 @@ pub enum SpawnStage {
     Fork,
     /// Give it a process group of its own.
     Group,
-    /// Give it the original limit of descriptors.
+    /// Tell the kernel when to kill it as memory runs out; the subject is the score.
+    OomScore,
+    /// Give it its limits, or the original limit of descriptors; the subject is the resource and the limit.
     Limits,
-    /// Enter the working directory; the subject is its path.
-    Directory,
+    /// Give it its share of the processor; the subject is the number.
+    Nice,
     /// Let it have its descriptors.
     Descriptors,
+    /// Give it its supplementary groups; the subject lists them.
+    SupplementaryGroups,
+    /// Give it its group; the subject is its name.
+    PrimaryGroup,
+    /// Take a capability from what it can ever have; the subject is its name.
+    BoundingSet,
+    /// Make it the user; the subject is its name.
+    User,
+    /// Leave it the capabilities that it is to have; the subject is the name of one, or empty.
+    Capabilities,
+    /// Keep it from gaining rights.
+    NoNewPrivs,
+    /// Enter the working directory; the subject is its path.
+    Directory,
     /// Become the program; the subject is its path.
     Exec,
     /// Become the program, whose interpreter is missing; the subject is the interpreter.

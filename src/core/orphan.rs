@@ -2,6 +2,7 @@
 
 use super::Time;
 use super::generation::Run;
+use super::health::Health;
 use crate::plan::{Definition, Generation, Pid, RunId, ServiceId, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -42,6 +43,10 @@ impl Orphan {
             pid: Some(self.pid),
             started: self.started,
             pipe_open: self.pipe_open,
+            health: Health::Unknown,
+            well_at: self.started,
+            watchdog: None,
+            status: None,
         }
     }
 }

@@ -56,7 +56,8 @@ impl Os {
             started: self.now(),
             sockets: self.listeners.held(listeners),
             voice: started.voice.as_ref().and_then(super::voice::Voice::mark),
-            program: started.origin.as_ref().and_then(super::program::Origin::binary),
+            program: started.program.clone(),
+            inode: started.origin.as_ref().and_then(super::program::Origin::binary),
         };
         let written = self.records.as_mut().map(|records| records.started(start, definition));
         // Where the system did not refuse, it has ended already.

@@ -4,10 +4,12 @@
 use super::inherited::{DescriptorLimit, Legacy, keep_from_children};
 use super::listener::KeptListener;
 use super::log_output::KeptLines;
+use super::probe::KeptProbes;
 use super::processes::KeptProcesses;
 use super::program::KeptPin;
 use super::records::Records;
 use super::runtime_dir::KeptRuntimeDir;
+use super::watches::KeptWatch;
 use crate::core::{Event, Time};
 use crate::plan::ListenerId;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -30,6 +32,8 @@ pub struct Kept {
     /// When the upgrade was asked for.
     pub(super) since: Time,
     pub(super) processes: KeptProcesses,
+    pub(super) probes: KeptProbes,
+    pub(super) watches: Vec<KeptWatch>,
     pub(super) pins: Vec<KeptPin>,
     pub(super) listeners: Vec<(ListenerId, KeptListener)>,
     pub(super) log: KeptLines,

@@ -12,6 +12,7 @@ mod clock;
 mod env_file;
 mod environment;
 mod heard;
+mod identity;
 mod inherited;
 mod kept;
 mod listener;
@@ -24,6 +25,7 @@ mod owner;
 mod pidfd;
 mod pipe;
 mod poller;
+mod probe;
 mod processes;
 mod program;
 mod records;
@@ -37,6 +39,7 @@ mod spawn;
 mod successor;
 mod unix_path;
 mod voice;
+mod watches;
 
 pub use env_file::variable_in_file;
 pub use kept::{Kept, Left};
@@ -52,6 +55,7 @@ use listeners::Listeners;
 use log_output::LogOutput;
 use orphans::Finds;
 use poller::{Poller, Token};
+use probe::{Probes, Question};
 use processes::Processes;
 use program::Pins;
 use records::Records;
@@ -62,6 +66,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use successor::Check;
+use watches::Watches;
 
 /// The system, as the supervisor sees it.
 pub struct Os {
@@ -69,6 +74,8 @@ pub struct Os {
     signals: Signals,
     spawner: Spawner,
     processes: Processes,
+    probes: Probes,
+    watches: Watches,
     pins: Pins,
     listeners: Listeners,
     log: LogOutput,
@@ -116,6 +123,8 @@ impl Os {
             signals,
             spawner: Spawner::new(limit, slots)?,
             processes: Processes::default(),
+            probes: Probes::default(),
+            watches: Watches::default(),
             pins: Pins::default(),
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
@@ -187,6 +196,21 @@ impl Os {
                 let sight = self.processes.look(run, |ids| self.listeners.inodes(ids));
                 self.events.push_back(Event::Run(run, RunEvent::Seen(sight)));
             }
+            Action::Probe { run, worker, attempt, target, definition } => {
+                // Of one whose main process has ended the exit is on its way; nothing else is awaited of it.
+                if let Some(pid) = self.processes.main_pid(run) {
+                    let (target, definition) = (&target, &definition);
+                    let question = Question { run, worker, attempt, target, definition, pid };
+                    self.events.extend(self.probes.ask(&self.poller, &mut self.spawner, &question));
+                }
+            }
+            Action::StopProbe { run, attempt } => self.probes.stop(&self.poller, run, attempt),
+            Action::Watch { run } => {
+                if let Some(path) = self.processes.program(run) {
+                    self.watches.watch(&self.poller, run.service, path);
+                }
+            }
+            Action::Unwatch { service } => self.watches.forget(&self.poller, service),
             Action::Pin { run } => self.pins.keep(run, || self.processes.pin(run)),
             Action::Unpin { run } => {
                 self.pins.let_go(run);
@@ -235,7 +259,9 @@ impl Os {
                 for letter in self.signals.take() {
                     match letter {
                         Letter::Request(request) => self.events.push_back(Event::Request(request)),
-                        Letter::ChildEnded => self.events.extend(self.processes.reap(&self.poller)),
+                        Letter::ChildEnded => {
+                            self.events.extend(self.processes.reap(&self.poller, &mut self.probes));
+                        }
                     }
                 }
             }
@@ -243,6 +269,11 @@ impl Os {
             Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
             Token::Successor => self.hear_successor(),
             Token::Adopted(leader) => self.events.extend(self.processes.adopted_ended(&self.poller, leader)),
+            Token::Probe(number) => self.events.extend(self.probes.go_on(&self.poller, number)),
+            Token::Watch => {
+                let changed = self.watches.changed().into_iter();
+                self.events.extend(changed.map(|service| Event::ProgramChanged { service }));
+            }
             Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
         }
         self.mend_touched();
@@ -269,7 +300,8 @@ impl Os {
         let generation = run.generation;
         let in_use = |listener| self.processes.is_in_use(listener);
         let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
-            self.spawner.start(poller, token, &Order { definition, generation, worker, fds: &fds, pinned })
+            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false };
+            self.spawner.start(poller, token, &order)
         });
         match started {
             Ok(started) => {

@@ -10,13 +10,15 @@ use crate::plan::{Address, Orphans, Pid};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One that was proved to be what was written down.
 pub(super) struct Held {
     pub(super) process: Pidfd,
     pub(super) voice: Option<Voice>,
-    pub(super) program: Option<(u64, u64)>,
+    pub(super) inode: Option<(u64, u64)>,
+    pub(super) program: PathBuf,
     pub(super) record: String,
     pub(super) leaving: bool,
 }
@@ -59,7 +61,14 @@ impl Finds {
                         held,
                         definition: Arc::new(record.definition),
                     });
-                    let held = Held { process, voice, program: record.program, record: name, leaving };
+                    let held = Held {
+                        process,
+                        voice,
+                        inode: record.inode,
+                        program: record.program,
+                        record: name,
+                        leaving,
+                    };
                     finds.held.insert(record.pid, held);
                 }
                 Err(fact) => {

@@ -13,6 +13,7 @@ use adopted::Adopted;
 use super::children;
 use super::heard::Heard;
 use super::poller::Poller;
+use super::probe::Probes;
 use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
@@ -22,6 +23,7 @@ use crate::plan::{ListenerId, Pid, RunId};
 use nix::errno::Errno;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// One run with a process left.
 struct Process {
@@ -38,6 +40,8 @@ struct Process {
     origin: Option<Origin>,
     /// What it is held by where it is not our child.
     adopted: Option<Adopted>,
+    /// The path that this was found under.
+    program: PathBuf,
 }
 
 /// What is to be noted of a run for a supervisor that comes later.
@@ -84,7 +88,7 @@ impl Processes {
         voice_number: u32,
         started: Started,
     ) -> Vec<Event> {
-        let Started { pid, voice, origin } = started;
+        let Started { pid, voice, origin, program } = started;
         // The kernel gave the number out again, so the group that had it is empty, however that escaped us.
         let mut events = Vec::new();
         self.remove(poller, pid)
@@ -99,6 +103,7 @@ impl Processes {
             voice_number,
             origin,
             adopted: None,
+            program,
         };
         self.insert(pid, process);
         events.push(Event::Run(run, RunEvent::Spawned { pid: Pid(pid) }));
@@ -167,6 +172,17 @@ impl Processes {
     pub(super) fn touch(&mut self, run: RunId) {
         let process = self.leaders.get(&run).and_then(|leader| self.by_leader.get(leader));
         self.touched.extend(process.iter().flat_map(|process| &process.listeners));
+    }
+
+    /// The number of a run's main process, while that lives.
+    pub(super) fn main_pid(&self, run: RunId) -> Option<i32> {
+        let leader = *self.leaders.get(&run)?;
+        self.by_leader.get(&leader)?.main_lives.then_some(leader)
+    }
+
+    /// The path of a run's program.
+    pub(super) fn program(&self, run: RunId) -> Option<&Path> {
+        self.leaders.get(&run).and_then(|leader| Some(&*self.by_leader.get(leader)?.program))
     }
 
     /// Sends `signal` to the main process, unless that ignores it.
@@ -267,10 +283,10 @@ impl Processes {
         heard.into_iter().filter_map(|heard| Some(Event::Run(run, heard.event()?))).collect()
     }
 
-    /// Reaps every child that has ended, ours and orphans. What a server said comes before its exit.
+    /// Reaps every child that has ended: servers, the commands of `probes`, orphans. What a server said comes before its exit.
     ///
     /// It ends: reaping is cheaper than forking.
-    pub(super) fn reap(&mut self, poller: &Poller) -> Vec<Event> {
+    pub(super) fn reap(&mut self, poller: &Poller, probes: &mut Probes) -> Vec<Event> {
         let mut events = Vec::new();
         let mut exits = Vec::new();
         let mut touched = BTreeSet::new();
@@ -285,6 +301,8 @@ impl Processes {
                     self.touched.extend(&process.listeners);
                 }
                 exits.push((pid, status));
+            } else if probes.knows(pid) {
+                events.extend(probes.reap(poller, pid));
             } else {
                 // Asked while it is a zombie: afterwards the number may be anyone's.
                 let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid)));

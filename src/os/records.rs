@@ -37,8 +37,10 @@ pub(super) struct Record {
     pub(super) definition: Definition,
     pub(super) sockets: Vec<HeldSocket>,
     pub(super) voice: Option<Mark>,
-    /// Device and inode of its program, where that is a binary.
-    pub(super) program: Option<(u64, u64)>,
+    /// The path that its program was found under.
+    pub(super) program: PathBuf,
+    /// Device and inode of it, where it is a binary.
+    pub(super) inode: Option<(u64, u64)>,
 }
 
 /// A record that was found, and its file.
@@ -56,7 +58,8 @@ pub(super) struct Start {
     pub(super) started: Time,
     pub(super) sockets: Vec<HeldSocket>,
     pub(super) voice: Option<Mark>,
-    pub(super) program: Option<(u64, u64)>,
+    pub(super) program: PathBuf,
+    pub(super) inode: Option<(u64, u64)>,
 }
 
 /// The files, by the run that each is about.
@@ -82,7 +85,7 @@ impl Records {
 
     /// Writes a run down, all or nothing.
     pub(super) fn started(&mut self, start: Start, definition: &Definition) -> io::Result<()> {
-        let Start { run, worker, pid, started, sockets, voice, program } = start;
+        let Start { run, worker, pid, started, sockets, voice, program, inode } = start;
         let name = format!("{}.{}.{pid}", definition.name, run.generation);
         let record = Record {
             version: VERSION,
@@ -96,6 +99,7 @@ impl Records {
             sockets,
             voice,
             program,
+            inode,
         };
         let new = self.directory.join("new");
         fs::write(&new, serde_json::to_vec(&record)?)?;

@@ -35,8 +35,14 @@ impl Os {
         os.records = kept.records;
         os.runtime_dir = kept.runtime_dir.and_then(|kept| RuntimeDir::restore(kept, legacy));
         os.events = kept.events;
+        let (probes, questions) = super::Probes::restore(kept.probes);
+        os.probes = probes;
+        let (watches, changed) = super::Watches::restore(&os.poller, kept.watches);
+        os.watches = watches;
+        os.events.extend(changed.into_iter().map(|service| Event::ProgramChanged { service }));
         // Signals were blocked meanwhile, so none is lost; but that of a child may have been before.
-        os.events.extend(os.processes.reap(&os.poller));
+        os.events.extend(os.processes.reap(&os.poller, &mut os.probes));
+        questions.into_iter().for_each(|question| os.perform(question));
         Ok((os, clock::now() - kept.since))
     }
 
@@ -144,6 +150,8 @@ impl Os {
             limit: self.limit,
             since,
             processes: self.processes.keep(&mut numbers),
+            probes: self.probes.keep(),
+            watches: self.watches.keep(),
             pins: self.pins.keep_all(&mut numbers),
             listeners: self.listeners.keep(&mut numbers),
             log: self.log.keep(),

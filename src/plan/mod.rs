@@ -6,18 +6,22 @@
 mod definition;
 mod diff;
 mod id;
+mod identity;
 mod listener;
 mod name;
 mod policy;
+mod probe;
 mod selector;
 pub mod shared;
 
 pub use definition::{Definition, Handshake, Program};
 pub use diff::{Change, diff};
 pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};
-pub use listener::{Address, ListenerSpec};
+pub use identity::{Account, Capabilities, Group, Identity, Rlimit, UNLIMITED, User};
+pub use listener::{Access, Address, ListenerSpec};
 pub use name::{NameError, ServiceName};
 pub use policy::{Policy, Ready, Restart, RestartOrder};
+pub use probe::{Check, Place, Probe, Scope, Target};
 pub use selector::Selector;
 
 use serde::{Deserialize, Serialize};
@@ -38,7 +42,7 @@ pub struct Plan {
 }
 
 /// The `[bootstrap]` table: what concerns the supervisor itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// What to do when nothing is up and nothing can come back by itself.
@@ -53,6 +57,22 @@ pub struct Settings {
     pub control_rights: Rights,
     /// What becomes of those whom a supervisor left behind that was killed.
     pub orphans: Orphans,
+    /// How many services may start a process at a time, when more than that are to.
+    pub start_concurrency: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            when_idle: WhenIdle::default(),
+            env_file: None,
+            runtime_dir: None,
+            control_group: None,
+            control_rights: Rights::default(),
+            orphans: Orphans::default(),
+            start_concurrency: 100,
+        }
+    }
 }
 
 /// What becomes of processes that a supervisor left behind that was killed.

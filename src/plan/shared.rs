@@ -78,7 +78,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Def
         Written::Full(definition) => {
             let definition: Arc<Definition> = definition.into();
             TABLE.with_borrow_mut(|table| {
-                if let Some(table) = table {
+                for table in table.iter_mut() {
                     table.all.push(definition.clone());
                 }
             });

@@ -111,7 +111,7 @@ impl Processes {
         listeners: &[ListenerId],
         held: Held,
     ) {
-        let Held { process, voice, program, leaving, .. } = held;
+        let Held { process, voice, inode, program, leaving, .. } = held;
         let voice_number = self.next_voice();
         // Where the kernel has no memory to watch it, its exit is found when it is signalled.
         let _ = poller.watch_readable(&process, adopted(leader));
@@ -123,7 +123,8 @@ impl Processes {
             stays: !leaving,
             voice,
             voice_number,
-            origin: program.map(Origin::of_binary),
+            origin: inode.map(Origin::of_binary),
+            program,
             adopted: Some(Adopted { leader: process, rest: BTreeMap::new() }),
         };
         self.insert(leader, process);

@@ -9,6 +9,7 @@ use super::{Process, Processes};
 use crate::plan::{ListenerId, RunId};
 use serde::{Deserialize, Serialize};
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 
 /// What the next program must know of all of them.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,7 @@ struct KeptProcess {
     origin: Option<KeptOrigin>,
     /// What it is held by where it is not our child: the leader, and the rest of its group.
     adopted: Option<(RawFd, Vec<(i32, RawFd)>)>,
+    program: PathBuf,
 }
 
 impl Processes {
@@ -46,6 +48,7 @@ impl Processes {
             voice: process.voice.as_ref().map(|voice| voice.keep(numbers)),
             voice_number: process.voice_number,
             origin: process.origin.as_ref().map(|origin| origin.keep(numbers)),
+            program: process.program.clone(),
             adopted: process.adopted.as_ref().map(|adopted| adopted.keep(numbers)),
         };
         KeptProcesses { all: self.by_leader.iter().map(kept).collect(), last_voice: self.last_voice }
@@ -59,7 +62,7 @@ impl Processes {
     ) -> nix::Result<Self> {
         let mut processes = Self { last_voice: kept.last_voice, ..Self::default() };
         for one in kept.all {
-            let KeptProcess { leader, run, listeners, main_lives, stays, .. } = one;
+            let KeptProcess { leader, run, listeners, main_lives, stays, program, .. } = one;
             let voice = one.voice.map(|voice| Voice::restore(voice, legacy)).transpose()?;
             let origin = one.origin.map(|origin| Origin::restore(&origin, legacy)).transpose()?;
             let adopted = one.adopted.map(|kept| Adopted::restore(kept, legacy)).transpose()?;
@@ -72,7 +75,7 @@ impl Processes {
             let voice_number = one.voice_number;
             processes.insert(
                 leader,
-                Process { run, listeners, main_lives, stays, voice, voice_number, origin, adopted },
+                Process { run, listeners, main_lives, stays, voice, voice_number, origin, adopted, program },
             );
         }
         Ok(processes)
