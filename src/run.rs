@@ -2,7 +2,7 @@
 
 use crate::config;
 use crate::core::snapshot::{self, Snapshot};
-use crate::core::{Action, Event, Fact, Orphan, Outcome, Report, Supervisor};
+use crate::core::{Action, Event, Fact, Orphan, Outcome, Report, Succession, Supervisor};
 use crate::exit::ExitCode;
 use crate::os::{self, Kept, Left, Os, Place, RuntimeDir};
 use crate::plan::{Plan, Selector, Settings};
@@ -108,7 +108,7 @@ impl World {
         let taken = RuntimeDir::take(&place, &self.file).map_err(|why| why.to_string());
         let kept = taken.and_then(|held| self.os.keep_records(held).map_err(|error| error.to_string()));
         if let Err(why) = kept {
-            self.report(&Report::of_supervisor(Fact::NoRecords { why }));
+            self.report(&Report::of_supervisor(Fact::Succession(Succession::NoRecords { why })));
         }
         let (orphans, reports) = self.os.find_orphans(settings.orphans);
         reports.iter().for_each(|report| self.report(report));
@@ -118,7 +118,7 @@ impl World {
     fn check_successor(&mut self, core: &Supervisor) {
         if self.os.check_successor(&|kept| snapshot::write(core, kept)) {
             let program = self.os.program().into();
-            self.report(&Report::of_supervisor(Fact::UpgradeBegun { program }));
+            self.report(&Report::of_supervisor(Fact::Succession(Succession::UpgradeBegun { program })));
         }
     }
 

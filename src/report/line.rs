@@ -1,6 +1,7 @@
 //! The shape of a log line: text, JSON, or text for the journal.
 
-use super::sentence::{Level, key, level, sentence};
+use super::level::Level;
+use super::sentence::{key, level, sentence};
 use crate::core::Report;
 use crate::plan::ServiceName;
 use serde::Serialize;
