@@ -110,7 +110,7 @@ fn probe(rng: &mut Rng) -> Probe {
 }
 
 fn watchdog(rng: &mut Rng, handshake: Handshake) -> Option<Duration> {
-    (handshake == Handshake::Systemd && rng.chance(60)).then(|| rng.ms(2_000..60_000))
+    (handshake == Handshake::Systemd && rng.chance(60)).then(|| rng.ms(20_000..300_000))
 }
 
 fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {
@@ -119,7 +119,7 @@ fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {
         restart_order: rng.pick(&[RestartOrder::StopFirst, RestartOrder::StartFirst]),
         check: rng.chance(40).then(|| Check {
             probe: probe(rng),
-            period: rng.ms_of(&[(50, 500), (500, 30_000)]),
+            period: rng.ms_of(&[(1_000, 5_000), (5_000, 60_000), (30_000, 600_000)]),
             failures: rng.pick(&[1, 2, 3]),
         }),
         watch: rng.chance(30),
