@@ -4,6 +4,7 @@ mod examples;
 mod health;
 mod listeners;
 mod report;
+mod rights;
 mod tables;
 mod values;
 

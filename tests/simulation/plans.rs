@@ -2,8 +2,8 @@
 
 use crate::rng::Rng;
 use bootstrap::plan::{
-    Address, Check, Definition, Handshake, ListenerSpec, Place, Plan, Policy, Probe, Program, Ready, Restart,
-    RestartOrder, Scope, ServiceName, Settings, Target, WhenIdle,
+    Address, Check, Definition, Handshake, Identity, ListenerSpec, Place, Plan, Policy, Probe, Program,
+    Ready, Restart, RestartOrder, Scope, ServiceName, Settings, Target, WhenIdle,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,9 @@ pub(crate) fn first(rng: &mut Rng) -> Plan {
         .map(|name| service(name, rng))
         .collect();
     let when_idle = if rng.chance(90) { WhenIdle::Wait } else { WhenIdle::Exit };
-    Plan { settings: Settings { when_idle, env_file: None }, services: settled(services) }
+    // So little room that it matters.
+    let start_concurrency = rng.pick(&[1, 2, 100]);
+    Plan { settings: Settings { when_idle, env_file: None, start_concurrency }, services: settled(services) }
 }
 
 /// What the operator makes of it: something added, removed, moved, changed, or nothing at all.
@@ -79,6 +81,7 @@ fn service(name: &str, rng: &mut Rng) -> Definition {
             env: BTreeMap::new(),
             env_file: None,
             handshake,
+            identity: Identity::default(),
             watchdog: watchdog(rng, handshake),
         },
         policy: policy(rng, handshake),
@@ -117,9 +120,9 @@ fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {
     Policy {
         restart: rng.pick(&[Restart::No, Restart::OnFailure, Restart::Always]),
         restart_order: rng.pick(&[RestartOrder::StopFirst, RestartOrder::StartFirst]),
-        check: rng.chance(40).then(|| Check {
+        check: rng.chance(25).then(|| Check {
             probe: probe(rng),
-            period: rng.ms_of(&[(1_000, 5_000), (5_000, 60_000), (30_000, 600_000)]),
+            period: rng.ms_of(&[(500, 5_000), (5_000, 120_000)]),
             failures: rng.pick(&[1, 2, 3]),
         }),
         watch: rng.chance(30),
