@@ -116,7 +116,7 @@ fn probe(rng: &mut Rng) -> Probe {
 }
 
 fn watchdog(rng: &mut Rng, handshake: Handshake) -> Option<Duration> {
-    (handshake == Handshake::Systemd && rng.chance(60)).then(|| rng.ms(2_000..60_000))
+    (handshake == Handshake::Systemd && rng.chance(60)).then(|| rng.ms(20_000..300_000))
 }
 
 fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {

@@ -836,6 +836,25 @@ impl World {
         if policy.restart_order == RestartOrder::StopFirst || ends || again {
             return;
         }
+        // One that was sick in its bake time goes, and what comes back is started: that bake was of a stop-first
+        // restart, before the policy changed.
+        let sick = known_of(worker).any(|known| known.id == run && known.health.sign().is_some());
+        let back = match &worker.state {
+            State::Starting { candidate, .. } => {
+                let before = &self.processes[&run].definition;
+                candidate.run.program_of.is_some() || !before.has_the_same_sockets(&service.definition)
+            }
+            State::Stopped | State::Crashed | State::Backoff { .. } => true,
+            State::Up { .. }
+            | State::Restarting { .. }
+            | State::Replacing { .. }
+            | State::Baking { .. }
+            | State::Stopping { .. }
+            | State::Gone => false,
+        };
+        if sick && back {
+            return;
+        }
         let successor = worker.serving().expect("start-first: asked to leave, yet nobody serves");
         assert_ne!(successor.id, run, "start-first: the one that serves is asked to leave");
         let process = &self.processes[&successor.id];
