@@ -136,6 +136,8 @@ impl Session {
         let mut command = Command::new("bash");
         command.args(["--norc", "--noprofile"]).current_dir(self.dir.path());
         command.env("PATH", path).env("BOOTSTRAP_TEST", &self.marker);
+        // Supervisors of other sessions have files of the same name.
+        command.env("RUNTIME_DIRECTORY", self.path("run"));
         command.env_remove("BOOTSTRAP_SELECT").env_remove("COLUMNS");
         command.stdin(Stdio::piped()).stdout(writer.try_clone().unwrap()).stderr(writer);
         let mut child = command.spawn().expect("bash");

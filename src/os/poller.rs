@@ -23,6 +23,10 @@ pub(super) enum Token {
     Watch,
     /// Somebody shut this listener down.
     Listener(ListenerId),
+    /// The program that was asked whether it can take over has said something.
+    Successor,
+    /// A process of the run that this one leads, which is not our child, has ended.
+    Adopted(u32),
 }
 
 impl Token {
@@ -36,6 +40,8 @@ impl Token {
             Self::Probe(number) => (4 << Self::KIND_SHIFT) | u64::from(number),
             Self::Watch => 5 << Self::KIND_SHIFT,
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Successor => 6 << Self::KIND_SHIFT,
+            Self::Adopted(leader) => (7 << Self::KIND_SHIFT) | u64::from(leader),
         }
     }
 
@@ -48,6 +54,8 @@ impl Token {
             3 => number.map(ListenerId).map(Self::Listener),
             4 => number.map(Self::Probe),
             5 => Some(Self::Watch),
+            6 => Some(Self::Successor),
+            7 => number.map(Self::Adopted),
             _ => None,
         }
     }
@@ -118,7 +126,11 @@ mod tests {
     fn every_token_survives_the_kernel() {
         let pipes = [0, 1, u32::MAX].map(Token::Voice).into_iter().chain([7, u32::MAX].map(Token::Probe));
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
-        for token in [Token::Signal, Token::Log, Token::Watch].into_iter().chain(pipes).chain(listeners) {
+        for token in [Token::Signal, Token::Log, Token::Watch, Token::Successor, Token::Adopted(7)]
+            .into_iter()
+            .chain(pipes)
+            .chain(listeners)
+        {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
     }
