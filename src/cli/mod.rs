@@ -1,9 +1,13 @@
 //! The command line.
 
 mod check;
+mod manual;
+mod markdown;
+mod print;
 mod run;
 
 pub use check::check;
+pub use print::{Printing, print};
 pub use run::run;
 
 use crate::exit::ExitCode;
@@ -19,6 +23,7 @@ const AFTER_HELP: &str = "\
 Examples:
   bootstrap -c services.toml          run the services of the file
   bootstrap -c services.toml check    say what is wrong with the file, and change nothing
+  bootstrap man bootstrap.toml        print the manual page of the file
   kill -USR1 PID                      restart all services; no client is refused
   kill -HUP PID                       apply the changed file
 
@@ -52,10 +57,27 @@ struct Arguments {
     color: Color,
 
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<AnyCommand>,
 }
 
-/// What the command line asks for, complete.
+#[derive(Debug, Subcommand)]
+enum AnyCommand {
+    #[command(flatten)]
+    OfFile(Command),
+    #[command(flatten)]
+    Print(Printing),
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Something with a config file.
+    OfFile(Invocation),
+    /// Text that is the same for everybody.
+    Print(Printing),
+}
+
+/// What is to be done with a config file, complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
     /// The file that lists the services.
@@ -116,10 +138,15 @@ impl Invocation {
     /// # Errors
     ///
     /// What clap prints: help, the version (exit code 0) or a mistake (exit code 2).
-    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Error> {
         let matches = definition().try_get_matches_from(arguments)?;
         let Arguments { mut config, mut log_format, mut color, command } =
             Arguments::from_arg_matches(&matches)?;
+        let command = match command {
+            Some(AnyCommand::Print(printing)) => return Ok(Asked::Print(printing)),
+            Some(AnyCommand::OfFile(command)) => Some(command),
+            None => None,
+        };
         if let Some((_, after_command)) = matches.subcommand() {
             given_once(&matches, after_command)?;
             take(&mut config, after_command, "config", Some);
@@ -131,17 +158,21 @@ impl Invocation {
             let message = "no config file is named; write --config FILE";
             definition().error(ErrorKind::MissingRequiredArgument, message)
         })?;
-        Ok(Self { config, log_format, color, command })
+        Ok(Asked::OfFile(Self { config, log_format, color, command }))
     }
 }
 
-/// The command line as clap knows it: each option may stand before the command or after it.
+/// The command line as clap knows it: each option may stand before the command or after it, where the command is
+/// about a file.
 ///
 /// What clap has for that (`global`) takes the second of two without a word.
 fn definition() -> clap::Command {
     let command = Arguments::command();
     let options: Vec<clap::Arg> = command.get_arguments().cloned().collect();
-    command.mut_subcommands(move |subcommand| subcommand.args(options.clone()))
+    command.mut_subcommands(move |subcommand| {
+        let of_file = !Printing::has_subcommand(subcommand.get_name());
+        if of_file { subcommand.args(options.clone()) } else { subcommand }
+    })
 }
 
 /// Refuses an option that stands on both sides of the command.
@@ -192,7 +223,11 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Invocation, ErrorKind> {
-        Invocation::parse(line.split(' ').map(OsString::from)).map_err(|error| error.kind())
+        match Invocation::parse(line.split(' ').map(OsString::from)) {
+            Ok(Asked::OfFile(invocation)) => Ok(invocation),
+            Ok(Asked::Print(printing)) => panic!("{line:?} is {printing:?}"),
+            Err(error) => Err(error.kind()),
+        }
     }
 
     #[test]

@@ -6,8 +6,10 @@ use super::notes::Notes;
 use super::problem::Problem;
 use super::raw::Listener;
 use super::rule::Rule;
+use super::schema;
 use super::value::{Backlog, WholeSeconds};
 use crate::plan::{Address, ListenerSpec, ServiceName};
+use serde_json::{Value as Json, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -22,6 +24,10 @@ impl Scalar for Address {
         let written = found.as_str().ok_or(Rule::Listen)?;
         address::parse(written).map_err(Rule::Address)
     }
+
+    fn schema() -> Json {
+        schema::address()
+    }
 }
 
 impl Value for Listen {
@@ -32,6 +38,11 @@ impl Value for Listen {
             None => listener(found, key, notes).into_iter().collect(),
         };
         (notes.count() == before).then_some(Self(entries))
+    }
+
+    fn schema() -> Json {
+        let entry = json!({ "anyOf": [schema::address(), schema::listener()] });
+        json!({ "anyOf": [schema::address(), schema::listener(), { "type": "array", "items": entry }] })
     }
 }
 

@@ -6,11 +6,14 @@
 //! ```
 //!
 //! `raw` lists the keys, with their documentation; it is the only such list. `value`, `listen` and `address` say
-//! what one key may hold. `check` and `policy` know the rules between keys, `check` those between services. `problem` makes the
-//! sentences and `render` the picture for people.
+//! what one key may hold, and `schema` says it to editors. `check` and `policy` know the rules between keys, `check`
+//! those between services. `problem` makes the sentences and `render` the picture for people; `document` describes the
+//! whole file, from the list of keys.
 
 mod address;
 mod check;
+mod described;
+mod document;
 mod error;
 mod field;
 mod listen;
@@ -21,6 +24,7 @@ mod problem;
 mod raw;
 mod render;
 mod rule;
+mod schema;
 mod sequence;
 mod similar;
 mod syntax;
@@ -28,6 +32,8 @@ mod unique;
 mod value;
 
 pub use address::{AddressError, AddressFault};
+pub use described::Key;
+pub use document::{Table, json_schema, tables};
 pub use error::{Mistake, Place, Position, Refused};
 pub use load::{load, parse};
 pub use problem::{Found, Problem};

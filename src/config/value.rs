@@ -4,9 +4,11 @@ use super::field::{At, Scalar, Value, table};
 use super::notes::Notes;
 use super::problem::{Found, Problem};
 use super::rule::Rule;
+use super::schema;
 use super::similar;
 use crate::limits::{DURATION_MAX, WORKERS};
 use crate::plan::{Handshake, Restart, RestartOrder, ServiceName, WhenIdle};
+use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -73,11 +75,19 @@ impl Scalar for Port {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         sixteen_bits(found, |quoted| Rule::Port { quoted }).map(Self)
     }
+
+    fn schema() -> Json {
+        schema::integer(1, u16::MAX.into())
+    }
 }
 
 impl Scalar for Backlog {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         sixteen_bits(found, |quoted| Rule::Backlog { quoted }).map(|number| Self(number.into()))
+    }
+
+    fn schema() -> Json {
+        schema::integer(1, u16::MAX.into())
     }
 }
 
@@ -98,11 +108,19 @@ impl Scalar for Workers {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         count(found, None).map(Self)
     }
+
+    fn schema() -> Json {
+        schema::integer(1, WORKERS)
+    }
 }
 
 impl Scalar for Surge {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         count(found, Some(Rule::NoSurge)).map(Self)
+    }
+
+    fn schema() -> Json {
+        schema::integer(1, WORKERS)
     }
 }
 
@@ -110,17 +128,29 @@ impl Scalar for Unavailable {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         count(found, Some(Rule::NoneUnavailable)).map(Self)
     }
+
+    fn schema() -> Json {
+        schema::integer(1, WORKERS)
+    }
 }
 
 impl Scalar for bool {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         found.as_bool().ok_or(Rule::TrueOrFalse)
     }
+
+    fn schema() -> Json {
+        json!({ "type": "boolean" })
+    }
 }
 
 impl Scalar for ServiceName {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         ServiceName::parse(text(found, Rule::Text)?).map_err(Rule::Name)
+    }
+
+    fn schema() -> Json {
+        schema::service_name()
     }
 }
 
@@ -131,6 +161,10 @@ impl Scalar for FilePath {
             path if path.contains('\0') => Err(Rule::Nul),
             path => Ok(Self(path.into())),
         }
+    }
+
+    fn schema() -> Json {
+        schema::filled_text()
     }
 }
 
@@ -150,39 +184,41 @@ fn word<T: Clone>(found: &DeValue<'_>, words: &'static [&'static str], values: &
     Err(Rule::Word { words, meant })
 }
 
-impl Scalar for Restart {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(found, &["no", "on-failure", "always"], &[Self::No, Self::OnFailure, Self::Always])
-    }
+/// Makes a key of a few words: each with the value that it stands for.
+macro_rules! words {
+    ($($Kind:ident { $($word:literal => $value:ident,)* })*) => {$(
+        impl Scalar for $Kind {
+            fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+                word(found, &[$($word),*], &[$(Self::$value),*])
+            }
+
+            fn schema() -> Json {
+                json!({ "enum": [$($word),*] })
+            }
+        }
+    )*};
 }
 
-impl Scalar for Handshake {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(
-            found,
-            &["pipe", "systemd", "server-starter", "einhorn", "inetd", "none"],
-            &[Self::Pipe, Self::Systemd, Self::ServerStarter, Self::Einhorn, Self::Inetd, Self::None],
-        )
+words! {
+    Restart { "no" => No, "on-failure" => OnFailure, "always" => Always, }
+    RestartOrder { "stop-first" => StopFirst, "start-first" => StartFirst, }
+    Handshake {
+        "pipe" => Pipe,
+        "systemd" => Systemd,
+        "server-starter" => ServerStarter,
+        "einhorn" => Einhorn,
+        "inetd" => Inetd,
+        "none" => None,
     }
-}
-
-impl Scalar for RestartOrder {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(found, &["stop-first", "start-first"], &[Self::StopFirst, Self::StartFirst])
+    Gate {
+        "pipe" => Pipe,
+        "notify" => Notify,
+        "ack" => Ack,
+        "accepting" => Accepting,
+        "started" => Started,
+        "delay" => Delay,
     }
-}
-
-impl Scalar for Gate {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        let gates = [Self::Pipe, Self::Notify, Self::Ack, Self::Accepting, Self::Started, Self::Delay];
-        word(found, &["pipe", "notify", "ack", "accepting", "started", "delay"], &gates)
-    }
-}
-
-impl Scalar for WhenIdle {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(found, &["exit", "wait"], &[Self::Exit, Self::Wait])
-    }
+    WhenIdle { "exit" => Exit, "wait" => Wait, }
 }
 
 impl Scalar for Signal {
@@ -198,6 +234,10 @@ impl Scalar for Signal {
             Some(number @ 1..=64) => Ok(Self(number)),
             Some(_) | None => Err(Rule::Signal),
         }
+    }
+
+    fn schema() -> Json {
+        schema::signal()
     }
 }
 
@@ -223,11 +263,19 @@ impl Scalar for Timeout {
         let duration = duration(found)?;
         if duration.is_zero() { Err(Rule::DurationZero) } else { Ok(Self(duration)) }
     }
+
+    fn schema() -> Json {
+        schema::duration()
+    }
 }
 
 impl Scalar for Pause {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         duration(found).map(Self)
+    }
+
+    fn schema() -> Json {
+        schema::pause()
     }
 }
 
@@ -236,6 +284,10 @@ impl Scalar for WholeSeconds {
         let duration = duration(found)?;
         let whole = duration.subsec_nanos() == 0 && !duration.is_zero();
         if whole { Ok(Self(duration)) } else { Err(Rule::WholeSeconds) }
+    }
+
+    fn schema() -> Json {
+        schema::duration()
     }
 }
 
@@ -262,6 +314,11 @@ impl Value for Command {
             notes.add(found.span(), Problem::value(key, found.get_ref(), Rule::Nul));
         }
         (notes.count() == before).then_some(Self(items))
+    }
+
+    fn schema() -> Json {
+        let argument = json!({ "type": "string" });
+        json!({ "anyOf": [schema::filled_text(), { "type": "array", "minItems": 1, "items": argument }] })
     }
 }
 
@@ -303,5 +360,13 @@ impl Value for Env {
             }
         }
         (notes.count() == before).then_some(Self(env))
+    }
+
+    fn schema() -> Json {
+        json!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[^=]+$" },
+            "additionalProperties": { "type": "string" },
+        })
     }
 }

@@ -3,11 +3,13 @@
 mod examples;
 mod listeners;
 mod report;
+mod schema;
 mod tables;
 mod values;
 
 use bootstrap::config::parse;
 use bootstrap::plan::{Definition, Plan};
+use examples::uncommented;
 
 /// The report of a text, one line for each mistake.
 #[track_caller]
