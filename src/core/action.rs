@@ -2,6 +2,7 @@
 //! comes back as an [`Event`](super::Event).
 
 use super::fact::Report;
+use super::request::{Answer, Ticket};
 use crate::plan::{Definition, ListenerId, ListenerSpec, RunId};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,6 +91,20 @@ pub enum Action {
     ReadSelector {
         /// The file that may hold it; else the supervisor's own environment.
         env_file: Option<PathBuf>,
+    },
+    /// Send a signal to the main process, whatever it means to it; to nobody, if it has ended.
+    Signal {
+        /// Whom.
+        run: RunId,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Tell a client what became of its request. Its ticket is over.
+    Answer {
+        /// Whose.
+        ticket: Ticket,
+        /// What.
+        answer: Answer,
     },
     /// Tell people.
     Report(Report),

@@ -1,16 +1,20 @@
 //! What the world tells the core. An event about a process names its run, so that a late one is
 //! recognised; the outcome of every action comes back as one of these.
 
+use super::request::{Request, Ticket};
 use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector};
 use crate::protocol::{Notice, Word};
+use serde::{Deserialize, Serialize};
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// The time that [`deadline`](super::Supervisor::deadline) gave has come. Early or late ones do no harm.
     DeadlinePassed,
     /// Somebody wants something of the supervisor.
     Request(Request),
+    /// The client of this ticket is gone: nobody wants its answer. What was ordered is not undone.
+    TicketDropped(Ticket),
     /// Something happened to one run.
     Run(RunId, RunEvent),
     /// All sockets of the last [`Action::Bind`](super::Action::Bind) are bound.
@@ -44,7 +48,7 @@ pub enum Event {
 }
 
 /// Something that happened to one run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum RunEvent {
     /// Its program was started: `exec` worked.
     Spawned {
@@ -76,7 +80,7 @@ pub enum RunEvent {
 }
 
 /// What a look at a run's processes from outside shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sight {
     /// One of them waits for clients on a socket of the service.
     Accepting,
@@ -87,7 +91,7 @@ pub enum Sight {
 }
 
 /// What was done to a socket that a server had harmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Repair {
     /// A server shut a TCP socket down; it listens again. Clients that waited were lost.
     ListensAgain,
@@ -98,21 +102,8 @@ pub enum Repair {
     PathBoundAnew,
 }
 
-/// What somebody wants of the supervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// SIGUSR1: restart the services that `BOOTSTRAP_SELECT` names, or all.
-    Restart,
-    /// SIGHUP: read the config anew and apply it.
-    Reload,
-    /// SIGTERM, SIGINT: stop everything gracefully; the second time, now.
-    Stop,
-    /// SIGQUIT: stop everything now.
-    StopNow,
-}
-
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExitStatus {
     /// It returned this code.
     Code(i32),
@@ -126,7 +117,7 @@ pub enum ExitStatus {
 }
 
 /// Why a pipe will not bring another word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PipeEnd {
     /// Every writer has closed it.
     Closed,
@@ -135,7 +126,8 @@ pub enum PipeEnd {
 }
 
 /// Why a run never came to life.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SpawnFailure {
     /// The step that failed.
     pub stage: SpawnStage,
@@ -146,7 +138,7 @@ pub struct SpawnFailure {
 }
 
 /// The steps of a start, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpawnStage {
     /// Read `env_file`; the subject is its path and, where it has a bad line, that.
     EnvFile,
@@ -173,7 +165,8 @@ pub enum SpawnStage {
 }
 
 /// Why a socket could not be bound.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BindFailure {
     /// Where.
     pub address: Address,
@@ -184,7 +177,8 @@ pub struct BindFailure {
 }
 
 /// A process that has an address we want.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Owner {
     /// Its pid.
     pub pid: Pid,

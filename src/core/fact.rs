@@ -4,12 +4,13 @@ use super::Outcome;
 use super::event::{BindFailure, ExitStatus, PipeEnd, Repair, SpawnFailure};
 use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A fact and what it is about.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The service, or none where it concerns the supervisor.
     pub service: Option<ServiceName>,
@@ -29,12 +30,15 @@ impl Report {
 }
 
 /// What happened, and what happens next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "a field's meaning is the sentence that `report` makes of it")]
 pub enum Fact {
     // -- one generation --
     /// `exec` worked.
-    Started { definition: Arc<Definition> },
+    Started {
+        #[serde(with = "crate::plan::shared")]
+        definition: Arc<Definition>,
+    },
     /// It is serving.
     Ready { after: Duration },
     /// Not ready in time.
@@ -111,8 +115,8 @@ pub enum Fact {
     Mistake { text: String },
     /// The consequence of the above.
     ReloadRefused { mistakes: usize },
-    /// SIGHUP arrived and the new file applies.
-    Reloaded { added: usize, removed: usize, restarted: usize, in_place: usize, untouched: usize },
+    /// The new file applies.
+    Reloaded { applied: Applied },
     /// What the new file does to one service.
     Changed { change: Change },
     /// SIGHUP arrived while everything is being stopped.
@@ -127,8 +131,23 @@ pub enum Fact {
     Ended { outcome: Outcome, crashed: usize },
 }
 
+/// What a new config changed: how many services.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Are new.
+    pub added: usize,
+    /// Are not in it any more.
+    pub removed: usize,
+    /// Have another program or other addresses.
+    pub restarted: usize,
+    /// Have another policy.
+    pub in_place: usize,
+    /// Are as they were.
+    pub untouched: usize,
+}
+
 /// What follows the end of a generation that nobody asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Next {
     /// The next generation starts at once.
     StartsNow(Generation),

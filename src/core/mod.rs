@@ -15,10 +15,12 @@ pub mod leaving;
 mod life;
 mod outcome;
 mod reconcile;
+mod request;
 mod rollout;
 mod scene;
 mod sequence;
 pub mod service;
+pub mod snapshot;
 pub mod state;
 mod supervisor;
 mod time;
@@ -27,10 +29,10 @@ pub mod worker;
 
 pub use action::Action;
 pub use event::{
-    BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, Request, RunEvent, Sight, SpawnFailure,
-    SpawnStage,
+    BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
 };
-pub use fact::{Fact, Next, Report};
+pub use fact::{Applied, Fact, Next, Report};
 pub use outcome::Outcome;
+pub use request::{Answer, Refusal, Request, Ticket, Verb, Verdict, Wait};
 pub use supervisor::Supervisor;
 pub use time::Time;

@@ -2,18 +2,19 @@
 //!
 //! The boot is the first one, from nothing to the first plan.
 
-use super::fact::Fact;
+use super::fact::{Applied, Fact};
 use super::service::Service;
 use super::state::Then;
 use super::supervisor::{Phase, Supervisor, report};
 use super::worker::Order;
 use super::{Action, BindFailure, Outcome, Time};
 use crate::plan::{Address, Change, Definition, ListenerId, ListenerSpec, Plan, ServiceId, diff};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How far a reload is. `again` remembers that another was asked for meanwhile: it runs once this one is done.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Reload {
     /// None is under way.
     Idle,
@@ -27,6 +28,7 @@ pub(super) enum Reload {
         /// What is to apply.
         plan: Plan,
         /// The new sockets.
+        #[serde(with = "crate::plan::shared::pairs")]
         sockets: BTreeMap<Address, ListenerId>,
         /// Once more after this one.
         again: bool,
@@ -135,15 +137,15 @@ impl Supervisor {
         }
         out.extend(changes.iter().cloned().map(|change| report(Fact::Changed { change })));
         let count = |is: fn(&Change) -> bool| changes.iter().filter(|change| is(change)).count();
-        let added = count(|change| matches!(change, Change::Added(_)));
-        out.push(report(Fact::Reloaded {
-            added,
-            removed: count(|change| matches!(change, Change::Removed(_))),
+        let removed = count(|change| matches!(change, Change::Removed(_)));
+        let applied = Applied {
+            added: count(|change| matches!(change, Change::Added(_))),
+            removed,
             restarted: count(|change| matches!(change, Change::Restarted(_))),
             in_place: count(|change| matches!(change, Change::InPlace(_))),
-            untouched: (plan.services.len() + count(|change| matches!(change, Change::Removed(_))))
-                .saturating_sub(changes.len()),
-        }));
+            untouched: (plan.services.len() + removed).saturating_sub(changes.len()),
+        };
+        out.push(report(Fact::Reloaded { applied }));
     }
 
     /// Writes new settings to the sockets that we keep, whichever service they now belong to.

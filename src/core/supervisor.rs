@@ -1,16 +1,20 @@
 //! All services together: who an event is for, what a signal means, when it is over.
 
 use super::deadlines::Deadlines;
+use super::fact::Applied;
 use super::fact::{Fact, Report};
 use super::reconcile::Reload;
+use super::request::{Answer, Request, Verb, Verdict};
 use super::service::Service;
 use super::worker::Order;
-use super::{Action, Event, Outcome, Repair, Request, Time};
+use super::{Action, Event, Outcome, Repair, Time};
 use crate::plan::{Address, ListenerId, Plan, Selector, ServiceId, ServiceName, Settings, WhenIdle};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The whole state of the supervisor.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Supervisor {
     pub(super) phase: Phase,
     pub(super) reload: Reload,
@@ -19,6 +23,7 @@ pub struct Supervisor {
     pub(super) services: BTreeMap<ServiceId, Service>,
     /// The services of the plan; one that was removed and still ends is not here.
     pub(super) names: BTreeMap<ServiceName, ServiceId>,
+    #[serde(with = "crate::plan::shared::pairs")]
     pub(super) sockets: BTreeMap<Address, ListenerId>,
     /// How many of the sockets the plan has; a few more may be held for servers that nobody asked to leave yet.
     pub(super) planned: usize,
@@ -35,7 +40,7 @@ pub struct Supervisor {
 }
 
 /// Where the supervisor is in its own life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Phase {
     /// Nothing was started yet: the sockets are being bound.
     Booting,
@@ -83,6 +88,7 @@ impl Supervisor {
                 self.touch(run.service, |service| service.happened(run.generation, &event, now, out));
             }
             Event::Request(request) => self.requested(request, now, out),
+            Event::TicketDropped(_) => {}
             Event::SelectorRead(selector) => self.restart(&selector, now, out),
             Event::SelectorRefused { reason } => out.push(report(Fact::SelectorRefused { reason })),
             Event::PlanLoaded(plan) => self.plan_loaded(*plan, now, out),
@@ -159,6 +165,19 @@ impl Supervisor {
                 Phase::Stopping | Phase::Ended(_) => self.stop_now(now, out),
             },
             Request::StopNow => self.stop_now(now, out),
+            Request::Order { ticket, verb, selector, wait: _ } => {
+                let chosen = self.names.keys().filter(|name| selector.matches(name)).cloned();
+                let services = chosen.map(|name| (name, Verdict::Ordered)).collect();
+                if verb == Verb::Restart {
+                    self.restart(&selector, now, out);
+                }
+                out.push(Action::Answer { ticket, answer: Answer::Done { services } });
+            }
+            Request::ReloadFor { ticket, wait: _ } => {
+                self.reload_requested(out);
+                let (applied, services) = (Applied::default(), Vec::new());
+                out.push(Action::Answer { ticket, answer: Answer::Reloaded { applied, services } });
+            }
         }
     }
 

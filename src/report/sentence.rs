@@ -1,7 +1,7 @@
 //! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
 
 use super::words::{beginning, count, errno, signal_name, spawn_failure, text, time};
-use crate::core::{BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair};
+use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
@@ -261,7 +261,7 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::ReloadRefused { mistakes } => {
             format!("SIGHUP: {} in the config; nothing was changed", count(*mistakes, "mistake"))
         }
-        Fact::Reloaded { added, removed, restarted, in_place, untouched } => format!(
+        Fact::Reloaded { applied: Applied { added, removed, restarted, in_place, untouched } } => format!(
             "SIGHUP: config applied: {added} added, {removed} removed, {restarted} restarted, \
              {in_place} changed in place, {untouched} untouched"
         ),

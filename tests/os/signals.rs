@@ -39,7 +39,8 @@ fn two_stop_signals_are_two_stops_and_two_equal_restarts_that_wait_are_one() {
     }
     let seen = [world.next(), world.next(), world.next()];
     for (request, times) in [(Request::Stop, 2), (Request::Restart, 1)] {
-        let count = seen.iter().filter(|event| **event == Event::Request(request)).count();
+        let wanted = Event::Request(request.clone());
+        let count = seen.iter().filter(|event| **event == wanted).count();
         assert_eq!(count, times, "{request:?} in {seen:?}");
     }
     let now = world.os.now();

@@ -1,0 +1,172 @@
+//! What somebody wants of the supervisor, and what a client is told about it.
+
+use super::fact::{Applied, Fact, Report};
+use crate::plan::{Generation, Selector, ServiceName};
+use serde::{Deserialize, Serialize};
+
+/// One request of a client. It is answered exactly once, by [`Action::Answer`](super::Action::Answer), unless the
+/// client is gone first ([`Event::TicketDropped`](super::Event::TicketDropped)).
+///
+/// Whoever gives them out never uses one twice while it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ticket(pub u64);
+
+/// What somebody wants of the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// SIGUSR1: restart the services that `BOOTSTRAP_SELECT` names, or all.
+    Restart,
+    /// SIGHUP: read the config anew and apply it.
+    Reload,
+    /// SIGTERM, SIGINT: stop everything gracefully; the second time, now.
+    Stop,
+    /// SIGQUIT: stop everything now.
+    StopNow,
+    /// A client has an order for some services.
+    Order {
+        /// Its number.
+        ticket: Ticket,
+        /// What to do.
+        verb: Verb,
+        /// With whom.
+        selector: Selector,
+        /// When it wants its answer.
+        wait: Wait,
+    },
+    /// A client wants the config read anew and applied.
+    ReloadFor {
+        /// Its number.
+        ticket: Ticket,
+        /// When it wants its answer. Whether the file was refused it is told in any case.
+        wait: Wait,
+    },
+}
+
+/// What a client wants done with services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verb {
+    /// Start what is down. What is up, or held, is left as it is.
+    Start,
+    /// End its processes, park its sockets, and start it only when somebody names it.
+    Stop,
+    /// Replace its processes, without a client refused. What is held is left as it is, and so is what an operator
+    /// stopped, unless its very name is given.
+    Restart,
+    /// End its processes and start none until it is released; clients queue.
+    Hold,
+    /// Start what is held.
+    Release,
+    /// Nothing: tell when it is up, or will not be.
+    Wait,
+    /// Send this signal to the main process of each run that serves.
+    Signal(i32),
+}
+
+/// When a client wants its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wait {
+    /// When it is known what became of its order.
+    Outcome,
+    /// At once: when the order was taken. Services that are not done yet are [`Verdict::Ordered`].
+    Accepted,
+}
+
+/// What a client is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Nothing was done: these patterns match no service.
+    NoSuchService {
+        /// Each of them.
+        patterns: Vec<String>,
+    },
+    /// Nothing was done.
+    Refused(Refusal),
+    /// The order was taken, and this is what became of it, in the order of names.
+    Done {
+        /// Each service that was meant.
+        services: Vec<(ServiceName, Verdict)>,
+    },
+    /// The new config applies.
+    Reloaded {
+        /// What it changed.
+        applied: Applied,
+        /// What became of the services that it added or restarted, in the order of names.
+        services: Vec<(ServiceName, Verdict)>,
+    },
+    /// The new config is refused; nothing was changed.
+    ReloadRefused {
+        /// Each reason: [`Fact::Mistake`] or [`Fact::BindFailed`].
+        reasons: Vec<Fact>,
+    },
+}
+
+/// Why nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Its sockets are not bound yet: there are no services.
+    Booting,
+    /// Everything is being stopped.
+    Stopping,
+    /// So many clients wait already.
+    TooManyTickets {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// What became of an order for one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It was told; nobody wants to wait for the rest.
+    Ordered,
+    /// All of it serves.
+    Up {
+        /// Its newest generation that does.
+        generation: Generation,
+    },
+    /// All its processes have ended and none is to come: as it was asked to, or by itself, and well.
+    Stopped,
+    /// It is held: its processes have ended, and clients queue.
+    Held,
+    /// So many of its processes were sent the signal.
+    Signalled {
+        /// How many.
+        processes: usize,
+    },
+    /// The new generation failed, and the one before it serves on.
+    Failed {
+        /// The one that serves.
+        serving: Generation,
+        /// What was reported of the failure.
+        why: Option<Box<Report>>,
+    },
+    /// The new generation failed, and what ran before was started again.
+    RolledBack {
+        /// The generation that does.
+        generation: Generation,
+        /// What was reported of the failure.
+        why: Option<Box<Report>>,
+    },
+    /// It crashed and stays down.
+    Crashed {
+        /// What was reported of the crash.
+        why: Option<Box<Report>>,
+    },
+    /// It crashed and is started again after a pause.
+    Backoff {
+        /// What was reported of the crash.
+        why: Option<Box<Report>>,
+    },
+    /// It starts when these are up, and nothing brings them up by itself.
+    WaitsFor {
+        /// Their names.
+        names: Vec<ServiceName>,
+    },
+    /// It was removed from the config meanwhile.
+    Removed,
+    /// Somebody wanted something else of it meanwhile.
+    Superseded {
+        /// What.
+        by: Verb,
+    },
+}
