@@ -101,3 +101,7 @@ pub const COMMAND_CHARS: usize = 200;
 /// Generations of one worker that may be leaving at a time. Each is a process with connections of its own; with
 /// a restart more often than they finish there would be no end to them.
 pub const LEAVING: usize = 64;
+
+/// Pause before the manager above is told again what it had no room for: its socket takes a few hundred datagrams,
+/// and nobody tells when there is room again.
+pub const ABOVE_RETRY: Duration = Duration::from_millis(250);

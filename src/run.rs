@@ -1,9 +1,9 @@
 //! The loop: one event, all the actions it caused, then the next event. No decision about a service is made here.
 
 use crate::config;
-use crate::core::{Action, Event, Fact, Outcome, Report, Supervisor};
+use crate::core::{Above, Action, Event, Fact, Outcome, Report, Supervisor, Time};
 use crate::exit::ExitCode;
-use crate::os::{self, Os};
+use crate::os::{self, Os, Superior};
 use crate::plan::{Plan, Selector};
 use crate::report::{self, Format};
 use std::io;
@@ -21,18 +21,36 @@ pub fn run(file: &Path, plan: Plan, format: Format) -> io::Result<ExitCode> {
     let mut world = World { os: Os::new()?, file: file.into(), format };
     world.os.tell_loss_as(move |lines| line(&Report::of_supervisor(Fact::LogLost { lines }), format));
     let mut actions = Vec::new();
+    let superior = Superior::of_environment();
+    let watchdog = superior.as_ref().and_then(Superior::watchdog);
+    let mut above = Above::new(watchdog, world.os.now());
     let mut core = Supervisor::boot(plan, world.os.now(), &mut actions);
     loop {
         for action in actions.drain(..) {
             world.perform(action);
+        }
+        if let Some(superior) = &superior {
+            tell(superior, &mut above, &core, world.os.now());
         }
         if let Some(outcome) = core.outcome() {
             world.os.release();
             world.os.flush_log();
             return Ok(exit_code(outcome));
         }
-        let (now, event) = world.os.wait(core.deadline());
+        let deadline = core.deadline().into_iter().chain(above.deadline()).min();
+        let (now, event) = world.os.wait(deadline);
         core.handle(now, event, &mut actions);
+    }
+}
+
+/// Tells the manager above what it has to know after this event.
+fn tell(superior: &Superior, above: &mut Above, core: &Supervisor, now: Time) {
+    if let Some(message) = above.turn(core, now) {
+        if superior.tell(&message.notices) {
+            above.taken(&message, now);
+        } else {
+            above.refused(now);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ impl Supervisor {
                 ("deadline", self.deadlines.of(*id) == service.deadline()),
                 ("busy", self.busy.contains(id) == service.is_busy()),
                 ("crashed", self.crashed.contains(id) == service.is_crashed()),
+                ("being up", self.up.contains(id) == service.is_up()),
             ];
             for (what, holds) in known {
                 if !holds {

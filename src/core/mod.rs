@@ -2,6 +2,7 @@
 //!
 //! [`Supervisor::handle`] takes one [`Event`] and appends [`Action`]s; that is all there is to it.
 
+mod above;
 mod action;
 mod backoff;
 pub mod candidate;
@@ -27,6 +28,7 @@ mod time;
 mod watch;
 pub mod worker;
 
+pub use above::{Above, Message};
 pub use action::Action;
 pub use event::{
     BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,

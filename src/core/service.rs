@@ -250,6 +250,11 @@ impl Service {
         !self.workers.is_empty() && kept(&self.workers).iter().all(|worker| worker.serving().is_some())
     }
 
+    /// Was it started once, and is not ready yet? A start after a crash is another.
+    pub(super) fn is_at_its_first_start(&self) -> bool {
+        self.workers.iter().any(Worker::is_at_its_first_start)
+    }
+
     /// A report about it as a whole.
     pub(super) fn report(&self, fact: Fact) -> Action {
         let service = Some(self.definition.name.clone());

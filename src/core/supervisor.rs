@@ -31,6 +31,8 @@ pub struct Supervisor {
     /// Services that may still change without anybody asking.
     pub(super) busy: BTreeSet<ServiceId>,
     pub(super) crashed: BTreeSet<ServiceId>,
+    /// Services of which every worker serves.
+    pub(super) up: BTreeSet<ServiceId>,
     /// Services that wait for others: to start, or to be told to stop.
     pub(super) waiting: BTreeSet<ServiceId>,
     /// Those of them of which it was said.
@@ -66,6 +68,7 @@ impl Supervisor {
             deadlines: Deadlines::default(),
             busy: BTreeSet::new(),
             crashed: BTreeSet::new(),
+            up: BTreeSet::new(),
             waiting: BTreeSet::new(),
             announced: BTreeSet::new(),
             last_service: 0,
@@ -132,6 +135,7 @@ impl Supervisor {
         self.deadlines.set(id, service.deadline());
         keep(&mut self.busy, id, service.is_busy());
         keep(&mut self.crashed, id, service.is_crashed());
+        keep(&mut self.up, id, service.is_up());
         if service.is_gone() {
             self.deadlines.set(id, None);
             self.services.remove(&id);

@@ -3,6 +3,7 @@
 //!
 //! One thread. [`Os::wait`] is the only call that blocks, and with nothing to do it is never woken.
 
+mod above;
 mod ack;
 mod bind;
 mod child;
@@ -30,6 +31,7 @@ mod spawn;
 mod unix_path;
 mod voice;
 
+pub use above::Superior;
 pub use env_file::variable_in_file;
 pub use log_output::stderr_is_journal;
 
