@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod import;
 mod manual;
 mod markdown;
 mod print;
@@ -24,6 +25,7 @@ Examples:
   bootstrap -c services.toml          run the services of the file
   bootstrap -c services.toml check    say what is wrong with the file, and change nothing
   bootstrap man bootstrap.toml        print the manual page of the file
+  bootstrap import procfile Procfile  print the services of another supervisor as a file
   kill -USR1 PID                      restart all services; no client is refused
   kill -HUP PID                       apply the changed file
 
@@ -73,7 +75,7 @@ enum AnyCommand {
 pub enum Asked {
     /// Something with a config file.
     OfFile(Invocation),
-    /// Text that is the same for everybody.
+    /// Text that no config file is needed for.
     Print(Printing),
 }
 

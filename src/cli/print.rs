@@ -1,5 +1,6 @@
-//! Commands that print what is the same for everybody: the schema of the config file, completions, manual pages.
+//! Commands that print and need no config file: its schema, completions, manual pages, files of others as ours.
 
+use super::import::{self, Kind};
 use super::manual::Page;
 use super::{definition, manual, said};
 use crate::config;
@@ -29,6 +30,14 @@ pub enum Printing {
         #[arg(long, value_name = "DIR", conflicts_with = "page")]
         output: Option<PathBuf>,
     },
+    /// Print the files of another supervisor as a config file of ours; what has no counterpart becomes a comment
+    Import {
+        /// Whose files they are
+        kind: Kind,
+        /// The files; several units of systemd that belong together are given together
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// Prints it on stdout.
@@ -38,6 +47,7 @@ pub fn print(printing: &Printing) -> ExitCode {
         Printing::Completions { shell } => completions(*shell),
         Printing::Man { page, output: None } => manual::page(*page, &definition()).into_bytes(),
         Printing::Man { output: Some(directory), .. } => return write_manual(directory),
+        Printing::Import { kind, files } => return import::print(*kind, files),
     };
     said(io::stdout().write_all(&text), ExitCode::Ok)
 }
