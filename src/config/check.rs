@@ -2,6 +2,7 @@
 
 use super::error::Place;
 use super::field::{At, Field, Reading, table};
+use super::identity;
 use super::listen::Listen;
 use super::notes::Notes;
 use super::policy;
@@ -10,7 +11,7 @@ use super::raw::{Bootstrap, Service, unknown_keys};
 use super::rule::Rule;
 use super::sequence::{Names, Sequence};
 use super::unique::Unique;
-use super::value::{Env, FilePath, Port};
+use super::value::{Env, FilePath, Port, Starts};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
 use crate::plan::{Address, Definition, Handshake, ListenerSpec, Plan, Program, Settings, WhenIdle};
 use crate::protocol;
@@ -48,7 +49,9 @@ fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option
     let raw = found.map_or_else(Bootstrap::absent, |found| Bootstrap::of(found, notes));
     let when_idle = raw.when_idle.read(notes).or_default(WhenIdle::default());
     let env_file = path(&raw.env_file, notes).or_default(None);
-    Some(Settings { when_idle: when_idle?, env_file: env_file? })
+    let starts = raw.start_concurrency.read(notes).map(|Starts(starts)| starts);
+    let start_concurrency = starts.or_default(Settings::default().start_concurrency);
+    Some(Settings { when_idle: when_idle?, env_file: env_file?, start_concurrency: start_concurrency? })
 }
 
 fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Service<'t> {
@@ -59,6 +62,7 @@ fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Servic
     raw.command = not_shared(&raw.command, notes);
     raw.review(notes);
     policy::shared(&raw, notes);
+    identity::shared(&raw, notes);
     raw
 }
 
@@ -197,6 +201,7 @@ fn program<'t>(
     let env = environment(raw, defaults, notes);
     let directory = path(&raw.directory, notes).or_default(None);
     let env_file = path(&raw.env_file, notes).or_default(None);
+    let identity = identity::of(raw, notes);
     if let (Some(listeners), Some(handshake)) = (listeners, handshake) {
         let mut check = |key: &str, at: &At<String>| {
             if let Err(error) = protocol::check(&at.value, listeners, handshake) {
@@ -216,6 +221,7 @@ fn program<'t>(
         env: env?.into_iter().map(|(name, at)| (name, at.value)).collect(),
         env_file: env_file?,
         handshake: handshake?,
+        identity: identity?,
     })
 }
 

@@ -8,7 +8,8 @@ use serde_json::{Value as Json, json};
 /// Where the schema keeps what a table in `listen` may be.
 pub(super) const LISTENER: &str = "listener";
 
-pub(super) fn integer(first: u32, last: u32) -> Json {
+/// A number within these two.
+pub(super) fn integer(first: i64, last: i64) -> Json {
     json!({ "type": "integer", "minimum": first, "maximum": last })
 }
 
@@ -40,6 +41,25 @@ fn with_units() -> String {
     const UNITS: &str = "nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds|second|secs|sec|s|minutes|minute|mins|min|m\
         |hours|hour|hrs|hr|h|days|day|d|weeks|week|wks|wk|w|months|month|M|years|year|yrs|yr|y";
     format!(r"\s*(([0-9]\s*)+(\.\s*([0-9]\s*)+)?({UNITS})\s*)+")
+}
+
+/// A name, or a number.
+pub(super) fn user_or_group() -> Json {
+    json!({ "anyOf": [filled_text(), integer(0, i64::from(u32::MAX) - 1)] })
+}
+
+/// The bits of a mode: octal text, or a number that TOML has written as octal.
+pub(super) fn mode() -> Json {
+    json!({ "anyOf": [{ "type": "string", "pattern": "^0*[0-7]{1,3}$" }, integer(0, 0o777)] })
+}
+
+/// A limit of `setrlimit(2)`: one amount, or two with a colon between.
+pub(super) fn limit() -> Json {
+    const AMOUNT: &str = "(unlimited|infinity|[0-9]+[KMGT]?)";
+    json!({ "anyOf": [
+        { "type": "string", "pattern": format!("^{AMOUNT}(:{AMOUNT})?$") },
+        { "type": "integer", "minimum": 0 },
+    ] })
 }
 
 /// Names in either case, with or without `SIG`, and numbers; not those that no process can react to.

@@ -255,6 +255,17 @@ impl Service {
         self.workers.iter().any(Worker::is_at_its_first_start)
     }
 
+    /// Does a process of it start, or is one waited for to make way for one that will?
+    pub(super) fn is_starting(&self) -> bool {
+        let starts = |worker: &Worker| {
+            matches!(
+                worker.state,
+                State::Starting { .. } | State::Restarting { .. } | State::Replacing { .. }
+            )
+        };
+        self.workers.iter().any(starts)
+    }
+
     /// A report about it as a whole.
     pub(super) fn report(&self, fact: Fact) -> Action {
         let service = Some(self.definition.name.clone());

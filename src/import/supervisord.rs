@@ -79,9 +79,8 @@ fn program(name: &str, fastcgi: bool, keys: &[(String, String)], drafts: &mut Dr
             "autostart" if value == "true" => {}
             "process_name" if value == "%(program_name)s" => {}
             "exitcodes" if value == "0" => {}
-            "user" if drafts.knows("user") => {
-                draft.note(format!("{key}={value}: `user` does it, where this machine has that user"));
-            }
+            // Not by ourselves: this machine need not have that user.
+            "user" | "umask" if drafts.knows(key) => draft.note(format!("{key}={value}: see `{key}`")),
             _ => draft.without_counterpart(key, value),
         }
     }

@@ -7,6 +7,21 @@ use super::systemd_socket;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Who a process is and what it may do, and the key that does it here.
+const RIGHTS: [(&str, &str); 11] = [
+    ("User", "user"),
+    ("Group", "group"),
+    ("SupplementaryGroups", "supplementary_groups"),
+    ("UMask", "umask"),
+    ("Nice", "nice"),
+    ("OOMScoreAdjust", "oom_score_adjust"),
+    ("NoNewPrivileges", "no_new_privs"),
+    ("CapabilityBoundingSet", "capabilities"),
+    ("AmbientCapabilities", "ambient_capabilities"),
+    ("LimitNOFILE", "rlimits"),
+    ("LimitNPROC", "rlimits"),
+];
+
 /// Where the shell of `sh -c` must be asked: variables.
 const SHELL: char = '$';
 
@@ -20,7 +35,7 @@ pub(super) fn read(inputs: &[Input], drafts: &mut Drafts) {
     for input in services {
         let stem = input.name.strip_suffix(".service").unwrap_or(&input.name);
         let mut draft = Draft::new(stem);
-        service(input, &mut draft, drafts.knows("user"));
+        service(input, &mut draft, &|key| drafts.knows(key));
         for socket in sockets.remove(stem).into_iter().flatten() {
             systemd_socket::add(socket, &mut draft);
         }
@@ -31,14 +46,14 @@ pub(super) fn read(inputs: &[Input], drafts: &mut Drafts) {
     }
 }
 
-fn service(input: &Input, draft: &mut Draft, knows_user: bool) {
+fn service(input: &Input, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) {
     let mut section = String::new();
     for entry in read_ini(&input.text, Continues::Backslash) {
         match entry {
             Entry::Section(name) => section = name,
             Entry::Strange(text) => draft.note(format!("{text}: is no key")),
             Entry::Key(key, value) => match &*section {
-                "Service" => of_service(&key, &value, draft, knows_user),
+                "Service" => of_service(&key, &value, draft, knows),
                 // What the unit is called by people, and where it belongs among others of systemd.
                 "Unit" if key == "Description" => draft.note(value),
                 _ => draft.note(format!("[{section}] {key}={value}: has no counterpart")),
@@ -47,7 +62,7 @@ fn service(input: &Input, draft: &mut Draft, knows_user: bool) {
     }
 }
 
-fn of_service(key: &str, value: &str, draft: &mut Draft, knows_user: bool) {
+fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) {
     let time =
         |key: &'static str, draft: &mut Draft| timespan(value).is_some_and(|time| draft.set_time(key, time));
     let done = match key {
@@ -85,18 +100,14 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows_user: bool) {
             draft.stop_signal(key, value);
             true
         }
-        "User" if knows_user => {
-            draft.note(format!("{key}={value}: `user` does it, where this machine has that user"));
-            true
-        }
-        "Group" if knows_user => {
-            draft.note(format!("{key}={value}: `group` does it, where this machine has that group"));
-            true
-        }
         _ => false,
     };
-    if !done {
-        draft.without_counterpart(key, value);
+    let ours = RIGHTS.iter().find(|(theirs, _)| *theirs == key).map(|(_, ours)| *ours);
+    match ours.filter(|ours| knows(ours)) {
+        _ if done => {}
+        // Not by ourselves: this machine need not have that user, nor we those rights.
+        Some(ours) => draft.note(format!("{key}={value}: see `{ours}`")),
+        None => draft.without_counterpart(key, value),
     }
 }
 

@@ -12,6 +12,7 @@ mod clock;
 mod env_file;
 mod environment;
 mod heard;
+mod identity;
 mod inherited;
 mod listener;
 mod listeners;

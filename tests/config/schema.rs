@@ -93,6 +93,17 @@ fn mistakes_that_an_editor_can_see_are_in_the_schema() {
         "env = { 'A=' = '1' }",
         "after = ['Web']",
         "directory = ''",
+        "user = -1",
+        "supplementary_groups = 'adm'",
+        "umask = '0999'",
+        "umask = '1777'",
+        "nice = 20",
+        "oom_score_adjust = -1001",
+        "rlimits = { nofiles = 1 }",
+        "rlimits = { nofile = '1k' }",
+        "rlimits = { nofile = '1:2:3' }",
+        "capabilities = ['net_bind_servic']",
+        "listen = { address = 'unix:a', mode = '0888' }",
     ] {
         let own = |key: &str| body.starts_with(&format!("{key} ="));
         let rest = [("name", "name = 'a'\n"), ("command", "command = 'a'\n")];
@@ -141,6 +152,15 @@ fn what_the_reader_takes_is_valid() {
         "after = []",
         "env = { 'a b' = '' }",
         "command = ['a', '']",
+        "user = 'root'",
+        "user = '0'",
+        "user = 0",
+        "umask = '27'",
+        "umask = '00077'",
+        "umask = 0o027",
+        "rlimits = { nofile = '64:128', core = 'unlimited', stack = 8388608, data = '1G:infinity' }",
+        "capabilities = ['net_bind_service', 'CAP_CHOWN', 'Net_Raw']",
+        "listen = { address = 'unix:a', mode = '0660', user = 0, group = 'root' }",
     ] {
         assert_taken_where_read(&schema, body);
     }
