@@ -19,7 +19,7 @@ pub enum Kind {
     Procfile,
     /// .service and .socket units
     Systemd,
-    /// Command lines of Server::Starter, as in a script
+    /// Command lines of `start_server`, as in a script
     #[value(name = "start_server")]
     StartServer,
 }

@@ -95,9 +95,9 @@ fn of_subcommand(roff: &mut Roff, subcommand: &clap::Command, whole: &clap::Comm
     let everywhere =
         |argument: &clap::Arg| whole.get_arguments().any(|other| other.get_id() == argument.get_id());
     let own = subcommand.get_arguments().filter(|argument| !everywhere(argument)).collect::<Vec<_>>();
-    let usage = own.iter().map(|argument| format!(" {argument}")).collect::<String>();
+    let usage = own.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let about = subcommand.get_long_about().or(subcommand.get_about()).map(ToString::to_string);
-    roff.control("TP", []).text([bold(subcommand.get_name()), roman(usage)]);
+    roff.control("TP", []).text([bold(subcommand.get_name()), roman(format!(" {usage}").trim_end())]);
     roff.text([roman(about.unwrap_or_default())]);
     for argument in own {
         let help = argument.get_long_help().or(argument.get_help()).map(ToString::to_string);

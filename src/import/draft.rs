@@ -57,7 +57,7 @@ impl Drafts {
             if c.is_ascii_alphanumeric() || "-_".contains(c) { c.to_ascii_lowercase() } else { '-' }
         };
         let mut base: String = wanted.chars().map(plain).take(SERVICE_NAME_BYTES - 6).collect();
-        base = base.trim_matches('-').to_owned();
+        base.truncate(base.trim_end_matches('-').len());
         if base.is_empty() {
             base = "service".into();
         }
@@ -162,21 +162,20 @@ impl Draft {
     }
 
     fn to_toml(&self) -> String {
-        let mut text = format!("[[service]]\nname = {}\n", Value::from(&*self.name));
         let rank = |key: &str| ["listen", "command"].iter().position(|first| *first == key).unwrap_or(2);
         let mut keys: Vec<_> = self.keys.iter().collect();
         keys.sort_by_key(|(key, _)| rank(key));
-        for (key, value) in keys {
-            text += &format!("{key} = {value}\n");
-        }
+        let mut lines = vec!["[[service]]\n".to_owned(), format!("name = {}\n", Value::from(&*self.name))];
+        lines.extend(keys.into_iter().map(|(key, value)| format!("{key} = {value}\n")));
         if !self.env.is_empty() {
-            let pairs = self
-                .env
-                .iter()
-                .map(|(name, value)| format!("{} = {}", Value::from(&**name), Value::from(&**value)));
-            text += &format!("env = {{ {} }}\n", pairs.collect::<Vec<_>>().join(", "));
+            let pair = |(name, value): (&String, &String)| {
+                format!("{} = {}", Value::from(&**name), Value::from(&**value))
+            };
+            let pairs: Vec<String> = self.env.iter().map(pair).collect();
+            lines.push(format!("env = {{ {} }}\n", pairs.join(", ")));
         }
-        text + &self.notes.iter().map(|note| comment(note)).collect::<String>()
+        lines.extend(self.notes.iter().map(|note| comment(note)));
+        lines.concat()
     }
 }
 
@@ -192,7 +191,7 @@ pub(super) fn literal(text: &str) -> String {
         rest = after;
         match after.split_once('}') {
             Some((name, after)) if is_placeholder(name) => {
-                out += &format!("{{{{{name}}}}}");
+                out.extend(["{{", name, "}}"]);
                 rest = after;
             }
             Some(_) | None => out.push('{'),

@@ -24,7 +24,7 @@ pub enum Origin {
     Procfile,
     /// Units of systemd: services and their sockets.
     Systemd,
-    /// Command lines of `start_server` (Server::Starter), as in a script.
+    /// Command lines of `start_server` (`Server::Starter`), as in a script.
     StartServer,
 }
 

@@ -46,9 +46,8 @@ fn of_line(draft: &mut Draft, line: &str) {
     let assigns = line.split_whitespace().next().is_some_and(|word| word.contains('='));
     match shlex::split(line) {
         Some(words) if !needs_shell && !assigns => {
-            draft.command(words.iter().map(|word| literal(word)).collect())
+            draft.command(words.iter().map(|word| literal(word)).collect());
         }
-        Some(words) if words.is_empty() => draft.command(words),
         _ => {
             draft.shell(line);
             let simple = !line.contains(['|', '&', ';', '(', '`']);

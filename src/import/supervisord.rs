@@ -55,7 +55,7 @@ fn program(name: &str, fastcgi: bool, keys: &[(String, String)], drafts: &mut Dr
                 None => draft.without_counterpart(key, value),
             },
             "directory" if !value.is_empty() && !value.contains(['\0', '%']) => {
-                draft.set("directory", &**value)
+                draft.set("directory", &**value);
             }
             "environment" => environment(value, name, &mut draft),
             "autorestart" => match &*value.to_lowercase() {
@@ -133,7 +133,7 @@ fn environment(value: &str, name: &str, draft: &mut Draft) {
     }
 }
 
-/// The socket of a FastCGI program, which is its stdin.
+/// The socket of a `FastCGI` program, which is its stdin.
 fn socket(value: &str, draft: &mut Draft) {
     let port = value.strip_prefix("tcp://").and_then(|address| {
         let address = address.replacen("localhost", "127.0.0.1", 1);
