@@ -7,7 +7,10 @@ fn main() -> std::process::ExitCode {
     match Invocation::parse(std::env::args_os()) {
         Ok(Asked::Print(printing)) => cli::print(&printing).into(),
         Ok(Asked::OfFile(invocation)) => match invocation.command {
-            None => cli::run(&invocation),
+            None => match invocation.check_state {
+                Some(descriptors) => cli::check_state(descriptors),
+                None => cli::run(&invocation),
+            },
             Some(Command::Check) => cli::check(&invocation.config, invocation.color),
         }
         .into(),

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod check_state;
 mod import;
 mod manual;
 mod markdown;
@@ -8,6 +9,7 @@ mod print;
 mod run;
 
 pub use check::check;
+pub use check_state::check_state;
 pub use print::{Printing, print};
 pub use run::run;
 
@@ -17,6 +19,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 /// What stands below the options in `--help`.
@@ -32,6 +35,7 @@ Examples:
 Signals to the supervisor:
   SIGUSR1          restart all services, or those that BOOTSTRAP_SELECT names
   SIGHUP           read the file anew; apply it if it has no mistake
+  SIGUSR2          become the program now on disk; nothing else changes
   SIGTERM, SIGINT  stop gracefully; the second one stops now
   SIGQUIT          stop now
 
@@ -57,6 +61,14 @@ struct Arguments {
     /// Whether messages for people are coloured
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
+
+    /// What a supervisor adds when it becomes this program: the number of its snapshot
+    #[arg(long, hide = true, value_name = "FD")]
+    state: Option<RawFd>,
+
+    /// What a supervisor adds when it asks whether it can become this program: snapshot, answer
+    #[arg(long, hide = true, value_name = "FD,FD", value_parser = two_numbers)]
+    check_state: Option<(RawFd, RawFd)>,
 
     #[command(subcommand)]
     command: Option<AnyCommand>,
@@ -88,6 +100,10 @@ pub struct Invocation {
     pub log_format: LogFormat,
     /// Whether messages for people are coloured.
     pub color: Color,
+    /// The descriptor with the snapshot to go on from.
+    pub state: Option<RawFd>,
+    /// The descriptor with a snapshot to look at, and the one for the answer.
+    pub check_state: Option<(RawFd, RawFd)>,
     /// What to do; nothing means: run.
     pub command: Option<Command>,
 }
@@ -142,7 +158,7 @@ impl Invocation {
     /// What clap prints: help, the version (exit code 0) or a mistake (exit code 2).
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Error> {
         let matches = definition().try_get_matches_from(arguments)?;
-        let Arguments { mut config, mut log_format, mut color, command } =
+        let Arguments { mut config, mut log_format, mut color, state, check_state, command } =
             Arguments::from_arg_matches(&matches)?;
         let command = match command {
             Some(AnyCommand::Print(printing)) => return Ok(Asked::Print(printing)),
@@ -160,7 +176,7 @@ impl Invocation {
             let message = "no config file is named; write --config FILE";
             definition().error(ErrorKind::MissingRequiredArgument, message)
         })?;
-        Ok(Asked::OfFile(Self { config, log_format, color, command }))
+        Ok(Asked::OfFile(Self { config, log_format, color, state, check_state, command }))
     }
 }
 
@@ -206,6 +222,12 @@ fn take<T: Clone + Send + Sync + 'static, U>(
     }
 }
 
+/// Reads `5,6`.
+fn two_numbers(text: &str) -> Result<(RawFd, RawFd), String> {
+    let numbers = text.split_once(',').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    numbers.ok_or_else(|| "two numbers are expected, with a comma between them".into())
+}
+
 /// The exit code for something that was said on stdout: `code`, or a failure where it could not be said.
 pub fn said(result: io::Result<()>, code: ExitCode) -> ExitCode {
     match result {
@@ -243,6 +265,8 @@ mod tests {
             config: "a.toml".into(),
             log_format: LogFormat::Text,
             color: Color::Auto,
+            state: None,
+            check_state: None,
             command: None,
         };
         assert_eq!(parse("bootstrap -c a.toml"), Ok(run.clone()));

@@ -3,8 +3,8 @@
 use super::described::{Key, joined};
 use super::load;
 use super::problem::Problem;
-use super::raw::{Bootstrap, Listener, Service};
-use super::schema::LISTENER;
+use super::raw::{Bootstrap, Check, Listener, Service};
+use super::schema::{CHECK, LISTENER};
 use serde_json::{Map, Value as Json, json};
 
 /// A table of the file.
@@ -20,8 +20,8 @@ pub struct Table {
     pub required: Vec<&'static str>,
 }
 
-/// Every table of the file, and at the end the one in `listen`.
-pub fn tables() -> [Table; 4] {
+/// Every table of the file, and at the end those that are the value of a key.
+pub fn tables() -> [Table; 5] {
     let service = Service::described();
     let shared = service.iter().filter(|key| is_shared(key.name)).cloned().collect();
     [
@@ -44,6 +44,12 @@ pub fn tables() -> [Table; 4] {
             required: missing("[[service]]"),
         },
         Table {
+            header: "[service.check]",
+            about: joined(Check::ABOUT),
+            keys: Check::described(),
+            required: Vec::new(),
+        },
+        Table {
             header: "listen",
             about: joined(Listener::ABOUT),
             keys: Listener::described(),
@@ -54,7 +60,9 @@ pub fn tables() -> [Table; 4] {
 
 /// The JSON Schema of the file, draft 2020-12.
 pub fn json_schema() -> Json {
-    let [bootstrap, defaults, service, listener] = tables();
+    let [bootstrap, defaults, service, check, listener] = tables();
+    let mut check = of_table(&check);
+    check["oneOf"] = json!([{ "required": ["tcp"] }, { "required": ["http"] }, { "required": ["exec"] }]);
     let services = json!({ "type": "array", "minItems": 1, "items": of_table(&service) });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -68,7 +76,7 @@ pub fn json_schema() -> Json {
         },
         "required": ["service"],
         "additionalProperties": false,
-        "$defs": { LISTENER: of_table(&listener) },
+        "$defs": { CHECK: check, LISTENER: of_table(&listener) },
     })
 }
 

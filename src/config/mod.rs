@@ -5,10 +5,10 @@
 //!                                                    --check--> Plan, once no rule is broken
 //! ```
 //!
-//! `raw` lists the keys, with their documentation; it is the only such list. `value`, `rights`, `listen` and `address`
-//! say what one key may hold, and `schema` says it to editors; `machine` is asked whether there is what it names. `check`
-//! and `policy` know the rules between keys, `check` those between services. `problem` makes the sentences and `render`
-//! the picture for people; `document` describes the whole file, from the list of keys.
+//! `raw` lists the keys, with their documentation; it is the only such list. `value`, `words`, `rights`, `probe`, `listen`
+//! and `address` say what one key may hold, and `schema` says it to editors; `machine` is asked whether there is what it
+//! names. `check`, `health` and `policy` know the rules between keys, `check` those between services. `problem` makes the
+//! sentences and `render` the picture for people; `document` describes the whole file, from the list of keys.
 
 mod address;
 mod check;
@@ -16,12 +16,14 @@ mod described;
 mod document;
 mod error;
 mod field;
+mod health;
 mod identity;
 mod listen;
 mod load;
 mod machine;
 mod notes;
 mod policy;
+mod probe;
 mod problem;
 mod raw;
 mod render;
@@ -33,6 +35,7 @@ mod similar;
 mod syntax;
 mod unique;
 mod value;
+mod words;
 
 pub use address::{AddressError, AddressFault};
 pub use described::Key;

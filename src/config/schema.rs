@@ -5,6 +5,9 @@ use crate::limits::SERVICE_NAME_BYTES;
 use nix::sys::signal::Signal;
 use serde_json::{Value as Json, json};
 
+/// Where the schema keeps what a `check` may be.
+pub(super) const CHECK: &str = "check";
+
 /// Where the schema keeps what a table in `listen` may be.
 pub(super) const LISTENER: &str = "listener";
 
@@ -81,6 +84,11 @@ pub(super) fn signal() -> Json {
 
 pub(super) fn address() -> Json {
     json!({ "type": "string", "pattern": r"^((tcp|udp)://(\[[0-9a-fA-F:.%]+\]|[0-9.]+):[0-9]+|unix:.+)$" })
+}
+
+/// A table that is a `check`.
+pub(super) fn check() -> Json {
+    json!({ "$ref": format!("#/$defs/{CHECK}") })
 }
 
 /// A table in `listen`.

@@ -5,9 +5,8 @@ use super::notes::Notes;
 use super::problem::{Found, Problem};
 use super::rule::Rule;
 use super::schema;
-use super::similar;
-use crate::limits::{DURATION_MAX, SERVICES, WORKERS};
-use crate::plan::{Handshake, Restart, RestartOrder, ServiceName, WhenIdle};
+use crate::limits::{CHECK_FAILURES, DURATION_MAX, SERVICES, WORKERS};
+use crate::plan::ServiceName;
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 use std::str::FromStr as _;
@@ -29,6 +28,8 @@ pub(super) struct Surge(pub(super) u32);
 pub(super) struct Unavailable(pub(super) u32);
 /// A path that the system can open.
 pub(super) struct FilePath(pub(super) PathBuf);
+/// Name of a group of the system; whether there is one is not asked here.
+pub(super) struct GroupName(pub(super) String);
 /// A signal that a process can react to, by number.
 pub(super) struct Signal(pub(super) i32);
 /// At least a millisecond.
@@ -42,6 +43,19 @@ pub(super) struct Command(pub(super) Vec<At<String>>);
 /// Variables: name and value, with the place of the value.
 pub(super) struct Env(pub(super) Vec<(String, At<String>)>);
 
+/// A status of HTTP.
+pub(super) struct Status(pub(super) u16);
+/// How many bad answers in a row.
+pub(super) struct Failures(pub(super) u32);
+
+/// What a gate asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    Tcp,
+    Http,
+    Exec,
+}
+
 /// The words of `ready`; what else they need is judged with the other keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
@@ -51,6 +65,7 @@ pub(super) enum Gate {
     Accepting,
     Started,
     Delay,
+    Asks(Asks),
 }
 
 /// The number, where it is one that fits.
@@ -90,6 +105,34 @@ impl Scalar for Backlog {
 
     fn schema() -> Json {
         schema::integer(1, u16::MAX.into())
+    }
+}
+
+/// A number between two others, themselves among them.
+fn between(found: &DeValue<'_>, from: u32, to: u32) -> Result<u32, Rule> {
+    let fits = |number: &u32| (from..=to).contains(number);
+    let good = found.as_integer().and_then(number).and_then(|number| u32::try_from(number).ok()).filter(fits);
+    let quoted = found.as_str().and_then(|text| text.parse().ok()).is_some_and(|number| fits(&number));
+    good.ok_or(Rule::Between { from, to, quoted })
+}
+
+impl Scalar for Status {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        between(found, 100, 599).map(|status| Self(u16::try_from(status).unwrap_or(u16::MAX)))
+    }
+
+    fn schema() -> Json {
+        schema::integer(100, 599)
+    }
+}
+
+impl Scalar for Failures {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        between(found, 1, CHECK_FAILURES).map(Self)
+    }
+
+    fn schema() -> Json {
+        schema::integer(1, CHECK_FAILURES.into())
     }
 }
 
@@ -182,57 +225,18 @@ impl Scalar for FilePath {
     }
 }
 
-/// One of a few words, or what somebody meant who wrote something like one of them.
-fn word<T: Clone>(found: &DeValue<'_>, words: &'static [&'static str], values: &[T]) -> Result<T, Rule> {
-    if let Some(written) = found.as_str() {
-        if let Some(at) = words.iter().position(|word| *word == written) {
-            return Ok(values[at].clone());
+impl Scalar for GroupName {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        match text(found, Rule::Group)? {
+            "" => Err(Rule::Group),
+            name if name.contains('\0') => Err(Rule::Nul),
+            name => Ok(Self(name.into())),
         }
-        let plain = written.to_lowercase().replace('_', "-");
-        return Err(Rule::Word { words, meant: similar::nearest(&plain, words) });
     }
-    let meant = found.as_bool().and_then(|yes| {
-        let synonyms = if yes { ["always", "yes"] } else { ["no", "none"] };
-        words.iter().find(|word| synonyms.contains(word)).copied()
-    });
-    Err(Rule::Word { words, meant })
-}
 
-/// Makes a key of a few words: each with the value that it stands for.
-macro_rules! words {
-    ($($Kind:ident { $($word:literal => $value:ident,)* })*) => {$(
-        impl Scalar for $Kind {
-            fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-                word(found, &[$($word),*], &[$(Self::$value),*])
-            }
-
-            fn schema() -> Json {
-                json!({ "enum": [$($word),*] })
-            }
-        }
-    )*};
-}
-
-words! {
-    Restart { "no" => No, "on-failure" => OnFailure, "always" => Always, }
-    RestartOrder { "stop-first" => StopFirst, "start-first" => StartFirst, }
-    Handshake {
-        "pipe" => Pipe,
-        "systemd" => Systemd,
-        "server-starter" => ServerStarter,
-        "einhorn" => Einhorn,
-        "inetd" => Inetd,
-        "none" => None,
+    fn schema() -> Json {
+        schema::filled_text()
     }
-    Gate {
-        "pipe" => Pipe,
-        "notify" => Notify,
-        "ack" => Ack,
-        "accepting" => Accepting,
-        "started" => Started,
-        "delay" => Delay,
-    }
-    WhenIdle { "exit" => Exit, "wait" => Wait, }
 }
 
 impl Scalar for Signal {

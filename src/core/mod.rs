@@ -4,17 +4,23 @@
 
 mod above;
 mod action;
+mod adoption;
 mod backoff;
 pub mod candidate;
+mod care;
 mod deadlines;
 mod event;
 mod fact;
 pub mod generation;
+mod guard;
 mod handover;
+pub mod health;
 pub mod invariants;
 pub mod leaving;
 mod life;
+mod orphan;
 mod outcome;
+mod pulse;
 mod reconcile;
 mod request;
 mod rollout;
@@ -26,15 +32,19 @@ pub mod state;
 mod supervisor;
 mod time;
 mod turns;
+mod upgrade;
 mod watch;
 pub mod worker;
 
 pub use above::{Above, Message};
 pub use action::Action;
 pub use event::{
-    BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
+    BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
+    UpgradeRefusal,
 };
 pub use fact::{Applied, Fact, Next, Report};
+pub use health::{Health, Sign};
+pub use orphan::Orphan;
 pub use outcome::Outcome;
 pub use request::{Answer, Refusal, Request, Ticket, Verb, Verdict, Wait};
 pub use supervisor::Supervisor;

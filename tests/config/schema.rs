@@ -104,6 +104,12 @@ fn mistakes_that_an_editor_can_see_are_in_the_schema() {
         "rlimits = { nofile = '1:2:3' }",
         "capabilities = ['net_bind_servic']",
         "listen = { address = 'unix:a', mode = '0888' }",
+        "check = {}",
+        "check = { tcp = '127.0.0.1:1', exec = 'true' }",
+        "check = { http = 'https://127.0.0.1/' }",
+        "check = { http = 'http://127.0.0.1/', status = 99 }",
+        "check = { tcp = 'here' }",
+        "ready = 'https'",
     ] {
         let own = |key: &str| body.starts_with(&format!("{key} ="));
         let rest = [("name", "name = 'a'\n"), ("command", "command = 'a'\n")];
@@ -161,6 +167,12 @@ fn what_the_reader_takes_is_valid() {
         "rlimits = { nofile = '64:128', core = 'unlimited', stack = 8388608, data = '1G:infinity' }",
         "capabilities = ['net_bind_service', 'CAP_CHOWN', 'Net_Raw']",
         "listen = { address = 'unix:a', mode = '0660', user = 0, group = 'root' }",
+        "check = { tcp = '127.0.0.1:{port}' }\nport = 80",
+        "check = { tcp = '[::1]:80', period = '1s' }",
+        "check = { tcp = 'unix:/run/a', failures = 1 }",
+        "check = { http = 'http://127.0.0.1:{port}/ready', status = 204 }\nport = 80",
+        "check = { http = 'http://unix:/run/a:/x' }",
+        "check = { exec = ['true'] }",
     ] {
         assert_taken_where_read(&schema, body);
     }
