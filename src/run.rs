@@ -1,11 +1,13 @@
 //! The loop: one event, all the actions it caused, then the next event. No decision about a service is made here.
 
 use crate::config;
-use crate::core::{Action, Event, Fact, Outcome, Report, Supervisor};
+use crate::control::Control;
+use crate::core::{Action, ControlFact, Event, Fact, Outcome, Report, Supervisor};
 use crate::exit::ExitCode;
-use crate::os::{self, Os};
-use crate::plan::{Plan, Selector};
+use crate::os::{self, ClientId, Heard, Input, NoRuntimeDir, Os, Place, Renewed, RuntimeDir};
+use crate::plan::{Plan, Selector, Settings};
 use crate::report::{self, Format};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,9 +19,12 @@ const SELECT: &str = "BOOTSTRAP_SELECT";
 /// # Errors
 ///
 /// What the system refused before anything was bound or started.
-pub fn run(file: &Path, plan: Plan, format: Format) -> io::Result<ExitCode> {
-    let mut world = World { os: Os::new()?, file: file.into(), format };
+pub fn run(file: &Path, plan: Plan, format: Format) -> Result<ExitCode, NotStarted> {
+    let os = Os::new().map_err(NotStarted::System)?;
+    let control = Control::new(file, os.now());
+    let mut world = World { os, control, settings: Settings::default(), file: file.into(), format };
     world.os.tell_loss_as(move |lines| line(&Report::of_supervisor(Fact::LogLost { lines }), format));
+    world.open_control(&plan.settings).map_err(NotStarted::NoRuntimeDir)?;
     let mut actions = Vec::new();
     let mut core = Supervisor::boot(plan, world.os.now(), &mut actions);
     loop {
@@ -31,8 +36,30 @@ pub fn run(file: &Path, plan: Plan, format: Format) -> io::Result<ExitCode> {
             world.os.flush_log();
             return Ok(exit_code(outcome));
         }
-        let (now, event) = world.os.wait(core.deadline());
-        core.handle(now, event, &mut actions);
+        match world.os.wait(core.deadline()) {
+            (now, Input::Event(event)) => core.handle(now, event, &mut actions),
+            (_, Input::Client(client, heard)) => world.heard(&core, client, heard),
+            (_, Input::ControlRenewed(renewed)) => world.renewed(renewed),
+        }
+        world.follow(&core.plan().settings);
+    }
+}
+
+/// Why the supervisor did not start.
+#[derive(Debug)]
+pub enum NotStarted {
+    /// The system refuses something that it cannot do without.
+    System(io::Error),
+    /// It has no runtime directory, although one is configured; or another supervisor has it.
+    NoRuntimeDir(NoRuntimeDir),
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(error) => write!(f, "the system refuses to start it: {error}"),
+            Self::NoRuntimeDir(why) => write!(f, "{why}"),
+        }
     }
 }
 
@@ -43,21 +70,77 @@ fn exit_code(outcome: Outcome) -> ExitCode {
     }
 }
 
-/// The system calls, and what only this program knows: its config file and how it talks.
+/// The system calls, and what only this program knows: its config file, its clients, and how it talks.
 struct World {
     os: Os,
+    control: Control,
+    /// Those that the control socket follows.
+    settings: Settings,
     file: PathBuf,
     format: Format,
 }
 
 impl World {
+    /// Takes the runtime directory and listens in it. Without one by custom there are no commands; but where one was
+    /// named, or another supervisor has it, there is no start.
+    fn open_control(&mut self, settings: &Settings) -> Result<(), NoRuntimeDir> {
+        let place = Place::of(settings.runtime_dir.as_deref(), &self.file);
+        let opened =
+            RuntimeDir::take(&place, &self.file).and_then(|directory| self.os.open_control(directory));
+        self.settings.runtime_dir.clone_from(&settings.runtime_dir);
+        self.follow(settings);
+        match opened {
+            Ok(()) => Ok(()),
+            Err(why) if place.named || matches!(why, NoRuntimeDir::Held { .. }) => Err(why),
+            Err(why) => {
+                self.tell(ControlFact::Missing { reason: why.to_string() });
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets those speak to the control socket that the settings name.
+    fn follow(&mut self, settings: &Settings) {
+        if self.settings == *settings {
+            return;
+        }
+        if self.settings.runtime_dir != settings.runtime_dir {
+            self.tell(ControlFact::MovesLater);
+        }
+        self.settings = settings.clone();
+        if let Err(error) = self.os.admit(settings.control_group.as_deref(), settings.control_rights) {
+            let group = settings.control_group.clone().unwrap_or_default();
+            self.tell(ControlFact::NotAdmitted { group, reason: error.to_string() });
+        }
+    }
+
+    fn heard(&mut self, core: &Supervisor, client: ClientId, heard: Heard) {
+        if let Some(report) = self.control.heard(core, &mut self.os, client, heard) {
+            self.report(&report);
+        }
+    }
+
+    fn renewed(&mut self, renewed: Renewed) {
+        self.tell(match renewed {
+            Renewed::Again => ControlFact::Again { path: self.os.control_path().unwrap_or_default() },
+            Renewed::Failed(why) => ControlFact::Missing { reason: why.to_string() },
+        });
+    }
+
+    fn tell(&mut self, fact: ControlFact) {
+        self.report(&Report::of_supervisor(Fact::Control(fact)));
+    }
+
     fn perform(&mut self, action: Action) {
         match action {
-            Action::LoadPlan => self.os.post(load(&self.file)),
+            Action::LoadPlan => {
+                // Where nobody tells of removals, this is when they are noticed.
+                self.os.look_after_control();
+                self.os.post(load(&self.file));
+            }
             Action::ReadSelector { env_file } => self.read_selector(env_file),
             Action::Report(report) => self.report(&report),
-            // Nobody has a ticket yet: there is no way to ask for one.
-            Action::Answer { .. } => {}
+            Action::Answer { ticket, answer } => self.control.answered(&mut self.os, ticket, &answer),
             Action::Spawn { .. }
             | Action::Signal { .. }
             | Action::Ask { .. }
@@ -90,6 +173,7 @@ impl World {
 
     fn report(&mut self, report: &Report) {
         self.os.log(&line(report, self.format));
+        self.control.reported(&mut self.os, report);
     }
 }
 

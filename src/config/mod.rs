@@ -11,6 +11,7 @@
 
 mod address;
 mod check;
+mod disk;
 mod error;
 mod field;
 mod listen;
@@ -28,8 +29,9 @@ mod unique;
 mod value;
 
 pub use address::{AddressError, AddressFault};
+pub use disk::Disk;
 pub use error::{Mistake, Place, Position, Refused};
-pub use load::{load, parse};
+pub use load::{load, parse, runtime_dir};
 pub use problem::{Found, Problem};
 pub use rule::Rule;
 

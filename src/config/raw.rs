@@ -7,8 +7,8 @@ use super::problem::{Problem, beginning};
 use super::sequence::Names;
 use super::similar;
 use super::value::{
-    Backlog, Command, Env, FilePath, Gate, GroupName, Pause, Port, Signal, Surge, Timeout, Unavailable, WholeSeconds,
-    Workers,
+    Backlog, Command, Env, FilePath, Gate, GroupName, Pause, Port, Signal, Surge, Timeout, Unavailable,
+    WholeSeconds, Workers,
 };
 use crate::plan::{Address, Handshake, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
 use toml::de::DeTable;

@@ -30,7 +30,7 @@ pub use action::Action;
 pub use event::{
     BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
 };
-pub use fact::{Applied, Fact, Next, Report};
+pub use fact::{Applied, ControlFact, Fact, Next, Report};
 pub use outcome::Outcome;
 pub use request::{Answer, Refusal, Request, Ticket, Verb, Verdict, Wait};
 pub use supervisor::Supervisor;

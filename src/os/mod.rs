@@ -7,7 +7,9 @@ mod ack;
 mod bind;
 mod child;
 mod children;
+mod client;
 mod clock;
+mod control;
 mod env_file;
 mod environment;
 mod heard;
@@ -30,12 +32,15 @@ mod spawn;
 mod unix_path;
 mod voice;
 
+pub use client::{Peer, Then};
+pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
 pub use log_output::stderr_is_journal;
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 
 use crate::core::{Action, Event, RunEvent, Time};
-use crate::plan::{Definition, ListenerId, RunId};
+use crate::plan::{Definition, ListenerId, Rights, RunId};
+use control::ControlSocket;
 use listeners::Listeners;
 use log_output::LogOutput;
 use poller::{Poller, Token};
@@ -45,6 +50,18 @@ use signals::{Letter, Signals};
 use spawn::{Order, Spawner};
 use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Input {
+    /// It is for the core.
+    Event(Event),
+    /// A client of the control socket did something.
+    Client(ClientId, Heard),
+    /// The control socket was removed by somebody.
+    ControlRenewed(Renewed),
+}
 
 /// The system, as the supervisor sees it.
 pub struct Os {
@@ -55,6 +72,9 @@ pub struct Os {
     pins: Pins,
     listeners: Listeners,
     log: LogOutput,
+    control: Option<ControlSocket>,
+    /// The poller was asked since a client was last listened to.
+    polled: bool,
     /// What happened and was not given out yet.
     events: VecDeque<Event>,
 }
@@ -82,23 +102,38 @@ impl Os {
             pins: Pins::default(),
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
+            control: None,
+            polled: false,
             events: VecDeque::new(),
         })
     }
 
-    /// The next event and the time at which it is taken. Blocks until there is one or `deadline` has come,
-    /// which is [`Event::DeadlinePassed`]; that is never kept back by others that keep coming.
-    pub fn wait(&mut self, deadline: Option<Time>) -> (Time, Event) {
+    /// The next thing that happened and the time at which it is taken. Blocks until there is one or `deadline` has
+    /// come, which is [`Event::DeadlinePassed`]; that is never kept back by others that keep coming. Clients are
+    /// listened to one at a time, and only when nothing else is there.
+    pub fn wait(&mut self, deadline: Option<Time>) -> (Time, Input) {
         loop {
             if let Some(event) = self.events.pop_front() {
-                return (self.now(), event);
+                return (self.now(), Input::Event(event));
             }
             let now = self.now();
             if deadline.is_some_and(|deadline| deadline <= now) {
-                return (now, Event::DeadlinePassed);
+                return (now, Input::Event(Event::DeadlinePassed));
             }
-            for token in self.poller.wait(now, deadline) {
+            if std::mem::take(&mut self.polled)
+                && let Some(input) = self.control.as_mut().and_then(listen_to)
+            {
+                return (now, input);
+            }
+            let at_once = self.control.as_ref().is_some_and(ControlSocket::has_news).then_some(now);
+            let cut = self.control.as_ref().and_then(ControlSocket::deadline);
+            for token in self.poller.wait(now, [deadline, at_once, cut].into_iter().flatten().min()) {
                 self.take(token);
+            }
+            self.polled = true;
+            let now = self.now();
+            if let Some(control) = self.control.as_mut() {
+                control.deadline_passed(&self.poller, now);
             }
         }
     }
@@ -168,6 +203,68 @@ impl Os {
     /// Gives all addresses up, at the end of the program. Unix paths are removed where they are still ours.
     pub fn release(&mut self) {
         self.listeners.close_all();
+        let now = self.now();
+        if let Some(mut control) = self.control.take() {
+            control.close(now);
+        }
+    }
+
+    /// Listens for commands in a runtime directory. They come from [`wait`](Self::wait).
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be made.
+    pub fn open_control(&mut self, directory: RuntimeDir) -> Result<(), NoRuntimeDir> {
+        self.control = Some(ControlSocket::open(&self.poller, directory)?);
+        Ok(())
+    }
+
+    /// Where the control socket is, if there is one.
+    pub fn control_path(&self) -> Option<PathBuf> {
+        self.control.as_ref().map(ControlSocket::path)
+    }
+
+    /// Lets the members of a group speak to the control socket, or nobody but us and root.
+    ///
+    /// # Errors
+    ///
+    /// There is no such group, or the socket cannot be given to it: then nobody else may.
+    pub fn admit(&mut self, group: Option<&str>, rights: Rights) -> io::Result<()> {
+        self.control.as_mut().map_or(Ok(()), |control| control.admit(group, rights))
+    }
+
+    /// Sees that the control socket is still there, and makes it anew if not.
+    pub fn look_after_control(&mut self) {
+        if let Some(control) = self.control.as_mut() {
+            control.look(&self.poller);
+        }
+    }
+
+    /// Sends a line to a client of the control socket, without waiting until it takes it.
+    pub fn answer(&mut self, client: ClientId, line: &str, then: Then) {
+        let now = self.now();
+        if let Some(control) = self.control.as_mut() {
+            control.answer(&self.poller, client, line, then, now);
+        }
+    }
+
+    /// Tells a client of an event. It loses those that it is too slow for, and is told how many, by the number
+    /// of its request.
+    pub fn tell(&mut self, client: ClientId, id: u64, line: &str) {
+        let now = self.now();
+        if let Some(control) = self.control.as_mut() {
+            control.tell(&self.poller, client, id, line, now);
+        }
+    }
+
+    /// Is there room for a large answer to a client, or do too many wait already?
+    pub fn has_room_for_answers(&self) -> bool {
+        self.control.as_ref().is_some_and(ControlSocket::has_room)
+    }
+
+    /// Clients that wait in the queue of a listener, and how many may, where the kernel tells.
+    pub fn queue(&self, listener: ListenerId) -> Option<(u32, u32)> {
+        self.listeners.queue(listener)
     }
 
     fn take(&mut self, token: Token) {
@@ -183,6 +280,12 @@ impl Os {
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
             Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
+            Token::Control | Token::RuntimeDir | Token::Client(_) | Token::ClientGone(_) => {
+                let now = self.now();
+                if let Some(control) = self.control.as_mut() {
+                    control.take(&self.poller, token, now);
+                }
+            }
         }
         self.mend_touched();
     }
@@ -215,4 +318,12 @@ impl Os {
             Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
         }
     }
+}
+
+/// The next thing that the control socket has, if any.
+fn listen_to(control: &mut ControlSocket) -> Option<Input> {
+    if let Some(renewed) = control.take_renewed() {
+        return Some(Input::ControlRenewed(renewed));
+    }
+    control.next().map(|(client, heard)| Input::Client(client, heard))
 }

@@ -19,6 +19,14 @@ pub(super) enum Token {
     Voice(u32),
     /// Somebody shut this listener down.
     Listener(ListenerId),
+    /// Somebody wants to speak to the control socket.
+    Control,
+    /// A name was removed from the runtime directory, or the directory itself.
+    RuntimeDir,
+    /// This client of the control socket has said something, or takes bytes again.
+    Client(u32),
+    /// This client has gone.
+    ClientGone(u32),
 }
 
 impl Token {
@@ -30,6 +38,10 @@ impl Token {
             Self::Log => 1 << Self::KIND_SHIFT,
             Self::Voice(number) => (2 << Self::KIND_SHIFT) | u64::from(number),
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Control => 4 << Self::KIND_SHIFT,
+            Self::RuntimeDir => 5 << Self::KIND_SHIFT,
+            Self::Client(number) => (6 << Self::KIND_SHIFT) | u64::from(number),
+            Self::ClientGone(number) => (7 << Self::KIND_SHIFT) | u64::from(number),
         }
     }
 
@@ -40,6 +52,10 @@ impl Token {
             1 => Some(Self::Log),
             2 => number.map(Self::Voice),
             3 => number.map(ListenerId).map(Self::Listener),
+            4 => Some(Self::Control),
+            5 => Some(Self::RuntimeDir),
+            6 => number.map(Self::Client),
+            7 => number.map(Self::ClientGone),
             _ => None,
         }
     }
@@ -74,6 +90,25 @@ impl Poller {
         self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET, token.pack()))
     }
 
+    /// Watches a client: for bytes to read, for room to write, both or neither; for its going in any case. The
+    /// first time it is added.
+    pub(super) fn watch_client(
+        &self,
+        fd: impl AsFd,
+        number: u32,
+        read: bool,
+        write: bool,
+    ) -> nix::Result<()> {
+        let mut flags = EpollFlags::empty();
+        flags.set(EpollFlags::EPOLLIN, read);
+        flags.set(EpollFlags::EPOLLOUT, write);
+        let mut event = EpollEvent::new(flags, Token::Client(number).pack());
+        match self.epoll.modify(&fd, &mut event) {
+            Err(Errno::ENOENT) => self.epoll.add(fd, event),
+            result => result,
+        }
+    }
+
     /// Watches no more. To be called before the descriptor closes: a child that was being started may hold a
     /// copy, and epoll watches the description, not the number.
     pub(super) fn forget(&self, fd: impl AsFd) {
@@ -89,11 +124,20 @@ impl Poller {
         });
         let mut events = [EpollEvent::empty(); Self::TURN];
         match self.epoll.wait(&mut events, timeout) {
-            Ok(found) => events.iter().take(found).filter_map(|event| Token::unpack(event.data())).collect(),
+            Ok(found) => events.iter().take(found).filter_map(token).collect(),
             // The signal that interrupted is in its queue, and makes the next call return.
             Err(Errno::EINTR) => Vec::new(),
             Err(error) => panic!("epoll_wait on our own set: {error}"),
         }
+    }
+}
+
+/// What an event is about. Only of a client it matters that nobody is at the other end any more.
+fn token(event: &EpollEvent) -> Option<Token> {
+    let gone = event.events().intersects(EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
+    match Token::unpack(event.data())? {
+        Token::Client(number) if gone => Some(Token::ClientGone(number)),
+        token => Some(token),
     }
 }
 
@@ -110,7 +154,9 @@ mod tests {
     fn every_token_survives_the_kernel() {
         let pipes = [0, 1, u32::MAX].map(Token::Voice);
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
-        for token in [Token::Signal, Token::Log].into_iter().chain(pipes).chain(listeners) {
+        let clients = [0, u32::MAX].map(Token::Client).into_iter().chain([Token::ClientGone(7)]);
+        let ours = [Token::Signal, Token::Log, Token::Control, Token::RuntimeDir];
+        for token in ours.into_iter().chain(pipes).chain(listeners).chain(clients) {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
     }

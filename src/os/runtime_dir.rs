@@ -258,10 +258,12 @@ mod tests {
         let first = RuntimeDir::take(&place, Path::new("/x/services.toml")).unwrap();
         assert_eq!(fs::metadata(&place.path).unwrap().mode() & 0o777, 0o700);
         let refused = RuntimeDir::take(&place, Path::new("/x/other.toml")).unwrap_err().to_string();
-        let expected = format!("is held by another bootstrap, pid {}, with /x/services.toml; ", std::process::id());
+        let expected =
+            format!("is held by another bootstrap, pid {}, with /x/services.toml; ", std::process::id());
         assert!(refused.contains(&expected), "{refused}");
         drop(first);
-        let third = RuntimeDir::take(&place, Path::new("/x/third.toml")).expect("a stale lock is no obstacle");
+        let third =
+            RuntimeDir::take(&place, Path::new("/x/third.toml")).expect("a stale lock is no obstacle");
         third.release();
         assert!(!place.path.join(LOCK).exists());
     }

@@ -2,9 +2,11 @@
 
 mod ack;
 mod argv;
+pub mod control;
 mod dialect;
 mod granted;
 mod notify;
+pub mod status;
 mod verdict;
 
 pub use ack::AckReader;

@@ -1,21 +1,12 @@
 //! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
 
+use super::control;
+use super::level::Level;
 use super::words::{beginning, count, errno, signal_name, spawn_failure, text, time};
 use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
-
-/// How much a fact matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// All is as it should be.
-    Info,
-    /// Something is not, and bootstrap deals with it.
-    Warn,
-    /// Something is not, and somebody has to.
-    Error,
-}
 
 /// How much a fact matters.
 pub(super) fn level(fact: &Fact) -> Level {
@@ -58,6 +49,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::LogLost { .. }
         | Fact::TooManyLeaving { .. }
         | Fact::ReloadIgnored => Level::Warn,
+        Fact::Control(fact) => control::level(fact),
         Fact::Exited { next, .. }
         | Fact::NotReady { next, .. }
         | Fact::SpawnFailed { next, .. }
@@ -123,6 +115,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Changed { .. } => "changed",
         Fact::ReloadIgnored => "reload-ignored",
         Fact::LogLost { .. } => "log-lost",
+        Fact::Control(fact) => control::key(fact),
         Fact::TooManyLeaving { .. } => "too-many-leaving",
         Fact::Stopping { .. } => "stopping",
         Fact::StoppingNow { .. } => "stopping-now",
@@ -276,9 +269,8 @@ pub(super) fn sentence(fact: &Fact) -> String {
             }
         },
         Fact::ReloadIgnored => "SIGHUP: everything is being stopped; the config is not read".into(),
-        Fact::LogLost { lines } => {
-            format!("{lines} log lines lost: stderr was not read")
-        }
+        Fact::LogLost { lines } => format!("{lines} log lines lost: stderr was not read"),
+        Fact::Control(fact) => control::sentence(fact),
         Fact::TooManyLeaving { limit } => {
             format!("{limit} generations are leaving already; sent SIGTERM to this one, the oldest")
         }
@@ -346,7 +338,7 @@ fn pipe_ended(end: PipeEnd, left: Option<Duration>) -> String {
     }
 }
 
-fn ended(status: ExitStatus) -> String {
+pub(super) fn ended(status: ExitStatus) -> String {
     match status {
         ExitStatus::Code(code) => format!("ended with exit code {code}"),
         ExitStatus::Signal { signal, core_dumped } => {

@@ -1,0 +1,148 @@
+//! What differs between two definitions of a service, key by key, as the config file writes them.
+
+use super::words::signal_name;
+use crate::plan::{Definition, Handshake, ListenerSpec, Ready, Restart, RestartOrder, ServiceName};
+use crate::protocol::status::KeyChange;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The keys whose values differ. The values of variables are not shown: they may be secrets.
+pub fn differences(old: &Definition, new: &Definition) -> Vec<KeyChange> {
+    let mut changed: Vec<KeyChange> = keys(old)
+        .into_iter()
+        .zip(keys(new))
+        .filter(|((_, old), (_, new))| old != new)
+        .map(|((key, old), (_, new))| KeyChange { key: key.into(), old, new })
+        .collect();
+    changed.extend(variables(&old.program.env, &new.program.env));
+    changed
+}
+
+/// Every key but `env`, and its value.
+fn keys(definition: &Definition) -> Vec<(&'static str, String)> {
+    let Definition { listeners, after, requires, program, policy, .. } = definition;
+    let (ready, ready_delay) = ready(&policy.ready);
+    vec![
+        ("listen", list(listeners.iter().map(listener))),
+        ("command", format!("{:?}", program.command)),
+        ("restart", restart(policy.restart).into()),
+        ("restart_order", order(policy.restart_order).into()),
+        ("bake_time", time(policy.bake_time)),
+        ("rollback", policy.rollback.to_string()),
+        ("workers", policy.workers.to_string()),
+        ("max_surge", policy.max_surge.to_string()),
+        ("max_unavailable", policy.max_unavailable.to_string()),
+        ("canary", policy.canary.to_string()),
+        ("handshake", handshake(program.handshake).into()),
+        ("ready", ready.into()),
+        ("ready_delay", ready_delay.map_or_else(none, time)),
+        ("after", names(after)),
+        ("requires", names(requires)),
+        ("directory", path(program.directory.as_ref())),
+        ("env_file", path(program.env_file.as_ref())),
+        ("stop_signal", format!("{:?}", signal_name(policy.stop_signal))),
+        ("handover_timeout", time(policy.handover_timeout)),
+        ("drain_timeout", time(policy.drain_timeout)),
+        ("stop_timeout", time(policy.stop_timeout)),
+        ("ready_timeout", time(policy.ready_timeout)),
+        ("restart_delay", time(policy.restart_delay)),
+        ("restart_delay_max", time(policy.restart_delay_max)),
+        ("healthy_after", time(policy.healthy_after)),
+    ]
+}
+
+fn variables(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<KeyChange> {
+    let word = |here: Option<&String>, there: Option<&String>| match (here, there) {
+        (None, _) => none(),
+        (Some(_), None) => "set".into(),
+        (Some(_), Some(_)) => "another value".into(),
+    };
+    let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
+    names.sort();
+    names.dedup();
+    let differs = |name: &&String| old.get(*name) != new.get(*name);
+    let change = |name: &String| {
+        let (before, after) = (old.get(name), new.get(name));
+        KeyChange {
+            key: format!("env.{name}"),
+            old: if before.is_some() { "set".into() } else { none() },
+            new: word(after, before),
+        }
+    };
+    names.into_iter().filter(differs).map(change).collect()
+}
+
+fn none() -> String {
+    "none".into()
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+fn names(names: &[ServiceName]) -> String {
+    list(names.iter().map(|name| format!("{:?}", name.as_str())))
+}
+
+fn path(path: Option<&PathBuf>) -> String {
+    path.map_or_else(none, |path| format!("{path:?}"))
+}
+
+fn time(duration: Duration) -> String {
+    format!("\"{}\"", humantime::format_duration(duration))
+}
+
+fn listener(spec: &ListenerSpec) -> String {
+    let ListenerSpec { name, address, backlog, nonblocking, defer_accept } = spec;
+    let mut text = format!("{{ address = \"{address}\"");
+    if let Some(name) = name {
+        text += &format!(", name = \"{name}\"");
+    }
+    if let Some(backlog) = backlog {
+        text += &format!(", backlog = {backlog}");
+    }
+    if *nonblocking {
+        text += ", nonblocking = true";
+    }
+    if let Some(patience) = defer_accept {
+        text += &format!(", defer_accept = {}", time(*patience));
+    }
+    text + " }"
+}
+
+fn restart(restart: Restart) -> &'static str {
+    match restart {
+        Restart::No => "\"no\"",
+        Restart::OnFailure => "\"on-failure\"",
+        Restart::Always => "\"always\"",
+    }
+}
+
+fn order(order: RestartOrder) -> &'static str {
+    match order {
+        RestartOrder::StopFirst => "\"stop-first\"",
+        RestartOrder::StartFirst => "\"start-first\"",
+    }
+}
+
+fn handshake(handshake: Handshake) -> &'static str {
+    match handshake {
+        Handshake::Pipe => "\"pipe\"",
+        Handshake::Systemd => "\"systemd\"",
+        Handshake::ServerStarter => "\"server-starter\"",
+        Handshake::Einhorn => "\"einhorn\"",
+        Handshake::Inetd => "\"inetd\"",
+        Handshake::None => "\"none\"",
+    }
+}
+
+fn ready(ready: &Ready) -> (&'static str, Option<Duration>) {
+    match ready {
+        Ready::Assumed => ("none", None),
+        Ready::Started => ("\"started\"", None),
+        Ready::Word => ("its word", None),
+        Ready::Accepting => ("\"accepting\"", None),
+        Ready::Delay(delay) => ("\"delay\"", Some(*delay)),
+    }
+}
