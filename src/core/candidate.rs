@@ -7,11 +7,13 @@ use super::watch::Watch;
 use super::{Action, Sight, SpawnFailure, SpawnStage, Time};
 use crate::limits::{DURATION_MAX, TEXT_BUSY_PATIENCE, TEXT_BUSY_RETRY};
 use crate::plan::{Definition, Pid, Ready, RestartOrder, RunId};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A run that was started and is not ready yet.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Candidate {
     /// The run.
     pub run: Run,
@@ -23,7 +25,7 @@ pub struct Candidate {
 }
 
 /// How far the start is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Step {
     /// The start was ordered; whether it worked is not known yet.
     Ordered,

@@ -4,9 +4,10 @@
 use super::request::{Request, Ticket};
 use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector};
 use crate::protocol::{Notice, Word};
+use serde::{Deserialize, Serialize};
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// The time that [`deadline`](super::Supervisor::deadline) gave has come. Early or late ones do no harm.
     DeadlinePassed,
@@ -47,7 +48,7 @@ pub enum Event {
 }
 
 /// Something that happened to one run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum RunEvent {
     /// Its program was started: `exec` worked.
     Spawned {
@@ -79,7 +80,7 @@ pub enum RunEvent {
 }
 
 /// What a look at a run's processes from outside shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sight {
     /// One of them waits for clients on a socket of the service.
     Accepting,
@@ -90,7 +91,7 @@ pub enum Sight {
 }
 
 /// What was done to a socket that a server had harmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Repair {
     /// A server shut a TCP socket down; it listens again. Clients that waited were lost.
     ListensAgain,
@@ -102,7 +103,7 @@ pub enum Repair {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExitStatus {
     /// It returned this code.
     Code(i32),
@@ -116,7 +117,7 @@ pub enum ExitStatus {
 }
 
 /// Why a pipe will not bring another word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PipeEnd {
     /// Every writer has closed it.
     Closed,
@@ -125,7 +126,8 @@ pub enum PipeEnd {
 }
 
 /// Why a run never came to life.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SpawnFailure {
     /// The step that failed.
     pub stage: SpawnStage,
@@ -136,7 +138,7 @@ pub struct SpawnFailure {
 }
 
 /// The steps of a start, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpawnStage {
     /// Read `env_file`; the subject is its path and, where it has a bad line, that.
     EnvFile,
@@ -163,7 +165,8 @@ pub enum SpawnStage {
 }
 
 /// Why a socket could not be bound.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BindFailure {
     /// Where.
     pub address: Address,
@@ -174,7 +177,8 @@ pub struct BindFailure {
 }
 
 /// A process that has an address we want.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Owner {
     /// Its pid.
     pub pid: Pid,

@@ -4,12 +4,13 @@ use super::Outcome;
 use super::event::{BindFailure, ExitStatus, PipeEnd, Repair, SpawnFailure};
 use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A fact and what it is about.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The service, or none where it concerns the supervisor.
     pub service: Option<ServiceName>,
@@ -29,12 +30,15 @@ impl Report {
 }
 
 /// What happened, and what happens next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "a field's meaning is the sentence that `report` makes of it")]
 pub enum Fact {
     // -- one generation --
     /// `exec` worked.
-    Started { definition: Arc<Definition> },
+    Started {
+        #[serde(with = "crate::plan::shared")]
+        definition: Arc<Definition>,
+    },
     /// It is serving.
     Ready { after: Duration },
     /// Not ready in time.
@@ -163,7 +167,7 @@ pub enum ControlFact {
 }
 
 /// What a new config changed: how many services.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// Are new.
     pub added: usize,
@@ -178,7 +182,7 @@ pub struct Applied {
 }
 
 /// What follows the end of a generation that nobody asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Next {
     /// The next generation starts at once.
     StartsNow(Generation),

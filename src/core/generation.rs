@@ -2,16 +2,19 @@
 
 use super::Time;
 use crate::plan::{Definition, Generation, Handshake, Pid, RunId};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// One run of a service's program, from the action that starts it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Run {
     /// Whose it is and which.
     pub id: RunId,
     /// Which of the service's workers, from 0.
     pub worker: u32,
     /// What it was started from.
+    #[serde(with = "crate::plan::shared")]
     pub definition: Arc<Definition>,
     /// The run whose pinned program it is, if it came by a rollback.
     pub program_of: Option<RunId>,

@@ -20,6 +20,7 @@ mod rollout;
 mod scene;
 mod sequence;
 pub mod service;
+pub mod snapshot;
 pub mod state;
 mod supervisor;
 mod time;

@@ -9,11 +9,12 @@ use super::supervisor::{Phase, Supervisor, report};
 use super::worker::Order;
 use super::{Action, BindFailure, Outcome, Time};
 use crate::plan::{Address, Change, Definition, ListenerId, ListenerSpec, Plan, ServiceId, diff};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How far a reload is. `again` remembers that another was asked for meanwhile: it runs once this one is done.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Reload {
     /// None is under way.
     Idle,
@@ -27,6 +28,7 @@ pub(super) enum Reload {
         /// What is to apply.
         plan: Plan,
         /// The new sockets.
+        #[serde(with = "crate::plan::shared::pairs")]
         sockets: BTreeMap<Address, ListenerId>,
         /// Once more after this one.
         again: bool,

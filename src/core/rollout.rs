@@ -3,10 +3,12 @@
 use super::state::State;
 use super::worker::Worker;
 use crate::plan::{Generation, Policy, RestartOrder};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A restart of all workers, as far as it has come. Empty when none is under way.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Rollout {
     /// Workers whose turn has not come.
     waiting: BTreeSet<u32>,

@@ -8,14 +8,17 @@ use super::state::{State, Then};
 use super::worker::{Order, Worker};
 use super::{Action, RunEvent, Time};
 use crate::plan::{Address, Definition, Generation, ListenerId, ServiceId};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// One service and all its runs that have not ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Service {
     /// Its id.
     pub id: ServiceId,
     /// What its next generation will be, and how it is treated now.
+    #[serde(with = "crate::plan::shared")]
     pub definition: Arc<Definition>,
     /// Its sockets, in the order of the definition.
     pub listeners: Vec<ListenerId>,
@@ -28,7 +31,7 @@ pub struct Service {
 }
 
 /// What the sockets of a service do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Sockets {
     /// They listen: somebody serves, or will.
     Open,

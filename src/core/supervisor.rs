@@ -9,10 +9,12 @@ use super::service::Service;
 use super::worker::Order;
 use super::{Action, Event, Outcome, Repair, Time};
 use crate::plan::{Address, ListenerId, Plan, Selector, ServiceId, ServiceName, Settings, WhenIdle};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The whole state of the supervisor.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Supervisor {
     pub(super) phase: Phase,
     pub(super) reload: Reload,
@@ -21,6 +23,7 @@ pub struct Supervisor {
     pub(super) services: BTreeMap<ServiceId, Service>,
     /// The services of the plan; one that was removed and still ends is not here.
     pub(super) names: BTreeMap<ServiceName, ServiceId>,
+    #[serde(with = "crate::plan::shared::pairs")]
     pub(super) sockets: BTreeMap<Address, ListenerId>,
     /// How many of the sockets the plan has; a few more may be held for servers that nobody asked to leave yet.
     pub(super) planned: usize,
@@ -37,7 +40,7 @@ pub struct Supervisor {
 }
 
 /// Where the supervisor is in its own life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Phase {
     /// Nothing was started yet: the sockets are being bound.
     Booting,

@@ -13,11 +13,13 @@ use super::state::{Back, Fallback, State, Then};
 use super::{Action, Time};
 use crate::limits::LEAVING;
 use crate::plan::{Definition, Handshake, RestartOrder};
+use serde::{Deserialize, Serialize};
 use std::mem;
 use std::sync::Arc;
 
 /// One worker and all its runs that have not ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Worker {
     /// Which of the service's workers, from 0.
     pub index: u32,

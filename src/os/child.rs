@@ -1,9 +1,10 @@
-//! Fork and exec. Only a [`Prepared`] can fork, and forking uses it up.
+//! Fork and exec. Only a [`Prepared`] can fork.
 //!
 //! The child is made as `posix_spawn` makes it: `clone(CLONE_VM | CLONE_VFORK)` on a stack of its own. It
 //! borrows our memory, so nothing is copied however large we are, and we stand still until it has become the
 //! program or ended: what it wrote into our memory about a failure is known when `clone` returns. It has
-//! copies of its own of descriptors, signal dispositions, limits and working directory.
+//! copies of its own of signal dispositions, limits and working directory. Our table of descriptors it shares
+//! until it has one of its own, with nothing in it but what it is to get.
 #![expect(unsafe_code, reason = "clone(2), and the async-signal-safe calls between it and execve(2)")]
 
 use super::children;
@@ -12,7 +13,7 @@ use crate::core::SpawnStage;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
 /// The stack on which children run until they are programs. Kept and used again.
@@ -105,26 +106,14 @@ pub(super) struct Prepared {
     pub(super) argv: Strings,
     pub(super) envp: Strings,
     pub(super) directory: Option<CString>,
-    /// What becomes its stdin.
+    /// What becomes its stdin: one of the numbers below `end`.
     pub(super) stdin: RawFd,
-    /// What it is given. None that we hold may have a number that another one is to get.
-    pub(super) granted: Vec<Granted>,
+    /// It gets the descriptors below this number that are not close-on-exec.
+    pub(super) end: RawFd,
     /// The signal that it starts with ignored.
     pub(super) ignored: Option<c_int>,
     /// The limit of descriptors that it gets.
     pub(super) limit: DescriptorLimit,
-    /// What is the child's alone: closed here once it is forked.
-    #[expect(dead_code, reason = "held to be closed when the fork has used this up")]
-    pub(super) handed_over: Vec<OwnedFd>,
-}
-
-/// A descriptor that the child gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Granted {
-    /// The number that we have it under; never 0, 1 or 2.
-    pub(super) held: RawFd,
-    /// The number that the child gets it under.
-    pub(super) number: RawFd,
 }
 
 /// What the child says about itself, in memory that both see.
@@ -157,8 +146,8 @@ impl Prepared {
     /// # Errors
     ///
     /// The step that failed and why; no process is left.
-    pub(super) fn fork(self, stack: &mut Stack) -> Result<i32, (SpawnStage, Errno)> {
-        let talk = Talk { prepared: &self, step: AtomicI32::new(0), errno: AtomicI32::new(0) };
+    pub(super) fn fork(&self, stack: &mut Stack) -> Result<i32, (SpawnStage, Errno)> {
+        let talk = Talk { prepared: self, step: AtomicI32::new(0), errno: AtomicI32::new(0) };
         // No handler of ours may run in the child: it would do so in our memory.
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
         // SAFETY: the stack is ours alone and outlives the child's use of it, since CLONE_VFORK keeps this
@@ -168,7 +157,7 @@ impl Prepared {
             libc::clone(
                 child,
                 stack.top(),
-                libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+                libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::SIGCHLD,
                 (&raw const talk).cast_mut().cast(),
             )
         };
@@ -211,16 +200,10 @@ impl Talk<'_> {
             // SAFETY: a string that ends with NUL, and stays.
             self.check(DIRECTORY, unsafe { libc::chdir(directory.as_ptr()) });
         }
+        // First of all that touches a descriptor: from here on the table is the child's own.
+        self.check(DESCRIPTORS, own_descriptors(prepared.end));
         // SAFETY: plain integers. Number 0 of this child becomes a copy, without close-on-exec.
         self.check(DESCRIPTORS, unsafe { libc::dup2(prepared.stdin, 0) });
-        for &Granted { held, number } in &prepared.granted {
-            // SAFETY: plain integers; clears close-on-exec in this child only, so that no other gets it. What had
-            // the number is closed in this child only.
-            let result = unsafe {
-                if held == number { libc::fcntl(held, libc::F_SETFD, 0) } else { libc::dup2(held, number) }
-            };
-            self.check(DESCRIPTORS, result);
-        }
         if let Some(variable) = &prepared.envp.own_pid {
             // SAFETY: no argument, no memory.
             variable.write(unsafe { libc::getpid() }.unsigned_abs());
@@ -267,6 +250,14 @@ impl Talk<'_> {
         // SAFETY: ends this child only; no destructor and no exit function of ours runs.
         unsafe { libc::_exit(if errno == libc::ENOENT { 127 } else { 126 }) }
     }
+}
+
+/// Makes the table of descriptors this child's own, and copies only what is below `end` into it.
+fn own_descriptors(end: RawFd) -> c_int {
+    const CLOSE_RANGE_UNSHARE: libc::c_uint = 1 << 1;
+    // SAFETY: three integers, as the system call takes them; where it fails nothing is closed.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, end, libc::c_uint::MAX, CLOSE_RANGE_UNSHARE) };
+    if result == 0 { 0 } else { -1 }
 }
 
 /// Gives every signal its default, and has one ignored. An ignored signal stays ignored over exec (Rust

@@ -1,10 +1,9 @@
 //! What a program inherits without having asked: descriptors, limits, who adopts orphans.
 #![expect(unsafe_code, reason = "close_range(2) and fcntl(2) on descriptors that nobody here owns")]
 
-use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 
 /// Soft and hard limit of descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +65,4 @@ pub(super) fn raise_descriptor_limit() -> io::Result<DescriptorLimit> {
 /// Daemonised grandchildren become our children, instead of those of pid 1, when their parent ends.
 pub(super) fn adopt_orphans() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
-}
-
-/// A copy of a descriptor, close-on-exec, whose number is at least `lowest`.
-pub(super) fn duplicate_from(number: RawFd, lowest: RawFd) -> nix::Result<OwnedFd> {
-    // SAFETY: plain integers; a number that is not open gives EBADF.
-    let copy = Errno::result(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, lowest) })?;
-    // SAFETY: the kernel has just made it, for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }

@@ -56,7 +56,7 @@ impl Listeners {
     pub(super) fn restore(
         &mut self,
         ids: &[ListenerId],
-        in_use: &BTreeSet<ListenerId>,
+        in_use: impl Fn(ListenerId) -> bool,
         repairs: &mut impl Extend<Event>,
     ) -> Result<Vec<RawFd>, SpawnFailure> {
         let failure = |errno, subject: String| SpawnFailure { stage: SpawnStage::Listener, errno, subject };
@@ -64,7 +64,7 @@ impl Listeners {
             .map(|id| {
                 let listener = self.0.get_mut(id).ok_or_else(|| failure(libc::EBADF, String::new()))?;
                 let repair = listener
-                    .restore(in_use.contains(id))
+                    .restore(in_use(*id))
                     .map_err(|error| failure(errno(&error), listener.address().to_string()))?;
                 repairs.extend(repair.map(|what| Event::Repaired { listener: *id, what }));
                 Ok(listener.number())

@@ -27,6 +27,7 @@ mod program;
 mod runtime_dir;
 mod sight;
 mod signals;
+mod slots;
 mod sockopt;
 mod spawn;
 mod unix_path;
@@ -47,6 +48,7 @@ use poller::{Poller, Token};
 use processes::Processes;
 use program::Pins;
 use signals::{Letter, Signals};
+use slots::Slots;
 use spawn::{Order, Spawner};
 use std::collections::VecDeque;
 use std::io;
@@ -91,13 +93,15 @@ impl Os {
         inherited::keep_from_children()?;
         inherited::adopt_orphans()?;
         let limit = inherited::raise_descriptor_limit()?;
+        // Before anything of ours gets one of these numbers.
+        let slots = Slots::reserve()?;
         let poller = Poller::new()?;
         let signals = Signals::install()?;
         poller.watch_readable(&signals, Token::Signal)?;
         Ok(Self {
             poller,
             signals,
-            spawner: Spawner::new(limit)?,
+            spawner: Spawner::new(limit, slots)?,
             processes: Processes::default(),
             pins: Pins::default(),
             listeners: Listeners::default(),
@@ -309,8 +313,8 @@ impl Os {
         let (poller, token) = (&self.poller, Token::Voice(number));
         let pinned = program_of.and_then(|run| self.pins.of(run));
         let generation = run.generation;
-        let in_use = self.processes.listeners_in_use();
-        let started = self.listeners.restore(listeners, &in_use, &mut self.events).and_then(|fds| {
+        let in_use = |listener| self.processes.is_in_use(listener);
+        let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
             self.spawner.start(poller, token, &Order { definition, generation, worker, fds: &fds, pinned })
         });
         match started {

@@ -13,6 +13,7 @@ use super::voice::Voice;
 use crate::core::{Event, PipeEnd, RunEvent, Sight};
 use crate::plan::{ListenerId, Pid, RunId};
 use nix::errno::Errno;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One run with a process left.
@@ -22,8 +23,8 @@ struct Process {
     listeners: Box<[ListenerId]>,
     /// Whether the main process has not been reaped yet.
     main_lives: bool,
-    /// Whether it was asked to leave.
-    asked: bool,
+    /// Whether its main process lives and nobody has asked it to leave: it counts as one that accepts.
+    stays: bool,
     voice: Option<Voice>,
     voice_number: u32,
     /// The file that it was started from.
@@ -37,6 +38,8 @@ pub(super) struct Processes {
     leaders: BTreeMap<RunId, i32>,
     voices: BTreeMap<u32, i32>,
     last_voice: u32,
+    /// How many of the runs that stay have each socket.
+    users: BTreeMap<ListenerId, u32>,
     /// The sockets of runs that may have changed them by now.
     touched: BTreeSet<ListenerId>,
 }
@@ -71,10 +74,13 @@ impl Processes {
             self.voices.insert(voice_number, pid);
         }
         self.leaders.insert(run, pid);
-        let listeners = listeners.into();
+        let listeners: Box<[ListenerId]> = listeners.into();
+        for id in &listeners {
+            *self.users.entry(*id).or_default() += 1;
+        }
         self.by_leader.insert(
             pid,
-            Process { run, listeners, main_lives: true, asked: false, voice, voice_number, origin },
+            Process { run, listeners, main_lives: true, stays: true, voice, voice_number, origin },
         );
         events.push(Event::Run(run, RunEvent::Spawned { pid: Pid(pid) }));
         events
@@ -82,6 +88,7 @@ impl Processes {
 
     /// Forgets a run whose processes have all ended.
     fn remove(&mut self, poller: &Poller, leader: i32) -> Option<RunId> {
+        self.retire(leader);
         let process = self.by_leader.remove(&leader)?;
         self.touched.extend(&process.listeners);
         self.leaders.remove(&process.run);
@@ -97,10 +104,23 @@ impl Processes {
         std::mem::take(&mut self.touched)
     }
 
-    /// The sockets of runs that nobody has asked to leave.
-    pub(super) fn listeners_in_use(&self) -> BTreeSet<ListenerId> {
-        let staying = self.by_leader.values().filter(|process| process.main_lives && !process.asked);
-        staying.flat_map(|process| &process.listeners).copied().collect()
+    /// Does a run that nobody has asked to leave accept from this socket?
+    pub(super) fn is_in_use(&self, listener: ListenerId) -> bool {
+        self.users.contains_key(&listener)
+    }
+
+    /// It accepts no more, or is about to.
+    fn retire(&mut self, leader: i32) {
+        let Some(process) = self.by_leader.get_mut(&leader).filter(|process| process.stays) else { return };
+        process.stays = false;
+        for id in &process.listeners {
+            if let Entry::Occupied(mut users) = self.users.entry(*id) {
+                *users.get_mut() -= 1;
+                if *users.get() == 0 {
+                    users.remove();
+                }
+            }
+        }
     }
 
     /// Points out that a run may have changed its sockets.
@@ -112,9 +132,8 @@ impl Processes {
     /// Sends `signal` to the main process, unless that ignores it.
     pub(super) fn ask(&mut self, run: RunId, signal: i32) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
-        let process = self.by_leader.get_mut(&leader)?;
-        process.asked = true;
-        if !process.main_lives {
+        self.retire(leader);
+        if !self.by_leader.get(&leader)?.main_lives {
             return None;
         }
         if ignores(leader, signal) {
@@ -221,6 +240,7 @@ impl Processes {
             if self.by_leader.get(&pid).is_some_and(|process| process.main_lives) {
                 events.extend(self.hear_leader(poller, pid));
                 let Some(status) = children::reap(pid) else { break };
+                self.retire(pid);
                 if let Some(process) = self.by_leader.get_mut(&pid) {
                     process.main_lives = false;
                     self.touched.extend(&process.listeners);

@@ -1,11 +1,12 @@
 //! From a definition to a running program.
 
-use super::child::{self, Executable, Prepared, Stack, Strings};
+use super::child::{Executable, Prepared, Stack, Strings};
 use super::environment::Environment;
-use super::inherited::{DescriptorLimit, duplicate_from};
+use super::inherited::DescriptorLimit;
 use super::lookup;
 use super::poller::{Poller, Token};
 use super::program::{Origin, Pinned};
+use super::slots::{Lending, Slots};
 use super::voice::{TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
 use crate::plan::{Definition, Generation};
@@ -14,7 +15,7 @@ use nix::errno::Errno;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -45,12 +46,13 @@ pub(super) struct Spawner {
     /// What every child gets as stdin.
     null: File,
     limit: DescriptorLimit,
+    slots: Slots,
 }
 
 impl Spawner {
     /// `limit` is what children get as their limit of descriptors.
-    pub(super) fn new(limit: DescriptorLimit) -> io::Result<Self> {
-        Ok(Self { stack: Stack::new(), null: File::open("/dev/null")?, limit })
+    pub(super) fn new(limit: DescriptorLimit, slots: Slots) -> io::Result<Self> {
+        Ok(Self { stack: Stack::new(), null: File::open("/dev/null")?, limit, slots })
     }
 
     /// Starts a generation. What it talks on, if anything, is watched under `token`.
@@ -66,7 +68,7 @@ impl Spawner {
     ) -> Result<Started, SpawnFailure> {
         let dialect = Dialect::of(order.definition.program.handshake);
         let (voice, their_end) = make_voice(dialect, poller, token)?;
-        match (self.start_with(dialect, order, their_end), voice) {
+        match (self.start_with(dialect, order, &their_end), voice) {
             (Ok((pid, origin)), voice) => Ok(Started { pid, voice, origin }),
             (Err(failure), voice) => {
                 if let Some(voice) = voice {
@@ -81,16 +83,20 @@ impl Spawner {
         &mut self,
         dialect: &Dialect,
         order: &Order<'_>,
-        their_end: TheirEnd,
+        their_end: &TheirEnd,
     ) -> Result<(i32, Option<Origin>), SpawnFailure> {
         let definition = order.definition;
+        let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
+        let mut places =
+            Places::new(&self.slots, dialect.numbers, order.fds, their_end, self.null.as_raw_fd())
+                .map_err(unplaced)?;
         let granted = &Granted {
             service: definition.name.as_str(),
             listeners: &definition.listeners,
-            fds: &dialect.numbers.of(order.fds),
-            pipe: their_end.pipe,
-            notify: their_end.notify.as_deref(),
-            ack: their_end.ack,
+            fds: &places.listeners,
+            pipe: places.voice.filter(|_| matches!(their_end, TheirEnd::Pipe(_))),
+            notify: if let TheirEnd::Notify(address) = their_end { Some(address) } else { None },
+            ack: places.voice.filter(|_| matches!(their_end, TheirEnd::Ack(_))),
             generation: order.generation,
             worker: order.worker,
             supervisor: std::process::id(),
@@ -109,14 +115,8 @@ impl Spawner {
         let origin = order.pinned.map_or_else(|| Origin::at(&seen), Pinned::origin);
 
         let own_pid = environment.own_pid().map(str::to_owned);
-        let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
-        let mut places = Places::new(dialect.numbers, order.fds);
         let kept = order.pinned.map(|pinned| places.execute(pinned)).transpose().map_err(unplaced)?;
-        places.add_all(granted.fds, order.fds).map_err(unplaced)?;
-        if let Some(descriptor) = their_end.descriptor {
-            places.hand_over(descriptor);
-        }
         let prepared = Prepared {
             program: match kept {
                 Some(number) => Executable::Kept(number),
@@ -125,11 +125,10 @@ impl Spawner {
             argv: Strings::new(argv.into_iter().map(String::into_bytes)).map_err(unfit)?,
             envp: Strings::with_own_pid(environment.into_lines(), own_pid.as_deref()).map_err(unfit)?,
             directory: directory.map(|d| c_string(d.as_os_str().as_bytes())).transpose().map_err(unfit)?,
-            stdin: self.null.as_raw_fd(),
-            granted: places.granted,
+            stdin: places.stdin,
+            end: places.lending.end(),
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
             limit: self.limit,
-            handed_over: places.copies,
         };
         let pid = prepared
             .fork(&mut self.stack)
@@ -154,60 +153,46 @@ fn make_voice(
     Ok((voice, their_end))
 }
 
-/// Where the descriptors of a child go. The child only copies; that no copy covers what is still needed is
-/// arranged here, with copies that are out of the way.
-struct Places {
-    granted: Vec<child::Granted>,
-    /// Closed when the child has them.
-    copies: Vec<OwnedFd>,
-    /// Numbers from 3 up to this one are what listeners are to get.
-    end: RawFd,
+/// The numbers of what a child gets.
+struct Places<'a> {
+    lending: Lending<'a>,
+    listeners: Vec<RawFd>,
+    voice: Option<RawFd>,
+    stdin: RawFd,
 }
 
-impl Places {
-    fn new(numbers: Numbers, held: &[RawFd]) -> Self {
-        let end = match numbers {
-            Numbers::AsHeld => 3,
-            Numbers::FromThree | Numbers::Stdin => 3 + RawFd::try_from(held.len()).unwrap_or(RawFd::MAX - 3),
+impl<'a> Places<'a> {
+    /// Listeners come first, from 3 on; what is to be the stdin is put there by the child.
+    fn new(
+        slots: &'a Slots,
+        numbers: Numbers,
+        held: &[RawFd],
+        theirs: &TheirEnd,
+        null: RawFd,
+    ) -> Result<Self, Errno> {
+        let mut lending = slots.lend();
+        let (stdin, rest) = match (numbers, held.split_first()) {
+            (Numbers::Stdin, Some((first, rest))) => (*first, rest),
+            (Numbers::Stdin | Numbers::FromThree, _) => (null, held),
         };
-        Self { granted: Vec::new(), copies: Vec::new(), end }
-    }
-
-    /// The same descriptor, or a copy where its number is wanted.
-    fn out_of_the_way(&mut self, held: RawFd) -> Result<RawFd, Errno> {
-        if held >= self.end {
-            return Ok(held);
+        for &listener in rest {
+            lending.give(listener)?;
         }
-        let copy = duplicate_from(held, self.end)?;
-        let number = copy.as_raw_fd();
-        self.copies.push(copy);
-        Ok(number)
+        let voice = match theirs {
+            TheirEnd::Pipe(end) | TheirEnd::Ack(end) => Some(lending.give(end.as_raw_fd())?),
+            TheirEnd::None | TheirEnd::Notify(_) => None,
+        };
+        let stdin = lending.show(stdin)?;
+        Ok(Self { lending, listeners: numbers.of(held.len()), voice, stdin })
     }
 
-    /// Listeners, each to its number.
-    fn add_all(&mut self, numbers: &[RawFd], held: &[RawFd]) -> Result<(), Errno> {
-        for (&number, &held) in numbers.iter().zip(held) {
-            let held = if held == number { held } else { self.out_of_the_way(held)? };
-            self.granted.push(child::Granted { held, number });
-        }
-        Ok(())
-    }
-
-    /// What was made for this child alone, to the number that the child is told. Protocols that number their
-    /// listeners themselves make nothing of the kind.
-    fn hand_over(&mut self, descriptor: OwnedFd) {
-        let held = descriptor.as_raw_fd();
-        self.granted.push(child::Granted { held, number: held });
-        self.copies.push(descriptor);
-    }
-
-    /// The number to execute. A script's interpreter opens it, so the child keeps that one.
+    /// The number to execute. A script's interpreter opens it, so the program keeps that one.
     fn execute(&mut self, pinned: &Pinned) -> Result<RawFd, Errno> {
-        let held = self.out_of_the_way(pinned.number())?;
         if pinned.is_script() {
-            self.granted.push(child::Granted { held, number: held });
+            self.lending.give(pinned.number())
+        } else {
+            self.lending.show(pinned.number())
         }
-        Ok(held)
     }
 }
 

@@ -6,7 +6,7 @@ use super::notify::NotifySocket;
 use super::pipe::Pipe;
 use crate::protocol::{self};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Our end.
 pub(super) enum Voice {
@@ -19,37 +19,33 @@ pub(super) enum Voice {
 }
 
 /// The server's end.
-#[derive(Default)]
-pub(super) struct TheirEnd {
-    /// The descriptor, where it is one.
-    pub(super) descriptor: Option<OwnedFd>,
-    /// The number for `{pipe}`.
-    pub(super) pipe: Option<RawFd>,
-    /// The number for einhorn's variable.
-    pub(super) ack: Option<RawFd>,
+pub(super) enum TheirEnd {
+    /// There is none.
+    None,
+    /// The descriptor for `{pipe}`.
+    Pipe(OwnedFd),
+    /// The descriptor for einhorn's variable.
+    Ack(OwnedFd),
     /// The address for `NOTIFY_SOCKET`.
-    pub(super) notify: Option<String>,
+    Notify(String),
 }
 
 impl Voice {
     /// Makes both ends.
     pub(super) fn new(kind: protocol::Voice) -> io::Result<(Option<Self>, TheirEnd)> {
-        let none = TheirEnd::default();
         let (ours, theirs) = match kind {
-            protocol::Voice::Silent => return Ok((None, none)),
+            protocol::Voice::Silent => return Ok((None, TheirEnd::None)),
             protocol::Voice::Pipe => {
                 let (pipe, writer) = Pipe::new()?;
-                let number = Some(writer.as_raw_fd());
-                (Self::Pipe(pipe), TheirEnd { descriptor: Some(writer), pipe: number, ..none })
+                (Self::Pipe(pipe), TheirEnd::Pipe(writer))
             }
             protocol::Voice::Ack => {
                 let (socket, theirs) = AckSocket::new()?;
-                let number = Some(theirs.as_raw_fd());
-                (Self::Ack(socket), TheirEnd { descriptor: Some(theirs), ack: number, ..none })
+                (Self::Ack(socket), TheirEnd::Ack(theirs))
             }
             protocol::Voice::Notify => {
                 let (socket, address) = NotifySocket::new()?;
-                (Self::Notify(socket), TheirEnd { notify: Some(address), ..none })
+                (Self::Notify(socket), TheirEnd::Notify(address))
             }
         };
         Ok((Some(ours), theirs))

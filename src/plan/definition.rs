@@ -1,11 +1,13 @@
 //! What a service is: its sockets, its program and how it is treated.
 
 use super::{ListenerSpec, Policy, ServiceName};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// One `[[service]]` of the config file, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Definition {
     /// Its name, unique in the file.
     pub name: ServiceName,
@@ -43,7 +45,8 @@ impl Definition {
 }
 
 /// What a generation is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Program {
     /// The program and its arguments, placeholders not yet replaced. Never empty; the first item never is.
     pub command: Vec<String>,
@@ -58,7 +61,7 @@ pub struct Program {
 }
 
 /// How sockets are handed to a program and how it takes its leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Handshake {
     /// `LISTEN_FD PIPE_FD` are the last arguments; SIGUSR1 asks, 7 bytes on the pipe answer.
     Pipe,

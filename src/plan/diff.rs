@@ -1,20 +1,21 @@
 //! What it takes to get from one plan to another.
 
 use super::{Definition, Plan, ServiceName};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a new plan does to one service. A service that is the same in both plans has none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// It is new.
-    Added(Arc<Definition>),
+    Added(#[serde(with = "super::shared")] Arc<Definition>),
     /// It is in the new plan no more.
     Removed(ServiceName),
     /// Its policy or the settings of its sockets differ: applies in place, its process is not touched.
-    InPlace(Arc<Definition>),
+    InPlace(#[serde(with = "super::shared")] Arc<Definition>),
     /// Its program or its addresses differ: a new generation, by its restart order.
-    Restarted(Arc<Definition>),
+    Restarted(#[serde(with = "super::shared")] Arc<Definition>),
 }
 
 impl Change {

@@ -10,6 +10,7 @@ mod listener;
 mod name;
 mod policy;
 mod selector;
+pub mod shared;
 
 pub use definition::{Definition, Handshake, Program};
 pub use diff::{Change, diff};
@@ -19,22 +20,26 @@ pub use name::{NameError, ServiceName};
 pub use policy::{Policy, Ready, Restart, RestartOrder};
 pub use selector::Selector;
 
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Everything that a config file says.
 ///
 /// Names of services are unique and so are addresses; there is at least one service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The `[bootstrap]` table.
     pub settings: Settings,
     /// The services, in the order of the file.
+    #[serde(with = "shared::list")]
     pub services: Vec<Arc<Definition>>,
 }
 
 /// The `[bootstrap]` table: what concerns the supervisor itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// What to do when nothing is up and nothing can come back by itself.
     pub when_idle: WhenIdle,
@@ -49,7 +54,7 @@ pub struct Settings {
 }
 
 /// What somebody may ask of the control socket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Rights {
     /// To look: nothing changes by it.
     #[default]
@@ -59,7 +64,7 @@ pub enum Rights {
 }
 
 /// What the supervisor does when nothing is up and nothing can come back by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WhenIdle {
     /// It ends: with 1 if a service crashed, with 0 if all ended well.
     #[default]

@@ -1,9 +1,11 @@
 //! How a service is treated: everything that a reload can change without touching its process.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Timeouts and rules of one service. Each field is the key of the same name in the config file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// What follows an exit nobody asked for.
     pub restart: Restart,
@@ -66,7 +68,7 @@ impl Default for Policy {
 }
 
 /// What follows an exit nobody asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Restart {
     /// Nothing: the service stays down, no other is touched.
     No,
@@ -77,7 +79,7 @@ pub enum Restart {
 }
 
 /// Which comes first in a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartOrder {
     /// The old generation stops accepting, then the successor starts.
     StopFirst,
@@ -86,7 +88,7 @@ pub enum RestartOrder {
 }
 
 /// What makes a starting generation `up`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ready {
     /// Nothing is configured. A service with a socket is seen to accept, or says so; where neither comes in
     /// `ready_timeout`, a stop-first service is taken for `up` and this is said. One without a socket is `up`

@@ -1,10 +1,11 @@
 //! What a server says with `sd_notify(3)`: datagrams of `NAME=value` lines.
 
 use crate::plan::Pid;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// One thing that a server says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
     /// `READY=1`: it has started, or reloaded. Not every server that says so accepts already.
     Ready,

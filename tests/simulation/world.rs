@@ -10,6 +10,7 @@ use crate::rng::Rng;
 use bootstrap::core::generation::Run;
 use bootstrap::core::leaving::{Leaving, Phase};
 use bootstrap::core::service::Service;
+use bootstrap::core::snapshot;
 use bootstrap::core::state::{Back, State};
 use bootstrap::core::worker::Worker;
 use bootstrap::core::{
@@ -92,6 +93,8 @@ pub(crate) struct World {
     pub(crate) core: Supervisor,
     /// Whether servers still misbehave and calls still fail.
     pub(crate) calm: bool,
+    /// After how many steps in a hundred the supervisor becomes another.
+    pub(crate) upgrades: u64,
     plan: Plan,
     agenda: BTreeMap<(Time, u64), Entry>,
     entries: u64,
@@ -136,6 +139,7 @@ impl World {
             now,
             core,
             calm: false,
+            upgrades: 1,
             plan,
             agenda: BTreeMap::new(),
             entries: 0,
@@ -210,6 +214,19 @@ impl World {
         if self.rng.chance(2) {
             self.feed_stale();
         }
+        if self.rng.chance(self.upgrades) {
+            self.upgrade();
+        }
+    }
+
+    /// The core goes on from its snapshot (I11). What shared a definition shares it again, or the second snapshot
+    /// would have it in full where the first has a number.
+    fn upgrade(&mut self) {
+        let written = snapshot::write(&self.core, &()).expect("it can be written");
+        let read = snapshot::read::<()>(&written).unwrap_or_else(|refused| panic!("{refused}\n{written}"));
+        assert!(read.core == self.core, "another core came back from\n{written}");
+        assert_eq!(snapshot::write(&read.core, &()).expect("as above"), written);
+        self.core = read.core;
     }
 
     fn owe(&mut self, event: &Event) {
