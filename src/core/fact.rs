@@ -134,7 +134,7 @@ pub enum Fact {
 }
 
 /// What happened to the control socket, or on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ControlFact {
     /// A client asked for something to be done.
     Commanded {
