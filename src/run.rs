@@ -108,8 +108,9 @@ impl World {
             self.tell(ControlFact::MovesLater);
         }
         self.settings = settings.clone();
-        if let Err(error) = self.os.admit(settings.control_group.as_deref(), settings.control_rights) {
-            let group = settings.control_group.clone().unwrap_or_default();
+        let gid = settings.control_group.as_ref().map(|group| group.gid);
+        if let Err(error) = self.os.admit(gid, settings.control_rights) {
+            let group = settings.control_group.as_ref().map(ToString::to_string).unwrap_or_default();
             self.tell(ControlFact::NotAdmitted { group, reason: error.to_string() });
         }
     }

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use support::{Client, Log, Process, Stage, eventually, free_port, get};
 use tempfile::TempDir;
 
-const DOCUMENTS: [&str; 3] = ["README.md", "docs/architecture.md", "docs/protocols.md"];
+const DOCUMENTS: [&str; 4] = ["README.md", "docs/architecture.md", "docs/protocols.md", "docs/security.md"];
 
 /// What stands in the documents where the test has its own ports.
 const PORTS: [&str; 2] = ["8080", "8081"];
@@ -530,6 +530,16 @@ fn the_tables_of_states_have_every_state() {
         let rows = table(name, "state");
         let listed: BTreeSet<&str> = rows.iter().flat_map(|row| quoted(&row[0])).collect();
         assert_eq!(listed, words, "{name}");
+    }
+}
+
+#[test]
+fn every_line_about_security_names_its_test() {
+    let rows = table("docs/security.md", "who");
+    assert!(rows.len() > 10, "{} rows", rows.len());
+    for row in rows {
+        let tests = quoted(&row[3]);
+        assert!(!tests.is_empty() && tests.iter().all(|test| test.contains(".rs::")), "{row:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! One connection of a client command to the supervisor.
 
+use super::said;
 use crate::config;
 use crate::core::Time;
 use crate::exit::ExitCode;
@@ -153,15 +154,7 @@ pub(super) fn refused(way: &Way, reply: &Reply) -> ExitCode {
         complain("the supervisor gave an answer to something else");
         return ExitCode::Failed;
     };
-    if way.json {
-        print_json(reply);
-    } else {
-        complain(message);
-        if *code == ErrorCode::BadConfig {
-            details.iter().for_each(|detail| complain(detail));
-        }
-    }
-    match code {
+    let exit_code = match code {
         ErrorCode::NoSuchService => ExitCode::NoSuchService,
         ErrorCode::BadConfig => ExitCode::Config,
         ErrorCode::BadRequest
@@ -172,7 +165,15 @@ pub(super) fn refused(way: &Way, reply: &Reply) -> ExitCode {
         | ErrorCode::Busy
         | ErrorCode::Booting
         | ErrorCode::Stopping => ExitCode::Failed,
+    };
+    if way.json {
+        return tell_json(reply, exit_code);
     }
+    complain(message);
+    if *code == ErrorCode::BadConfig {
+        details.iter().for_each(|detail| complain(detail));
+    }
+    exit_code
 }
 
 /// Says something to people.
@@ -181,15 +182,14 @@ pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "bootstrap: {text}");
 }
 
-/// Prints a reply for programs.
-pub(super) fn print_json(reply: &Reply) {
-    let text = serde_json::to_string(reply).expect("texts, numbers and lists of them");
-    print(&text);
+/// Prints an answer; where it cannot be printed, that is a failure.
+pub(super) fn tell(text: &str, code: ExitCode) -> ExitCode {
+    said(writeln!(io::stdout(), "{text}"), code)
 }
 
-/// Prints a line. Whoever closed stdout wanted no more of it.
-pub(super) fn print(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
+/// Prints a reply for programs.
+pub(super) fn tell_json(reply: &Reply, code: ExitCode) -> ExitCode {
+    tell(&serde_json::to_string(reply).expect("texts, numbers and lists of them"), code)
 }
 
 /// What is left until a time, if there is one.

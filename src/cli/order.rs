@@ -1,12 +1,13 @@
 //! `start`, `stop`, `restart`, `hold`, `release`, `reload`, `wait`, `signal`: an order, and what comes of it.
 
 use super::client::{
-    Connection, Services, Trouble, Way, complain, in_trouble, left, print, print_json, refused,
+    Connection, Services, Trouble, Way, complain, in_trouble, left, refused, tell, tell_json,
 };
 use super::progress::Progress;
 use crate::exit::ExitCode;
 use crate::os::Os;
 use crate::protocol::control::{ControlRequest, Order, Reply};
+use crate::protocol::status::AppliedCounts;
 use clap::Args;
 use nix::sys::signal::Signal;
 use std::path::Path;
@@ -124,14 +125,7 @@ fn carry_out(
     failure: ExitCode,
 ) -> ExitCode {
     match outcome(config, way, request, timeout) {
-        Ok(Some(Reply::Done { ok, .. })) => {
-            if ok {
-                ExitCode::Ok
-            } else {
-                failure
-            }
-        }
-        Ok(Some(other)) => refused(way, &other),
+        Ok(Some(reply)) => show(way, &reply, failure),
         Ok(None) => {
             let limit = humantime::format_duration(timeout.unwrap_or_default());
             complain(&format!("not known after {limit} what came of it; it goes on"));
@@ -164,7 +158,6 @@ fn outcome(
             Some(Reply::Lost { events }) => progress.lost(events),
             Some(reply) => {
                 progress.end();
-                show(way, &reply);
                 return Ok(Some(reply));
             }
             None => progress.wait(),
@@ -172,20 +165,21 @@ fn outcome(
     }
 }
 
-fn show(way: &Way, reply: &Reply) {
-    let Reply::Done { services, applied, .. } = reply else { return };
+fn show(way: &Way, reply: &Reply, failure: ExitCode) -> ExitCode {
+    let Reply::Done { ok, services, applied } = reply else { return refused(way, reply) };
+    let code = if *ok { ExitCode::Ok } else { failure };
     if way.json {
-        return print_json(reply);
+        return tell_json(reply, code);
     }
-    if let Some(counts) = applied {
-        print(&format!(
-            "config applied: {} added, {} removed, {} restarted, {} changed in place, {} untouched",
-            counts.added, counts.removed, counts.restarted, counts.in_place, counts.untouched
-        ));
-    }
-    for service in services {
-        print(&format!("{}: {}", service.service, service.message));
-    }
+    let counts = applied.map(|counts| {
+        let AppliedCounts { added, removed, restarted, in_place, untouched } = counts;
+        format!(
+            "config applied: {added} added, {removed} removed, {restarted} restarted, {in_place} changed in place, \
+             {untouched} untouched"
+        )
+    });
+    let services = services.iter().map(|service| format!("{}: {}", service.service, service.message));
+    tell(&counts.into_iter().chain(services).collect::<Vec<_>>().join("\n"), code)
 }
 
 /// The number of a signal.

@@ -1,6 +1,6 @@
 //! `plan`: what a reload would do.
 
-use super::client::{Way, ask, in_trouble, print, print_json, refused};
+use super::client::{Way, ask, in_trouble, refused, tell, tell_json};
 use crate::exit::ExitCode;
 use crate::protocol::control::{ControlRequest, Reply};
 use crate::protocol::status::{Effect, PlanChange};
@@ -20,20 +20,19 @@ pub(super) fn plan(config: &Path, args: &PlanArgs) -> ExitCode {
         Ok(Reply::Plan { changes }) => {
             let code = if changes.is_empty() { ExitCode::Ok } else { ExitCode::Usage };
             if args.way.json {
-                print_json(&Reply::Plan { changes });
-            } else if changes.is_empty() {
-                print("a reload would change nothing");
-            } else {
-                changes.iter().for_each(show);
+                return tell_json(&Reply::Plan { changes }, code);
             }
-            code
+            let lines: Vec<String> = changes.iter().flat_map(lines).collect();
+            let text =
+                if lines.is_empty() { "a reload would change nothing".into() } else { lines.join("\n") };
+            tell(&text, code)
         }
         Ok(other) => refused(&args.way, &other),
         Err(trouble) => in_trouble(&trouble),
     }
 }
 
-fn show(change: &PlanChange) {
+fn lines(change: &PlanChange) -> Vec<String> {
     let effect = match change.effect {
         Effect::Add => "is new and is started",
         Effect::Remove => "is gone and is stopped",
@@ -41,8 +40,7 @@ fn show(change: &PlanChange) {
         Effect::InPlace => "changes in place",
         Effect::NextStart => "changes when bootstrap is started anew",
     };
-    print(&format!("{} {effect}", change.service.as_deref().unwrap_or("[bootstrap]")));
-    for key in &change.keys {
-        print(&format!("  {}: {} -> {}", key.key, key.old, key.new));
-    }
+    let mut lines = vec![format!("{} {effect}", change.service.as_deref().unwrap_or("[bootstrap]"))];
+    lines.extend(change.keys.iter().map(|key| format!("  {}: {} -> {}", key.key, key.old, key.new)));
+    lines
 }

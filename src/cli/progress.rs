@@ -1,6 +1,5 @@
 //! What happens while a command waits: a line for each event, and on a terminal how long it has taken so far.
 
-use super::client::print;
 use crate::core::Time;
 use crate::os::Os;
 use serde_json::Value;
@@ -93,4 +92,9 @@ impl Progress {
         let elapsed = Os::clock() - self.began;
         format!("{:>4}.{}s", elapsed.as_secs(), elapsed.subsec_millis() / 100)
     }
+}
+
+/// Prints a line. Whoever does not read it has the answer.
+fn print(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }

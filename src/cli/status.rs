@@ -1,7 +1,7 @@
 //! `status`: a table of all services, or one of them in depth.
 
 use super::Color;
-use super::client::{Services, Way, ask, in_trouble, print, print_json, refused};
+use super::client::{Services, Way, ask, in_trouble, refused, tell, tell_json};
 use super::table::{Cell, Paint, columns};
 use crate::exit::ExitCode;
 use crate::protocol::control::{ControlRequest, Reply};
@@ -25,17 +25,16 @@ pub(super) fn status(config: &Path, color: Color, args: &StatusArgs) -> ExitCode
     let patterns = args.services.patterns();
     let in_depth = matches!(&patterns[..], [name] if !name.contains(['*', '?', ',']));
     match ask(config, &args.way, &ControlRequest::Status { services: patterns }) {
-        Ok(reply @ Reply::Status(_)) if args.way.json => {
-            print_json(&reply);
-            let Reply::Status(status) = reply else { return ExitCode::Failed };
-            exit_code(&status)
-        }
         Ok(Reply::Status(status)) => {
-            match &status.services[..] {
+            let code = exit_code(&status);
+            if args.way.json {
+                return tell_json(&Reply::Status(status), code);
+            }
+            let lines = match &status.services[..] {
                 [service] if in_depth => show(service, &status.supervisor, color.on_stdout()),
                 services => list(services, &status.supervisor, color.on_stdout()),
-            }
-            exit_code(&status)
+            };
+            tell(&lines.join("\n"), code)
         }
         Ok(other) => refused(&args.way, &other),
         Err(trouble) => in_trouble(&trouble),
@@ -47,20 +46,22 @@ fn exit_code(status: &Status) -> ExitCode {
     if status.services.iter().all(runs) { ExitCode::Ok } else { ExitCode::NotRunning }
 }
 
-fn list(services: &[ServiceStatus], supervisor: &SupervisorStatus, color: bool) {
+fn list(services: &[ServiceStatus], supervisor: &SupervisorStatus, color: bool) -> Vec<String> {
     let heading = ["SERVICE", "STATE", "GENERATION", "PID", "UPTIME", "RESTARTS", "WAITING", "NOTES"];
     let mut rows = vec![heading.map(|text| Cell::plain(text.into())).to_vec()];
     rows.extend(services.iter().map(row));
-    columns(&rows, color).iter().for_each(|line| print(line));
+    let mut lines = columns(&rows, color);
+    let file = &supervisor.config;
     match supervisor.config_state {
         ConfigState::Applied => {}
         ConfigState::Changed => {
-            print(&format!("\n{} is not what runs; `plan` shows what a reload would do", supervisor.config));
+            lines.push(format!("\n{file} is not what runs; `plan` shows what a reload would do"));
         }
         ConfigState::Broken => {
-            print(&format!("\n{} has mistakes, or cannot be read; `check` shows them", supervisor.config));
+            lines.push(format!("\n{file} has mistakes, or cannot be read; `check` shows them"));
         }
     }
+    lines
 }
 
 fn row(service: &ServiceStatus) -> Vec<Cell> {
@@ -129,10 +130,10 @@ fn notes(service: &ServiceStatus) -> Vec<String> {
 }
 
 /// One service with all that is known of it.
-fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) {
+fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> Vec<String> {
     let since = service.uptime_ms.map_or_else(String::new, |uptime| format!(" for {}", age(uptime)));
     let state = Cell { text: service.state.clone(), paint: paint(&service.state) }.painted(color);
-    print(&format!("{}: {state}{since}", service.name));
+    let mut lines = vec![format!("{}: {state}{since}", service.name)];
     let mut rows = Vec::new();
     let mut say = |key: &str, text: String| rows.push([key.to_owned(), text]);
     for run in &service.runs {
@@ -175,9 +176,8 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) {
         Some(Stale::Removed) => say("config", format!("{} does not have it", supervisor.config)),
         None => {}
     }
-    for [key, text] in rows {
-        print(&format!("  {key:<12} {text}"));
-    }
+    lines.extend(rows.into_iter().map(|[key, text]| format!("  {key:<12} {text}")));
+    lines
 }
 
 /// A duration with its two largest units.

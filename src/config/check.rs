@@ -2,15 +2,17 @@
 
 use super::error::Place;
 use super::field::{At, Field, Reading, table};
+use super::identity;
 use super::listen::Listen;
 use super::notes::Notes;
 use super::policy;
 use super::problem::{Problem, beginning};
 use super::raw::{Bootstrap, Service, unknown_keys};
+use super::rights::ServiceGroup;
 use super::rule::Rule;
 use super::sequence::{Names, Sequence};
 use super::unique::Unique;
-use super::value::{Env, FilePath, GroupName, Port};
+use super::value::{Env, FilePath, Port, Starts};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
 use crate::plan::{Address, Definition, Handshake, ListenerSpec, Plan, Program, Rights, Settings, WhenIdle};
 use crate::protocol;
@@ -49,14 +51,17 @@ fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option
     let when_idle = raw.when_idle.read(notes).or_default(WhenIdle::default());
     let env_file = path(&raw.env_file, notes).or_default(None);
     let runtime_dir = path(&raw.runtime_dir, notes).or_default(None);
-    let control_group = raw.control_group.read(notes).map(|GroupName(name)| Some(name)).or_default(None);
+    let control_group = raw.control_group.read(notes).map(|ServiceGroup(group)| Some(group)).or_default(None);
     let control_rights = raw.control_rights.read(notes).or_default(Rights::default());
+    let starts = raw.start_concurrency.read(notes).map(|Starts(starts)| starts);
+    let start_concurrency = starts.or_default(Settings::default().start_concurrency);
     Some(Settings {
         when_idle: when_idle?,
         env_file: env_file?,
         runtime_dir: runtime_dir?,
         control_group: control_group?,
         control_rights: control_rights?,
+        start_concurrency: start_concurrency?,
     })
 }
 
@@ -68,6 +73,7 @@ fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Servic
     raw.command = not_shared(&raw.command, notes);
     raw.review(notes);
     policy::shared(&raw, notes);
+    identity::shared(&raw, notes);
     raw
 }
 
@@ -206,6 +212,7 @@ fn program<'t>(
     let env = environment(raw, defaults, notes);
     let directory = path(&raw.directory, notes).or_default(None);
     let env_file = path(&raw.env_file, notes).or_default(None);
+    let identity = identity::of(raw, notes);
     if let (Some(listeners), Some(handshake)) = (listeners, handshake) {
         let mut check = |key: &str, at: &At<String>| {
             if let Err(error) = protocol::check(&at.value, listeners, handshake) {
@@ -225,6 +232,7 @@ fn program<'t>(
         env: env?.into_iter().map(|(name, at)| (name, at.value)).collect(),
         env_file: env_file?,
         handshake: handshake?,
+        identity: identity?,
     })
 }
 

@@ -59,6 +59,12 @@ pub enum Problem {
     NoSuchService { name: String, meant: Option<String> },
     /// Services that wait for each other; the first stands at the end again.
     Circle { circle: Vec<String> },
+    /// A user that is only a number, without a group.
+    UserNeedsGroup { user: String },
+    /// A capability in `ambient_capabilities` that `capabilities` takes away.
+    GivenNotKept { capability: String },
+    /// `ambient_capabilities` for root.
+    GivenToRoot,
     /// `ready = "accepting"` without a socket.
     ReadyNeedsSocket,
     /// `ready = "delay"` without the delay.
@@ -174,6 +180,9 @@ impl Problem {
                 | Self::ReadyNeedsHandshake { .. }
                 | Self::NoSuchService { .. }
                 | Self::Circle { .. }
+                | Self::UserNeedsGroup { .. }
+                | Self::GivenNotKept { .. }
+                | Self::GivenToRoot
                 | Self::ReadyNeedsDelay
                 | Self::DelayUnused
                 | Self::DelayPastTimeout { .. }
@@ -214,6 +223,13 @@ impl Problem {
                 let sockets = if *found == 0 { "no socket".into() } else { format!("{found} sockets") };
                 format!("`handshake` is \"inetd\" and the service has {sockets}")
             }
+            Self::UserNeedsGroup { user } => {
+                format!("`user` is {user}, which is no account of this machine and has no group")
+            }
+            Self::GivenNotKept { capability } => {
+                format!("`ambient_capabilities` has {capability:?}, which `capabilities` has not")
+            }
+            Self::GivenToRoot => "`ambient_capabilities` is given and the process is root".into(),
             Self::ReadyNeedsSocket => "`ready` is \"accepting\" and the service has no socket".into(),
             Self::ReadyNeedsDelay => "`ready` is \"delay\" and `ready_delay` is missing".into(),
             Self::DelayUnused => "`ready_delay` is given and `ready` is not \"delay\"".into(),
@@ -265,6 +281,11 @@ impl Problem {
             Self::Circle { .. } => "none of them could start; break it at one place".into(),
             Self::ReadyNeedsPipe => "write `handshake = \"pipe\"`, or leave `ready` out".into(),
             Self::OneSocket { .. } => "give it one, which becomes its stdin".into(),
+            Self::UserNeedsGroup { .. } => "write its `group`, too".into(),
+            Self::GivenNotKept { .. } => "what it is given has to be kept".into(),
+            Self::GivenToRoot => {
+                "name a `user`, or leave it out: root has all that is in `capabilities`".into()
+            }
             Self::ReadyNeedsSocket => {
                 "give it a `port` or `listen`, or write `ready = \"started\"` or \"delay\"".into()
             }

@@ -4,10 +4,14 @@ use super::field::Field;
 use super::listen::Listen;
 use super::notes::Notes;
 use super::problem::{Problem, beginning};
+use super::rights::{
+    AmbientSet, BoundingSet, Mode, Nice, OomScore, Rlimits, ServiceGroup, ServiceGroups, ServiceUser,
+    SocketGroup, SocketUser,
+};
 use super::sequence::Names;
 use super::similar;
 use super::value::{
-    Backlog, Command, Env, FilePath, Gate, GroupName, Pause, Port, Signal, Surge, Timeout, Unavailable,
+    Backlog, Command, Env, FilePath, Gate, Pause, Port, Signal, Starts, Surge, Timeout, Unavailable,
     WholeSeconds, Workers,
 };
 use crate::plan::{Address, Handshake, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
@@ -65,9 +69,13 @@ tables! {
         runtime_dir: FilePath,
         /// Name of the group whose members may speak to the control socket, besides root and the user that the
         /// supervisor runs as. Default: none.
-        control_group: GroupName,
+        control_group: ServiceGroup,
         /// What members of `control_group` may do: `"read"` lets them look, `"full"` act as well. Default: `"read"`.
         control_rights: Rights,
+        /// How many services may start or restart a process at a time, when more than that are to: a boot of ten
+        /// thousand is a wave and not a flood. What crashes starts again without waiting for others. Default:
+        /// `100`.
+        start_concurrency: Starts,
     }
 
     /// `[[service]]`: one service. `[defaults]` takes the same keys, but for `name`, `port`, `listen` and
@@ -136,6 +144,32 @@ tables! {
         env: Env,
         /// File of `NAME=value` lines for its environment, read at each start. Default: none.
         env_file: FilePath,
+        /// The user that the process is, by name or number: with its group, its supplementary groups, and HOME, USER,
+        /// LOGNAME and SHELL, unless `env_file` or `env` sets them. Looked up when the file is read. Default:
+        /// bootstrap's own.
+        user: ServiceUser,
+        /// The group of the process, by name or number. Default: that of `user`, or bootstrap's own.
+        group: ServiceGroup,
+        /// Groups that the process is in besides those of `user`: an array of names and numbers. Default: none; where
+        /// there is neither `user` nor `group`, bootstrap's own.
+        supplementary_groups: ServiceGroups,
+        /// What files that it makes are not allowed, as octal text such as `"0027"`. Default: bootstrap's own.
+        umask: Mode,
+        /// Its share of the processor: from -20, the largest, to 19. Default: bootstrap's own.
+        nice: Nice,
+        /// From -1000, which the kernel never kills when memory runs out, to 1000, which it kills first. Default:
+        /// bootstrap's own.
+        oom_score_adjust: OomScore,
+        /// Limits of `setrlimit(2)`, as a table: `{ nofile = "1024:4096", core = "unlimited" }`, the soft limit before
+        /// the hard one, or one for both; bytes may be written as `"64M"`. Default: bootstrap's own.
+        rlimits: Rlimits,
+        /// Whether neither it nor a program of it can gain rights, not by a set-user-ID bit either. Default: `false`.
+        no_new_privs: bool,
+        /// The capabilities that it, or a program of it, can ever have: an array of names such as
+        /// `"net_bind_service"`. It has them if it is root. Default: all that bootstrap could have.
+        capabilities: BoundingSet,
+        /// Capabilities that it has although it is not root. Default: none with a `user`, else bootstrap's own.
+        ambient_capabilities: AmbientSet,
         /// The signal that asks the main process to leave: a name such as `"SIGQUIT"` or `"quit"`, or a number.
         /// Default: `"SIGUSR1"` with the pipe handshake, `"SIGUSR2"` with einhorn's, else `"SIGTERM"`.
         stop_signal: Signal,
@@ -169,6 +203,13 @@ tables! {
         /// A TCP connection is handed to the server with its first bytes, or after this time, in whole seconds;
         /// not for servers that speak first. Default: off.
         defer_accept: WholeSeconds,
+        /// Who may connect, as octal text such as `"0660"`; for the path of a unix socket. Default: what the umask
+        /// of bootstrap leaves of 0777.
+        mode: Mode,
+        /// The user that the path of a unix socket belongs to, by name or number. Default: that of bootstrap.
+        user: SocketUser,
+        /// The group that the path of a unix socket belongs to, by name or number. Default: that of bootstrap.
+        group: SocketGroup,
     }
 }
 

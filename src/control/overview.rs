@@ -132,12 +132,9 @@ fn settings(old: &Settings, new: &Settings) -> Vec<PlanChange> {
         [
             ("when_idle", Effect::InPlace, when_idle.to_owned()),
             ("env_file", Effect::InPlace, path(&settings.env_file)),
+            ("start_concurrency", Effect::InPlace, settings.start_concurrency.to_string()),
             ("runtime_dir", Effect::NextStart, path(&settings.runtime_dir)),
-            (
-                "control_group",
-                Effect::InPlace,
-                group.map_or_else(|| "none".into(), |group| format!("{group:?}")),
-            ),
+            ("control_group", Effect::InPlace, group.map_or_else(|| "none".into(), ToString::to_string)),
             ("control_rights", Effect::InPlace, rights.to_owned()),
         ]
     };

@@ -152,12 +152,28 @@ pub enum SpawnStage {
     Fork,
     /// Give it a process group of its own.
     Group,
-    /// Give it the original limit of descriptors.
+    /// Tell the kernel when to kill it as memory runs out; the subject is the score.
+    OomScore,
+    /// Give it its limits, or the original limit of descriptors; the subject is the resource and the limit.
     Limits,
-    /// Enter the working directory; the subject is its path.
-    Directory,
+    /// Give it its share of the processor; the subject is the number.
+    Nice,
     /// Let it have its descriptors.
     Descriptors,
+    /// Give it its supplementary groups; the subject lists them.
+    SupplementaryGroups,
+    /// Give it its group; the subject is its name.
+    PrimaryGroup,
+    /// Take a capability from what it can ever have; the subject is its name.
+    BoundingSet,
+    /// Make it the user; the subject is its name.
+    User,
+    /// Leave it the capabilities that it is to have; the subject is the name of one, or empty.
+    Capabilities,
+    /// Keep it from gaining rights.
+    NoNewPrivs,
+    /// Enter the working directory; the subject is its path.
+    Directory,
     /// Become the program; the subject is its path.
     Exec,
     /// Become the program, whose interpreter is missing; the subject is the interpreter.

@@ -24,6 +24,7 @@ pub mod snapshot;
 pub mod state;
 mod supervisor;
 mod time;
+mod turns;
 mod watch;
 pub mod worker;
 

@@ -250,6 +250,17 @@ impl Service {
         !self.workers.is_empty() && kept(&self.workers).iter().all(|worker| worker.serving().is_some())
     }
 
+    /// Does a process of it start, or is one waited for to make way for one that will?
+    pub(super) fn is_starting(&self) -> bool {
+        let starts = |worker: &Worker| {
+            matches!(
+                worker.state,
+                State::Starting { .. } | State::Restarting { .. } | State::Replacing { .. }
+            )
+        };
+        self.workers.iter().any(starts)
+    }
+
     /// A report about it as a whole.
     pub(super) fn report(&self, fact: Fact) -> Action {
         let service = Some(self.definition.name.clone());

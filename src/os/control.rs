@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::socket::{MsgFlags, getsockopt, send, sockopt};
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{Group, geteuid};
+use nix::unistd::geteuid;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
@@ -98,20 +98,13 @@ impl ControlSocket {
     ///
     /// # Errors
     ///
-    /// There is no such group, or the socket cannot be given to it: then nobody else may.
-    pub(super) fn admit(&mut self, group: Option<&str>, rights: Rights) -> io::Result<()> {
+    /// The socket cannot be given to the group: then nobody else may.
+    pub(super) fn admit(&mut self, gid: Option<u32>, rights: Rights) -> io::Result<()> {
         self.admitted = None;
-        let gid = match group {
-            None => None,
-            Some(name) => match Group::from_name(name)? {
-                Some(group) => Some(group.gid.as_raw()),
-                None => return Err(io::Error::new(io::ErrorKind::NotFound, "there is no such group")),
-            },
-        };
+        gid.map_or(Ok(()), |gid| self.directory.admit(gid))?;
+        give(&self.directory.socket(), gid)?;
         self.admitted = gid.map(|gid| Admitted { gid, rights });
-        let path = self.directory.socket();
-        let given = gid.map_or(Ok(()), |gid| self.directory.admit(gid)).and_then(|()| give(&path, gid));
-        given.inspect_err(|_| self.admitted = None)
+        Ok(())
     }
 
     /// Where it is.

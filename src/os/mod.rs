@@ -13,6 +13,7 @@ mod control;
 mod env_file;
 mod environment;
 mod heard;
+mod identity;
 mod inherited;
 mod listener;
 mod listeners;
@@ -237,9 +238,9 @@ impl Os {
     ///
     /// # Errors
     ///
-    /// There is no such group, or the socket cannot be given to it: then nobody else may.
-    pub fn admit(&mut self, group: Option<&str>, rights: Rights) -> io::Result<()> {
-        self.control.as_mut().map_or(Ok(()), |control| control.admit(group, rights))
+    /// The socket cannot be given to the group: then nobody else may.
+    pub fn admit(&mut self, gid: Option<u32>, rights: Rights) -> io::Result<()> {
+        self.control.as_mut().map_or(Ok(()), |control| control.admit(gid, rights))
     }
 
     /// Sees that the control socket is still there, and makes it anew if not.

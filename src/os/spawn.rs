@@ -1,7 +1,8 @@
 //! From a definition to a running program.
 
-use super::child::{Executable, Prepared, Stack, Strings};
+use super::child::{Cradle, Executable, Failed, Prepared, Strings};
 use super::environment::Environment;
+use super::identity::{self, Becoming};
 use super::inherited::DescriptorLimit;
 use super::lookup;
 use super::poller::{Poller, Token};
@@ -9,7 +10,7 @@ use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
 use super::voice::{TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
-use crate::plan::{Definition, Generation};
+use crate::plan::{Definition, Generation, Program};
 use crate::protocol::{Dialect, Granted, Numbers, arguments};
 use nix::errno::Errno;
 use std::ffi::CString;
@@ -42,7 +43,7 @@ pub(super) struct Order<'a> {
 
 /// What all starts have in common.
 pub(super) struct Spawner {
-    stack: Stack,
+    cradle: Cradle,
     /// What every child gets as stdin.
     null: File,
     limit: DescriptorLimit,
@@ -52,7 +53,7 @@ pub(super) struct Spawner {
 impl Spawner {
     /// `limit` is what children get as their limit of descriptors.
     pub(super) fn new(limit: DescriptorLimit, slots: Slots) -> io::Result<Self> {
-        Ok(Self { stack: Stack::new(), null: File::open("/dev/null")?, limit, slots })
+        Ok(Self { cradle: Cradle::new()?, null: File::open("/dev/null")?, limit, slots })
     }
 
     /// Starts a generation. What it talks on, if anything, is watched under `token`.
@@ -128,11 +129,10 @@ impl Spawner {
             stdin: places.stdin,
             end: places.lending.end(),
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
-            limit: self.limit,
+            becoming: Becoming::new(&definition.program.identity, self.limit),
         };
-        let pid = prepared
-            .fork(&mut self.stack)
-            .map_err(|(stage, errno)| diagnose(stage, errno, &path, directory))?;
+        let pid =
+            prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, &path, &definition.program))?;
         let renamed =
             |origin: Origin| if order.pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
         Ok((pid, origin.and_then(renamed)))
@@ -215,7 +215,9 @@ fn see_directory(directory: Option<&Path>) -> Result<(), SpawnFailure> {
 }
 
 /// `ENOENT` for a file that exists means its interpreter.
-fn diagnose(stage: SpawnStage, errno: Errno, path: &Path, directory: Option<&Path>) -> SpawnFailure {
+fn diagnose(failed: Failed, path: &Path, program: &Program) -> SpawnFailure {
+    let Failed { stage, item, errno } = failed;
+    let directory = program.directory.as_deref();
     match (stage, errno) {
         (SpawnStage::Exec, Errno::ENOENT) => match lookup::interpreter(path, directory) {
             Some(interpreter) => failure(SpawnStage::Interpreter, errno, &interpreter),
@@ -225,7 +227,7 @@ fn diagnose(stage: SpawnStage, errno: Errno, path: &Path, directory: Option<&Pat
         (SpawnStage::Directory, _) => {
             failure(stage, errno, &directory.map_or_else(String::new, |d| d.display().to_string()))
         }
-        _ => failure(stage, errno, ""),
+        _ => failure(stage, errno, &identity::subject(&program.identity, stage, item)),
     }
 }
 

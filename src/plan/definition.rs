@@ -1,6 +1,6 @@
 //! What a service is: its sockets, its program and how it is treated.
 
-use super::{ListenerSpec, Policy, ServiceName};
+use super::{Identity, ListenerSpec, Policy, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -58,6 +58,8 @@ pub struct Program {
     pub env_file: Option<PathBuf>,
     /// How sockets are handed over, and how the program says that it accepts no more.
     pub handshake: Handshake,
+    /// Who it is, what it may do and how much it may use.
+    pub identity: Identity,
 }
 
 /// How sockets are handed to a program and how it takes its leave.

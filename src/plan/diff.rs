@@ -52,7 +52,7 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Address, Handshake, ListenerSpec, Policy, Program, Restart, Settings};
+    use crate::plan::{Address, Handshake, Identity, ListenerSpec, Policy, Program, Restart, Settings};
 
     fn service(name: &str) -> Definition {
         Definition {
@@ -66,6 +66,7 @@ mod tests {
                 env: BTreeMap::new(),
                 env_file: None,
                 handshake: Handshake::Pipe,
+                identity: Identity::default(),
             },
             policy: Policy::default(),
         }
@@ -83,6 +84,7 @@ mod tests {
             service("policy"),
             service("command"),
             service("moved"),
+            service("identity"),
         ]);
         let mut policy = service("policy");
         policy.policy.restart = Restart::Always;
@@ -91,7 +93,16 @@ mod tests {
         command.program.command.push("-v".into());
         let mut moved = service("moved");
         moved.listeners[0].address = Address::Unix("/run/elsewhere".into());
-        let new = plan(vec![service("new"), service("same"), policy.clone(), command.clone(), moved.clone()]);
+        let mut identity = service("identity");
+        identity.program.identity.umask = Some(0o027);
+        let new = plan(vec![
+            service("new"),
+            service("same"),
+            policy.clone(),
+            command.clone(),
+            moved.clone(),
+            identity.clone(),
+        ]);
 
         assert_eq!(
             diff(&old, &new),
@@ -100,6 +111,7 @@ mod tests {
                 Change::InPlace(Arc::new(policy)),
                 Change::Restarted(Arc::new(command)),
                 Change::Restarted(Arc::new(moved)),
+                Change::Restarted(Arc::new(identity)),
                 Change::Removed(ServiceName::parse("gone").unwrap()),
             ]
         );

@@ -65,11 +65,31 @@ pub struct ListenerSpec {
     pub nonblocking: bool,
     /// `TCP_DEFER_ACCEPT`: a connection counts from its first bytes on, or after this time.
     pub defer_accept: Option<Duration>,
+    /// Who may reach a unix socket.
+    pub access: Access,
+}
+
+/// Who may reach a unix socket: what its path belongs to. What is not given stays as `bind` makes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Its permissions, such as 0o660.
+    pub mode: Option<u32>,
+    /// The user that it belongs to.
+    pub uid: Option<u32>,
+    /// The group that it belongs to.
+    pub gid: Option<u32>,
 }
 
 impl ListenerSpec {
     /// A listener at `address` with the default settings.
     pub fn new(address: Address) -> Self {
-        Self { name: None, address, backlog: None, nonblocking: false, defer_accept: None }
+        Self {
+            name: None,
+            address,
+            backlog: None,
+            nonblocking: false,
+            defer_accept: None,
+            access: Access::default(),
+        }
     }
 }

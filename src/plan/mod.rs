@@ -6,6 +6,7 @@
 mod definition;
 mod diff;
 mod id;
+mod identity;
 mod listener;
 mod name;
 mod policy;
@@ -15,7 +16,8 @@ pub mod shared;
 pub use definition::{Definition, Handshake, Program};
 pub use diff::{Change, diff};
 pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};
-pub use listener::{Address, ListenerSpec};
+pub use identity::{Account, Capabilities, Group, Identity, Rlimit, UNLIMITED, User};
+pub use listener::{Access, Address, ListenerSpec};
 pub use name::{NameError, ServiceName};
 pub use policy::{Policy, Ready, Restart, RestartOrder};
 pub use selector::Selector;
@@ -38,19 +40,34 @@ pub struct Plan {
 }
 
 /// The `[bootstrap]` table: what concerns the supervisor itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// What to do when nothing is up and nothing can come back by itself.
     pub when_idle: WhenIdle,
     /// File that may hold `BOOTSTRAP_SELECT`, read anew at each SIGUSR1.
     pub env_file: Option<PathBuf>,
+    /// How many services may start a process at a time, when more than that are to.
+    pub start_concurrency: usize,
     /// Directory of the control socket and the lock; where there is none the system layer chooses one.
     pub runtime_dir: Option<PathBuf>,
-    /// The group, by its name, whose members may speak to the control socket.
-    pub control_group: Option<String>,
+    /// The group whose members may speak to the control socket.
+    pub control_group: Option<Group>,
     /// What they may ask for.
     pub control_rights: Rights,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            when_idle: WhenIdle::default(),
+            env_file: None,
+            start_concurrency: 100,
+            runtime_dir: None,
+            control_group: None,
+            control_rights: Rights::default(),
+        }
+    }
 }
 
 /// What somebody may ask of the control socket.

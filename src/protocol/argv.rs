@@ -179,7 +179,7 @@ pub fn arguments(definition: &Definition, granted: &Granted<'_>) -> Vec<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Generation, Policy, Program, ServiceName};
+    use crate::plan::{Generation, Identity, Policy, Program, ServiceName};
 
     fn tcp(port: u16) -> ListenerSpec {
         ListenerSpec::new(Address::Tcp(([127, 0, 0, 1], port).into()))
@@ -202,6 +202,7 @@ mod tests {
                 env: std::collections::BTreeMap::new(),
                 env_file: None,
                 handshake,
+                identity: Identity::default(),
             },
             policy: Policy::default(),
         };

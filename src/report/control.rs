@@ -38,7 +38,7 @@ pub(super) fn sentence(fact: &ControlFact) -> String {
             format!("somebody had removed the control socket {}; it is there again", path.display())
         }
         ControlFact::NotAdmitted { group, reason } => {
-            format!("control_group {group:?}: {reason}; only root and the user of bootstrap may speak to it")
+            format!("`control_group` {group}: {reason}; only root and the user of bootstrap may speak to it")
         }
         ControlFact::MovesLater => {
             "`runtime_dir` has changed; the control socket stays where it is until bootstrap is started anew"

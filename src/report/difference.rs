@@ -1,7 +1,9 @@
 //! What differs between two definitions of a service, key by key, as the config file writes them.
 
 use super::words::signal_name;
-use crate::plan::{Definition, Handshake, ListenerSpec, Ready, Restart, RestartOrder, ServiceName};
+use crate::plan::{
+    Capabilities, Definition, Handshake, Identity, ListenerSpec, Ready, Restart, RestartOrder, ServiceName,
+};
 use crate::protocol::status::KeyChange;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,7 +25,8 @@ pub fn differences(old: &Definition, new: &Definition) -> Vec<KeyChange> {
 fn keys(definition: &Definition) -> Vec<(&'static str, String)> {
     let Definition { listeners, after, requires, program, policy, .. } = definition;
     let (ready, ready_delay) = ready(&policy.ready);
-    vec![
+    let identity = &program.identity;
+    let mut all = vec![
         ("listen", list(listeners.iter().map(listener))),
         ("command", format!("{:?}", program.command)),
         ("restart", restart(policy.restart).into()),
@@ -49,7 +52,30 @@ fn keys(definition: &Definition) -> Vec<(&'static str, String)> {
         ("restart_delay", time(policy.restart_delay)),
         ("restart_delay_max", time(policy.restart_delay_max)),
         ("healthy_after", time(policy.healthy_after)),
+    ];
+    all.extend(rights(identity));
+    all
+}
+
+fn rights(identity: &Identity) -> [(&'static str, String); 10] {
+    let groups = identity.supplementary_groups.as_ref();
+    let set = |rights: Option<Capabilities>| rights.map_or_else(none, |rights| format!("{:#x}", rights.0));
+    [
+        ("user", shown(identity.user.as_ref())),
+        ("group", shown(identity.group.as_ref())),
+        ("supplementary_groups", groups.map_or_else(none, |all| list(all.iter().map(ToString::to_string)))),
+        ("umask", identity.umask.map_or_else(none, |bits| format!("\"{bits:04o}\""))),
+        ("nice", shown(identity.nice)),
+        ("oom_score_adjust", shown(identity.oom_score_adjust)),
+        ("rlimits", list(identity.rlimits.iter().map(|limit| format!("{} = \"{limit}\"", limit.name)))),
+        ("no_new_privs", identity.no_new_privs.to_string()),
+        ("capabilities", set(identity.capabilities)),
+        ("ambient_capabilities", set(identity.ambient_capabilities)),
     ]
+}
+
+fn shown(value: Option<impl ToString>) -> String {
+    value.map_or_else(none, |value| value.to_string())
 }
 
 fn variables(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<KeyChange> {
@@ -94,7 +120,7 @@ fn time(duration: Duration) -> String {
 }
 
 fn listener(spec: &ListenerSpec) -> String {
-    let ListenerSpec { name, address, backlog, nonblocking, defer_accept } = spec;
+    let ListenerSpec { name, address, backlog, nonblocking, defer_accept, access } = spec;
     let mut text = format!("{{ address = \"{address}\"");
     if let Some(name) = name {
         text += &format!(", name = \"{name}\"");
@@ -107,6 +133,15 @@ fn listener(spec: &ListenerSpec) -> String {
     }
     if let Some(patience) = defer_accept {
         text += &format!(", defer_accept = {}", time(*patience));
+    }
+    if let Some(mode) = access.mode {
+        text += &format!(", mode = \"{mode:04o}\"");
+    }
+    if let Some(uid) = access.uid {
+        text += &format!(", user = {uid}");
+    }
+    if let Some(gid) = access.gid {
+        text += &format!(", group = {gid}");
     }
     text + " }"
 }

@@ -21,11 +21,26 @@ pub(super) fn spawn_failure(failure: &SpawnFailure) -> String {
         SpawnStage::Pipe => format!("no pipe for the handshake: {why}"),
         SpawnStage::Fork => format!("no process: {why}"),
         SpawnStage::Group => format!("no process group of its own: {why}"),
-        SpawnStage::Limits => format!("limit of descriptors: {why}"),
+        SpawnStage::OomScore => format!("set oom_score_adjust {subject}: {why}"),
+        SpawnStage::Limits => format!("set limit {subject}: {why}"),
+        SpawnStage::Nice => format!("set nice {subject}: {why}"),
+        SpawnStage::SupplementaryGroups if subject.is_empty() => {
+            format!("give up supplementary groups: {why}")
+        }
+        SpawnStage::SupplementaryGroups => format!("set supplementary groups {subject}: {why}"),
+        SpawnStage::PrimaryGroup => format!("set group {subject}: {why}"),
+        SpawnStage::BoundingSet => format!("give up capability {subject}: {why}"),
+        SpawnStage::User => format!("set user {subject}: {why}"),
+        SpawnStage::Capabilities if subject.is_empty() => format!("set capabilities: {why}"),
+        SpawnStage::Capabilities => format!("keep capability {subject}: {why}"),
+        SpawnStage::NoNewPrivs => format!("set no_new_privs: {why}"),
         SpawnStage::Directory => format!("directory {subject}: {why}"),
         SpawnStage::Descriptors => format!("cannot hand over its descriptors: {why}"),
         SpawnStage::Exec if *number == libc::ENOEXEC => {
             format!("{subject}: not a program; a script needs a first line such as #!/bin/sh")
+        }
+        SpawnStage::Exec if *number == libc::EAGAIN => {
+            format!("{subject}: its user has as many processes as the limit nproc allows")
         }
         SpawnStage::Exec if *number == libc::ETXTBSY => {
             format!("{subject}: still open for writing; write a new file and rename it over the old one")

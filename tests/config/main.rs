@@ -3,6 +3,7 @@
 mod examples;
 mod listeners;
 mod report;
+mod rights;
 mod tables;
 mod values;
 

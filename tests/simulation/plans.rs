@@ -2,8 +2,8 @@
 
 use crate::rng::Rng;
 use bootstrap::plan::{
-    Address, Definition, Handshake, ListenerSpec, Plan, Policy, Program, Ready, Restart, RestartOrder,
-    ServiceName, Settings, WhenIdle,
+    Address, Definition, Handshake, Identity, ListenerSpec, Plan, Policy, Program, Ready, Restart,
+    RestartOrder, ServiceName, Settings, WhenIdle,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,10 @@ pub(crate) fn first(rng: &mut Rng) -> Plan {
         .map(|name| service(name, rng))
         .collect();
     let when_idle = if rng.chance(90) { WhenIdle::Wait } else { WhenIdle::Exit };
-    Plan { settings: Settings { when_idle, ..Settings::default() }, services: settled(services) }
+    // So little room that it matters.
+    let start_concurrency = rng.pick(&[1, 2, 100]);
+    let settings = Settings { when_idle, start_concurrency, ..Settings::default() };
+    Plan { settings, services: settled(services) }
 }
 
 /// What the operator makes of it: something added, removed, moved, changed, or nothing at all.
@@ -77,6 +80,7 @@ fn service(name: &str, rng: &mut Rng) -> Definition {
             env: BTreeMap::new(),
             env_file: None,
             handshake,
+            identity: Identity::default(),
         },
         policy: policy(rng, handshake),
     }

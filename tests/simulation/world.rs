@@ -405,7 +405,11 @@ impl World {
         *self.listening.get_mut(&listener).expect("a parked socket is held") = false;
         let served = |service: &Service| {
             service.listeners.contains(&listener)
-                && service.workers.iter().flat_map(Worker::staying).any(|run| self.processes[&run.id].alive())
+                && service
+                    .workers
+                    .iter()
+                    .flat_map(Worker::staying)
+                    .any(|run| self.processes.get(&run.id).is_some_and(Process::alive))
         };
         assert!(!self.core.services().any(served), "a socket is parked under a serving process");
     }
@@ -722,10 +726,12 @@ impl World {
         }
         let successor = worker.serving().expect("start-first: asked to leave, yet nobody serves");
         assert_ne!(successor.id, run, "start-first: the one that serves is asked to leave");
-        let successor = &self.processes[&successor.id];
-        let (ready, listeners) = (&successor.definition.policy.ready, &successor.definition.listeners);
-        let seen = *ready == Ready::Accepting && !successor.temper.hidden && !listeners.is_empty();
-        let was_ready = successor.started + successor.temper.accepts_after <= self.now;
+        let process = &self.processes[&successor.id];
+        let listeners = &process.definition.listeners;
+        // A reload may come between the order to start it and the answer: then the gate is the new one.
+        let gates = [&process.definition, &successor.definition].map(|d| &d.policy.ready);
+        let seen = gates == [&Ready::Accepting; 2] && !process.temper.hidden && !listeners.is_empty();
+        let was_ready = process.started + process.temper.accepts_after <= self.now;
         assert!(!seen || was_ready, "start-first: {run:?} asked to leave before the successor accepts");
     }
 
