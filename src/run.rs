@@ -2,13 +2,15 @@
 
 use crate::config;
 use crate::control::Control;
-use crate::core::{Action, ControlFact, Event, Fact, Outcome, Report, Supervisor};
+use crate::core::snapshot::{self, Snapshot};
+use crate::core::{Action, ControlFact, Event, Fact, Orphan, Outcome, Report, Supervisor};
 use crate::exit::ExitCode;
-use crate::os::{self, ClientId, Heard, Input, NoRuntimeDir, Os, Place, Renewed, RuntimeDir};
+use crate::os::{self, ClientId, Heard, Input, Kept, Left, NoRuntimeDir, Os, Place, Renewed, RuntimeDir};
 use crate::plan::{Plan, Selector, Settings};
 use crate::report::{self, Format};
 use std::fmt;
 use std::io;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 /// The variable that says which services a restart means.
@@ -21,28 +23,28 @@ const SELECT: &str = "BOOTSTRAP_SELECT";
 /// What the system refused before anything was bound or started.
 pub fn run(file: &Path, plan: Plan, format: Format) -> Result<ExitCode, NotStarted> {
     let os = Os::new().map_err(NotStarted::System)?;
-    let control = Control::new(file, os.now());
-    let mut world = World { os, control, settings: Settings::default(), file: file.into(), format };
-    world.os.tell_loss_as(move |lines| line(&Report::of_supervisor(Fact::LogLost { lines }), format));
-    world.open_control(&plan.settings).map_err(NotStarted::NoRuntimeDir)?;
+    let mut world = World::new(os, file, format);
+    world.take_runtime_dir(&plan.settings).map_err(NotStarted::NoRuntimeDir)?;
+    let orphans = world.find_orphans(&plan.settings);
     let mut actions = Vec::new();
-    let mut core = Supervisor::boot(plan, world.os.now(), &mut actions);
-    loop {
-        for action in actions.drain(..) {
-            world.perform(action);
-        }
-        if let Some(outcome) = core.outcome() {
-            world.os.release();
-            world.os.flush_log();
-            return Ok(exit_code(outcome));
-        }
-        match world.os.wait(core.deadline()) {
-            (now, Input::Event(event)) => core.handle(now, event, &mut actions),
-            (_, Input::Client(client, heard)) => world.heard(&core, client, heard),
-            (_, Input::ControlRenewed(renewed)) => world.renewed(renewed),
-        }
-        world.follow(&core.plan().settings);
-    }
+    let core = Supervisor::boot_among(plan, orphans, world.os.now(), &mut actions);
+    Ok(world.supervise(core, actions))
+}
+
+/// Goes on where the program left off that this process was: the snapshot is in the descriptor.
+///
+/// # Errors
+///
+/// What the system refused, or why the snapshot is none. The program before has made sure that neither happens.
+pub fn go_on(file: &Path, number: RawFd, format: Format) -> io::Result<ExitCode> {
+    let left = Left::take(number)?;
+    let Snapshot { program, mut core, beside } = snapshot::read(&left.text).map_err(io::Error::other)?;
+    let (os, took) = Os::restore(beside, left)?;
+    let mut actions = Vec::new();
+    core.handle(os.now(), Event::Upgraded { from: program, took }, &mut actions);
+    let mut world = World::new(os, file, format);
+    world.open_control(&core.plan().settings);
+    Ok(world.supervise(core, actions))
 }
 
 /// Why the supervisor did not start.
@@ -63,6 +65,15 @@ impl fmt::Display for NotStarted {
     }
 }
 
+/// Can this program go on from the snapshot in the descriptor?
+///
+/// # Errors
+///
+/// Why not.
+pub fn check_state(left: &Left) -> Result<(), String> {
+    snapshot::read::<Kept>(&left.text).map(drop).map_err(|refused| refused.to_string())
+}
+
 fn exit_code(outcome: Outcome) -> ExitCode {
     match outcome {
         Outcome::Stopped | Outcome::Done => ExitCode::Ok,
@@ -78,25 +89,69 @@ struct World {
     settings: Settings,
     file: PathBuf,
     format: Format,
+    /// What of the upgrade is to be done once all other actions are.
+    upgrade: Option<Upgrade>,
+}
+
+/// A step of an upgrade, for which all of the core is written down.
+#[derive(Clone, Copy)]
+enum Upgrade {
+    Check,
+    Become,
 }
 
 impl World {
+    fn new(os: Os, file: &Path, format: Format) -> Self {
+        let (control, settings) = (Control::new(file, os.now()), Settings::default());
+        let mut world = Self { os, control, settings, file: file.into(), format, upgrade: None };
+        world.os.tell_loss_as(move |lines| line(&Report::of_supervisor(Fact::LogLost { lines }), format));
+        world
+    }
+
+    /// The loop.
+    fn supervise(mut self, mut core: Supervisor, mut actions: Vec<Action>) -> ExitCode {
+        loop {
+            for action in actions.drain(..) {
+                self.perform(action);
+            }
+            if let Some(outcome) = core.outcome() {
+                self.os.release();
+                self.os.flush_log();
+                return exit_code(outcome);
+            }
+            match self.upgrade.take() {
+                None => {}
+                Some(Upgrade::Check) => self.check_successor(&core),
+                Some(Upgrade::Become) => self.os.become_successor(&|kept| snapshot::write(&core, kept)),
+            }
+            match self.os.wait(core.deadline()) {
+                (now, Input::Event(event)) => core.handle(now, event, &mut actions),
+                (_, Input::Client(client, heard)) => self.heard(&core, client, heard),
+                (_, Input::ControlRenewed(renewed)) => self.renewed(renewed),
+            }
+            self.follow(&core.plan().settings);
+        }
+    }
+
     /// Takes the runtime directory and listens in it. Without one by custom there are no commands; but where one was
     /// named, or another supervisor has it, there is no start.
-    fn open_control(&mut self, settings: &Settings) -> Result<(), NoRuntimeDir> {
+    fn take_runtime_dir(&mut self, settings: &Settings) -> Result<(), NoRuntimeDir> {
         let place = Place::of(settings.runtime_dir.as_deref(), &self.file);
-        let opened =
-            RuntimeDir::take(&place, &self.file).and_then(|directory| self.os.open_control(directory));
+        match RuntimeDir::take(&place, &self.file) {
+            Ok(directory) => self.os.hold(directory),
+            Err(why) if place.named || matches!(why, NoRuntimeDir::Held { .. }) => return Err(why),
+            Err(why) => self.tell(ControlFact::Missing { reason: why.to_string() }),
+        }
+        self.open_control(settings);
+        Ok(())
+    }
+
+    fn open_control(&mut self, settings: &Settings) {
+        if let Err(why) = self.os.open_control() {
+            self.tell(ControlFact::Missing { reason: why.to_string() });
+        }
         self.settings.runtime_dir.clone_from(&settings.runtime_dir);
         self.follow(settings);
-        match opened {
-            Ok(()) => Ok(()),
-            Err(why) if place.named || matches!(why, NoRuntimeDir::Held { .. }) => Err(why),
-            Err(why) => {
-                self.tell(ControlFact::Missing { reason: why.to_string() });
-                Ok(())
-            }
-        }
     }
 
     /// Lets those speak to the control socket that the settings name.
@@ -132,6 +187,23 @@ impl World {
         self.report(&Report::of_supervisor(Fact::Control(fact)));
     }
 
+    /// Writes down in the runtime directory who runs, and finds those who ran when the last supervisor was killed.
+    fn find_orphans(&mut self, settings: &Settings) -> Vec<Orphan> {
+        if let Err(error) = self.os.keep_records() {
+            self.report(&Report::of_supervisor(Fact::NoRecords { why: error.to_string() }));
+        }
+        let (orphans, reports) = self.os.find_orphans(settings.orphans);
+        reports.iter().for_each(|report| self.report(report));
+        orphans
+    }
+
+    fn check_successor(&mut self, core: &Supervisor) {
+        if self.os.check_successor(&|kept| snapshot::write(core, kept)) {
+            let program = self.os.program().into();
+            self.report(&Report::of_supervisor(Fact::UpgradeBegun { program }));
+        }
+    }
+
     fn perform(&mut self, action: Action) {
         match action {
             Action::LoadPlan => {
@@ -140,12 +212,19 @@ impl World {
                 self.os.post(load(&self.file));
             }
             Action::ReadSelector { env_file } => self.read_selector(env_file),
+            Action::CheckSuccessor => self.upgrade = Some(Upgrade::Check),
+            Action::BecomeSuccessor => self.upgrade = Some(Upgrade::Become),
             Action::Report(report) => self.report(&report),
             Action::Answer { ticket, answer } => self.control.answered(&mut self.os, ticket, &answer),
             Action::Spawn { .. }
             | Action::Signal { .. }
+            | Action::Adopt { .. }
             | Action::Ask { .. }
             | Action::Look { .. }
+            | Action::Probe { .. }
+            | Action::StopProbe { .. }
+            | Action::Watch { .. }
+            | Action::Unwatch { .. }
             | Action::Pin { .. }
             | Action::Unpin { .. }
             | Action::Terminate { .. }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod check_state;
 mod client;
 mod events;
 mod order;
@@ -11,6 +12,7 @@ mod status;
 mod table;
 
 pub use check::check;
+pub use check_state::check_state;
 pub use client::{Services, Way};
 pub use events::EventsArgs;
 pub use order::{OrderArgs, Patience, ReloadArgs, SignalArgs, WaitArgs};
@@ -25,6 +27,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use order::Kind;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 /// What stands below the options in `--help`.
@@ -40,6 +43,7 @@ Examples:
 Signals to the supervisor:
   SIGUSR1          restart all services, or those that BOOTSTRAP_SELECT names
   SIGHUP           read the file anew; apply it if it has no mistake
+  SIGUSR2          become the program now on disk; nothing else changes
   SIGTERM, SIGINT  stop gracefully; the second one stops now
   SIGQUIT          stop now
 
@@ -71,6 +75,14 @@ struct Arguments {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
 
+    /// What a supervisor adds when it becomes this program: the number of its snapshot
+    #[arg(long, hide = true, value_name = "FD")]
+    state: Option<RawFd>,
+
+    /// What a supervisor adds when it asks whether it can become this program: snapshot, answer
+    #[arg(long, hide = true, value_name = "FD,FD", value_parser = two_numbers)]
+    check_state: Option<(RawFd, RawFd)>,
+
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -84,6 +96,10 @@ pub struct Invocation {
     pub log_format: LogFormat,
     /// Whether messages for people are coloured.
     pub color: Color,
+    /// The descriptor with the snapshot to go on from.
+    pub state: Option<RawFd>,
+    /// The descriptor with a snapshot to look at, and the one for the answer.
+    pub check_state: Option<(RawFd, RawFd)>,
     /// What to do; nothing means: run.
     pub command: Option<Command>,
 }
@@ -164,7 +180,9 @@ impl Color {
 impl Invocation {
     /// Does what the command line asks for.
     pub fn perform(&self) -> ExitCode {
-        let Some(command) = &self.command else { return run(self) };
+        let Some(command) = &self.command else {
+            return self.check_state.map_or_else(|| run(self), check_state);
+        };
         let config = &self.config;
         match command {
             Command::Check => check(config, self.color),
@@ -189,7 +207,7 @@ impl Invocation {
     /// What clap prints: help, the version (exit code 0) or a mistake (exit code 2).
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let matches = definition().try_get_matches_from(arguments)?;
-        let Arguments { mut config, mut log_format, mut color, command } =
+        let Arguments { mut config, mut log_format, mut color, state, check_state, command } =
             Arguments::from_arg_matches(&matches)?;
         if let Some((_, after_command)) = matches.subcommand() {
             given_once(&matches, after_command)?;
@@ -202,7 +220,7 @@ impl Invocation {
             let message = "no config file is named; write --config FILE";
             definition().error(ErrorKind::MissingRequiredArgument, message)
         })?;
-        Ok(Self { config, log_format, color, command })
+        Ok(Self { config, log_format, color, state, check_state, command })
     }
 }
 
@@ -244,6 +262,12 @@ fn take<T: Clone + Send + Sync + 'static, U>(
     }
 }
 
+/// Reads `5,6`.
+fn two_numbers(text: &str) -> Result<(RawFd, RawFd), String> {
+    let numbers = text.split_once(',').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    numbers.ok_or_else(|| "two numbers are expected, with a comma between them".into())
+}
+
 /// The exit code for something that was said on stdout: `code`, or a failure where it could not be said.
 pub fn said(result: io::Result<()>, code: ExitCode) -> ExitCode {
     match result {
@@ -277,6 +301,8 @@ mod tests {
             config: "a.toml".into(),
             log_format: LogFormat::Text,
             color: Color::Auto,
+            state: None,
+            check_state: None,
             command: None,
         };
         assert_eq!(parse("bootstrap -c a.toml"), Ok(run.clone()));

@@ -2,6 +2,7 @@
 
 use super::error::Place;
 use super::field::{At, Field, Reading, table};
+use super::health;
 use super::identity;
 use super::listen::Listen;
 use super::notes::Notes;
@@ -14,7 +15,9 @@ use super::sequence::{Names, Sequence};
 use super::unique::Unique;
 use super::value::{Env, FilePath, Port, Starts};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
-use crate::plan::{Address, Definition, Handshake, ListenerSpec, Plan, Program, Rights, Settings, WhenIdle};
+use crate::plan::{
+    Address, Definition, Handshake, ListenerSpec, Orphans, Plan, Program, Rights, Settings, WhenIdle,
+};
 use crate::protocol;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -51,6 +54,7 @@ fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option
     let when_idle = raw.when_idle.read(notes).or_default(WhenIdle::default());
     let env_file = path(&raw.env_file, notes).or_default(None);
     let runtime_dir = path(&raw.runtime_dir, notes).or_default(None);
+    let orphans = raw.orphans.read(notes).or_default(Orphans::default());
     let control_group = raw.control_group.read(notes).map(|ServiceGroup(group)| Some(group)).or_default(None);
     let control_rights = raw.control_rights.read(notes).or_default(Rights::default());
     let starts = raw.start_concurrency.read(notes).map(|Starts(starts)| starts);
@@ -61,6 +65,7 @@ fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option
         runtime_dir: runtime_dir?,
         control_group: control_group?,
         control_rights: control_rights?,
+        orphans: orphans?,
         start_concurrency: start_concurrency?,
     })
 }
@@ -146,7 +151,7 @@ fn service<'t>(
         one_socket(&raw, listeners, notes);
     }
     let program = program(&raw, header, defaults, listeners.as_deref(), handshake, notes);
-    let policy = policy::of(&raw, handshake, has_socket, notes);
+    let policy = policy::of(&raw, handshake, listeners.as_deref(), notes);
     let after = raw.after.read(notes).or_default(Names::default()).map(|Names(names)| names);
     let requires = raw.requires.read(notes).or_default(Names::default()).map(|Names(names)| names);
     if let (Some(name), Some(after), Some(requires)) = (&name, &after, &requires) {
@@ -213,6 +218,7 @@ fn program<'t>(
     let directory = path(&raw.directory, notes).or_default(None);
     let env_file = path(&raw.env_file, notes).or_default(None);
     let identity = identity::of(raw, notes);
+    let watchdog = health::watchdog(raw, handshake, notes).ok();
     if let (Some(listeners), Some(handshake)) = (listeners, handshake) {
         let mut check = |key: &str, at: &At<String>| {
             if let Err(error) = protocol::check(&at.value, listeners, handshake) {
@@ -233,6 +239,7 @@ fn program<'t>(
         env_file: env_file?,
         handshake: handshake?,
         identity: identity?,
+        watchdog: watchdog?,
     })
 }
 

@@ -57,6 +57,14 @@ pub enum Rule {
     Capabilities,
     NoSuchCapability { meant: Option<String> },
     UnixOnly,
+    CheckTable,
+    TcpTarget,
+    HttpTarget,
+    HttpsTarget,
+    HttpPath,
+    Target(AddressError),
+    TargetHostName,
+    Between { from: u32, to: u32, quoted: bool },
     TableHeader { name: &'static str },
     ServiceHeader,
 }
@@ -118,6 +126,28 @@ impl fmt::Display for Rule {
             Self::DurationZero => write!(f, "the shortest is \"1ms\""),
             Self::DurationTooFine => write!(f, "durations are whole milliseconds"),
             Self::DurationTooLong => write!(f, "the longest is \"100days\""),
+            Self::CheckTable => {
+                write!(f, "write a table such as {{ http = \"http://127.0.0.1:9000/healthz\" }}")
+            }
+            Self::TcpTarget => {
+                write!(f, "write an address such as \"127.0.0.1:9000\" or \"unix:/run/web.sock\"")
+            }
+            Self::HttpTarget => write!(
+                f,
+                "write an address such as \"http://127.0.0.1:9000/healthz\" or \"http://unix:/run/web.sock:/healthz\""
+            ),
+            Self::HttpsTarget => {
+                write!(f, "a check speaks no TLS; write \"http://...\", or a command in `exec`")
+            }
+            Self::HttpPath => write!(f, "a path has no blanks and only ASCII; write %20 for a blank"),
+            Self::Target(error) => match &error.meant {
+                Some(_) => write!(f, "{}", error.fault),
+                None => write!(f, "{error}"),
+            },
+            Self::TargetHostName => write!(f, "no name is looked up; write an IP address such as 127.0.0.1"),
+            Self::Between { from, to, quoted } => {
+                write!(f, "write a number from {from} to {to}{}", unquoted(*quoted))
+            }
             Self::Names => write!(f, "write the name of a service in quotes, or an array of names"),
             Self::User => write!(f, "write the name of a user in quotes, or a number"),
             Self::Group => write!(f, "write the name of a group in quotes, or a number"),

@@ -5,8 +5,8 @@ use super::notes::Notes;
 use super::problem::{Found, Problem};
 use super::rule::Rule;
 use super::similar;
-use crate::limits::{DURATION_MAX, SERVICES, WORKERS};
-use crate::plan::{Handshake, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
+use crate::limits::{CHECK_FAILURES, DURATION_MAX, SERVICES, WORKERS};
+use crate::plan::{Handshake, Orphans, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -40,6 +40,19 @@ pub(super) struct Command(pub(super) Vec<At<String>>);
 /// Variables: name and value, with the place of the value.
 pub(super) struct Env(pub(super) Vec<(String, At<String>)>);
 
+/// A status of HTTP.
+pub(super) struct Status(pub(super) u16);
+/// How many bad answers in a row.
+pub(super) struct Failures(pub(super) u32);
+
+/// What a gate asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    Tcp,
+    Http,
+    Exec,
+}
+
 /// The words of `ready`; what else they need is judged with the other keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
@@ -49,6 +62,7 @@ pub(super) enum Gate {
     Accepting,
     Started,
     Delay,
+    Asks(Asks),
 }
 
 /// The number, where it is one that fits.
@@ -80,6 +94,26 @@ impl Scalar for Port {
 impl Scalar for Backlog {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         sixteen_bits(found, |quoted| Rule::Backlog { quoted }).map(|number| Self(number.into()))
+    }
+}
+
+/// A number between two others, themselves among them.
+fn between(found: &DeValue<'_>, from: u32, to: u32) -> Result<u32, Rule> {
+    let fits = |number: &u32| (from..=to).contains(number);
+    let good = found.as_integer().and_then(number).and_then(|number| u32::try_from(number).ok()).filter(fits);
+    let quoted = found.as_str().and_then(|text| text.parse().ok()).is_some_and(|number| fits(&number));
+    good.ok_or(Rule::Between { from, to, quoted })
+}
+
+impl Scalar for Status {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        between(found, 100, 599).map(|status| Self(u16::try_from(status).unwrap_or(u16::MAX)))
+    }
+}
+
+impl Scalar for Failures {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        between(found, 1, CHECK_FAILURES).map(Self)
     }
 }
 
@@ -184,14 +218,34 @@ impl Scalar for RestartOrder {
 
 impl Scalar for Gate {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        let gates = [Self::Pipe, Self::Notify, Self::Ack, Self::Accepting, Self::Started, Self::Delay];
-        word(found, &["pipe", "notify", "ack", "accepting", "started", "delay"], &gates)
+        let gates = [
+            Self::Pipe,
+            Self::Notify,
+            Self::Ack,
+            Self::Accepting,
+            Self::Asks(Asks::Tcp),
+            Self::Asks(Asks::Http),
+            Self::Asks(Asks::Exec),
+            Self::Started,
+            Self::Delay,
+        ];
+        word(
+            found,
+            &["pipe", "notify", "ack", "accepting", "tcp", "http", "exec", "started", "delay"],
+            &gates,
+        )
     }
 }
 
 impl Scalar for WhenIdle {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         word(found, &["exit", "wait"], &[Self::Exit, Self::Wait])
+    }
+}
+
+impl Scalar for Orphans {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        word(found, &["adopt", "stop", "ignore"], &[Self::Adopt, Self::Stop, Self::Ignore])
     }
 }
 

@@ -76,6 +76,9 @@ fn check_worker(worker: &Worker, service: &Service) -> Result<(), String> {
     if generations.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(format!("a run is known twice: {generations:?}"));
     }
+    if !worker.attends() {
+        return Err("it asks somebody else than it should how he is".into());
+    }
     match &worker.state {
         State::Restarting { old, .. } => {
             let waited_for = worker.leaving.iter().find(|leaving| leaving.run.generation() == *old);

@@ -2,6 +2,7 @@
 
 use super::backoff::Backoff;
 use super::fact::{Fact, Report};
+use super::guard::Guard;
 use super::rollout::{Rollout, Turn};
 use super::scene::Scene;
 use super::state::{State, Then};
@@ -28,6 +29,7 @@ pub struct Service {
     pub last: Generation,
     rollout: Rollout,
     sockets: Sockets,
+    guard: Guard,
 }
 
 /// What the sockets of a service do.
@@ -52,6 +54,7 @@ impl Service {
             last: Generation::NONE,
             rollout: Rollout::default(),
             sockets: Sockets::Open,
+            guard: Guard::default(),
         }
     }
 
@@ -98,6 +101,10 @@ impl Service {
     pub fn deadline_passed(&mut self, now: Time, out: &mut Vec<Action>) {
         let ending = self.is_ending();
         self.each(now, out, Worker::deadline_passed);
+        if self.guard.take_due(now) {
+            self.scene(now, out).1.report(Fact::ProgramChanged);
+            self.order(Order::Restart, now, out);
+        }
         self.report_end(ending, out);
         self.settle(now, out);
     }
@@ -125,6 +132,8 @@ impl Service {
         }
         self.definition = definition;
         self.listeners = listeners;
+        // Other checks may apply from now on.
+        self.each(now, out, |_, _| {});
         if self.is_wanted() {
             self.scale(now, out);
         }
@@ -146,7 +155,7 @@ impl Service {
     }
 
     /// Makes the number of workers what the policy says: starts what is missing, ends what is too much.
-    fn scale(&mut self, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn scale(&mut self, now: Time, out: &mut Vec<Action>) {
         let wanted = self.definition.policy.workers;
         for index in 0..wanted {
             if !self.workers.iter().any(|worker| worker.index == index && !worker.is_being_removed()) {
@@ -164,7 +173,12 @@ impl Service {
 
     /// What follows for all from what one did: the next turn of a restart, workers that are gone, sockets that
     /// nobody will serve.
-    fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
+        for worker in &mut self.workers {
+            if worker.take_restart(now) {
+                self.rollout.ask_for(worker.index);
+            }
+        }
         loop {
             match self.rollout.turn(&kept(&self.workers), &self.definition.policy, self.last) {
                 Turn::Nobody => break,
@@ -179,6 +193,21 @@ impl Service {
         }
         self.workers.retain(|worker| worker.state != State::Gone);
         self.keep_sockets(out);
+        self.keep_watch(out);
+    }
+
+    /// A file on the way to its program has changed; more may follow.
+    pub(super) fn program_changed(&mut self, now: Time) {
+        self.guard.changed(now);
+    }
+
+    /// Watches the program of the newest run that lives; nothing where there is none, or nobody wants it.
+    fn keep_watch(&mut self, out: &mut Vec<Action>) {
+        let living = self.workers.iter().flat_map(Worker::staying).filter(|run| run.pid.is_some());
+        let newest = living.map(|run| run.id).max().filter(|_| self.definition.policy.watch);
+        if self.guard.turn_to(newest) {
+            out.push(newest.map_or(Action::Unwatch { service: self.id }, |run| Action::Watch { run }));
+        }
     }
 
     fn keep_sockets(&mut self, out: &mut Vec<Action>) {
@@ -195,7 +224,12 @@ impl Service {
         }
     }
 
-    fn each(&mut self, now: Time, out: &mut Vec<Action>, mut step: impl FnMut(&mut Worker, &mut Scene<'_>)) {
+    pub(super) fn each(
+        &mut self,
+        now: Time,
+        out: &mut Vec<Action>,
+        mut step: impl FnMut(&mut Worker, &mut Scene<'_>),
+    ) {
         for at in 0..self.workers.len() {
             self.with(at, now, out, &mut step);
         }
@@ -211,10 +245,15 @@ impl Service {
         let (workers, mut scene) = self.scene(now, out);
         if let Some(worker) = workers.get_mut(at) {
             step(worker, &mut scene);
+            worker.attend(&mut scene);
         }
     }
 
-    fn scene<'a>(&'a mut self, now: Time, out: &'a mut Vec<Action>) -> (&'a mut [Worker], Scene<'a>) {
+    pub(super) fn scene<'a>(
+        &'a mut self,
+        now: Time,
+        out: &'a mut Vec<Action>,
+    ) -> (&'a mut [Worker], Scene<'a>) {
         let scene = Scene {
             now,
             out,
@@ -289,7 +328,7 @@ impl Service {
 
     /// When it must hear of the time, if ever.
     pub fn deadline(&self) -> Option<Time> {
-        self.workers.iter().filter_map(Worker::deadline).min()
+        self.workers.iter().filter_map(Worker::deadline).chain(self.guard.deadline()).min()
     }
 }
 

@@ -55,7 +55,6 @@ pub enum Renewed {
 
 /// The socket and its clients.
 pub(super) struct ControlSocket {
-    directory: RuntimeDir,
     socket: Socket,
     /// Device and inode of its path.
     inode: (u64, u64),
@@ -71,7 +70,7 @@ pub(super) struct ControlSocket {
 
 impl ControlSocket {
     /// Listens in a runtime directory, for us and root alone.
-    pub(super) fn open(poller: &Poller, directory: RuntimeDir) -> Result<Self, NoRuntimeDir> {
+    pub(super) fn open(poller: &Poller, directory: &RuntimeDir) -> Result<Self, NoRuntimeDir> {
         let system = |error: io::Error| NoRuntimeDir::System { path: directory.socket(), error };
         let (socket, inode) = listen(&directory.socket(), None).map_err(system)?;
         let removals = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK);
@@ -88,9 +87,8 @@ impl ControlSocket {
             heard: VecDeque::new(),
             renewed: VecDeque::new(),
             spare: File::open("/dev/null").ok(),
-            directory,
         };
-        control.watch_removals();
+        control.watch_removals(directory);
         Ok(control)
     }
 
@@ -99,17 +97,17 @@ impl ControlSocket {
     /// # Errors
     ///
     /// The socket cannot be given to the group: then nobody else may.
-    pub(super) fn admit(&mut self, gid: Option<u32>, rights: Rights) -> io::Result<()> {
+    pub(super) fn admit(
+        &mut self,
+        directory: &RuntimeDir,
+        gid: Option<u32>,
+        rights: Rights,
+    ) -> io::Result<()> {
         self.admitted = None;
-        gid.map_or(Ok(()), |gid| self.directory.admit(gid))?;
-        give(&self.directory.socket(), gid)?;
+        gid.map_or(Ok(()), |gid| directory.admit(gid))?;
+        give(&directory.socket(), gid)?;
         self.admitted = gid.map(|gid| Admitted { gid, rights });
         Ok(())
-    }
-
-    /// Where it is.
-    pub(super) fn path(&self) -> std::path::PathBuf {
-        self.directory.socket()
     }
 
     /// The next thing that a client did.
@@ -201,13 +199,20 @@ impl ControlSocket {
     }
 
     /// Does what the poller found.
-    pub(super) fn take(&mut self, poller: &Poller, token: Token, now: Time) {
+    pub(super) fn take(&mut self, poller: &Poller, directory: &mut RuntimeDir, token: Token, now: Time) {
         match token {
             Token::Control => self.accept(poller, now),
-            Token::RuntimeDir => self.look(poller),
+            Token::RuntimeDir => self.look(poller, directory),
             Token::Client(number) => self.serve(poller, number, false, now),
             Token::ClientGone(number) => self.serve(poller, number, true, now),
-            Token::Signal | Token::Log | Token::Voice(_) | Token::Listener(_) => {}
+            Token::Signal
+            | Token::Log
+            | Token::Voice(_)
+            | Token::Listener(_)
+            | Token::Probe(_)
+            | Token::Watch
+            | Token::Successor
+            | Token::Adopted(_) => {}
         }
     }
 
@@ -274,53 +279,52 @@ impl ControlSocket {
     }
 
     /// Somebody removed a name from the directory: is the socket still there?
-    pub(super) fn look(&mut self, poller: &Poller) {
+    pub(super) fn look(&mut self, poller: &Poller, directory: &mut RuntimeDir) {
         loop {
             match self.removals.read_events() {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(_) => break,
             }
         }
-        if inode(&self.directory.socket()).is_ok_and(|found| found == self.inode) {
+        if inode(&directory.socket()).is_ok_and(|found| found == self.inode) {
             return;
         }
-        let renewed = self.renew(poller).map_or_else(Renewed::Failed, |()| Renewed::Again);
+        let renewed = self.renew(poller, directory).map_or_else(Renewed::Failed, |()| Renewed::Again);
         self.renewed.push_back(renewed);
     }
 
-    fn renew(&mut self, poller: &Poller) -> Result<(), NoRuntimeDir> {
-        self.directory.renew()?;
-        let path = self.directory.socket();
+    fn renew(&mut self, poller: &Poller, directory: &mut RuntimeDir) -> Result<(), NoRuntimeDir> {
+        directory.renew()?;
+        let path = directory.socket();
         let gid = self.admitted.map(|admitted| admitted.gid);
         let system = |error| NoRuntimeDir::System { path: path.clone(), error };
-        gid.map_or(Ok(()), |gid| self.directory.admit(gid)).map_err(system)?;
+        gid.map_or(Ok(()), |gid| directory.admit(gid)).map_err(system)?;
         let (socket, inode) = listen(&path, gid).map_err(system)?;
         poller.forget(&self.socket);
         poller.watch_readable(&socket, Token::Control).map_err(|errno| system(errno.into()))?;
         (self.socket, self.inode) = (socket, inode);
-        self.watch_removals();
+        self.watch_removals(directory);
         Ok(())
     }
 
-    fn watch_removals(&self) {
+    fn watch_removals(&self, directory: &RuntimeDir) {
         let flags = AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_MOVED_FROM
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_MOVE_SELF;
         // Without it a socket that was removed is made anew at the next SIGHUP.
-        let _ = self.removals.add_watch(self.directory.path(), flags);
+        let _ = self.removals.add_watch(directory.path(), flags);
     }
 
     /// Removes what is ours, at the end of the program, after a last try to write what waits.
-    pub(super) fn close(&mut self, now: Time) {
+    pub(super) fn close(&mut self, directory: &RuntimeDir, now: Time) {
         for client in self.clients.values_mut() {
             client.write(now);
         }
-        let path = self.directory.socket();
+        let path = directory.socket();
         if inode(&path).is_ok_and(|found| found == self.inode) {
             let _ = fs::remove_file(path);
         }
-        self.directory.release();
     }
 }
 

@@ -208,5 +208,8 @@ impl Listener {
     }
 }
 
+mod kept;
+pub(super) use kept::{HeldSocket, KeptListener};
+
 #[cfg(test)]
 mod tests;

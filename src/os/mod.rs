@@ -4,56 +4,75 @@
 //! One thread. [`Os::wait`] is the only call that blocks, and with nothing to do it is never woken.
 
 mod ack;
+mod adoption;
 mod bind;
 mod child;
 mod children;
 mod client;
 mod clock;
+mod commands;
 mod control;
 mod env_file;
 mod environment;
 mod heard;
 mod identity;
 mod inherited;
+mod kept;
 mod listener;
 mod listeners;
 mod log_output;
 mod lookup;
 mod notify;
+mod orphans;
 mod owner;
+mod pidfd;
 mod pipe;
 mod poller;
+mod probe;
 mod processes;
 mod program;
+mod records;
+mod reexec;
 mod runtime_dir;
 mod sight;
 mod signals;
 mod slots;
 mod sockopt;
 mod spawn;
+mod successor;
 mod unix_path;
 mod voice;
+mod watches;
 
 pub use client::{Peer, Then};
 pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
+pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
+pub use reexec::Write;
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
+pub use successor::answer_check;
 
 use crate::core::{Action, Event, RunEvent, Time};
-use crate::plan::{Definition, ListenerId, Rights, RunId};
+use crate::plan::{Definition, ListenerId, RunId};
 use control::ControlSocket;
+use inherited::DescriptorLimit;
 use listeners::Listeners;
 use log_output::LogOutput;
+use orphans::Finds;
 use poller::{Poller, Token};
+use probe::{Probes, Question};
 use processes::Processes;
 use program::Pins;
+use records::Records;
 use signals::{Letter, Signals};
 use slots::Slots;
 use spawn::{Order, Spawner};
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use successor::Check;
+use watches::Watches;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -72,6 +91,8 @@ pub struct Os {
     signals: Signals,
     spawner: Spawner,
     processes: Processes,
+    probes: Probes,
+    watches: Watches,
     pins: Pins,
     listeners: Listeners,
     log: LogOutput,
@@ -80,6 +101,20 @@ pub struct Os {
     polled: bool,
     /// What happened and was not given out yet.
     events: VecDeque<Event>,
+    /// The path that this program was started by.
+    program: PathBuf,
+    /// The limit of descriptors that children get.
+    limit: DescriptorLimit,
+    /// The program that is asked whether it can take over.
+    check: Option<Check>,
+    /// One that can.
+    fit: Option<Check>,
+    /// What is written down of each run, where there is a place for it.
+    records: Option<Records>,
+    /// The directory that is ours alone.
+    runtime_dir: Option<RuntimeDir>,
+    /// What another supervisor left behind.
+    finds: Finds,
 }
 
 impl Os {
@@ -92,8 +127,12 @@ impl Os {
     pub fn new() -> io::Result<Self> {
         inherited::fill_standard_descriptors()?;
         inherited::keep_from_children()?;
+        Self::prepare(inherited::raise_descriptor_limit()?, successor::own_path())
+    }
+
+    /// What every program does that supervises; `limit` is what children get.
+    fn prepare(limit: DescriptorLimit, program: PathBuf) -> io::Result<Self> {
         inherited::adopt_orphans()?;
-        let limit = inherited::raise_descriptor_limit()?;
         // Before anything of ours gets one of these numbers.
         let slots = Slots::reserve()?;
         let poller = Poller::new()?;
@@ -104,12 +143,21 @@ impl Os {
             signals,
             spawner: Spawner::new(limit, slots)?,
             processes: Processes::default(),
+            probes: Probes::default(),
+            watches: Watches::default(),
             pins: Pins::default(),
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
             control: None,
             polled: false,
             events: VecDeque::new(),
+            program,
+            limit,
+            check: None,
+            fit: None,
+            records: None,
+            runtime_dir: None,
+            finds: Finds::default(),
         })
     }
 
@@ -125,6 +173,11 @@ impl Os {
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return (now, Input::Event(Event::DeadlinePassed));
             }
+            self.note_changes();
+            self.give_successor_up(now);
+            if !self.events.is_empty() {
+                continue;
+            }
             if std::mem::take(&mut self.polled)
                 && let Some(input) = self.control.as_mut().and_then(listen_to)
             {
@@ -132,7 +185,9 @@ impl Os {
             }
             let at_once = self.control.as_ref().is_some_and(ControlSocket::has_news).then_some(now);
             let cut = self.control.as_ref().and_then(ControlSocket::deadline);
-            for token in self.poller.wait(now, [deadline, at_once, cut].into_iter().flatten().min()) {
+            let give_up = self.check.as_ref().map(|check| check.by);
+            for token in self.poller.wait(now, [deadline, at_once, cut, give_up].into_iter().flatten().min())
+            {
                 self.take(token);
             }
             self.polled = true;
@@ -167,7 +222,11 @@ impl Os {
             Action::Ask { run, signal } => self.events.extend(self.processes.ask(run, signal)),
             Action::Terminate { run } => self.events.extend(self.processes.terminate(&self.poller, run)),
             Action::Kill { run } => self.events.extend(self.processes.kill(&self.poller, run)),
-            Action::Bind { sockets } => self.events.push_back(self.listeners.bind(&self.poller, sockets)),
+            Action::Bind { sockets } => {
+                let taken_back = &mut self.finds.sockets;
+                self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));
+            }
+            Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),
             Action::Configure { listener, spec } => self.listeners.configure(listener, spec),
             Action::Listen { listener } => self.listeners.listen(listener),
             Action::Park { listener } => self.listeners.park(listener),
@@ -178,6 +237,21 @@ impl Os {
                 let sight = self.processes.look(run, |ids| self.listeners.inodes(ids));
                 self.events.push_back(Event::Run(run, RunEvent::Seen(sight)));
             }
+            Action::Probe { run, worker, attempt, target, definition } => {
+                // Of one whose main process has ended the exit is on its way; nothing else is awaited of it.
+                if let Some(pid) = self.processes.main_pid(run) {
+                    let (target, definition) = (&target, &definition);
+                    let question = Question { run, worker, attempt, target, definition, pid };
+                    self.events.extend(self.probes.ask(&self.poller, &mut self.spawner, &question));
+                }
+            }
+            Action::StopProbe { run, attempt } => self.probes.stop(&self.poller, run, attempt),
+            Action::Watch { run } => {
+                if let Some(path) = self.processes.program(run) {
+                    self.watches.watch(&self.poller, run.service, path);
+                }
+            }
+            Action::Unwatch { service } => self.watches.forget(&self.poller, service),
             Action::Pin { run } => self.pins.keep(run, || self.processes.pin(run)),
             Action::Unpin { run } => {
                 self.pins.let_go(run);
@@ -186,7 +260,12 @@ impl Os {
             Action::Signal { run, signal } => self.processes.signal(run, signal),
             // These need the config file, the clients or the reports, which the system knows nothing of: the loop
             // performs them and never hands them on.
-            Action::LoadPlan | Action::ReadSelector { .. } | Action::Answer { .. } | Action::Report(_) => {}
+            Action::LoadPlan
+            | Action::ReadSelector { .. }
+            | Action::Answer { .. }
+            | Action::CheckSuccessor
+            | Action::BecomeSuccessor
+            | Action::Report(_) => {}
         }
     }
 
@@ -213,68 +292,7 @@ impl Os {
     /// Gives all addresses up, at the end of the program. Unix paths are removed where they are still ours.
     pub fn release(&mut self) {
         self.listeners.close_all();
-        let now = self.now();
-        if let Some(mut control) = self.control.take() {
-            control.close(now);
-        }
-    }
-
-    /// Listens for commands in a runtime directory. They come from [`wait`](Self::wait).
-    ///
-    /// # Errors
-    ///
-    /// The socket cannot be made.
-    pub fn open_control(&mut self, directory: RuntimeDir) -> Result<(), NoRuntimeDir> {
-        self.control = Some(ControlSocket::open(&self.poller, directory)?);
-        Ok(())
-    }
-
-    /// Where the control socket is, if there is one.
-    pub fn control_path(&self) -> Option<PathBuf> {
-        self.control.as_ref().map(ControlSocket::path)
-    }
-
-    /// Lets the members of a group speak to the control socket, or nobody but us and root.
-    ///
-    /// # Errors
-    ///
-    /// The socket cannot be given to the group: then nobody else may.
-    pub fn admit(&mut self, gid: Option<u32>, rights: Rights) -> io::Result<()> {
-        self.control.as_mut().map_or(Ok(()), |control| control.admit(gid, rights))
-    }
-
-    /// Sees that the control socket is still there, and makes it anew if not.
-    pub fn look_after_control(&mut self) {
-        if let Some(control) = self.control.as_mut() {
-            control.look(&self.poller);
-        }
-    }
-
-    /// Sends a line to a client of the control socket, without waiting until it takes it.
-    pub fn answer(&mut self, client: ClientId, line: &str, then: Then) {
-        let now = self.now();
-        if let Some(control) = self.control.as_mut() {
-            control.answer(&self.poller, client, line, then, now);
-        }
-    }
-
-    /// Tells a client of an event. It loses those that it is too slow for, and is told how many, by the number
-    /// of its request.
-    pub fn tell(&mut self, client: ClientId, id: u64, line: &str) {
-        let now = self.now();
-        if let Some(control) = self.control.as_mut() {
-            control.tell(&self.poller, client, id, line, now);
-        }
-    }
-
-    /// Is there room for a large answer to a client, or do too many wait already?
-    pub fn has_room_for_answers(&self) -> bool {
-        self.control.as_ref().is_some_and(ControlSocket::has_room)
-    }
-
-    /// Clients that wait in the queue of a listener, and how many may, where the kernel tells.
-    pub fn queue(&self, listener: ListenerId) -> Option<(u32, u32)> {
-        self.listeners.queue(listener)
+        self.release_control();
     }
 
     fn take(&mut self, token: Token) {
@@ -283,17 +301,26 @@ impl Os {
                 for letter in self.signals.take() {
                     match letter {
                         Letter::Request(request) => self.events.push_back(Event::Request(request)),
-                        Letter::ChildEnded => self.events.extend(self.processes.reap(&self.poller)),
+                        Letter::ChildEnded => {
+                            self.events.extend(self.processes.reap(&self.poller, &mut self.probes));
+                        }
                     }
                 }
             }
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
+            Token::Successor => self.hear_successor(),
+            Token::Adopted(leader) => self.events.extend(self.processes.adopted_ended(&self.poller, leader)),
+            Token::Probe(number) => self.events.extend(self.probes.go_on(&self.poller, number)),
+            Token::Watch => {
+                let changed = self.watches.changed().into_iter();
+                self.events.extend(changed.map(|service| Event::ProgramChanged { service }));
+            }
             Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
             Token::Control | Token::RuntimeDir | Token::Client(_) | Token::ClientGone(_) => {
                 let now = self.now();
-                if let Some(control) = self.control.as_mut() {
-                    control.take(&self.poller, token, now);
+                if let (Some(control), Some(directory)) = (&mut self.control, &mut self.runtime_dir) {
+                    control.take(&self.poller, directory, token, now);
                 }
             }
         }
@@ -321,10 +348,14 @@ impl Os {
         let generation = run.generation;
         let in_use = |listener| self.processes.is_in_use(listener);
         let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
-            self.spawner.start(poller, token, &Order { definition, generation, worker, fds: &fds, pinned })
+            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false };
+            self.spawner.start(poller, token, &order)
         });
         match started {
-            Ok(started) => self.events.extend(self.processes.add(poller, run, listeners, number, started)),
+            Ok(started) => {
+                self.write_down(run, worker, definition, listeners, &started);
+                self.events.extend(self.processes.add(&self.poller, run, listeners, number, started));
+            }
             Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
         }
     }

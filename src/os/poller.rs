@@ -17,6 +17,10 @@ pub(super) enum Token {
     Log,
     /// The server that talks under this number has said something, or will say no more.
     Voice(u32),
+    /// The connection of a question with this number is ready for more.
+    Probe(u32),
+    /// The file of a program may have changed.
+    Watch,
     /// Somebody shut this listener down.
     Listener(ListenerId),
     /// Somebody wants to speak to the control socket.
@@ -27,6 +31,10 @@ pub(super) enum Token {
     Client(u32),
     /// This client has gone.
     ClientGone(u32),
+    /// The program that was asked whether it can take over has said something.
+    Successor,
+    /// A process of the run that this one leads, which is not our child, has ended.
+    Adopted(u32),
 }
 
 impl Token {
@@ -37,11 +45,15 @@ impl Token {
             Self::Signal => 0,
             Self::Log => 1 << Self::KIND_SHIFT,
             Self::Voice(number) => (2 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Probe(number) => (4 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Watch => 5 << Self::KIND_SHIFT,
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
-            Self::Control => 4 << Self::KIND_SHIFT,
-            Self::RuntimeDir => 5 << Self::KIND_SHIFT,
-            Self::Client(number) => (6 << Self::KIND_SHIFT) | u64::from(number),
-            Self::ClientGone(number) => (7 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Successor => 6 << Self::KIND_SHIFT,
+            Self::Adopted(leader) => (7 << Self::KIND_SHIFT) | u64::from(leader),
+            Self::Control => 8 << Self::KIND_SHIFT,
+            Self::RuntimeDir => 9 << Self::KIND_SHIFT,
+            Self::Client(number) => (10 << Self::KIND_SHIFT) | u64::from(number),
+            Self::ClientGone(number) => (11 << Self::KIND_SHIFT) | u64::from(number),
         }
     }
 
@@ -52,10 +64,14 @@ impl Token {
             1 => Some(Self::Log),
             2 => number.map(Self::Voice),
             3 => number.map(ListenerId).map(Self::Listener),
-            4 => Some(Self::Control),
-            5 => Some(Self::RuntimeDir),
-            6 => number.map(Self::Client),
-            7 => number.map(Self::ClientGone),
+            4 => number.map(Self::Probe),
+            5 => Some(Self::Watch),
+            6 => Some(Self::Successor),
+            7 => number.map(Self::Adopted),
+            8 => Some(Self::Control),
+            9 => Some(Self::RuntimeDir),
+            10 => number.map(Self::Client),
+            11 => number.map(Self::ClientGone),
             _ => None,
         }
     }
@@ -152,11 +168,12 @@ mod tests {
 
     #[test]
     fn every_token_survives_the_kernel() {
-        let pipes = [0, 1, u32::MAX].map(Token::Voice);
+        let pipes = [0, 1, u32::MAX].map(Token::Voice).into_iter().chain([7, u32::MAX].map(Token::Probe));
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
         let clients = [0, u32::MAX].map(Token::Client).into_iter().chain([Token::ClientGone(7)]);
         let ours = [Token::Signal, Token::Log, Token::Control, Token::RuntimeDir];
-        for token in ours.into_iter().chain(pipes).chain(listeners).chain(clients) {
+        let others = [Token::Watch, Token::Successor, Token::Adopted(7)];
+        for token in ours.into_iter().chain(others).chain(pipes).chain(listeners).chain(clients) {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
     }

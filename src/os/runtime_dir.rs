@@ -1,13 +1,16 @@
 //! The runtime directory: where it is, that nobody else can write to it, and the lock that keeps a second supervisor
 //! out of it.
 
+use super::inherited::{Legacy, Numbers};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Uid, geteuid};
+use serde::{Deserialize, Serialize};
 use std::env;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, RawFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -132,7 +135,7 @@ impl RuntimeDir {
     /// # Errors
     ///
     /// As [`take`](Self::take); what there was is kept.
-    pub fn renew(&mut self) -> Result<(), NoRuntimeDir> {
+    pub(super) fn renew(&mut self) -> Result<(), NoRuntimeDir> {
         if !is_at(&self.lock, &self.path.join(LOCK)) {
             self.lock = take(&self.path, true, &self.config)?;
         }
@@ -165,6 +168,30 @@ impl RuntimeDir {
         if is_at(&self.lock, &self.path.join(LOCK)) {
             let _ = fs::remove_file(self.path.join(LOCK));
         }
+    }
+}
+
+/// A [`RuntimeDir`] that is left to the next program, locked all the time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptRuntimeDir {
+    path: PathBuf,
+    config: PathBuf,
+    lock: RawFd,
+}
+
+impl RuntimeDir {
+    /// Leaves it to the next program.
+    pub(super) fn keep(&self, numbers: &mut Numbers) -> KeptRuntimeDir {
+        let lock = numbers.keep(self.lock.as_fd());
+        KeptRuntimeDir { path: self.path.clone(), config: self.config.clone(), lock }
+    }
+
+    /// Takes it over: a lock belongs to what the descriptor leads to, and was never let go.
+    pub(super) fn restore(kept: KeptRuntimeDir, legacy: &mut Legacy) -> Option<Self> {
+        let file = File::from(legacy.claim(kept.lock).ok()?);
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
+        Some(Self { path: kept.path, config: kept.config, lock })
     }
 }
 

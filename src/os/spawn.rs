@@ -10,14 +10,14 @@ use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
 use super::voice::{TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
-use crate::plan::{Definition, Generation, Program};
+use crate::plan::{Definition, Generation, Identity};
 use crate::protocol::{Dialect, Granted, Numbers, arguments};
 use nix::errno::Errno;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// A program that was started.
@@ -28,6 +28,8 @@ pub(super) struct Started {
     pub(super) voice: Option<Voice>,
     /// The file that it was started from, where that is known.
     pub(super) origin: Option<Origin>,
+    /// The path of that file, as we see it.
+    pub(super) program: PathBuf,
 }
 
 /// What to start.
@@ -39,6 +41,8 @@ pub(super) struct Order<'a> {
     pub(super) fds: &'a [RawFd],
     /// The program to execute instead of the one that the command names.
     pub(super) pinned: Option<&'a Pinned>,
+    /// Whether nobody wants to see its stdout.
+    pub(super) mute: bool,
 }
 
 /// What all starts have in common.
@@ -53,7 +57,8 @@ pub(super) struct Spawner {
 impl Spawner {
     /// `limit` is what children get as their limit of descriptors.
     pub(super) fn new(limit: DescriptorLimit, slots: Slots) -> io::Result<Self> {
-        Ok(Self { cradle: Cradle::new()?, null: File::open("/dev/null")?, limit, slots })
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        Ok(Self { cradle: Cradle::new()?, null, limit, slots })
     }
 
     /// Starts a generation. What it talks on, if anything, is watched under `token`.
@@ -70,7 +75,7 @@ impl Spawner {
         let dialect = Dialect::of(order.definition.program.handshake);
         let (voice, their_end) = make_voice(dialect, poller, token)?;
         match (self.start_with(dialect, order, &their_end), voice) {
-            (Ok((pid, origin)), voice) => Ok(Started { pid, voice, origin }),
+            (Ok((pid, origin, program)), voice) => Ok(Started { pid, voice, origin, program }),
             (Err(failure), voice) => {
                 if let Some(voice) = voice {
                     poller.forget(&voice);
@@ -80,12 +85,45 @@ impl Spawner {
         }
     }
 
+    /// Starts a program that is no service, with our environment and these descriptors; `argv` is told their numbers.
+    ///
+    /// # Errors
+    ///
+    /// The step that failed; no process is left.
+    pub(super) fn start_plain(
+        &mut self,
+        path: &Path,
+        given: &[RawFd],
+        argv: impl FnOnce(&[RawFd]) -> Vec<Vec<u8>>,
+    ) -> Result<i32, SpawnFailure> {
+        let unfit = |errno| failure(SpawnStage::Exec, errno, &path.display().to_string());
+        let environment =
+            std::env::vars_os().map(|(name, value)| [name.into_vec(), value.into_vec()].join(&b'='));
+        let mut lending = self.slots.lend();
+        let placed: Result<Vec<RawFd>, Errno> = given.iter().map(|held| lending.give(*held)).collect();
+        let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
+        let numbers = placed.map_err(unplaced)?;
+        let stdin = lending.show(self.null.as_raw_fd()).map_err(unplaced)?;
+        let prepared = Prepared {
+            program: Executable::Named(c_string(path.as_os_str().as_bytes()).map_err(unfit)?),
+            argv: Strings::new(argv(&numbers)).map_err(unfit)?,
+            envp: Strings::new(environment).map_err(unfit)?,
+            directory: None,
+            stdin,
+            mute: false,
+            end: lending.end(),
+            ignored: None,
+            becoming: Becoming::new(&Identity::default(), self.limit),
+        };
+        prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, path, None, &Identity::default()))
+    }
+
     fn start_with(
         &mut self,
         dialect: &Dialect,
         order: &Order<'_>,
         their_end: &TheirEnd,
-    ) -> Result<(i32, Option<Origin>), SpawnFailure> {
+    ) -> Result<(i32, Option<Origin>, PathBuf), SpawnFailure> {
         let definition = order.definition;
         let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
         let mut places =
@@ -115,7 +153,7 @@ impl Spawner {
         let seen = lookup::seen_from(directory, &path);
         let origin = order.pinned.map_or_else(|| Origin::at(&seen), Pinned::origin);
 
-        let own_pid = environment.own_pid().map(str::to_owned);
+        let own_pid = environment.own_pid().to_vec();
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
         let kept = order.pinned.map(|pinned| places.execute(pinned)).transpose().map_err(unplaced)?;
         let prepared = Prepared {
@@ -124,18 +162,20 @@ impl Spawner {
                 None => Executable::Named(c_string(path.as_os_str().as_bytes()).map_err(unfit)?),
             },
             argv: Strings::new(argv.into_iter().map(String::into_bytes)).map_err(unfit)?,
-            envp: Strings::with_own_pid(environment.into_lines(), own_pid.as_deref()).map_err(unfit)?,
+            envp: Strings::with_own_pid(environment.into_lines(), &own_pid).map_err(unfit)?,
             directory: directory.map(|d| c_string(d.as_os_str().as_bytes())).transpose().map_err(unfit)?,
             stdin: places.stdin,
+            mute: order.mute,
             end: places.lending.end(),
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
             becoming: Becoming::new(&definition.program.identity, self.limit),
         };
-        let pid =
-            prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, &path, &definition.program))?;
+        let pid = prepared
+            .fork(&mut self.cradle)
+            .map_err(|failed| diagnose(failed, &path, directory, &definition.program.identity))?;
         let renamed =
             |origin: Origin| if order.pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
-        Ok((pid, origin.and_then(renamed)))
+        Ok((pid, origin.and_then(renamed), seen))
     }
 }
 
@@ -215,9 +255,8 @@ fn see_directory(directory: Option<&Path>) -> Result<(), SpawnFailure> {
 }
 
 /// `ENOENT` for a file that exists means its interpreter.
-fn diagnose(failed: Failed, path: &Path, program: &Program) -> SpawnFailure {
+fn diagnose(failed: Failed, path: &Path, directory: Option<&Path>, who: &Identity) -> SpawnFailure {
     let Failed { stage, item, errno } = failed;
-    let directory = program.directory.as_deref();
     match (stage, errno) {
         (SpawnStage::Exec, Errno::ENOENT) => match lookup::interpreter(path, directory) {
             Some(interpreter) => failure(SpawnStage::Interpreter, errno, &interpreter),
@@ -227,7 +266,7 @@ fn diagnose(failed: Failed, path: &Path, program: &Program) -> SpawnFailure {
         (SpawnStage::Directory, _) => {
             failure(stage, errno, &directory.map_or_else(String::new, |d| d.display().to_string()))
         }
-        _ => failure(stage, errno, &identity::subject(&program.identity, stage, item)),
+        _ => failure(stage, errno, &identity::subject(who, stage, item)),
     }
 }
 

@@ -10,6 +10,7 @@ mod identity;
 mod listener;
 mod name;
 mod policy;
+mod probe;
 mod selector;
 pub mod shared;
 
@@ -20,6 +21,7 @@ pub use identity::{Account, Capabilities, Group, Identity, Rlimit, UNLIMITED, Us
 pub use listener::{Access, Address, ListenerSpec};
 pub use name::{NameError, ServiceName};
 pub use policy::{Policy, Ready, Restart, RestartOrder};
+pub use probe::{Check, Place, Probe, Scope, Target};
 pub use selector::Selector;
 
 use serde::{Deserialize, Serialize};
@@ -47,14 +49,16 @@ pub struct Settings {
     pub when_idle: WhenIdle,
     /// File that may hold `BOOTSTRAP_SELECT`, read anew at each SIGUSR1.
     pub env_file: Option<PathBuf>,
-    /// How many services may start a process at a time, when more than that are to.
-    pub start_concurrency: usize,
     /// Directory of the control socket and the lock; where there is none the system layer chooses one.
     pub runtime_dir: Option<PathBuf>,
     /// The group whose members may speak to the control socket.
     pub control_group: Option<Group>,
     /// What they may ask for.
     pub control_rights: Rights,
+    /// What becomes of those whom a supervisor left behind that was killed.
+    pub orphans: Orphans,
+    /// How many services may start a process at a time, when more than that are to.
+    pub start_concurrency: usize,
 }
 
 impl Default for Settings {
@@ -62,12 +66,25 @@ impl Default for Settings {
         Self {
             when_idle: WhenIdle::default(),
             env_file: None,
-            start_concurrency: 100,
             runtime_dir: None,
             control_group: None,
             control_rights: Rights::default(),
+            orphans: Orphans::default(),
+            start_concurrency: 100,
         }
     }
+}
+
+/// What becomes of processes that a supervisor left behind that was killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Orphans {
+    /// They are taken over, and serve on.
+    #[default]
+    Adopt,
+    /// They are taken over and asked to leave; new ones start on their sockets.
+    Stop,
+    /// They are left alone.
+    Ignore,
 }
 
 /// What somebody may ask of the control socket.

@@ -2,7 +2,8 @@
 
 use super::words::signal_name;
 use crate::plan::{
-    Capabilities, Definition, Handshake, Identity, ListenerSpec, Ready, Restart, RestartOrder, ServiceName,
+    Capabilities, Check, Definition, Handshake, Identity, ListenerSpec, Place, Ready, Restart, RestartOrder,
+    ServiceName, Target,
 };
 use crate::protocol::status::KeyChange;
 use std::collections::BTreeMap;
@@ -38,8 +39,11 @@ fn keys(definition: &Definition) -> Vec<(&'static str, String)> {
         ("max_unavailable", policy.max_unavailable.to_string()),
         ("canary", policy.canary.to_string()),
         ("handshake", handshake(program.handshake).into()),
-        ("ready", ready.into()),
+        ("ready", ready),
         ("ready_delay", ready_delay.map_or_else(none, time)),
+        ("check", policy.check.as_ref().map_or_else(none, check_table)),
+        ("watchdog", program.watchdog.map_or_else(none, time)),
+        ("watch", policy.watch.to_string()),
         ("after", names(after)),
         ("requires", names(requires)),
         ("directory", path(program.directory.as_ref())),
@@ -172,12 +176,31 @@ fn handshake(handshake: Handshake) -> &'static str {
     }
 }
 
-fn ready(ready: &Ready) -> (&'static str, Option<Duration>) {
+fn ready(ready: &Ready) -> (String, Option<Duration>) {
     match ready {
-        Ready::Assumed => ("none", None),
-        Ready::Started => ("\"started\"", None),
-        Ready::Word => ("its word", None),
-        Ready::Accepting => ("\"accepting\"", None),
-        Ready::Delay(delay) => ("\"delay\"", Some(*delay)),
+        Ready::Assumed => (none(), None),
+        Ready::Started => ("\"started\"".into(), None),
+        Ready::Word => ("its word".into(), None),
+        Ready::Accepting => ("\"accepting\"".into(), None),
+        Ready::Delay(delay) => ("\"delay\"".into(), Some(*delay)),
+        Ready::Probe(probe) => (format!("{:?}", probe.target.key()), None),
     }
+}
+
+fn check_table(check: &Check) -> String {
+    let Check { probe, period, failures } = check;
+    let place = |place: &Place| match place {
+        Place::Ip(address) => address.clone(),
+        Place::Unix(path) => format!("unix:{path}"),
+    };
+    let target = match &probe.target {
+        Target::Tcp(to) => format!("tcp = {:?}", place(to)),
+        Target::Http { place: to, path, status, .. } => {
+            let status = status.map_or_else(String::new, |status| format!(", status = {status}"));
+            format!("http = {:?}{status}", format!("http://{}{path}", place(to)))
+        }
+        Target::Exec(command) => format!("exec = {command:?}"),
+    };
+    let (period, timeout) = (time(*period), time(probe.timeout));
+    format!("{{ {target}, period = {period}, timeout = {timeout}, failures = {failures} }}")
 }

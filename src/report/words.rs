@@ -1,6 +1,6 @@
 //! The words that sentences are made of: failures, signals, times, numbers of things.
 
-use crate::core::{SpawnFailure, SpawnStage};
+use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage, UpgradeRefusal};
 use crate::limits::COMMAND_CHARS;
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
@@ -50,6 +50,31 @@ pub(super) fn spawn_failure(failure: &SpawnFailure) -> String {
     }
 }
 
+/// What was wrong with the answer to a probe.
+pub(super) fn answer(miss: &Miss) -> String {
+    match miss {
+        Miss::TimedOut => "no answer in time".into(),
+        Miss::Failed(number) => errno(*number),
+        Miss::Closed => "the connection ended without an answer".into(),
+        Miss::NotHttp => "the answer is no HTTP".into(),
+        Miss::Status(status) => format!("status {status}"),
+        Miss::Address(text) => format!("{text:?} is no address"),
+        Miss::Exited(status) => format!("its command {}", ended(*status)),
+        Miss::NotStarted(failure) => format!("its command could not be started: {}", spawn_failure(failure)),
+    }
+}
+
+pub(super) fn ended(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("ended with exit code {code}"),
+        ExitStatus::Unknown => "ended, nobody knows how (it was adopted),".into(),
+        ExitStatus::Signal { signal, core_dumped } => {
+            let core = if core_dumped { " and a core dump" } else { "" };
+            format!("was ended by {}{core}", signal_name(signal))
+        }
+    }
+}
+
 /// The system's own words, as `strerror` has them.
 pub(super) fn errno(number: i32) -> String {
     let text = std::io::Error::from_raw_os_error(number).to_string();
@@ -86,5 +111,24 @@ pub(super) fn count(number: usize, noun: &str) -> String {
         (1, _) => format!("1 {noun}"),
         (_, "address") => format!("{number} addresses"),
         _ => format!("{number} {noun}s"),
+    }
+}
+
+/// Why the supervisor stays what it is.
+pub(super) fn upgrade_refused(why: &UpgradeRefusal) -> String {
+    match why {
+        UpgradeRefusal::Missing(number) => format!("the program is not there: {}", errno(*number)),
+        UpgradeRefusal::NotStarted(failure) => {
+            format!("the program could not be started: {}", spawn_failure(failure))
+        }
+        UpgradeRefusal::Silent { after } => {
+            format!("the program did not say within {} whether it can go on; sent it SIGKILL", time(*after))
+        }
+        UpgradeRefusal::NoProof => "the program is no bootstrap that can be upgraded to".into(),
+        UpgradeRefusal::Rejected(why) => format!("the program cannot go on from here: {why}"),
+        UpgradeRefusal::Replaced => "the program was replaced while it was asked; ask again".into(),
+        UpgradeRefusal::Unwritten(why) => format!("the state cannot be written: {why}"),
+        UpgradeRefusal::System(number) => format!("the system refuses: {}", errno(*number)),
+        UpgradeRefusal::NotBecome(number) => format!("the program could not be executed: {}", errno(*number)),
     }
 }

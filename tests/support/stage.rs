@@ -125,6 +125,21 @@ impl Supervised {
         Stage::new().start(config, services)
     }
 
+    /// Kills it with SIGKILL, and starts another in its place. Its log begins anew.
+    pub(crate) fn kill_and_start_again(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.start_again();
+    }
+
+    /// Starts another in the place of one that has ended.
+    pub(crate) fn start_again(&mut self) {
+        let mut command = self.stage.command(&["-c", "services.toml"]);
+        self.child = command.stderr(Stdio::piped()).spawn().unwrap();
+        self.log = self.child.stderr.take().map(Log::of).unwrap_or_default();
+        (self.skip, self.status) = (0, None);
+    }
+
     pub(crate) fn process(&self) -> Process {
         Process(i32::try_from(self.child.id()).unwrap())
     }
