@@ -204,3 +204,55 @@ fn check_table(check: &Check) -> String {
     let (period, timeout) = (time(*period), time(probe.timeout));
     format!("{{ {target}, period = {period}, timeout = {timeout}, failures = {failures} }}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use std::collections::BTreeSet;
+
+    fn definition(more: &str) -> std::sync::Arc<Definition> {
+        let text = format!("[[service]]\nname = 'a'\ncommand = 'a'\n{more}");
+        let plan = config::parse("a.toml", &text).unwrap_or_else(|refused| panic!("{refused}"));
+        plan.services[0].clone()
+    }
+
+    /// A key that is added to the file is added here, or a plan would not show it.
+    #[test]
+    fn every_key_of_a_service_is_compared() {
+        let refused =
+            config::parse("a.toml", "[[service]]\nname = 'a'\ncommand = 'a'\nxyzzy = 1").unwrap_err();
+        let known = refused.mistakes().iter().find_map(|mistake| match &mistake.problem {
+            config::Problem::UnknownKey { known, .. } => Some(*known),
+            _ => None,
+        });
+        let known: BTreeSet<&str> = known.unwrap().iter().copied().collect();
+        let mut compared: BTreeSet<&str> = keys(&definition("")).iter().map(|(key, _)| *key).collect();
+        // The name tells them apart, a port is an address of `listen`, and variables are compared one by one.
+        compared.extend(["name", "port", "env"]);
+        assert_eq!(compared, known);
+    }
+
+    #[test]
+    fn values_are_shown_as_the_file_writes_them_but_no_secrets() {
+        let old = definition("port = 80\nenv = { A = 'secret', B = 'b' }");
+        let new = definition(
+            "listen = 'unix:x'\ndrain_timeout = '90s'\nready = 'delay'\nready_delay = '2s'\nenv = { A = 'new', C = 'c' }",
+        );
+        let found = differences(&old, &new);
+        let lines: Vec<String> = found.iter().map(|k| format!("{} {} {}", k.key, k.old, k.new)).collect();
+        assert_eq!(
+            lines,
+            [
+                "listen [{ address = \"tcp://0.0.0.0:80\" }] [{ address = \"unix:x\" }]",
+                "ready none \"delay\"",
+                "ready_delay none \"2s\"",
+                "drain_timeout \"1m\" \"1m 30s\"",
+                "env.A set another value",
+                "env.B set none",
+                "env.C none set",
+            ]
+        );
+        assert_eq!(differences(&old, &old), []);
+    }
+}
