@@ -13,6 +13,7 @@
 mod address;
 mod check;
 mod described;
+mod disk;
 mod document;
 mod error;
 mod field;
@@ -39,9 +40,10 @@ mod words;
 
 pub use address::{AddressError, AddressFault};
 pub use described::Key;
+pub use disk::Disk;
 pub use document::{Table, json_schema, tables};
 pub use error::{Mistake, Place, Position, Refused};
-pub use load::{load, parse};
+pub use load::{load, parse, runtime_dir};
 pub use problem::{Found, Problem};
 pub use rule::Rule;
 

@@ -13,8 +13,8 @@ use super::rights::{
 use super::sequence::Names;
 use super::similar;
 use super::value::{
-    Backlog, Command, Env, Failures, FilePath, Gate, GroupName, Pause, Port, Signal, Starts, Status, Surge,
-    Timeout, Unavailable, WholeSeconds, Workers,
+    Backlog, Command, Env, Failures, FilePath, Gate, Pause, Port, Signal, Starts, Status, Surge, Timeout,
+    Unavailable, WholeSeconds, Workers,
 };
 use crate::plan::{Address, Handshake, Orphans, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
 use toml::de::DeTable;
@@ -85,7 +85,7 @@ tables! {
         runtime_dir: FilePath,
         /// Name of the group whose members may speak to the control socket, besides root and the user that the
         /// supervisor runs as. Default: none.
-        control_group: GroupName,
+        control_group: ServiceGroup,
         /// What members of `control_group` may do: `"read"` lets them look, `"full"` act as well. Default: `"read"`.
         control_rights: Rights,
         /// How many services may start or restart a process at a time, when more than that are to: a boot of ten

@@ -28,8 +28,6 @@ pub(super) struct Surge(pub(super) u32);
 pub(super) struct Unavailable(pub(super) u32);
 /// A path that the system can open.
 pub(super) struct FilePath(pub(super) PathBuf);
-/// Name of a group of the system; whether there is one is not asked here.
-pub(super) struct GroupName(pub(super) String);
 /// A signal that a process can react to, by number.
 pub(super) struct Signal(pub(super) i32);
 /// At least a millisecond.
@@ -217,20 +215,6 @@ impl Scalar for FilePath {
             "" => Err(Rule::Path),
             path if path.contains('\0') => Err(Rule::Nul),
             path => Ok(Self(path.into())),
-        }
-    }
-
-    fn schema() -> Json {
-        schema::filled_text()
-    }
-}
-
-impl Scalar for GroupName {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        match text(found, Rule::Group)? {
-            "" => Err(Rule::Group),
-            name if name.contains('\0') => Err(Rule::Nul),
-            name => Ok(Self(name.into())),
         }
     }
 

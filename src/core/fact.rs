@@ -159,12 +159,47 @@ pub enum Fact {
     Upgraded { from: String, took: Duration, sockets: usize, runs: usize },
     /// Log lines were lost: nobody read them.
     LogLost { lines: u64 },
+    /// It is about the control socket.
+    Control(ControlFact),
     /// SIGTERM, SIGINT arrived.
     Stopping { services: usize },
     /// SIGQUIT arrived, or a second stop.
     StoppingNow { processes: usize },
     /// Everything has ended.
     Ended { outcome: Outcome, crashed: usize },
+}
+
+/// What happened to the control socket, or on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlFact {
+    /// A client asked for something to be done.
+    Commanded {
+        /// What, in the words of the command line.
+        command: String,
+        /// The client's user.
+        uid: u32,
+        /// Its process.
+        pid: i32,
+    },
+    /// There is none.
+    Missing {
+        /// Why.
+        reason: String,
+    },
+    /// It was removed, and is there again.
+    Again {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The group that may speak to it cannot.
+    NotAdmitted {
+        /// Its name.
+        group: String,
+        /// Why.
+        reason: String,
+    },
+    /// Another runtime directory was configured.
+    MovesLater,
 }
 
 /// What a new config changed: how many services.

@@ -43,7 +43,7 @@ pub use event::{
     BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
     UpgradeRefusal,
 };
-pub use fact::{Applied, Fact, Next, Report};
+pub use fact::{Applied, ControlFact, Fact, Next, Report};
 pub use health::{Health, Sign};
 pub use orphan::Orphan;
 pub use outcome::Outcome;

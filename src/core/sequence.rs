@@ -88,6 +88,13 @@ impl Supervisor {
         self.waiting.contains(&id)
     }
 
+    /// The services that one of these waits for, if it does.
+    pub fn waits_for(&self, id: ServiceId) -> Vec<&ServiceName> {
+        let waiting = self.waiting.get(&id).and_then(|id| self.services.get(id));
+        let needed = waiting.into_iter().flat_map(|service| service.definition.predecessors());
+        needed.filter(|name| !self.named(name).is_none_or(Service::is_up)).collect()
+    }
+
     /// Is it down, and needs others first? It starts at the end of this event, or when they are up.
     pub(super) fn has_to_wait(&self, id: ServiceId) -> bool {
         let Some(service) = self.services.get(&id) else { return false };

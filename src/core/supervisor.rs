@@ -141,6 +141,11 @@ impl Supervisor {
         self.services.values()
     }
 
+    /// The plan that applies.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Is a socket held at this address?
     pub fn holds(&self, address: &Address) -> bool {
         self.sockets.contains_key(address)

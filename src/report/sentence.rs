@@ -1,5 +1,7 @@
 //! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
 
+use super::control;
+use super::level::Level;
 use super::words::{
     answer, beginning, count, ended, errno, signal_name, spawn_failure, text, time, upgrade_refused,
 };
@@ -7,17 +9,6 @@ use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
-
-/// How much a fact matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// All is as it should be.
-    Info,
-    /// Something is not, and bootstrap deals with it.
-    Warn,
-    /// Something is not, and somebody has to.
-    Error,
-}
 
 /// How much a fact matters.
 pub(super) fn level(fact: &Fact) -> Level {
@@ -75,6 +66,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::NoRecords { .. }
         | Fact::TooManyLeaving { .. }
         | Fact::ReloadIgnored => Level::Warn,
+        Fact::Control(fact) => control::level(fact),
         Fact::Exited { next, .. }
         | Fact::NotReady { next, .. }
         | Fact::SpawnFailed { next, .. }
@@ -164,6 +156,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::UpgradeRefused { .. } => "upgrade-refused",
         Fact::Upgraded { .. } => "upgraded",
         Fact::LogLost { .. } => "log-lost",
+        Fact::Control(fact) => control::key(fact),
         Fact::TooManyLeaving { .. } => "too-many-leaving",
         Fact::Stopping { .. } => "stopping",
         Fact::StoppingNow { .. } => "stopping-now",
@@ -376,9 +369,8 @@ pub(super) fn sentence(fact: &Fact) -> String {
             count(*sockets, "socket"),
             count(*runs, "run")
         ),
-        Fact::LogLost { lines } => {
-            format!("{lines} log lines lost: stderr was not read")
-        }
+        Fact::LogLost { lines } => format!("{lines} log lines lost: stderr was not read"),
+        Fact::Control(fact) => control::sentence(fact),
         Fact::TooManyLeaving { limit } => {
             format!("{limit} generations are leaving already; sent SIGTERM to this one, the oldest")
         }

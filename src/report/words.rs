@@ -81,7 +81,8 @@ pub(super) fn errno(number: i32) -> String {
     text.rsplit_once(" (os error").map_or_else(|| text.clone(), |(words, _)| words.into())
 }
 
-pub(super) fn signal_name(number: i32) -> String {
+/// The name of a signal, where it has one.
+pub fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().into())
 }
 
@@ -90,7 +91,7 @@ pub(super) fn text(word: Word) -> String {
 }
 
 /// A text that fits a line: a command may be as long as the kernel allows.
-pub(super) fn beginning(text: &str) -> String {
+pub fn beginning(text: &str) -> String {
     match text.char_indices().nth(COMMAND_CHARS) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text.into(),

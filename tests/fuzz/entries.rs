@@ -5,6 +5,7 @@ use bootstrap::config::{self, Problem};
 use bootstrap::import::{Input, Origin, import};
 use bootstrap::limits::ENV_FILE_BYTES;
 use bootstrap::os::variable_in_file;
+use bootstrap::protocol::control::{ControlRequest, Reply};
 use bootstrap::protocol::{AckReader, Notice, Word, WordReader};
 use std::io::Write as _;
 
@@ -68,6 +69,28 @@ pub(crate) fn words(bytes: &[u8]) {
     let whole = AckReader::default().push(bytes);
     let mut reader = AckReader::default();
     assert_eq!(bytes.chunks(len).map(|piece| reader.push(piece)).sum::<usize>(), whole, "in pieces of {len}");
+}
+
+/// A line of the control socket: a request that is written as it was read, or an error that fits a line. And what is
+/// no reply is no panic of a client.
+pub(crate) fn control_line(bytes: &[u8]) {
+    let (id, result) = ControlRequest::read(bytes);
+    match result {
+        Ok(request) => {
+            let line = request.line(id);
+            assert_eq!(line.find('\n'), Some(line.len() - 1), "{line:?}");
+            assert_eq!(ControlRequest::read(line.as_bytes()), (id, Ok(request)));
+        }
+        Err(reply) => {
+            assert!(matches!(reply, Reply::Error { .. }), "{reply:?}");
+            let line = reply.line(id);
+            assert_eq!(line.find('\n'), Some(line.len() - 1), "{line:?}");
+            assert_eq!(Reply::read(line.as_bytes()).expect("our own"), (id, reply));
+        }
+    }
+    if let Ok((id, reply)) = Reply::read(bytes) {
+        assert_eq!(Reply::read(reply.line(id).as_bytes()).expect("our own"), (id, reply));
+    }
 }
 
 /// An environment file: a line that is added at its end counts, unless the file was refused before.

@@ -133,6 +133,31 @@ const WORDS: &[&str] = &[
     "%0A",
 ];
 
+const CONTROL: &[&str] = &[
+    "{\"version\":1,",
+    "{\"version\":1,",
+    "\"id\":7,",
+    "\"request\":\"restart\"",
+    "\"request\":\"status\"",
+    "\"request\":\"signal\",\"signal\":1",
+    "\"request\":\"reload\"",
+    ",\"services\":[\"web*\"]",
+    ",\"services\":[]",
+    ",\"wait\":true",
+    "\"reply\":\"error\",\"code\":\"busy\",\"message\":\"a\"",
+    "\"reply\":\"lost\",\"events\":3",
+    "\"reply\":\"event\",\"event\":{\"a\":[1.5e300]}",
+    "\"reply\":\"done\",\"ok\":true,\"services\":[]",
+    "}",
+    "}",
+    "\\u0000",
+    "[[[[",
+    "18446744073709551616",
+    "-1",
+    "null",
+    " ",
+];
+
 const LINES: &[&str] = &[
     "A=b\n",
     "A=b\n",
@@ -170,6 +195,11 @@ proptest! {
     #[test]
     fn words_are_the_same_in_any_pieces(bytes in mixture(WORDS), len in 1..20_u8) {
         entries::words(&[&[len], &*bytes].concat());
+    }
+
+    #[test]
+    fn any_line_is_a_request_or_told_why(bytes in mixture(CONTROL)) {
+        entries::control_line(&bytes);
     }
 
     #[test]
