@@ -101,3 +101,7 @@ pub const COMMAND_CHARS: usize = 200;
 /// Generations of one worker that may be leaving at a time. Each is a process with connections of its own; with
 /// a restart more often than they finish there would be no end to them.
 pub const LEAVING: usize = 64;
+
+/// Requests of clients that may be waited for at a time. Each holds a connection; a script that asks in a loop is
+/// told so before it takes all descriptors.
+pub const TICKETS: usize = 1024;

@@ -33,7 +33,7 @@ impl Supervisor {
             if serves && self.names.get(name) != Some(id) {
                 return Err(broken("removed, yet it serves".into()));
             }
-            if serves && self.phase == Phase::Stopping && !self.waiting.contains(id) {
+            if serves && self.phase == Phase::Stopping && !self.stops.contains(id) {
                 return Err(broken("everything stops, yet it serves".into()));
             }
         }
@@ -90,6 +90,7 @@ fn check_worker(worker: &Worker, service: &Service) -> Result<(), String> {
         State::Gone => return Err("a worker is gone, yet known".into()),
         State::Stopped
         | State::Crashed
+        | State::Held
         | State::Starting { .. }
         | State::Up { .. }
         | State::Replacing { .. }

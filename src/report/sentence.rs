@@ -1,6 +1,6 @@
 //! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
 
-use super::words::{beginning, count, errno, signal_name, spawn_failure, text, time};
+use super::words::{beginning, count, errno, signal_name, spawn_failure, text, time, verb_words};
 use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
@@ -31,6 +31,10 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::RestartQueued
         | Fact::WaitsFor { .. }
         | Fact::Stopped
+        | Fact::Held
+        | Fact::LeftAlone { .. }
+        | Fact::Signalled { .. }
+        | Fact::Ordered { .. }
         | Fact::Holding { .. }
         | Fact::Restarting { .. }
         | Fact::Reloaded { .. }
@@ -109,6 +113,10 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::RestartQueued => "restart-queued",
         Fact::WaitsFor { .. } => "waits-for",
         Fact::Stopped => "stopped",
+        Fact::Held => "held",
+        Fact::LeftAlone { .. } => "left-alone",
+        Fact::Signalled { .. } => "signalled",
+        Fact::Ordered { .. } => "ordered",
         Fact::Holding { .. } => "holding",
         Fact::BindFailed { .. } => "bind-failed",
         Fact::BindRefused { .. } => "bind-refused",
@@ -237,6 +245,15 @@ pub(super) fn sentence(fact: &Fact) -> String {
             format!("starts when {} {} up", names.join(", "), if names.len() == 1 { "is" } else { "are" })
         }
         Fact::Stopped => "stopped".into(),
+        Fact::Held => "held: nothing is started until it is released; clients wait".into(),
+        Fact::LeftAlone { held: true } => "held by an operator: not restarted; release it to start it".into(),
+        Fact::LeftAlone { held: false } => {
+            "stopped by an operator: not restarted; start it, or restart it by its name".into()
+        }
+        Fact::Signalled { signal } => format!("sent {}, as an operator asked", signal_name(*signal)),
+        Fact::Ordered { verb, services } => {
+            format!("an operator asked: {} {}", verb_words(*verb), count(*services, "service"))
+        }
         Fact::Holding { sockets, services } => format!(
             "pid={} holds {} for {}; SIGUSR1 restarts, SIGHUP re-reads the config, SIGTERM stops",
             std::process::id(),

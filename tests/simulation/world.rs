@@ -811,6 +811,7 @@ fn kept_program(worker: &Worker) -> Option<RunId> {
         | State::Replacing { .. }
         | State::Stopped
         | State::Crashed
+        | State::Held
         | State::Up { .. }
         | State::Backoff { .. }
         | State::Stopping { .. }
@@ -827,7 +828,7 @@ fn must_end(worker: &Worker) -> Option<&'static str> {
         State::Baking { .. } => Some("baking"),
         State::Backoff { .. } => Some("backoff"),
         State::Stopping { .. } => Some("stopping"),
-        State::Stopped | State::Crashed | State::Up { .. } | State::Gone => None,
+        State::Stopped | State::Crashed | State::Held | State::Up { .. } | State::Gone => None,
     }
 }
 
