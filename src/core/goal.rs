@@ -57,16 +57,21 @@ impl Service {
         if self.workers.iter().any(on_its_way) {
             return None;
         }
-        let any = |is: fn(&State) -> bool| self.workers.iter().any(|worker| is(&worker.state));
+        let count = |is: fn(&State) -> bool| self.workers.iter().filter(|worker| is(&worker.state)).count();
+        let stopped = count(|state| matches!(state, State::Stopped));
         let why = self.history.last_failure.clone();
-        Some(if any(|state| matches!(state, State::Crashed)) {
+        Some(if count(|state| matches!(state, State::Crashed)) > 0 {
             Verdict::Crashed { why }
-        } else if any(|state| matches!(state, State::Backoff { .. })) {
+        } else if count(|state| matches!(state, State::Backoff { .. })) > 0 {
             Verdict::Backoff { why }
-        } else if any(|state| matches!(state, State::Held)) {
+        } else if count(|state| matches!(state, State::Held)) > 0 {
             Verdict::Held
+        } else if stopped == self.workers.len() {
+            Verdict::Stopped
+        } else if stopped > 0 {
+            Verdict::Crashed { why }
         } else {
-            self.up().unwrap_or(Verdict::Stopped)
+            self.up()?
         })
     }
 

@@ -146,7 +146,7 @@ pub enum Verdict {
         /// What was reported of the failure.
         why: Option<Box<Report>>,
     },
-    /// It crashed and stays down.
+    /// It crashed and stays down, or a worker of it has ended and does.
     Crashed {
         /// What was reported of the crash.
         why: Option<Box<Report>>,

@@ -127,8 +127,8 @@ impl Supervisor {
         for id in self.waiting.difference(&self.announced) {
             if let Some(service) = self.services.get(id) {
                 let missing = |name: &&ServiceName| !self.named(name).is_none_or(Service::is_up);
-                let names = service.definition.predecessors().filter(missing).cloned().collect();
-                out.push(service.report(Fact::WaitsFor { names }));
+                let names: BTreeSet<_> = service.definition.predecessors().filter(missing).cloned().collect();
+                out.push(service.report(Fact::WaitsFor { names: names.into_iter().collect() }));
             }
         }
         self.announced = self.waiting.clone();

@@ -144,6 +144,11 @@ impl Service {
     /// It is to be down, and is not to start before somebody names it. What runs is told to end in its turn.
     pub fn wish_stop(&mut self, now: Time, out: &mut Vec<Action>) {
         self.wish = Wish::Stop;
+        self.rest(now, out);
+    }
+
+    /// It is not to be started after all: its clients do not wait any more.
+    pub fn rest(&mut self, now: Time, out: &mut Vec<Action>) {
         self.populate(now);
         self.settle(now, out);
     }
@@ -310,12 +315,16 @@ impl Service {
         (&mut self.workers, scene)
     }
 
-    /// Is it to run, as far as somebody asked?
+    /// Has it as many workers as its policy says, or will it? One that is down has, when it starts.
     fn is_wanted(&self) -> bool {
-        matches!(self.wish, Wish::Run | Wish::Hold)
-            && self.workers.iter().any(|worker| {
-                !matches!(worker.state, State::Stopping { .. } | State::Stopped | State::Crashed)
-            })
+        let runs = |worker: &Worker| {
+            !matches!(worker.state, State::Stopping { .. } | State::Stopped | State::Crashed | State::Held)
+        };
+        match self.wish {
+            Wish::Run => self.workers.iter().any(runs),
+            Wish::Hold => true,
+            Wish::Stop | Wish::Remove => false,
+        }
     }
 
     /// Is there a worker of it that a start would start now, or is it just ending?
@@ -330,7 +339,8 @@ impl Service {
                     | State::Stopping { then: Then::Stopped }
             )
         };
-        self.workers.is_empty() || self.workers.iter().any(down)
+        let missing = kept(&self.workers).len() < self.definition.policy.workers as usize;
+        missing || self.workers.iter().any(down)
     }
 
     /// Is all of it down, with nothing to bring it back by itself?

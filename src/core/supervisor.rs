@@ -177,7 +177,7 @@ impl Supervisor {
             },
             Request::Reload => self.reload_requested(out),
             Request::Stop => match self.phase {
-                Phase::Booting | Phase::Running => self.stop(out),
+                Phase::Booting | Phase::Running => self.stop(now, out),
                 Phase::Stopping | Phase::Ended(_) => self.stop_now(now, out),
             },
             Request::StopNow => self.stop_now(now, out),
@@ -188,15 +188,15 @@ impl Supervisor {
         }
     }
 
-    fn stop(&mut self, out: &mut Vec<Action>) {
-        self.give_up(out);
+    fn stop(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.give_up(now, out);
         out.push(report(Fact::Stopping { services: self.busy.len() }));
         // Those that others need are told when these have ended.
         self.stops = self.busy.clone();
     }
 
     fn stop_now(&mut self, now: Time, out: &mut Vec<Action>) {
-        self.give_up(out);
+        self.give_up(now, out);
         let processes = self.services.values().map(Service::runs).sum();
         out.push(report(Fact::StoppingNow { processes }));
         self.stops.clear();
@@ -207,10 +207,12 @@ impl Supervisor {
     }
 
     /// Nothing is started any more.
-    fn give_up(&mut self, out: &mut Vec<Action>) {
+    fn give_up(&mut self, now: Time, out: &mut Vec<Action>) {
         self.phase = Phase::Stopping;
         self.reload = Reload::Idle;
-        self.waiting.clear();
+        for id in std::mem::take(&mut self.waiting) {
+            self.touch(id, |service| service.rest(now, out));
+        }
         self.refuse_reloads(out);
         for id in self.tickets.services() {
             self.supersede(id, Verb::Stop, out);

@@ -147,7 +147,7 @@ impl Worker {
 
     fn stop(&mut self, then: Then, scene: &mut Scene<'_>) {
         // One that is being removed stays removed.
-        let then = self.stopping().unwrap_or(then);
+        let then = if self.is_being_removed() { Then::Gone } else { then };
         for run in self.leave_state(State::Stopping { then }, scene) {
             self.ask_to_leave(run, scene);
         }
