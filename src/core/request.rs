@@ -123,7 +123,8 @@ pub enum Verdict {
         /// Its newest generation that does.
         generation: Generation,
     },
-    /// All its processes have ended and none is to come: as it was asked to, or by itself, and well.
+    /// It is down and none of it is to come: as it was asked to, and then its last process has ended; or by itself,
+    /// and well.
     Stopped,
     /// It is held: its processes have ended, and clients queue.
     Held,

@@ -71,8 +71,9 @@ impl Rollout {
     /// Where no successor was started yet, the starts to come are later than this request and fulfil it.
     pub(super) fn begin(&mut self, workers: &[&Worker], last: Generation) -> Begun {
         if let Some(round) = &self.under_way {
-            let to_come = |index: &u32| workers.iter().any(|w| w.index == *index && w.starts_later());
-            self.again |= round.through > 0 || !round.turns.keys().all(to_come);
+            // After a failure nobody's turn is to come, and who was added meanwhile has none (simulation, seed 732).
+            let to_come = |worker: &&Worker| round.waiting.contains(&worker.index) || worker.starts_later();
+            self.again |= !workers.iter().all(to_come);
             return Begun { round: self.last + u32::from(self.again), waits: self.again };
         }
         self.last += 1;
