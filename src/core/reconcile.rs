@@ -167,7 +167,12 @@ impl Supervisor {
                 let id = ServiceId(self.last_service);
                 let listeners = self.listeners(&definition);
                 self.names.insert(definition.name.clone(), id);
-                self.services.insert(id, Service::new(id, definition, listeners));
+                let service = Service::new(id, definition, listeners);
+                // A socket that it took from another service may be parked (simulation, seed 1994).
+                if self.planned > 0 {
+                    service.take_sockets(&[], out);
+                }
+                self.services.insert(id, service);
                 // It starts at the end of this event, or when those it needs are up.
                 self.waiting.insert(id);
                 Some((id, Goal::Up))
