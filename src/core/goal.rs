@@ -35,11 +35,12 @@ impl Service {
         match goal {
             Goal::Round(round) => (!self.rollout.is_open(round)).then(|| self.come_to_rest())?,
             Goal::Up => self.up().or_else(|| self.come_to_rest()),
-            Goal::Settled => match self.come_to_rest()? {
-                Verdict::Up { .. } if self.rollout.is_under_way() => None,
-                Verdict::Backoff { .. } => None,
-                verdict => Some(verdict),
-            },
+            Goal::Settled => {
+                let verdict = self.come_to_rest()?;
+                let restarts = self.rollout.is_under_way() && matches!(verdict, Verdict::Up { .. });
+                let goes_on = restarts || matches!(verdict, Verdict::Backoff { .. });
+                (!goes_on).then_some(verdict)
+            }
             Goal::Down => (!self.is_busy()).then_some(Verdict::Stopped),
             Goal::Held => (self.wish == Wish::Hold && self.is_held()).then_some(Verdict::Held),
         }

@@ -276,23 +276,23 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::SelectorRefused { reason } => format!("SIGUSR1: {reason}; nothing is restarted"),
         Fact::Mistake { text } => text.clone(),
         Fact::ReloadRefused { mistakes } => {
-            format!("SIGHUP: {} in the config; nothing was changed", count(*mistakes, "mistake"))
+            format!("reload: {} in the config; nothing was changed", count(*mistakes, "mistake"))
         }
         Fact::Reloaded { applied: Applied { added, removed, restarted, in_place, untouched } } => format!(
-            "SIGHUP: config applied: {added} added, {removed} removed, {restarted} restarted, \
+            "reload: config applied: {added} added, {removed} removed, {restarted} restarted, \
              {in_place} changed in place, {untouched} untouched"
         ),
         Fact::Changed { change } => match change {
-            Change::Added(definition) => format!("SIGHUP: {} is new; it is started", definition.name),
-            Change::Removed(name) => format!("SIGHUP: {name} is in the config no more; it is stopped"),
+            Change::Added(definition) => format!("reload: {} is new; it is started", definition.name),
+            Change::Removed(name) => format!("reload: {name} is in the config no more; it is stopped"),
             Change::InPlace(definition) => {
-                format!("SIGHUP: the policy of {} applies from now on; its process stays", definition.name)
+                format!("reload: the policy of {} applies from now on; its process stays", definition.name)
             }
             Change::Restarted(definition) => {
-                format!("SIGHUP: the program of {} has changed; it is restarted", definition.name)
+                format!("reload: the program of {} has changed; it is restarted", definition.name)
             }
         },
-        Fact::ReloadIgnored => "SIGHUP: everything is being stopped; the config is not read".into(),
+        Fact::ReloadIgnored => "reload: everything is being stopped; the config is not read".into(),
         Fact::LogLost { lines } => {
             format!("{lines} log lines lost: stderr was not read")
         }

@@ -107,7 +107,7 @@ impl World {
         chosen
             .map(|(name, id)| {
                 let service = self.core.services().find(|service| service.id == id).expect("it is known");
-                let busy = service.workers.iter().filter_map(|worker| worker.busy()).min();
+                let busy = service.workers.iter().filter_map(Worker::busy).min();
                 (name, (id, busy.map_or(service.last, |busy| Generation(busy.0 - 1))))
             })
             .collect()
@@ -209,7 +209,7 @@ impl World {
                 assert!(!ordered || lives == 0, "{verdict:?}, and {lives} processes live");
             }
             (Verdict::Signalled { processes }, Some(service)) => {
-                let serving = service.workers.iter().flat_map(|worker| worker.serving_all()).count();
+                let serving = service.workers.iter().flat_map(Worker::serving_all).count();
                 assert_eq!(serving, *processes);
             }
             (Verdict::Failed { serving, why }, Some(service)) => {
@@ -240,12 +240,15 @@ impl World {
     pub(crate) fn check_tickets(&self) {
         for (ticket, asked) in &self.clients.open {
             let bound = match asked.request {
-                Request::Order { verb: Verb::Wait, .. } => continue,
+                Request::Order { verb: Verb::Wait, .. }
+                | Request::Restart
+                | Request::Reload
+                | Request::Stop
+                | Request::StopNow => continue,
                 Request::Order { wait: Wait::Accepted, .. } => Duration::ZERO,
                 Request::Order { verb: Verb::Stop | Verb::Hold, .. } => longest() * 4,
                 // Several workers, one after the other, and once more for the restart before it.
                 Request::Order { .. } | Request::ReloadFor { .. } => longest() * 16,
-                Request::Restart | Request::Reload | Request::Stop | Request::StopNow => continue,
             };
             let waited = self.now - asked.at;
             assert!(waited <= bound, "{ticket:?} waits for {waited:?}: {:?}", asked.request);

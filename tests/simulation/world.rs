@@ -432,18 +432,7 @@ impl World {
     fn park(&mut self, listener: ListenerId) {
         *self.listening.get_mut(&listener).expect("a parked socket is held") = false;
         let address = &self.addresses[&listener];
-        assert!(!self.is_served(address), "{address} is parked under a serving process");
-    }
-
-    /// Is there a process that nobody has asked to leave, and that has this socket?
-    fn is_served(&self, address: &Address) -> bool {
-        self.claims(address).any(|run| self.processes[&run.id].alive())
-    }
-
-    /// The runs that nobody has asked to leave, as far as the core knows, that have this socket.
-    fn claims(&self, address: &Address) -> impl Iterator<Item = &Run> {
-        let runs = self.core.services().flat_map(|s| &s.workers).flat_map(Worker::staying);
-        runs.filter(move |run| run.definition.listeners.iter().any(|spec| spec.address == *address))
+        assert!(self.claims().get(address) != Some(&true), "{address} is parked under a serving process");
     }
 
     fn spawn(
@@ -672,8 +661,9 @@ impl World {
         self.check_tickets();
         self.check_owed();
         let mut waiting = BTreeMap::new();
+        let claims = self.claims();
         for service in self.core.services() {
-            self.check_sockets(service);
+            self.check_sockets(service, &claims);
             self.check_rest(service);
             self.check_leaving(service);
             for worker in &service.workers {
@@ -785,8 +775,20 @@ impl World {
         }
     }
 
+    /// The sockets of runs that nobody has asked to leave, as far as the core knows, and whether one such lives.
+    fn claims(&self) -> BTreeMap<&Address, bool> {
+        let mut claims = BTreeMap::new();
+        for run in self.core.services().flat_map(|s| &s.workers).flat_map(Worker::staying) {
+            let lives = self.processes[&run.id].alive();
+            for spec in &run.definition.listeners {
+                *claims.entry(&spec.address).or_default() |= lives;
+            }
+        }
+        claims
+    }
+
     /// A socket listens where somebody serves it or will, and else it refuses clients.
-    fn check_sockets(&self, service: &Service) {
+    fn check_sockets(&self, service: &Service, claims: &BTreeMap<&Address, bool>) {
         let stops = |worker: &Worker| matches!(worker.state, State::Stopping { .. });
         let comes =
             |worker: &Worker| !stops(worker) && must_end(worker).is_some() || worker.state == State::Held;
@@ -797,9 +799,10 @@ impl World {
         }
         for (listener, spec) in service.listeners.iter().zip(&service.definition.listeners) {
             let listens = self.listening.get(listener);
-            if will || self.is_served(&spec.address) {
+            let claim = claims.get(&spec.address);
+            if will || claim == Some(&true) {
                 assert_eq!(listens, Some(&true), "{} of {:?}", spec.address, service.workers);
-            } else if self.claims(&spec.address).next().is_none() && service.workers.iter().all(is_settled) {
+            } else if claim.is_none() && service.workers.iter().all(is_settled) {
                 assert_eq!(listens, Some(&false), "{} of {:?}", spec.address, service.workers);
             }
         }
@@ -815,7 +818,7 @@ impl World {
     }
 
     fn tell(&mut self, told: Told) {
-        if self.story.len() == 12000 {
+        if self.story.len() == 120 {
             self.story.pop_front();
         }
         self.story.push_back((self.now, told));
