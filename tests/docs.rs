@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use support::{Client, Log, Process, Stage, eventually, free_port, get};
 use tempfile::TempDir;
 
-const DOCUMENTS: [&str; 3] = ["README.md", "docs/architecture.md", "docs/protocols.md"];
+const DOCUMENTS: [&str; 4] = ["README.md", "docs/architecture.md", "docs/protocols.md", "docs/security.md"];
 
 /// What stands in the documents where the test has its own ports.
 const PORTS: [&str; 2] = ["8080", "8081"];
@@ -136,6 +136,8 @@ impl Session {
         let mut command = Command::new("bash");
         command.args(["--norc", "--noprofile"]).current_dir(self.dir.path());
         command.env("PATH", path).env("BOOTSTRAP_TEST", &self.marker);
+        // Supervisors of other sessions have files of the same name.
+        command.env("RUNTIME_DIRECTORY", self.path("run"));
         command.env_remove("BOOTSTRAP_SELECT").env_remove("COLUMNS");
         command.stdin(Stdio::piped()).stdout(writer.try_clone().unwrap()).stderr(writer);
         let mut child = command.spawn().expect("bash");
@@ -432,6 +434,7 @@ fn the_tables_of_keys_have_every_key_and_no_other() {
     for (heading, text) in [
         ("key of `[bootstrap]`", format!("{MINIMAL}[bootstrap]\nxyzzy = 1")),
         ("key of `[[service]]`", format!("{MINIMAL}xyzzy = 1")),
+        ("key of `[service.check]`", format!("{MINIMAL}check = {{ tcp = 'unix:a', xyzzy = 1 }}")),
         ("key of a table in `listen`", format!("{MINIMAL}listen = {{ address = 'unix:a', xyzzy = 1 }}")),
     ] {
         let rows = table("README.md", heading);
@@ -464,6 +467,15 @@ fn a_default_of_the_table_changes_nothing_where_it_is_written_down() {
     {
         assert_eq!(plan(&format!("[bootstrap]\n{key} = {value}\n{MINIMAL}")), plan(MINIMAL), "{key}");
     }
+    let checked = |more: &str| plan(&format!("{MINIMAL}check = {{ tcp = 'unix:a'{more} }}"));
+    let mut defaults = 0;
+    for row in table("README.md", "key of `[service.check]`") {
+        for value in quoted(&row[1]) {
+            assert_eq!(checked(&format!(", {} = {value}", quoted(&row[0])[0])), checked(""));
+            defaults += 1;
+        }
+    }
+    assert_eq!(defaults, 3);
     let listener = |more: &str| plan(&format!("{MINIMAL}listen = {{ address = 'tcp://0.0.0.0:1'{more} }}"));
     for row in table("README.md", "key of a table in `listen`") {
         for value in quoted(&row[1]) {
@@ -528,6 +540,16 @@ fn the_tables_of_states_have_every_state() {
         let rows = table(name, "state");
         let listed: BTreeSet<&str> = rows.iter().flat_map(|row| quoted(&row[0])).collect();
         assert_eq!(listed, words, "{name}");
+    }
+}
+
+#[test]
+fn every_line_about_security_names_its_test() {
+    let rows = table("docs/security.md", "who");
+    assert!(rows.len() > 10, "{} rows", rows.len());
+    for row in rows {
+        let tests = quoted(&row[3]);
+        assert!(!tests.is_empty() && tests.iter().all(|test| test.contains(".rs::")), "{row:?}");
     }
 }
 

@@ -31,11 +31,13 @@ const FOREIGN_TO_VALUES: [&str; 8] =
     ["std::fs", "std::io", "std::env", "std::process", "std::thread", "SystemTime", "Instant", "nix::"];
 
 /// The files that may have `unsafe`, and what for.
-const UNSAFE: [(&str, &str); 5] = [
+const UNSAFE: [(&str, &str); 7] = [
     ("src/os/child.rs", "clone, and what stands between it and execve"),
     ("src/os/children.rs", "waitid, waitpid and kill with numbers that have no name"),
+    ("src/os/identity.rs", "what a child becomes between clone and execve"),
     ("src/os/inherited.rs", "descriptors that nobody here owns"),
     ("src/os/notify.rs", "a datagram with the credentials of its sender"),
+    ("src/os/slots.rs", "numbers instead of descriptors with an owner"),
     ("src/os/sockopt.rs", "an option that no crate has"),
 ];
 
@@ -59,13 +61,14 @@ const STEPS: [&[&str]; 7] = [
 ];
 
 /// Files that are one thing in two halves, and so know each other.
-const HALVES: [(&str, &str); 3] = [
+const HALVES: [(&str, &str); 4] = [
     // One type: its events, and its reload.
     ("src/core/reconcile.rs", "src/core/supervisor.rs"),
     // A mistake, and its picture.
     ("src/config/error.rs", "src/config/render.rs"),
     // The list of all keys, and what one of them may hold: a table whose keys are in the list.
     ("src/config/listen.rs", "src/config/raw.rs"),
+    ("src/config/probe.rs", "src/config/raw.rs"),
 ];
 
 /// No file is longer than one can keep in mind.

@@ -2,6 +2,8 @@
 
 use super::error::Place;
 use super::field::{At, Field, Reading, table};
+use super::health;
+use super::identity;
 use super::listen::Listen;
 use super::notes::Notes;
 use super::policy;
@@ -10,9 +12,11 @@ use super::raw::{Bootstrap, Service, unknown_keys};
 use super::rule::Rule;
 use super::sequence::{Names, Sequence};
 use super::unique::Unique;
-use super::value::{Env, FilePath, Port};
+use super::value::{Env, FilePath, GroupName, Port, Starts};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
-use crate::plan::{Address, Definition, Handshake, ListenerSpec, Plan, Program, Settings, WhenIdle};
+use crate::plan::{
+    Address, Definition, Handshake, ListenerSpec, Orphans, Plan, Program, Rights, Settings, WhenIdle,
+};
 use crate::protocol;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -48,7 +52,21 @@ fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option
     let raw = found.map_or_else(Bootstrap::absent, |found| Bootstrap::of(found, notes));
     let when_idle = raw.when_idle.read(notes).or_default(WhenIdle::default());
     let env_file = path(&raw.env_file, notes).or_default(None);
-    Some(Settings { when_idle: when_idle?, env_file: env_file? })
+    let runtime_dir = path(&raw.runtime_dir, notes).or_default(None);
+    let orphans = raw.orphans.read(notes).or_default(Orphans::default());
+    let control_group = raw.control_group.read(notes).map(|GroupName(name)| Some(name)).or_default(None);
+    let control_rights = raw.control_rights.read(notes).or_default(Rights::default());
+    let starts = raw.start_concurrency.read(notes).map(|Starts(starts)| starts);
+    let start_concurrency = starts.or_default(Settings::default().start_concurrency);
+    Some(Settings {
+        when_idle: when_idle?,
+        env_file: env_file?,
+        runtime_dir: runtime_dir?,
+        control_group: control_group?,
+        control_rights: control_rights?,
+        orphans: orphans?,
+        start_concurrency: start_concurrency?,
+    })
 }
 
 fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Service<'t> {
@@ -59,6 +77,7 @@ fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Servic
     raw.command = not_shared(&raw.command, notes);
     raw.review(notes);
     policy::shared(&raw, notes);
+    identity::shared(&raw, notes);
     raw
 }
 
@@ -131,7 +150,7 @@ fn service<'t>(
         one_socket(&raw, listeners, notes);
     }
     let program = program(&raw, header, defaults, listeners.as_deref(), handshake, notes);
-    let policy = policy::of(&raw, handshake, has_socket, notes);
+    let policy = policy::of(&raw, handshake, listeners.as_deref(), notes);
     let after = raw.after.read(notes).or_default(Names::default()).map(|Names(names)| names);
     let requires = raw.requires.read(notes).or_default(Names::default()).map(|Names(names)| names);
     if let (Some(name), Some(after), Some(requires)) = (&name, &after, &requires) {
@@ -197,6 +216,8 @@ fn program<'t>(
     let env = environment(raw, defaults, notes);
     let directory = path(&raw.directory, notes).or_default(None);
     let env_file = path(&raw.env_file, notes).or_default(None);
+    let identity = identity::of(raw, notes);
+    let watchdog = health::watchdog(raw, handshake, notes).ok();
     if let (Some(listeners), Some(handshake)) = (listeners, handshake) {
         let mut check = |key: &str, at: &At<String>| {
             if let Err(error) = protocol::check(&at.value, listeners, handshake) {
@@ -216,6 +237,8 @@ fn program<'t>(
         env: env?.into_iter().map(|(name, at)| (name, at.value)).collect(),
         env_file: env_file?,
         handshake: handshake?,
+        identity: identity?,
+        watchdog: watchdog?,
     })
 }
 

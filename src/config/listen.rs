@@ -5,9 +5,10 @@ use super::field::{At, Field, Scalar, Value};
 use super::notes::Notes;
 use super::problem::Problem;
 use super::raw::Listener;
+use super::rights::{Mode, SocketGroup, SocketUser};
 use super::rule::Rule;
 use super::value::{Backlog, WholeSeconds};
-use crate::plan::{Address, ListenerSpec, ServiceName};
+use crate::plan::{Access, Address, ListenerSpec, ServiceName};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -58,15 +59,27 @@ fn from_table<'t>(
     let backlog = raw.backlog.read(notes).map(Some).or_default(None);
     let nonblocking = raw.nonblocking.read(notes).or_default(false);
     let defer_accept = raw.defer_accept.read(notes).map(Some).or_default(None);
+    let mode = raw.mode.read(notes).map(Some).or_default(None);
+    let user = raw.user.read(notes).map(Some).or_default(None);
+    let group = raw.group.read(notes).map(Some).or_default(None);
     let address = address?.value;
     only_for(&raw.backlog, !matches!(address, Address::Udp(_)), Rule::StreamOnly, &address, notes);
     only_for(&raw.defer_accept, matches!(address, Address::Tcp(_)), Rule::TcpOnly, &address, notes);
+    let has_path = matches!(address, Address::Unix(_));
+    only_for(&raw.mode, has_path, Rule::UnixOnly, &address, notes);
+    only_for(&raw.user, has_path, Rule::UnixOnly, &address, notes);
+    only_for(&raw.group, has_path, Rule::UnixOnly, &address, notes);
     Some(ListenerSpec {
         name: name?.map(|name: ServiceName| name.as_str().into()),
         address,
         backlog: backlog?.map(|Backlog(clients)| clients),
         nonblocking: nonblocking?,
         defer_accept: defer_accept?.map(|WholeSeconds(time)| time),
+        access: Access {
+            mode: mode?.map(|Mode(bits)| bits),
+            uid: user?.map(|SocketUser(uid)| uid),
+            gid: group?.map(|SocketGroup(gid)| gid),
+        },
     })
 }
 

@@ -5,21 +5,26 @@
 //!                                                    --check--> Plan, once no rule is broken
 //! ```
 //!
-//! `raw` lists the keys, with their documentation; it is the only such list. `value`, `listen` and `address` say
-//! what one key may hold. `check` and `policy` know the rules between keys, `check` those between services. `problem` makes the
+//! `raw` lists the keys, with their documentation; it is the only such list. `value`, `rights`, `listen` and `address`
+//! say what one key may hold; `machine` is asked whether there is what it names. `check` and `policy` know the rules between keys, `check` those between services. `problem` makes the
 //! sentences and `render` the picture for people.
 
 mod address;
 mod check;
 mod error;
 mod field;
+mod health;
+mod identity;
 mod listen;
 mod load;
+mod machine;
 mod notes;
 mod policy;
+mod probe;
 mod problem;
 mod raw;
 mod render;
+mod rights;
 mod rule;
 mod sequence;
 mod similar;

@@ -1,6 +1,7 @@
 //! Where mistakes are collected while a file is read.
 
 use super::error::{Mistake, Place, Position};
+use super::machine::Machine;
 use super::problem::Problem;
 use std::ops::Range;
 
@@ -47,11 +48,12 @@ pub(super) struct Notes<'t> {
     lines: &'t Lines<'t>,
     place: Place,
     mistakes: Vec<Mistake>,
+    machine: Machine,
 }
 
 impl<'t> Notes<'t> {
     pub(super) fn new(lines: &'t Lines<'t>) -> Self {
-        Self { lines, place: Place::File, mistakes: Vec::new() }
+        Self { lines, place: Place::File, mistakes: Vec::new(), machine: Machine::default() }
     }
 
     /// From now on mistakes are about this part of the file.
@@ -61,6 +63,11 @@ impl<'t> Notes<'t> {
 
     pub(super) fn line(&self, at: usize) -> usize {
         self.lines.line(at)
+    }
+
+    /// Who is asked for users and groups.
+    pub(super) fn machine(&mut self) -> &mut Machine {
+        &mut self.machine
     }
 
     pub(super) fn add(&mut self, span: Range<usize>, problem: Problem) {

@@ -3,7 +3,7 @@
 //! A sentence names the subject and the value found, then after a semicolon what is allowed or what to do.
 
 use super::rule::{Rule, list};
-use crate::limits::{CONFIG_BYTES, LISTENERS_PER_SERVICE, SERVICES};
+use crate::limits::{CONFIG_BYTES, LISTENERS_PER_SERVICE, SERVICES, WATCHDOG_MIN};
 use crate::plan::Address;
 use crate::protocol::PlaceholderError;
 use std::fmt;
@@ -55,10 +55,34 @@ pub enum Problem {
     OneSocket { found: usize },
     /// A word of a handshake that the service does not have.
     ReadyNeedsHandshake { ready: &'static str, handshake: &'static str },
+    /// `check` without anything to do.
+    NoTarget,
+    /// `check` with two things to do.
+    TwoTargets,
+    /// `status` without `http`.
+    StatusWithoutHttp,
+    /// A check that any worker may answer.
+    CheckOfAnyWorker { key: &'static str },
+    /// A gate that another process may open.
+    ReadyOfAnother { ready: &'static str },
+    /// A gate that asks, and nothing says what.
+    ReadyNeedsCheck { ready: &'static str },
+    /// A gate that asks in one way, and a check that asks in another.
+    ReadyIsNotTheCheck { ready: &'static str, check: &'static str },
+    /// `watchdog` without `sd_notify`.
+    WatchdogNeedsSystemd,
+    /// A watchdog that is to be fed too often.
+    WatchdogTooOften { period: Duration },
     /// `after` or `requires` names nobody.
     NoSuchService { name: String, meant: Option<String> },
     /// Services that wait for each other; the first stands at the end again.
     Circle { circle: Vec<String> },
+    /// A user that is only a number, without a group.
+    UserNeedsGroup { user: String },
+    /// A capability in `ambient_capabilities` that `capabilities` takes away.
+    GivenNotKept { capability: String },
+    /// `ambient_capabilities` for root.
+    GivenToRoot,
     /// `ready = "accepting"` without a socket.
     ReadyNeedsSocket,
     /// `ready = "delay"` without the delay.
@@ -172,8 +196,18 @@ impl Problem {
                 | Self::OneSocket { .. }
                 | Self::ReadyNeedsSocket
                 | Self::ReadyNeedsHandshake { .. }
+                | Self::NoTarget
+                | Self::StatusWithoutHttp
+                | Self::CheckOfAnyWorker { .. }
+                | Self::ReadyOfAnother { .. }
+                | Self::ReadyNeedsCheck { .. }
+                | Self::ReadyIsNotTheCheck { .. }
+                | Self::WatchdogNeedsSystemd
                 | Self::NoSuchService { .. }
                 | Self::Circle { .. }
+                | Self::UserNeedsGroup { .. }
+                | Self::GivenNotKept { .. }
+                | Self::GivenToRoot
                 | Self::ReadyNeedsDelay
                 | Self::DelayUnused
                 | Self::DelayPastTimeout { .. }
@@ -208,12 +242,32 @@ impl Problem {
             Self::ReadyNeedsHandshake { ready, handshake } => {
                 format!("`ready` is {ready:?}, a word of the handshake {handshake:?}")
             }
+            Self::NoTarget => "`check` asks nothing".into(),
+            Self::TwoTargets => "`check` asks in two ways".into(),
+            Self::StatusWithoutHttp => "`status` is given and `http` is not".into(),
+            Self::CheckOfAnyWorker { key } => format!("any of its workers may answer `{key}`"),
+            Self::ReadyOfAnother { ready } => {
+                format!("`ready` is {ready:?}, and another process may answer for the new one")
+            }
+            Self::ReadyNeedsCheck { ready } => format!("`ready` is {ready:?} and nothing says what to ask"),
+            Self::ReadyIsNotTheCheck { ready, check } => {
+                format!("`ready` is {ready:?} and `check` asks by `{check}`")
+            }
+            Self::WatchdogNeedsSystemd => "`watchdog` is given and nothing could feed it".into(),
+            Self::WatchdogTooOften { period } => format!("`watchdog` is {:?}", written(*period)),
             Self::NoSuchService { name, .. } => format!("no service is called {name:?}"),
             Self::Circle { circle } => format!("services wait for each other: {}", circle.join(" -> ")),
             Self::OneSocket { found } => {
                 let sockets = if *found == 0 { "no socket".into() } else { format!("{found} sockets") };
                 format!("`handshake` is \"inetd\" and the service has {sockets}")
             }
+            Self::UserNeedsGroup { user } => {
+                format!("`user` is {user}, which is no account of this machine and has no group")
+            }
+            Self::GivenNotKept { capability } => {
+                format!("`ambient_capabilities` has {capability:?}, which `capabilities` has not")
+            }
+            Self::GivenToRoot => "`ambient_capabilities` is given and the process is root".into(),
             Self::ReadyNeedsSocket => "`ready` is \"accepting\" and the service has no socket".into(),
             Self::ReadyNeedsDelay => "`ready` is \"delay\" and `ready_delay` is missing".into(),
             Self::DelayUnused => "`ready_delay` is given and `ready` is not \"delay\"".into(),
@@ -260,11 +314,30 @@ impl Problem {
             Self::ReadyNeedsHandshake { handshake, .. } => {
                 format!("write `handshake = {handshake:?}`, or leave `ready` out")
             }
+            Self::NoTarget => "give it one of `tcp`, `http` and `exec`".into(),
+            Self::TwoTargets => "leave one of `tcp`, `http` and `exec`".into(),
+            Self::StatusWithoutHttp => "it is the status of an answer to `http`".into(),
+            Self::CheckOfAnyWorker { .. } => {
+                "give each an address of its own with `{worker}` or `{generation}` in it".into()
+            }
+            Self::ReadyOfAnother { .. } => {
+                "give each process an address of its own with `{generation}` in it, in `check`; or write `ready = \"accepting\"`"
+                    .into()
+            }
+            Self::ReadyNeedsCheck { ready } => format!("write `check = {{ {ready} = ... }}`"),
+            Self::ReadyIsNotTheCheck { check, .. } => format!("write `ready = {check:?}`"),
+            Self::WatchdogNeedsSystemd => "write `handshake = \"systemd\"`".into(),
+            Self::WatchdogTooOften { .. } => format!("the shortest is {:?}", written(WATCHDOG_MIN)),
             Self::NoSuchService { meant: Some(meant), .. } => format!("did you mean {meant:?}?"),
             Self::NoSuchService { meant: None, .. } => "it names a service of this file".into(),
             Self::Circle { .. } => "none of them could start; break it at one place".into(),
             Self::ReadyNeedsPipe => "write `handshake = \"pipe\"`, or leave `ready` out".into(),
             Self::OneSocket { .. } => "give it one, which becomes its stdin".into(),
+            Self::UserNeedsGroup { .. } => "write its `group`, too".into(),
+            Self::GivenNotKept { .. } => "what it is given has to be kept".into(),
+            Self::GivenToRoot => {
+                "name a `user`, or leave it out: root has all that is in `capabilities`".into()
+            }
             Self::ReadyNeedsSocket => {
                 "give it a `port` or `listen`, or write `ready = \"started\"` or \"delay\"".into()
             }

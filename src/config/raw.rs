@@ -3,14 +3,19 @@
 use super::field::Field;
 use super::listen::Listen;
 use super::notes::Notes;
+use super::probe::{CheckTable, HttpTarget, TcpTarget};
 use super::problem::{Problem, beginning};
+use super::rights::{
+    AmbientSet, BoundingSet, Mode, Nice, OomScore, Rlimits, ServiceGroup, ServiceGroups, ServiceUser,
+    SocketGroup, SocketUser,
+};
 use super::sequence::Names;
 use super::similar;
 use super::value::{
-    Backlog, Command, Env, FilePath, Gate, Pause, Port, Signal, Surge, Timeout, Unavailable, WholeSeconds,
-    Workers,
+    Backlog, Command, Env, Failures, FilePath, Gate, GroupName, Pause, Port, Signal, Starts, Status, Surge,
+    Timeout, Unavailable, WholeSeconds, Workers,
 };
-use crate::plan::{Address, Handshake, Restart, RestartOrder, ServiceName, WhenIdle};
+use crate::plan::{Address, Handshake, Orphans, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
 use toml::de::DeTable;
 
 /// Makes of a list of keys a struct with one [`Field`] each, and what is the same for all tables.
@@ -56,9 +61,26 @@ tables! {
         /// What to do when nothing is up and nothing can come back by itself: `"exit"` ends the supervisor, with 1
         /// if a service crashed, else with 0; `"wait"` keeps it for the operator. Default: `"exit"`.
         when_idle: WhenIdle,
+        /// What becomes of servers that a supervisor left behind that was killed: `"adopt"` takes them over, and they
+        /// serve on; `"stop"` asks them to leave and starts others on their sockets; `"ignore"` leaves them alone.
+        /// Default: `"adopt"`.
+        orphans: Orphans,
         /// File of `NAME=value` lines, read at each SIGUSR1: `BOOTSTRAP_SELECT` may stand in it and names the
         /// services to restart. Default: none; the supervisor's own environment is asked.
         env_file: FilePath,
+        /// Directory of the control socket and of the lock that keeps a second supervisor out; it is made, readable
+        /// by nobody else. Default: `$RUNTIME_DIRECTORY`, else `bootstrap/STEM` of the file's name below `/run` for
+        /// root and below `$XDG_RUNTIME_DIR` for others.
+        runtime_dir: FilePath,
+        /// Name of the group whose members may speak to the control socket, besides root and the user that the
+        /// supervisor runs as. Default: none.
+        control_group: GroupName,
+        /// What members of `control_group` may do: `"read"` lets them look, `"full"` act as well. Default: `"read"`.
+        control_rights: Rights,
+        /// How many services may start or restart a process at a time, when more than that are to: a boot of ten
+        /// thousand is a wave and not a flood. What crashes starts again without waiting for others. Default:
+        /// `100`.
+        start_concurrency: Starts,
     }
 
     /// `[[service]]`: one service. `[defaults]` takes the same keys, but for `name`, `port`, `listen` and
@@ -108,12 +130,22 @@ tables! {
         handshake: Handshake,
         /// What makes a new process `up`: `"pipe"` awaits the 7 bytes `ready  ` on the pipe of the handshake;
         /// `"accepting"` awaits that the kernel shows it waiting for clients on a socket of the service;
-        /// `"started"` that its program was started; `"delay"` that it has lived for `ready_delay`. Default:
-        /// whichever of the first two comes first, and without a socket `"started"`.
+        /// `"started"` that its program was started; `"delay"` that it has lived for `ready_delay`; `"tcp"`, `"http"`
+        /// and `"exec"` ask what `check` asks until there is a good answer. Default: whichever of the first two comes first, and without a socket `"started"`.
         ready: Gate,
         /// How long it lives before it is `up`; with `ready = "delay"`, and shorter than `ready_timeout`. No
         /// default.
         ready_delay: Timeout,
+        /// How a process is asked again and again whether it serves, as a table: `tcp`, `http` or `exec`, and how
+        /// often. Too many bad answers in a row make it unhealthy: it is restarted unless `restart` is `"no"`, and
+        /// in its `bake_time` it goes. Default: nothing is asked.
+        check: CheckTable,
+        /// With `handshake = "systemd"`: how often it has to say `WATCHDOG=1`; `WATCHDOG_USEC` tells it. One that
+        /// fails to is unhealthy. Default: off.
+        watchdog: Timeout,
+        /// Whether the service is restarted when the file of its program changes, or a symbolic link on the way to
+        /// it, and was then left alone for half a second. Default: `false`.
+        watch: bool,
         /// Services that this one starts after: once they are up, or have given up. When everything stops they stop
         /// after it. A name, or an array of names. Default: none.
         after: Names,
@@ -127,6 +159,32 @@ tables! {
         env: Env,
         /// File of `NAME=value` lines for its environment, read at each start. Default: none.
         env_file: FilePath,
+        /// The user that the process is, by name or number: with its group, its supplementary groups, and HOME, USER,
+        /// LOGNAME and SHELL, unless `env_file` or `env` sets them. Looked up when the file is read. Default:
+        /// bootstrap's own.
+        user: ServiceUser,
+        /// The group of the process, by name or number. Default: that of `user`, or bootstrap's own.
+        group: ServiceGroup,
+        /// Groups that the process is in besides those of `user`: an array of names and numbers. Default: none; where
+        /// there is neither `user` nor `group`, bootstrap's own.
+        supplementary_groups: ServiceGroups,
+        /// What files that it makes are not allowed, as octal text such as `"0027"`. Default: bootstrap's own.
+        umask: Mode,
+        /// Its share of the processor: from -20, the largest, to 19. Default: bootstrap's own.
+        nice: Nice,
+        /// From -1000, which the kernel never kills when memory runs out, to 1000, which it kills first. Default:
+        /// bootstrap's own.
+        oom_score_adjust: OomScore,
+        /// Limits of `setrlimit(2)`, as a table: `{ nofile = "1024:4096", core = "unlimited" }`, the soft limit before
+        /// the hard one, or one for both; bytes may be written as `"64M"`. Default: bootstrap's own.
+        rlimits: Rlimits,
+        /// Whether neither it nor a program of it can gain rights, not by a set-user-ID bit either. Default: `false`.
+        no_new_privs: bool,
+        /// The capabilities that it, or a program of it, can ever have: an array of names such as
+        /// `"net_bind_service"`. It has them if it is root. Default: all that bootstrap could have.
+        capabilities: BoundingSet,
+        /// Capabilities that it has although it is not root. Default: none with a `user`, else bootstrap's own.
+        ambient_capabilities: AmbientSet,
         /// The signal that asks the main process to leave: a name such as `"SIGQUIT"` or `"quit"`, or a number.
         /// Default: `"SIGUSR1"` with the pipe handshake, `"SIGUSR2"` with einhorn's, else `"SIGTERM"`.
         stop_signal: Signal,
@@ -146,6 +204,25 @@ tables! {
         healthy_after: Pause,
     }
 
+    /// `[service.check]`: how a process is asked whether it serves. One of the first three is needed. `{port}`,
+    /// `{worker}` and `{generation}` are replaced in them.
+    Check {
+        /// To connect is a good answer: `"IP:PORT"` or `"unix:PATH"`.
+        tcp: TcpTarget,
+        /// The status of the answer to a GET tells: `"http://IP:PORT/PATH"` or `"http://unix:SOCKET:/PATH"`.
+        http: HttpTarget,
+        /// A command, which gets the environment of the service and `BOOTSTRAP_PID`; to exit with 0 is a good answer.
+        exec: Command,
+        /// With `http`: the good status. Default: any from 200 to 399.
+        status: Status,
+        /// Pause between an answer and the next question. Default: `"10s"`.
+        period: Timeout,
+        /// Without an answer after this time it is a bad one; a command is killed. Default: `"2s"`.
+        timeout: Timeout,
+        /// So many bad answers in a row make it unhealthy, from 1 to 100. Default: `3`.
+        failures: Failures,
+    }
+
     /// A table in `listen`: an address and the settings of its socket, which are written back before each start.
     Listener {
         /// Its name for `{fd:NAME}`, unique within the service. Default: none.
@@ -160,6 +237,13 @@ tables! {
         /// A TCP connection is handed to the server with its first bytes, or after this time, in whole seconds;
         /// not for servers that speak first. Default: off.
         defer_accept: WholeSeconds,
+        /// Who may connect, as octal text such as `"0660"`; for the path of a unix socket. Default: what the umask
+        /// of bootstrap leaves of 0777.
+        mode: Mode,
+        /// The user that the path of a unix socket belongs to, by name or number. Default: that of bootstrap.
+        user: SocketUser,
+        /// The group that the path of a unix socket belongs to, by name or number. Default: that of bootstrap.
+        group: SocketGroup,
     }
 }
 

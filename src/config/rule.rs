@@ -15,7 +15,7 @@ pub enum Rule {
     Nul,
     Port { quoted: bool },
     Backlog { quoted: bool },
-    Count { quoted: bool },
+    Count { most: u32, quoted: bool },
     NoSurge,
     NoneUnavailable,
     TrueOrFalse,
@@ -40,6 +40,31 @@ pub enum Rule {
     DurationTooLong,
     WholeSeconds,
     Names,
+    User,
+    Group,
+    Groups,
+    NoSuchUser,
+    NoSuchGroup,
+    NobodyAnswers { reason: String },
+    NeedsRight { right: String, root: bool },
+    Mode,
+    Within { least: i64, most: i64 },
+    Rlimits,
+    Rlimit,
+    SoftPastHard,
+    TooManyDescriptors { most: u64 },
+    PastHardLimit { own: u64 },
+    Capabilities,
+    NoSuchCapability { meant: Option<String> },
+    UnixOnly,
+    CheckTable,
+    TcpTarget,
+    HttpTarget,
+    HttpsTarget,
+    HttpPath,
+    Target(AddressError),
+    TargetHostName,
+    Between { from: u32, to: u32, quoted: bool },
     TableHeader { name: &'static str },
     ServiceHeader,
 }
@@ -55,7 +80,7 @@ impl fmt::Display for Rule {
             Self::Backlog { quoted } => {
                 write!(f, "a backlog is a number from 1 to 65535{}", unquoted(*quoted))
             }
-            Self::Count { quoted } => write!(f, "write a number from 1 to {WORKERS}{}", unquoted(*quoted)),
+            Self::Count { most, quoted } => write!(f, "write a number from 1 to {most}{}", unquoted(*quoted)),
             Self::NoSurge => write!(
                 f,
                 "to start no worker beside the others, write `restart_order = \"stop-first\"`; this is a number from 1 to {WORKERS}"
@@ -101,7 +126,69 @@ impl fmt::Display for Rule {
             Self::DurationZero => write!(f, "the shortest is \"1ms\""),
             Self::DurationTooFine => write!(f, "durations are whole milliseconds"),
             Self::DurationTooLong => write!(f, "the longest is \"100days\""),
+            Self::CheckTable => {
+                write!(f, "write a table such as {{ http = \"http://127.0.0.1:9000/healthz\" }}")
+            }
+            Self::TcpTarget => {
+                write!(f, "write an address such as \"127.0.0.1:9000\" or \"unix:/run/web.sock\"")
+            }
+            Self::HttpTarget => write!(
+                f,
+                "write an address such as \"http://127.0.0.1:9000/healthz\" or \"http://unix:/run/web.sock:/healthz\""
+            ),
+            Self::HttpsTarget => {
+                write!(f, "a check speaks no TLS; write \"http://...\", or a command in `exec`")
+            }
+            Self::HttpPath => write!(f, "a path has no blanks and only ASCII; write %20 for a blank"),
+            Self::Target(error) => match &error.meant {
+                Some(_) => write!(f, "{}", error.fault),
+                None => write!(f, "{error}"),
+            },
+            Self::TargetHostName => write!(f, "no name is looked up; write an IP address such as 127.0.0.1"),
+            Self::Between { from, to, quoted } => {
+                write!(f, "write a number from {from} to {to}{}", unquoted(*quoted))
+            }
             Self::Names => write!(f, "write the name of a service in quotes, or an array of names"),
+            Self::User => write!(f, "write the name of a user in quotes, or a number"),
+            Self::Group => write!(f, "write the name of a group in quotes, or a number"),
+            Self::Groups => write!(f, "write an array of names of groups, such as [\"ssl-cert\"]"),
+            Self::NoSuchUser => write!(f, "this machine has no such user; create it, or name another"),
+            Self::NoSuchGroup => write!(f, "this machine has no such group; create it, or name another"),
+            Self::NobodyAnswers { reason } => write!(f, "the machine cannot say who that is: {reason}"),
+            Self::NeedsRight { right, root: false } => {
+                write!(f, "it needs root, or {right}: run bootstrap as root, or leave the key out")
+            }
+            Self::NeedsRight { right, root: true } => {
+                write!(
+                    f,
+                    "it needs {right}, which was taken from root here: give it back, or leave the key out"
+                )
+            }
+            Self::Mode => write!(f, "write permissions as octal text, such as \"0660\", at most \"0777\""),
+            Self::Within { least, most } => {
+                write!(f, "write a number from {least} to {most}, without quotes")
+            }
+            Self::Rlimits => {
+                write!(f, "write a table such as {{ nofile = \"1024:4096\", core = \"unlimited\" }}")
+            }
+            Self::Rlimit => write!(
+                f,
+                "write \"SOFT:HARD\" or one for both: a number, one with K, M, G or T, or \"unlimited\""
+            ),
+            Self::SoftPastHard => write!(f, "the first is what holds, and cannot be more than the second"),
+            Self::TooManyDescriptors { most } => {
+                write!(f, "the kernel gives a process at most {most} descriptors (sysctl fs.nr_open)")
+            }
+            Self::PastHardLimit { own } => {
+                write!(
+                    f,
+                    "bootstrap has a hard limit of {own} itself, which only root, or CAP_SYS_RESOURCE, exceeds"
+                )
+            }
+            Self::Capabilities => write!(f, "write an array of names, such as [\"net_bind_service\"]"),
+            Self::NoSuchCapability { meant: Some(meant) } => write!(f, "did you mean {meant:?}?"),
+            Self::NoSuchCapability { meant: None } => write!(f, "capabilities(7) lists those that there are"),
+            Self::UnixOnly => write!(f, "only the path of a unix socket has it"),
             Self::WholeSeconds => write!(f, "write whole seconds, at least \"1s\""),
             Self::TableHeader { name } => write!(f, "write one table, [{name}]"),
             Self::ServiceHeader => write!(f, "begin each service with [[service]] and give it a `name`"),

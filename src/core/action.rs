@@ -3,7 +3,7 @@
 
 use super::fact::Report;
 use super::request::{Answer, Ticket};
-use crate::plan::{Definition, ListenerId, ListenerSpec, RunId};
+use crate::plan::{Definition, ListenerId, ListenerSpec, Pid, RunId, ServiceId, Target};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,6 +24,15 @@ pub enum Action {
         /// a parked one listens again.
         listeners: Vec<ListenerId>,
     },
+    /// Take over a process of another supervisor, which is held already.
+    Adopt {
+        /// Its name from now on.
+        run: RunId,
+        /// Its main process.
+        pid: Pid,
+        /// The sockets that it was given, as far as they are held.
+        listeners: Vec<ListenerId>,
+    },
     /// Send the signal that asks the main process to leave; to nobody, if it has ended. A process that still
     /// ignores the signal is left alone, and `NotListening` comes back.
     Ask {
@@ -36,6 +45,37 @@ pub enum Action {
     Look {
         /// At whom.
         run: RunId,
+    },
+    /// Ask a run from outside whether it serves. Answered by `Probed`.
+    Probe {
+        /// Whom.
+        run: RunId,
+        /// Which of the service's workers it is.
+        worker: u32,
+        /// The number of the question.
+        attempt: u32,
+        /// What to do.
+        target: Target,
+        /// What the run was started from.
+        definition: Arc<Definition>,
+    },
+    /// The answer to a question is awaited no more. It may be on its way.
+    StopProbe {
+        /// Who was asked.
+        run: RunId,
+        /// The number of the question.
+        attempt: u32,
+    },
+    /// Tell of changes of the file that a run's program was started from, instead of what was watched for its
+    /// service before. Each is told by `ProgramChanged`.
+    Watch {
+        /// Whose.
+        run: RunId,
+    },
+    /// Tell of them no more.
+    Unwatch {
+        /// Whose.
+        service: ServiceId,
     },
     /// Keep the program of a run that lives, whatever becomes of its file.
     Pin {
@@ -92,6 +132,11 @@ pub enum Action {
         /// The file that may hold it; else the supervisor's own environment.
         env_file: Option<PathBuf>,
     },
+    /// Ask the program now on disk whether it can go on from here. Answered by `SuccessorFit` or `UpgradeRefused`.
+    CheckSuccessor,
+    /// Become it, once everything else of this step is done. Answered, where it cannot be, by `UpgradeRefused`; else
+    /// by the next program, with `Upgraded`.
+    BecomeSuccessor,
     /// Send a signal to the main process, whatever it means to it; to nobody, if it has ended.
     Signal {
         /// Whom.

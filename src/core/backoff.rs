@@ -1,13 +1,15 @@
 //! How long a crashed service waits before it comes back.
 
 use crate::plan::Policy;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Counts crashes in a row.
 ///
 /// Only a life of `healthy_after` wipes them out, never readiness: a server that dies right after it said
 /// `ready` would else restart at full speed for ever.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Backoff {
     failures: u32,
 }

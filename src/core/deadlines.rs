@@ -2,10 +2,12 @@
 
 use super::Time;
 use crate::plan::ServiceId;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// At most one deadline for each service, in the order of time.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Deadlines {
     queue: BTreeSet<(Time, ServiceId)>,
     armed: BTreeMap<ServiceId, Time>,

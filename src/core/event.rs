@@ -2,11 +2,13 @@
 //! recognised; the outcome of every action comes back as one of these.
 
 use super::request::{Request, Ticket};
-use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector};
+use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector, ServiceId};
 use crate::protocol::{Notice, Word};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// The time that [`deadline`](super::Supervisor::deadline) gave has come. Early or late ones do no harm.
     DeadlinePassed,
@@ -39,6 +41,29 @@ pub enum Event {
     },
     /// Which services the restart request means.
     SelectorRead(Selector),
+    /// A run could not be written down for a later supervisor.
+    NotWrittenDown {
+        /// Which one.
+        run: RunId,
+        /// The system's error number.
+        errno: i32,
+    },
+    /// The program now on disk can go on from here.
+    SuccessorFit,
+    /// It cannot, or could not be asked: this one goes on.
+    UpgradeRefused(UpgradeRefusal),
+    /// This is the next program, and it goes on where another left off.
+    Upgraded {
+        /// The version of the one before.
+        from: String,
+        /// Since the upgrade was asked for.
+        took: Duration,
+    },
+    /// A file on the way to the program of a service that is watched has changed.
+    ProgramChanged {
+        /// Whose.
+        service: ServiceId,
+    },
     /// The file that may hold the selector could not be read.
     SelectorRefused {
         /// File and reason.
@@ -47,7 +72,7 @@ pub enum Event {
 }
 
 /// Something that happened to one run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum RunEvent {
     /// Its program was started: `exec` worked.
     Spawned {
@@ -67,6 +92,13 @@ pub enum RunEvent {
     NotListening,
     /// The answer to [`Action::Look`](super::Action::Look).
     Seen(Sight),
+    /// The answer to [`Action::Probe`](super::Action::Probe).
+    Probed {
+        /// The number of the question.
+        attempt: u32,
+        /// Whether it was good, or why not.
+        answer: Result<(), Miss>,
+    },
     /// Its main process ended and was reaped.
     Exited {
         /// How.
@@ -79,7 +111,7 @@ pub enum RunEvent {
 }
 
 /// What a look at a run's processes from outside shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sight {
     /// One of them waits for clients on a socket of the service.
     Accepting,
@@ -89,8 +121,29 @@ pub enum Sight {
     Hidden,
 }
 
+/// Why a probe had no good answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Miss {
+    /// There was none in time.
+    TimedOut,
+    /// The system's error number, of connecting or of talking.
+    Failed(i32),
+    /// The connection ended before an answer was complete.
+    Closed,
+    /// What came is no HTTP.
+    NotHttp,
+    /// The answer has another status.
+    Status(u16),
+    /// With its placeholders replaced, this is no address.
+    Address(String),
+    /// The command ended so.
+    Exited(ExitStatus),
+    /// The command could not be started.
+    NotStarted(SpawnFailure),
+}
+
 /// What was done to a socket that a server had harmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Repair {
     /// A server shut a TCP socket down; it listens again. Clients that waited were lost.
     ListensAgain,
@@ -102,7 +155,7 @@ pub enum Repair {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExitStatus {
     /// It returned this code.
     Code(i32),
@@ -113,10 +166,12 @@ pub enum ExitStatus {
         /// Whether a core file was written.
         core_dumped: bool,
     },
+    /// It ended while it was not our child, and this kernel tells only its parent how.
+    Unknown,
 }
 
 /// Why a pipe will not bring another word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PipeEnd {
     /// Every writer has closed it.
     Closed,
@@ -125,7 +180,8 @@ pub enum PipeEnd {
 }
 
 /// Why a run never came to life.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SpawnFailure {
     /// The step that failed.
     pub stage: SpawnStage,
@@ -136,7 +192,7 @@ pub struct SpawnFailure {
 }
 
 /// The steps of a start, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpawnStage {
     /// Read `env_file`; the subject is its path and, where it has a bad line, that.
     EnvFile,
@@ -150,20 +206,63 @@ pub enum SpawnStage {
     Fork,
     /// Give it a process group of its own.
     Group,
-    /// Give it the original limit of descriptors.
+    /// Tell the kernel when to kill it as memory runs out; the subject is the score.
+    OomScore,
+    /// Give it its limits, or the original limit of descriptors; the subject is the resource and the limit.
     Limits,
-    /// Enter the working directory; the subject is its path.
-    Directory,
+    /// Give it its share of the processor; the subject is the number.
+    Nice,
     /// Let it have its descriptors.
     Descriptors,
+    /// Give it its supplementary groups; the subject lists them.
+    SupplementaryGroups,
+    /// Give it its group; the subject is its name.
+    PrimaryGroup,
+    /// Take a capability from what it can ever have; the subject is its name.
+    BoundingSet,
+    /// Make it the user; the subject is its name.
+    User,
+    /// Leave it the capabilities that it is to have; the subject is the name of one, or empty.
+    Capabilities,
+    /// Keep it from gaining rights.
+    NoNewPrivs,
+    /// Enter the working directory; the subject is its path.
+    Directory,
     /// Become the program; the subject is its path.
     Exec,
     /// Become the program, whose interpreter is missing; the subject is the interpreter.
     Interpreter,
 }
 
+/// Why the supervisor stays what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpgradeRefusal {
+    /// There is no program at the path; the system's error number.
+    Missing(i32),
+    /// The program could not be started.
+    NotStarted(SpawnFailure),
+    /// It did not say in time whether it can go on.
+    Silent {
+        /// How long it had.
+        after: Duration,
+    },
+    /// It ended without the word that only a program of this kind says.
+    NoProof,
+    /// It says that it cannot, and why.
+    Rejected(String),
+    /// It was replaced by another while it was asked.
+    Replaced,
+    /// The state could not be written.
+    Unwritten(String),
+    /// The system refused something else; its error number.
+    System(i32),
+    /// The last step failed; the system's error number.
+    NotBecome(i32),
+}
+
 /// Why a socket could not be bound.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BindFailure {
     /// Where.
     pub address: Address,
@@ -174,7 +273,8 @@ pub struct BindFailure {
 }
 
 /// A process that has an address we want.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Owner {
     /// Its pid.
     pub pid: Pid,

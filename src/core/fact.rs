@@ -2,15 +2,17 @@
 
 use super::Outcome;
 use super::Verb;
-use super::event::{BindFailure, ExitStatus, PipeEnd, Repair, SpawnFailure};
+use super::event::{BindFailure, ExitStatus, Miss, PipeEnd, Repair, SpawnFailure, UpgradeRefusal};
+use super::health::Sign;
 use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A fact and what it is about.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The service, or none where it concerns the supervisor.
     pub service: Option<ServiceName>,
@@ -30,16 +32,19 @@ impl Report {
 }
 
 /// What happened, and what happens next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "a field's meaning is the sentence that `report` makes of it")]
 pub enum Fact {
     // -- one generation --
     /// `exec` worked.
-    Started { definition: Arc<Definition> },
+    Started {
+        #[serde(with = "crate::plan::shared")]
+        definition: Arc<Definition>,
+    },
     /// It is serving.
     Ready { after: Duration },
     /// Not ready in time.
-    NotReady { timeout: Duration, next: Next },
+    NotReady { timeout: Duration, last: Option<Miss>, next: Next },
     /// Nothing showed that it is ready, and nothing was configured that would; it is taken for ready.
     TakenForReady { after: Duration },
     /// It cannot be seen whether it accepts; it is taken for ready.
@@ -74,16 +79,41 @@ pub enum Fact {
     GroupEnded { after: Duration },
     /// It ended, and nobody had asked it to.
     Exited { status: ExitStatus, lived: Duration, next: Next },
+    /// Its check had a bad answer, which is not the last that it may have.
+    CheckMissed { misses: u32, failures: u32, miss: Miss },
+    /// It is sick.
+    Unhealthy { sign: Sign, next: Next },
+    /// It was sick.
+    HealthyAgain { after: Duration },
+    /// It said that it is about to leave.
+    SaidStopping { next: Next },
     /// It serves; its predecessor is kept in reserve for a while.
     Baking { bake_time: Duration },
     /// Processes of its group outlived it; they were sent SIGTERM.
     Leftovers { stop_timeout: Duration },
+
+    /// It was left behind by a supervisor that was killed, and serves on.
+    Adopted { for_long: Duration },
+    /// The same, and it is on its way out.
+    AdoptedLeaving,
+    /// The same, and it is asked to leave.
+    AdoptedToLeave,
+    /// It was left behind, and has ended since.
+    OrphanEnded,
+    /// It was left behind, and is left alone: so it is configured.
+    OrphanIgnored,
+    /// It was left behind, and cannot be taken over.
+    NotAdopted { errno: i32 },
+    /// It was not written down for a later supervisor.
+    NotWrittenDown { errno: i32 },
 
     // -- one service --
     /// A server had harmed a socket; it is whole again.
     Repaired { address: Address, what: Repair },
     /// The restart of one worker failed, so the others are not restarted.
     RolloutStopped { left: usize },
+    /// The file of its program has changed; it is restarted.
+    ProgramChanged,
     /// A restart was asked for while one is under way.
     RestartQueued,
     /// It starts when these are up.
@@ -126,6 +156,16 @@ pub enum Fact {
     Changed { change: Change },
     /// SIGHUP arrived while everything is being stopped.
     ReloadIgnored,
+    /// Something was left behind in a way that cannot be read.
+    RecordUnreadable { file: String },
+    /// Who runs is written down nowhere.
+    NoRecords { why: String },
+    /// SIGUSR2 arrived; the program now on disk is asked.
+    UpgradeBegun { program: PathBuf },
+    /// The supervisor stays what it is.
+    UpgradeRefused { why: UpgradeRefusal },
+    /// The supervisor is another program now.
+    Upgraded { from: String, took: Duration, sockets: usize, runs: usize },
     /// Log lines were lost: nobody read them.
     LogLost { lines: u64 },
     /// SIGTERM, SIGINT arrived.
@@ -137,7 +177,7 @@ pub enum Fact {
 }
 
 /// What a new config changed: how many services.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// Are new.
     pub added: usize,
@@ -152,12 +192,18 @@ pub struct Applied {
 }
 
 /// What follows the end of a generation that nobody asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Next {
     /// The next generation starts at once.
     StartsNow(Generation),
     /// The next generation starts after a pause.
     StartsIn(Generation, Duration),
+    /// The service is restarted at once, in its own order.
+    RestartsNow,
+    /// The service is restarted after a pause, unless it recovers.
+    RestartsIn(Duration),
+    /// Nothing is done about it: that is its policy.
+    LeftAlone,
     /// The generation before it serves on.
     OldServesOn(Generation),
     /// The generation that was to replace it is starting already.

@@ -1,17 +1,21 @@
 //! One run of a program, as everybody in the core knows it.
 
 use super::Time;
+use super::health::{Health, Watchdog};
 use crate::plan::{Definition, Generation, Handshake, Pid, RunId};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// One run of a service's program, from the action that starts it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Run {
     /// Whose it is and which.
     pub id: RunId,
     /// Which of the service's workers, from 0.
     pub worker: u32,
     /// What it was started from.
+    #[serde(with = "crate::plan::shared")]
     pub definition: Arc<Definition>,
     /// The run whose pinned program it is, if it came by a rollback.
     pub program_of: Option<RunId>,
@@ -21,6 +25,14 @@ pub struct Run {
     pub started: Time,
     /// Whether its pipe may still bring a word.
     pub pipe_open: bool,
+    /// How it is, as far as it was asked while it served.
+    pub health: Health,
+    /// The last time that it was known to be well; that of its start, if it never was.
+    pub well_at: Time,
+    /// What it promised to say again and again, once it serves.
+    pub watchdog: Option<Watchdog>,
+    /// What it said of itself last, for people.
+    pub status: Option<Box<str>>,
 }
 
 impl Run {

@@ -4,9 +4,10 @@ use super::event::ExitStatus;
 use super::fact::Report;
 use super::time::Time;
 use crate::plan::Generation;
+use serde::{Deserialize, Serialize};
 
 /// What a service has been through since the supervisor knows it. Nothing here decides anything.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// Starts that came after an earlier one of the same worker, by their reason.
     pub restarts: Restarts,
@@ -19,7 +20,7 @@ pub struct History {
 }
 
 /// How often a service was started again, by the reason. Each worker counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restarts {
     /// Somebody asked: a signal, an operator, a reload that changed its program.
     pub asked: u64,
@@ -32,7 +33,7 @@ pub struct Restarts {
 }
 
 /// How a main process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastExit {
     /// Which one.
     pub generation: Generation,

@@ -26,6 +26,7 @@ impl Supervisor {
                 ("crashed", self.crashed.contains(id) == service.is_crashed()),
                 ("idle sockets", self.idle_sockets.contains(id) == service.has_idle_sockets()),
                 ("strays", self.astray.contains(id) == service.is_astray()),
+                ("starts", self.turns.starting.contains(id) == service.is_starting()),
             ];
             for (what, holds) in known {
                 if !holds {
@@ -104,6 +105,9 @@ fn check_worker(worker: &Worker, service: &Service) -> Result<(), String> {
     generations.sort_unstable();
     if generations.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(format!("a run is known twice: {generations:?}"));
+    }
+    if !worker.attends() {
+        return Err("it asks somebody else than it should how he is".into());
     }
     let patient =
         |run: &&Leaving| matches!(run.phase, leaving::Phase::Asked { .. } | leaving::Phase::Draining { .. });

@@ -10,10 +10,12 @@ use super::watch::Watch;
 use super::{Action, Sight, Time};
 use crate::limits::{ASK_AGAIN_FIRST, ASK_AGAIN_MAX, DURATION_MAX, KILL_PATIENCE, LOOKS_UNTIL_QUIET};
 use crate::plan::{Handshake, Policy};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A run that is on its way out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Leaving {
     /// The run.
     pub run: Run,
@@ -28,7 +30,7 @@ pub struct Leaving {
 }
 
 /// How far a leaving run is. Each wait has an end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// The stop signal was sent; its word that it accepts no more is awaited.
     Asked {

@@ -3,40 +3,52 @@
 //! [`Supervisor::handle`] takes one [`Event`] and appends [`Action`]s; that is all there is to it.
 
 mod action;
+mod adoption;
 mod backoff;
 pub mod candidate;
+mod care;
 mod deadlines;
 mod event;
 mod fact;
 pub mod generation;
 mod goal;
+mod guard;
 mod handover;
+pub mod health;
 pub mod history;
 pub mod invariants;
 pub mod leaving;
 mod life;
 mod orders;
+mod orphan;
 mod outcome;
+mod pulse;
 mod reconcile;
 mod request;
 mod rollout;
 mod scene;
 mod sequence;
 pub mod service;
+pub mod snapshot;
 mod sockets;
 mod standing;
 pub mod state;
 mod supervisor;
 mod tickets;
 mod time;
+mod turns;
+mod upgrade;
 mod watch;
 pub mod worker;
 
 pub use action::Action;
 pub use event::{
-    BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
+    BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
+    UpgradeRefusal,
 };
 pub use fact::{Applied, Fact, Next, Report};
+pub use health::{Health, Sign};
+pub use orphan::Orphan;
 pub use outcome::Outcome;
 pub use request::{Answer, Refusal, Request, Ticket, Verb, Verdict, Wait};
 pub use supervisor::Supervisor;

@@ -18,6 +18,16 @@ pub(super) enum Taken {
     Awaits(Goal),
 }
 
+/// How one service is meant by an order.
+#[derive(Clone, Copy)]
+struct Meant {
+    /// Its very name was given.
+    named: bool,
+    /// Many are meant, and it is not among the first: it is restarted when there is room. A restart of a few
+    /// waits for no other.
+    waits: bool,
+}
+
 impl Supervisor {
     /// Takes an order of a client.
     pub(super) fn ordered(
@@ -42,11 +52,12 @@ impl Supervisor {
             out.push(report(Fact::Ordered { verb, services: chosen.len() }));
         }
         let mut taken = Vec::new();
-        for (name, id) in chosen {
-            let outcome = self.obey(id, verb, selector.names(&name), now, out);
+        let at_once = self.plan.settings.start_concurrency;
+        for (place, (name, id)) in chosen.into_iter().enumerate() {
+            let meant = Meant { named: selector.names(&name), waits: place >= at_once };
+            let outcome = self.obey(id, verb, meant, now, out);
             taken.push((name, id, outcome));
         }
-        self.go_on(now, out);
         self.open(ticket, Subject::Order, wait, taken, out);
     }
 
@@ -68,14 +79,14 @@ impl Supervisor {
         chosen.map(|(name, id)| (name.clone(), *id)).collect()
     }
 
-    /// Has one service do what is ordered. `named` tells whether its very name was given.
-    fn obey(&mut self, id: ServiceId, verb: Verb, named: bool, now: Time, out: &mut Vec<Action>) -> Taken {
+    /// Has one service do what is ordered.
+    fn obey(&mut self, id: ServiceId, verb: Verb, meant: Meant, now: Time, out: &mut Vec<Action>) -> Taken {
         match verb {
-            Verb::Start => self.start(id, out),
+            Verb::Start => self.start(id, now, out),
             Verb::Stop => self.stop_one(id, now, out),
-            Verb::Restart => Taken::Awaits(self.restart(id, named, now, out)),
+            Verb::Restart => Taken::Awaits(self.restart(id, meant, now, out)),
             Verb::Hold => self.hold(id, now, out),
-            Verb::Release => self.release(id, out),
+            Verb::Release => self.release(id, now, out),
             Verb::Wait => Taken::Awaits(Goal::Settled),
             Verb::Signal(signal) => {
                 let processes = self.touch(id, |service| service.signal(signal, now, out));
@@ -88,23 +99,29 @@ impl Supervisor {
         self.services.get(&id).map_or(Wish::Remove, |service| service.wish)
     }
 
-    fn start(&mut self, id: ServiceId, out: &mut Vec<Action>) -> Taken {
+    fn start(&mut self, id: ServiceId, now: Time, out: &mut Vec<Action>) -> Taken {
         if self.wish_of(id) == Wish::Hold {
             self.left_alone(id, out);
             return Taken::Awaits(Goal::Held);
         }
         self.supersede(id, Verb::Start, out);
-        self.want(id);
+        self.want(id, now, out);
         Taken::Awaits(Goal::Up)
     }
 
     /// It is to run: what is down of it starts at the end of this event, or when it and those it needs are ready
     /// for that.
-    fn want(&mut self, id: ServiceId) {
-        self.stops.remove(&id);
+    fn want(&mut self, id: ServiceId, now: Time, out: &mut Vec<Action>) {
+        if self.stops.contains(&id) {
+            self.wait_no_more(id);
+        }
         self.touch(id, |service| service.wish = Wish::Run);
-        if self.services.get(&id).is_some_and(Service::lacks_a_worker) {
-            self.waiting.insert(id);
+        let Some(service) = self.services.get(&id) else { return };
+        if service.served_by_nobody() {
+            self.wait(id);
+        } else if service.lacks_a_worker() {
+            // What serves already has waited for whom it needs.
+            self.touch(id, |service| service.start(now, out));
         }
     }
 
@@ -123,42 +140,52 @@ impl Supervisor {
             services => Fact::Restarting { services },
         };
         out.push(report(fact));
-        for (name, id) in chosen {
-            self.restart(id, selector.names(&name), now, out);
+        let at_once = self.plan.settings.start_concurrency;
+        for (place, (name, id)) in chosen.into_iter().enumerate() {
+            let meant = Meant { named: selector.names(&name), waits: place >= at_once };
+            self.restart(id, meant, now, out);
         }
     }
 
     /// Restarts a service, unless an operator wants it to stay as it is: only its own name is meant for one that
     /// was stopped.
-    fn restart(&mut self, id: ServiceId, named: bool, now: Time, out: &mut Vec<Action>) -> Goal {
+    fn restart(&mut self, id: ServiceId, meant: Meant, now: Time, out: &mut Vec<Action>) -> Goal {
         match self.wish_of(id) {
             Wish::Hold => {
                 self.left_alone(id, out);
                 Goal::Held
             }
-            Wish::Stop if !named => {
+            Wish::Stop if !meant.named => {
                 self.left_alone(id, out);
                 Goal::Down
             }
             Wish::Stop if !self.stops.contains(&id) => {
                 self.supersede(id, Verb::Restart, out);
-                self.want(id);
+                self.want(id, now, out);
                 Goal::Up
             }
             Wish::Run | Wish::Stop | Wish::Remove => {
                 self.supersede(id, Verb::Restart, out);
-                self.stops.remove(&id);
+                if self.stops.contains(&id) {
+                    self.wait_no_more(id);
+                }
                 self.touch(id, |service| service.wish = Wish::Run);
-                self.replace(id, now, out)
+                self.replace(id, meant.waits, now, out)
             }
         }
     }
 
     /// Restarts a service that is to run; one that waits for others goes on waiting, and its start is later than
     /// this.
-    fn replace(&mut self, id: ServiceId, now: Time, out: &mut Vec<Action>) -> Goal {
-        if self.has_to_wait(id) {
-            self.waiting.insert(id);
+    fn replace(&mut self, id: ServiceId, waits: bool, now: Time, out: &mut Vec<Action>) -> Goal {
+        if !self.waits(id) && (waits || self.has_to_wait(id)) {
+            self.wait(id);
+            if !self.has_to_wait(id) && !self.services.get(&id).is_some_and(Service::is_down) {
+                self.replacing.insert(id);
+            }
+        }
+        if self.replacing.contains(&id) {
+            return self.services.get(&id).map_or(Goal::Up, |service| Goal::Round(service.rollout.next()));
         }
         if self.waits(id) {
             return Goal::Up;
@@ -168,8 +195,9 @@ impl Supervisor {
 
     fn stop_one(&mut self, id: ServiceId, now: Time, out: &mut Vec<Action>) -> Taken {
         self.supersede(id, Verb::Stop, out);
-        self.waiting.remove(&id);
+        self.wait_no_more(id);
         self.stops.insert(id);
+        self.turns.stir([id]);
         self.touch(id, |service| service.wish_stop(now, out));
         Taken::Awaits(Goal::Down)
     }
@@ -177,18 +205,17 @@ impl Supervisor {
     fn hold(&mut self, id: ServiceId, now: Time, out: &mut Vec<Action>) -> Taken {
         if self.wish_of(id) != Wish::Hold {
             self.supersede(id, Verb::Hold, out);
-            self.waiting.remove(&id);
-            self.stops.remove(&id);
+            self.wait_no_more(id);
             self.touch(id, |service| service.hold(now, out));
         }
         Taken::Awaits(Goal::Held)
     }
 
-    fn release(&mut self, id: ServiceId, out: &mut Vec<Action>) -> Taken {
+    fn release(&mut self, id: ServiceId, now: Time, out: &mut Vec<Action>) -> Taken {
         match self.wish_of(id) {
             Wish::Hold => {
                 self.supersede(id, Verb::Release, out);
-                self.want(id);
+                self.want(id, now, out);
                 Taken::Awaits(Goal::Up)
             }
             Wish::Run | Wish::Remove => Taken::Awaits(Goal::Up),
@@ -291,6 +318,7 @@ impl Supervisor {
                 let names = self.blockers(service.id);
                 (!names.is_empty()).then_some(Verdict::WaitsFor { names })
             }
+            Goal::Round(_) if self.waits(service.id) => None,
             Goal::Down if self.is_to_stop(service.id) => None,
             Goal::Round(_) | Goal::Up | Goal::Settled | Goal::Down | Goal::Held => service.verdict(goal),
         }

@@ -1,7 +1,9 @@
 //! How it ended.
 
+use serde::{Deserialize, Serialize};
+
 /// How it all ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// A socket could not be bound at the start; nothing was started.
     BindRefused,

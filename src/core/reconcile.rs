@@ -9,11 +9,12 @@ use super::supervisor::{Phase, Supervisor, report};
 use super::tickets::{Goal, Subject};
 use super::{Action, BindFailure, Outcome, Time};
 use crate::plan::{Address, Change, Definition, ListenerId, ListenerSpec, Plan, ServiceId, diff};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How far a reload is. `again` remembers that another was asked for meanwhile: it runs once this one is done.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Reload {
     /// None is under way.
     Idle,
@@ -27,6 +28,7 @@ pub(super) enum Reload {
         /// What is to apply.
         plan: Plan,
         /// The new sockets.
+        #[serde(with = "crate::plan::shared::pairs")]
         sockets: BTreeMap<Address, ListenerId>,
         /// Once more after this one.
         again: bool,
@@ -69,8 +71,11 @@ impl Supervisor {
     pub(super) fn bind(&mut self, plan: Plan, again: bool, now: Time, out: &mut Vec<Action>) {
         let mut batch = Vec::new();
         let mut sockets = BTreeMap::new();
-        for spec in plan.services.iter().flat_map(|definition| &definition.listeners) {
-            if !self.sockets.contains_key(&spec.address) {
+        // Those on which others serve still are held for as long as they do.
+        let orphans = self.orphans.iter().filter(|orphan| orphan.held).map(|orphan| &orphan.definition);
+        let definitions = plan.services.iter().chain(orphans);
+        for spec in definitions.flat_map(|definition| &definition.listeners) {
+            if !self.sockets.contains_key(&spec.address) && !sockets.contains_key(&spec.address) {
                 self.last_listener += 1;
                 let listener = ListenerId(self.last_listener);
                 sockets.insert(spec.address.clone(), listener);
@@ -123,6 +128,8 @@ impl Supervisor {
         }
         self.plan = plan;
         self.planned = specs(&self.plan).count();
+        self.adopt(now, out);
+        self.stir_all();
         self.close_sockets(out);
         self.go_on(now, out);
         for (ticket, wait) in self.tickets.take_reloads() {
@@ -174,13 +181,12 @@ impl Supervisor {
                 }
                 self.services.insert(id, service);
                 // It starts at the end of this event, or when those it needs are up.
-                self.waiting.insert(id);
+                self.wait(id);
                 Some((id, Goal::Up))
             }
             Change::Removed(name) => {
                 if let Some(id) = self.names.remove(&name) {
-                    self.waiting.remove(&id);
-                    self.stops.remove(&id);
+                    self.wait_no_more(id);
                     self.dismiss(id, out);
                     self.touch(id, |service| service.end(Ending::Remove, now, out));
                 }
@@ -205,16 +211,17 @@ impl Supervisor {
     ) -> Option<(ServiceId, Goal)> {
         let id = *self.names.get(&definition.name)?;
         let needs_others = definition.predecessors().next().is_some();
-        let service = self.services.get(&id)?;
-        let runs = service.wish == Wish::Run;
-        if changed && runs && service.is_down() && needs_others {
-            self.waiting.insert(id);
+        let (wish, is_down) = self.services.get(&id).map(|service| (service.wish, service.is_down()))?;
+        let runs = wish == Wish::Run;
+        if changed && runs && is_down && needs_others {
+            self.wait(id);
         }
-        let goal = match service.wish {
+        let goal = match wish {
             Wish::Run | Wish::Remove => Goal::Up,
             Wish::Stop => Goal::Down,
             Wish::Hold => Goal::Held,
         };
+        // One that waits for room to be restarted starts from the new definition then.
         let restart = changed && runs && !self.waits(id);
         let new = Redefinition { listeners: self.listeners(&definition), definition, restart };
         let round = self.touch(id, |service| service.redefine(new, now, out))?;

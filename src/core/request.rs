@@ -2,21 +2,24 @@
 
 use super::fact::{Applied, Fact, Report};
 use crate::plan::{Generation, Selector, ServiceName};
+use serde::{Deserialize, Serialize};
 
 /// One request of a client. It is answered exactly once, by [`Action::Answer`](super::Action::Answer), unless the
 /// client is gone first ([`Event::TicketDropped`](super::Event::TicketDropped)).
 ///
 /// Whoever gives them out never uses one twice while it is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ticket(pub u64);
 
 /// What somebody wants of the supervisor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// SIGUSR1: restart the services that `BOOTSTRAP_SELECT` names, or all.
     Restart,
     /// SIGHUP: read the config anew and apply it.
     Reload,
+    /// SIGUSR2: become the program now on disk.
+    Upgrade,
     /// SIGTERM, SIGINT: stop everything gracefully; the second time, now.
     Stop,
     /// SIGQUIT: stop everything now.
@@ -42,7 +45,7 @@ pub enum Request {
 }
 
 /// What a client wants done with services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verb {
     /// Start what is down. What is up, or held, is left as it is.
     Start,
@@ -62,7 +65,7 @@ pub enum Verb {
 }
 
 /// When a client wants its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wait {
     /// When it is known what became of its order.
     Outcome,
@@ -71,7 +74,7 @@ pub enum Wait {
 }
 
 /// What a client is told.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// Nothing was done: these patterns match no service.
     NoSuchService {
@@ -100,7 +103,7 @@ pub enum Answer {
 }
 
 /// Why nothing was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// Its sockets are not bound yet: there are no services.
     Booting,
@@ -114,7 +117,7 @@ pub enum Refusal {
 }
 
 /// What became of an order for one service.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Verdict {
     /// It was told; nobody wants to wait for the rest.
     Ordered,

@@ -3,10 +3,12 @@
 use super::state::State;
 use super::worker::Worker;
 use crate::plan::{Generation, Policy, RestartOrder};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The restarts of a service: at most one is under way, and at most one waits for it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Rollout {
     under_way: Option<Round>,
     /// The number of the last restart that began.
@@ -15,8 +17,9 @@ pub(super) struct Rollout {
     again: bool,
 }
 
-/// A restart of all workers, as far as it has come.
-#[derive(Clone, Debug, PartialEq)]
+/// A restart of all workers, or of those that are sick, as far as it has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Round {
     /// Workers whose turn has not come.
     waiting: BTreeSet<u32>,
@@ -31,7 +34,7 @@ struct Round {
 }
 
 /// What became of a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum End {
     /// The new generations serve; the newest is this.
     Through(Generation),
@@ -70,7 +73,14 @@ impl Rollout {
     ///
     /// Where no successor was started yet, the starts to come are later than this request and fulfil it.
     pub(super) fn begin(&mut self, workers: &[&Worker], last: Generation) -> Begun {
-        if let Some(round) = &self.under_way {
+        if let Some(round) = &mut self.under_way {
+            let later = |index: &u32| workers.iter().any(|w| w.index == *index && w.starts_later());
+            if round.through == 0 && round.failure.is_none() && round.turns.keys().all(later) {
+                // It may be under way for a sick worker only.
+                let others =
+                    workers.iter().filter(|w| !w.starts_later() && !round.turns.contains_key(&w.index));
+                round.waiting.extend(others.map(|worker| worker.index));
+            }
             // After a failure nobody's turn is to come, and who was added meanwhile has none (simulation, seed 732).
             let to_come = |worker: &&Worker| round.waiting.contains(&worker.index) || worker.starts_later();
             self.again |= !workers.iter().all(to_come);
@@ -81,14 +91,22 @@ impl Rollout {
         let before = |worker: &Worker| worker.busy().map_or(last, |busy| Generation(busy.0 - 1));
         let (later, now): (Vec<&Worker>, Vec<&Worker>) =
             workers.iter().partition(|worker| worker.starts_later());
-        self.under_way = Some(Round {
-            waiting: now.iter().map(|worker| worker.index).collect(),
-            turns: later.iter().map(|worker| (worker.index, before(worker))).collect(),
-            through: 0,
-            newest: Generation::NONE,
-            failure: None,
-        });
+        self.under_way = Some(Round::of(
+            now.iter().map(|worker| worker.index).collect(),
+            later.iter().map(|worker| (worker.index, before(worker))).collect(),
+        ));
         Begun { round: self.last, waits: now.iter().any(|worker| worker.in_transit()) }
+    }
+
+    /// Has one worker restarted in its turn, because it is sick.
+    pub(super) fn ask_for(&mut self, worker: u32) {
+        let round = self.under_way.get_or_insert_with(|| {
+            self.last += 1;
+            Round::of(BTreeSet::new(), BTreeMap::new())
+        });
+        if !round.turns.contains_key(&worker) {
+            round.waiting.insert(worker);
+        }
     }
 
     /// Forgets everything: the service is to end.
@@ -99,6 +117,11 @@ impl Rollout {
     /// Is this restart still to end?
     pub(super) fn is_open(&self, round: u32) -> bool {
         self.under_way.is_some() && (round == self.last || self.again && round == self.last + 1)
+    }
+
+    /// The number of the restart that begins next.
+    pub(super) fn next(&self) -> u32 {
+        self.last + 1
     }
 
     /// Is a restart under way?
@@ -133,6 +156,10 @@ impl Rollout {
 }
 
 impl Round {
+    fn of(waiting: BTreeSet<u32>, turns: BTreeMap<u32, Generation>) -> Self {
+        Self { waiting, turns, through: 0, newest: Generation::NONE, failure: None }
+    }
+
     /// Lets go of the workers that are not on their way any more.
     fn take_ended(&mut self, workers: &[&Worker]) {
         let Self { turns, through, newest, failure, .. } = self;

@@ -12,51 +12,51 @@ use std::collections::BTreeSet;
 impl Supervisor {
     /// Starts, or tells to stop, whoever waits for nobody any more; what that changes may be waited for, too.
     pub(super) fn go_on(&mut self, now: Time, out: &mut Vec<Action>) {
+        let mut blocked = Vec::new();
         loop {
-            let (starts, stops) = (self.free_to_start(), self.free_to_stop());
-            if starts.is_empty() && stops.is_empty() {
-                return self.announce(out);
+            self.stop_those_free(now, out);
+            if !self.is_anybodys_turn() {
+                break;
             }
-            for id in starts {
-                self.waiting.remove(&id);
+            let Some(id) = self.turns.next() else { break };
+            if !self.waiting.contains(&id) {
+                continue;
+            }
+            if !self.may_start(id) {
+                blocked.push(id);
+                continue;
+            }
+            self.waiting.remove(&id);
+            if self.replacing.remove(&id) {
+                self.touch(id, |service| service.restart(now, out));
+            } else {
                 self.touch(id, |service| service.start(now, out));
             }
-            for id in stops {
+        }
+        self.announce(&blocked, out);
+    }
+
+    fn stop_those_free(&mut self, now: Time, out: &mut Vec<Action>) {
+        while let Some(id) = self.turns.next_stop() {
+            if self.stops.contains(&id) && self.may_stop(id) {
                 self.stops.remove(&id);
                 self.touch(id, |service| service.end(Ending::Stop, now, out));
             }
         }
     }
 
-    /// Those that start now: they wait for nobody.
-    fn free_to_start(&self) -> Vec<ServiceId> {
+    /// Starts are given out as long as there is room.
+    fn is_anybodys_turn(&self) -> bool {
         match self.phase {
-            Phase::Running => self.waiting.iter().copied().filter(|id| self.may_start(*id)).collect(),
-            Phase::Booting | Phase::Stopping | Phase::Ended(_) => Vec::new(),
+            Phase::Running => self.room() > 0,
+            Phase::Booting | Phase::Stopping | Phase::Ended(_) => false,
         }
-    }
-
-    /// Those that are told to stop now: nobody who is to end, too, and has not yet, needs them.
-    fn free_to_stop(&self) -> Vec<ServiceId> {
-        if self.stops.is_empty() {
-            return Vec::new();
-        }
-        let ends = |id: &&ServiceId| self.stops.contains(id) || self.services[id].is_ending();
-        let needed: BTreeSet<&ServiceName> = self
-            .busy
-            .iter()
-            .filter(ends)
-            .flat_map(|id| self.services[id].definition.predecessors())
-            .collect();
-        let free = |id: &&ServiceId| {
-            self.services.get(id).is_none_or(|service| !needed.contains(&service.definition.name))
-        };
-        self.stops.iter().filter(free).copied().collect()
     }
 
     /// One that ought to have gone on by now: there is none between two events.
     pub(super) fn waits_for_nobody(&self) -> Option<ServiceId> {
-        self.free_to_start().first().or(self.free_to_stop().first()).copied()
+        let start = self.waiting.iter().filter(|_| self.is_anybodys_turn()).find(|id| self.may_start(**id));
+        start.or_else(|| self.stops.iter().find(|id| self.may_stop(**id))).copied()
     }
 
     /// Are all that it requires up, and all that it comes after up or not coming?
@@ -66,7 +66,8 @@ impl Supervisor {
         if service.is_ending() {
             return false;
         }
-        if !service.lacks_a_worker() {
+        // What runs waits for room to be restarted, and for nobody.
+        if self.replacing.contains(&id) || !service.lacks_a_worker() {
             return true;
         }
         let up = |name: &ServiceName| self.named(name).is_none_or(Service::is_up);
@@ -75,6 +76,16 @@ impl Supervisor {
             !waits && self.named(name).is_none_or(|other| other.is_up() || !other.is_busy())
         };
         service.definition.requires.iter().all(up) && service.definition.after.iter().all(settled)
+    }
+
+    /// Have all that start after it ended, as far as they are to?
+    fn may_stop(&self, id: ServiceId) -> bool {
+        let Some(service) = self.services.get(&id) else { return true };
+        let ends = |other: &ServiceId| {
+            self.stops.contains(other) || self.services.get(other).is_some_and(Service::is_ending)
+        };
+        let mut dependents = self.turns.dependents(&service.definition.name);
+        !dependents.any(|other| other != id && self.busy.contains(&other) && ends(&other))
     }
 
     fn named(&self, name: &ServiceName) -> Option<&Service> {
@@ -119,18 +130,19 @@ impl Supervisor {
     }
 
     /// Says once of each service that cannot start yet for whom it waits.
-    fn announce(&mut self, out: &mut Vec<Action>) {
-        if self.phase != Phase::Running {
+    fn announce(&mut self, blocked: &[ServiceId], out: &mut Vec<Action>) {
+        if self.phase != Phase::Running || blocked.is_empty() {
             return;
         }
         self.announced.retain(|id| self.waiting.contains(id));
-        for id in self.waiting.difference(&self.announced) {
-            if let Some(service) = self.services.get(id) {
+        for id in blocked {
+            if let Some(service) = self.services.get(id)
+                && self.announced.insert(*id)
+            {
                 let missing = |name: &&ServiceName| !self.named(name).is_none_or(Service::is_up);
                 let names: BTreeSet<_> = service.definition.predecessors().filter(missing).cloned().collect();
                 out.push(service.report(Fact::WaitsFor { names: names.into_iter().collect() }));
             }
         }
-        self.announced = self.waiting.clone();
     }
 }

@@ -3,6 +3,7 @@
 use super::backoff::Backoff;
 use super::fact::{Fact, Report};
 use super::generation::Run;
+use super::guard::Guard;
 use super::history::History;
 use super::rollout::{End, Rollout, Turn};
 use super::scene::Scene;
@@ -10,6 +11,7 @@ use super::state::{State, Then};
 use super::worker::{Order, Worker};
 use super::{Action, RunEvent, Time};
 use crate::plan::{Definition, Generation, ListenerId, ServiceId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -36,11 +38,13 @@ pub struct Redefinition {
 }
 
 /// One service and all its runs that have not ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Service {
     /// Its id.
     pub id: ServiceId,
     /// What its next generation will be, and how it is treated now.
+    #[serde(with = "crate::plan::shared")]
     pub definition: Arc<Definition>,
     /// Its sockets, in the order of the definition.
     pub listeners: Vec<ListenerId>,
@@ -56,12 +60,13 @@ pub struct Service {
     /// Its sockets that refuse clients.
     pub(super) parked: BTreeSet<ListenerId>,
     pub(super) rollout: Rollout,
+    guard: Guard,
     /// Restarts that have ended, and how, since somebody looked.
     ended: Vec<(u32, End)>,
 }
 
 /// What a service is to be, as far as people said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wish {
     /// It is to run, as its policy says.
     Run,
@@ -86,6 +91,7 @@ impl Service {
             history: History::default(),
             parked: BTreeSet::new(),
             rollout: Rollout::default(),
+            guard: Guard::default(),
             ended: Vec::new(),
         }
     }
@@ -176,6 +182,10 @@ impl Service {
     pub fn deadline_passed(&mut self, now: Time, out: &mut Vec<Action>) {
         let ending = self.is_ending();
         self.each(now, out, Worker::deadline_passed);
+        if self.guard.take_due(now) {
+            self.scene(now, out).1.report(Fact::ProgramChanged);
+            self.begin_restart(now, out);
+        }
         self.report_end(ending, out);
         self.settle(now, out);
     }
@@ -197,6 +207,8 @@ impl Service {
         self.definition = definition;
         let before = std::mem::replace(&mut self.listeners, listeners);
         self.parked.retain(|listener| self.listeners.contains(listener));
+        // Other checks may apply from now on.
+        self.each(now, out, |_, _| {});
         let round = restart.then(|| self.begin_restart(now, out));
         if self.is_wanted() {
             self.scale(now, out);
@@ -204,6 +216,7 @@ impl Service {
         self.turn(now, out);
         self.take_sockets(&before, out);
         self.keep_sockets(out);
+        self.keep_watch(out);
         round
     }
 
@@ -222,7 +235,7 @@ impl Service {
     }
 
     /// Makes the number of workers what the policy says: starts what is missing, ends what is too much.
-    fn scale(&mut self, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn scale(&mut self, now: Time, out: &mut Vec<Action>) {
         let missing = self.populate(now);
         for at in missing..self.workers.len() {
             let order = if self.wish == Wish::Hold { Order::Hold } else { Order::Start };
@@ -249,12 +262,18 @@ impl Service {
 
     /// What follows for all from what one did: the next turn of a restart, workers that are gone, sockets that
     /// nobody will serve.
-    fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
         self.turn(now, out);
         self.keep_sockets(out);
+        self.keep_watch(out);
     }
 
     fn turn(&mut self, now: Time, out: &mut Vec<Action>) {
+        for worker in &mut self.workers {
+            if worker.take_restart(now) {
+                self.rollout.ask_for(worker.index);
+            }
+        }
         loop {
             match self.rollout.turn(&kept(&self.workers), &self.definition.policy, self.last) {
                 Turn::Nobody => break,
@@ -274,12 +293,31 @@ impl Service {
         self.workers.retain(|worker| worker.state != State::Gone);
     }
 
+    /// A file on the way to its program has changed; more may follow.
+    pub(super) fn program_changed(&mut self, now: Time) {
+        self.guard.changed(now);
+    }
+
+    /// Watches the program of the newest run that lives; nothing where there is none, or nobody wants it.
+    fn keep_watch(&mut self, out: &mut Vec<Action>) {
+        let living = self.workers.iter().flat_map(Worker::staying).filter(|run| run.pid.is_some());
+        let newest = living.map(|run| run.id).max().filter(|_| self.definition.policy.watch);
+        if self.guard.turn_to(newest) {
+            out.push(newest.map_or(Action::Unwatch { service: self.id }, |run| Action::Watch { run }));
+        }
+    }
+
     /// Restarts that have ended since the last call.
     pub(super) fn take_ended(&mut self) -> Vec<(u32, End)> {
         std::mem::take(&mut self.ended)
     }
 
-    fn each(&mut self, now: Time, out: &mut Vec<Action>, mut step: impl FnMut(&mut Worker, &mut Scene<'_>)) {
+    pub(super) fn each(
+        &mut self,
+        now: Time,
+        out: &mut Vec<Action>,
+        mut step: impl FnMut(&mut Worker, &mut Scene<'_>),
+    ) {
         for at in 0..self.workers.len() {
             self.with(at, now, out, &mut step);
         }
@@ -296,13 +334,18 @@ impl Service {
         if let Some(worker) = workers.get_mut(at) {
             let before = worker.state.word();
             step(worker, &mut scene);
+            worker.attend(&mut scene);
             if worker.state.word() != before {
                 worker.since = now;
             }
         }
     }
 
-    fn scene<'a>(&'a mut self, now: Time, out: &'a mut Vec<Action>) -> (&'a mut [Worker], Scene<'a>) {
+    pub(super) fn scene<'a>(
+        &'a mut self,
+        now: Time,
+        out: &'a mut Vec<Action>,
+    ) -> (&'a mut [Worker], Scene<'a>) {
         let scene = Scene {
             now,
             out,
@@ -325,6 +368,11 @@ impl Service {
             Wish::Hold => true,
             Wish::Stop | Wish::Remove => false,
         }
+    }
+
+    /// Is there no run of it that nobody has asked to leave?
+    pub(super) fn served_by_nobody(&self) -> bool {
+        self.workers.iter().all(|worker| worker.staying().is_empty())
     }
 
     /// Is there a worker of it that a start would start now, or is it just ending?
@@ -351,6 +399,17 @@ impl Service {
     /// Does every worker of it serve?
     pub fn is_up(&self) -> bool {
         !self.workers.is_empty() && kept(&self.workers).iter().all(|worker| worker.serving().is_some())
+    }
+
+    /// Does a process of it start, or is one waited for to make way for one that will?
+    pub(super) fn is_starting(&self) -> bool {
+        let starts = |worker: &Worker| {
+            matches!(
+                worker.state,
+                State::Starting { .. } | State::Restarting { .. } | State::Replacing { .. }
+            )
+        };
+        self.workers.iter().any(starts)
     }
 
     /// A report about it as a whole.
@@ -381,7 +440,7 @@ impl Service {
 
     /// When it must hear of the time, if ever.
     pub fn deadline(&self) -> Option<Time> {
-        self.workers.iter().filter_map(Worker::deadline).min()
+        self.workers.iter().filter_map(Worker::deadline).chain(self.guard.deadline()).min()
     }
 }
 

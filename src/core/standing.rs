@@ -147,7 +147,8 @@ impl Worker {
 
     /// When it must hear of the time, if ever.
     pub fn deadline(&self) -> Option<Time> {
-        self.leaving.iter().filter_map(Leaving::deadline).chain(self.deadline_of_state()).min()
+        let leaving = self.leaving.iter().filter_map(Leaving::deadline);
+        leaving.chain(self.deadline_of_state()).chain(self.deadline_of_care()).min()
     }
 
     pub(super) fn deadline_of_state(&self) -> Option<Time> {

@@ -4,10 +4,11 @@ use super::Time;
 use super::candidate::Candidate;
 use super::generation::Run;
 use crate::plan::{Definition, Generation, RunId};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Where a worker is in its life; each variant holds what is true only there.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum State {
     /// Nothing serves and nothing is to: it ended well, or was stopped.
     Stopped,
@@ -65,16 +66,18 @@ pub enum State {
 }
 
 /// What a rollback starts: the last good definition, with the program that was pinned while it ran.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fallback {
     /// The definition.
+    #[serde(with = "crate::plan::shared")]
     pub definition: Arc<Definition>,
     /// The run whose program is pinned.
     pub pinned: RunId,
 }
 
 /// What comes back if a new generation does not prove itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Back {
     /// The old run, which still serves beside it.
     Old(Run),
@@ -83,7 +86,7 @@ pub enum Back {
 }
 
 /// What a stopping worker is in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Then {
     /// Known, but not running.
     Stopped,

@@ -6,20 +6,26 @@ use super::reconcile::Reload;
 use super::request::{Request, Verb};
 use super::service::{Ending, Service, Wish};
 use super::tickets::Tickets;
-use super::{Action, Event, Outcome, Repair, Time};
+use super::turns::{Standing, Turns};
+use super::{Action, Event, Orphan, Outcome, Repair, Time};
 use crate::plan::{Address, ListenerId, Plan, ServiceId, ServiceName, Settings, WhenIdle};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The whole state of the supervisor.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Supervisor {
     pub(super) phase: Phase,
+    /// What another supervisor left behind, until the sockets are there.
+    pub(super) orphans: Vec<Orphan>,
     pub(super) reload: Reload,
     /// The plan that applies.
     pub(super) plan: Plan,
     pub(super) services: BTreeMap<ServiceId, Service>,
     /// The services of the plan; one that was removed and still ends is not here.
     pub(super) names: BTreeMap<ServiceName, ServiceId>,
+    #[serde(with = "crate::plan::shared::pairs")]
     pub(super) sockets: BTreeMap<Address, ListenerId>,
     /// How many of the sockets the plan has; a few more may be held for servers that nobody asked to leave yet.
     pub(super) planned: usize,
@@ -31,6 +37,8 @@ pub struct Supervisor {
     pub(super) waiting: BTreeSet<ServiceId>,
     /// Those of them of which it was said.
     pub(super) announced: BTreeSet<ServiceId>,
+    /// Those of them that run, and are restarted when there is room.
+    pub(super) replacing: BTreeSet<ServiceId>,
     /// Services that are to be told to stop when those have ended that need them.
     pub(super) stops: BTreeSet<ServiceId>,
     /// Services with sockets that listen, although nobody of theirs serves them, or will.
@@ -40,12 +48,13 @@ pub struct Supervisor {
     pub(super) tickets: Tickets,
     /// Services that changed in this event; empty between two.
     pub(super) touched: BTreeSet<ServiceId>,
+    pub(super) turns: Turns,
     pub(super) last_service: u32,
     pub(super) last_listener: u32,
 }
 
 /// Where the supervisor is in its own life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Phase {
     /// Nothing was started yet: the sockets are being bound.
     Booting,
@@ -60,8 +69,14 @@ pub(super) enum Phase {
 impl Supervisor {
     /// Begins with a plan: binds its sockets, and starts its services when they are bound.
     pub fn boot(plan: Plan, now: Time, out: &mut Vec<Action>) -> Self {
+        Self::boot_among(plan, Vec::new(), now, out)
+    }
+
+    /// The same, where a supervisor that was killed has left processes behind.
+    pub fn boot_among(plan: Plan, orphans: Vec<Orphan>, now: Time, out: &mut Vec<Action>) -> Self {
         let mut supervisor = Self {
             phase: Phase::Booting,
+            orphans,
             reload: Reload::Idle,
             plan: Plan { settings: Settings::default(), services: Vec::new() },
             services: BTreeMap::new(),
@@ -73,11 +88,13 @@ impl Supervisor {
             crashed: BTreeSet::new(),
             waiting: BTreeSet::new(),
             announced: BTreeSet::new(),
+            replacing: BTreeSet::new(),
             stops: BTreeSet::new(),
             idle_sockets: BTreeSet::new(),
             astray: BTreeSet::new(),
             tickets: Tickets::default(),
             touched: BTreeSet::new(),
+            turns: Turns::default(),
             last_service: 0,
             last_listener: 0,
         };
@@ -98,6 +115,9 @@ impl Supervisor {
             Event::Run(run, event) => {
                 self.touch(run.service, |service| service.happened(run.generation, &event, now, out));
             }
+            Event::ProgramChanged { service } => {
+                self.touch(service, |service| service.program_changed(now));
+            }
             Event::Request(request) => self.requested(request, now, out),
             Event::TicketDropped(ticket) => self.tickets.forget(ticket),
             Event::SelectorRead(selector) => self.restart_selected(&selector, now, out),
@@ -105,6 +125,10 @@ impl Supervisor {
             Event::PlanLoaded(plan) => self.plan_loaded(*plan, now, out),
             Event::PlanRefused { mistakes } => self.plan_refused(mistakes, out),
             Event::Repaired { listener, what } => self.repaired(listener, what, out),
+            Event::NotWrittenDown { run, errno } => self.not_written_down(run, errno, out),
+            Event::SuccessorFit => self.successor_fit(out),
+            Event::UpgradeRefused(why) => Self::upgrade_refused(why, out),
+            Event::Upgraded { from, took } => self.upgraded(from, took, out),
             Event::Bound => self.bound(now, out),
             Event::BindRefused { failures } => self.bind_refused(failures, out),
         }
@@ -141,15 +165,22 @@ impl Supervisor {
     /// Lets one service change, and keeps what is known of it beside it in step.
     pub(super) fn touch<T>(&mut self, id: ServiceId, change: impl FnOnce(&mut Service) -> T) -> Option<T> {
         let service = self.services.get_mut(&id)?;
+        let before = Standing::of(service);
         let outcome = change(service);
         self.deadlines.set(id, service.deadline());
         keep(&mut self.busy, id, service.is_busy());
         keep(&mut self.crashed, id, service.is_crashed());
+        keep(&mut self.turns.starting, id, service.is_starting());
         keep(&mut self.idle_sockets, id, service.has_idle_sockets());
         keep(&mut self.astray, id, service.is_astray());
         self.touched.insert(id);
-        if service.is_gone() {
+        let (gone, changed) = (service.is_gone(), before != Standing::of(service));
+        if changed {
+            self.stir_around(id);
+        }
+        if gone {
             self.deadlines.set(id, None);
+            self.waiting.remove(&id);
             self.services.remove(&id);
         }
         Some(outcome)
@@ -176,6 +207,7 @@ impl Supervisor {
                 Phase::Booting | Phase::Stopping | Phase::Ended(_) => {}
             },
             Request::Reload => self.reload_requested(out),
+            Request::Upgrade => self.upgrade_requested(out),
             Request::Stop => match self.phase {
                 Phase::Booting | Phase::Running => self.stop(now, out),
                 Phase::Stopping | Phase::Ended(_) => self.stop_now(now, out),
@@ -193,6 +225,7 @@ impl Supervisor {
         out.push(report(Fact::Stopping { services: self.busy.len() }));
         // Those that others need are told when these have ended.
         self.stops = self.busy.clone();
+        self.turns.stir(self.stops.iter().copied());
     }
 
     fn stop_now(&mut self, now: Time, out: &mut Vec<Action>) {

@@ -3,10 +3,11 @@
 use super::fact::Applied;
 use super::request::{Answer, Ticket, Verdict, Wait};
 use crate::plan::{ServiceId, ServiceName};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a ticket waits for in one service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Goal {
     /// The end of the restart with this number.
     Round(u32),
@@ -21,7 +22,7 @@ pub(super) enum Goal {
 }
 
 /// What an answer will be about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Subject {
     /// An order.
     Order,
@@ -30,7 +31,7 @@ pub(super) enum Subject {
 }
 
 /// One ticket that is waited for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Open {
     subject: Subject,
     /// What it still waits for.
@@ -40,7 +41,7 @@ struct Open {
 }
 
 /// All tickets that are not answered yet.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tickets {
     open: BTreeMap<Ticket, Open>,
     by_service: BTreeMap<ServiceId, BTreeSet<Ticket>>,

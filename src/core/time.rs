@@ -1,5 +1,6 @@
 //! Time as a value.
 
+use serde::{Deserialize, Serialize};
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use std::time::Duration;
 ///
 /// Not `std::time::Instant`: this one can be written in a test, printed, and carried across the
 /// supervisor's own `exec`, since the kernel clock behind it does not start over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Time {
     /// Milliseconds since the machine started.
     pub ms: u64,

@@ -3,10 +3,12 @@
 
 use super::Time;
 use crate::limits::{LOOK_FIRST, LOOK_MAX};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A series of looks. One look at a time: while its answer is awaited there is no deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Watch {
     /// When to look next; none while the answer to the last look is awaited.
     pub(super) at: Option<Time>,

@@ -8,16 +8,19 @@ use super::candidate::Candidate;
 use super::fact::Fact;
 use super::generation::Run;
 use super::leaving::Leaving;
+use super::pulse::Pulse;
 use super::scene::Scene;
 use super::state::{Back, Fallback, State, Then};
 use super::{Action, Time};
 use crate::limits::LEAVING;
 use crate::plan::{Definition, Generation, Handshake, RestartOrder};
+use serde::{Deserialize, Serialize};
 use std::mem;
 use std::sync::Arc;
 
 /// One worker and all its runs that have not ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Worker {
     /// Which of the service's workers, from 0.
     pub index: u32,
@@ -29,6 +32,8 @@ pub struct Worker {
     pub since: Time,
     /// Its crashes in a row.
     pub(super) backoff: Backoff,
+    /// What it is asked.
+    pub(super) pulse: Pulse,
 }
 
 /// What somebody wants of a worker.
@@ -49,7 +54,14 @@ pub enum Order {
 impl Worker {
     /// A worker that was never started.
     pub fn new(index: u32, now: Time) -> Self {
-        Self { index, state: State::Stopped, leaving: Vec::new(), since: now, backoff: Backoff::default() }
+        Self {
+            index,
+            state: State::Stopped,
+            leaving: Vec::new(),
+            since: now,
+            backoff: Backoff::default(),
+            pulse: Pulse::default(),
+        }
     }
 
     /// Starts a generation, whatever came before.

@@ -1,34 +1,73 @@
-//! Fork and exec. Only a [`Prepared`] can fork, and forking uses it up.
+//! Fork and exec. Only a [`Prepared`] can fork.
 //!
 //! The child is made as `posix_spawn` makes it: `clone(CLONE_VM | CLONE_VFORK)` on a stack of its own. It
 //! borrows our memory, so nothing is copied however large we are, and we stand still until it has become the
-//! program or ended: what it wrote into our memory about a failure is known when `clone` returns. It has
-//! copies of its own of descriptors, signal dispositions, limits and working directory.
+//! program or ended: what it wrote about a failure is known when `clone` returns. It has copies of its own of
+//! signal dispositions, limits and working directory. Our table of descriptors it shares until it has one of its own,
+//! with nothing in it but what it is to get. One that becomes another user has a copy of the memory, too: what that
+//! user could reach into must not be ours.
 #![expect(unsafe_code, reason = "clone(2), and the async-signal-safe calls between it and execve(2)")]
 
 use super::children;
-use super::inherited::DescriptorLimit;
+use super::identity::Becoming;
 use crate::core::SpawnStage;
 use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::signal::{SigSet, SigmaskHow};
-use std::ffi::{CString, c_char, c_int, c_void};
-use std::os::fd::{OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+use std::ffi::{CString, c_char, c_int, c_long, c_void};
+use std::num::NonZeroUsize;
+use std::os::fd::RawFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering};
 
-/// The stack on which children run until they are programs. Kept and used again.
-pub(super) struct Stack(Box<[u128]>);
+/// Where children are until they are programs: a stack, and a page that both sides see. Kept and used again.
+pub(super) struct Cradle {
+    stack: Box<[u128]>,
+    told: NonNull<Told>,
+}
 
-impl Stack {
+/// What a child says about a step that failed. All zeros: nothing.
+#[derive(Default)]
+struct Told {
+    /// The stage, as a number from 1.
+    step: AtomicI32,
+    /// Which of several things it was about.
+    item: AtomicU32,
+    errno: AtomicI32,
+}
+
+impl Cradle {
     /// Far more than the handful of system calls needs; no signal handler runs on it.
     const BYTES: usize = 64 * 1024;
 
-    pub(super) fn new() -> Self {
-        Self(vec![0; Self::BYTES / size_of::<u128>()].into_boxed_slice())
+    /// # Errors
+    ///
+    /// The system's, where it has no page.
+    pub(super) fn new() -> nix::Result<Self> {
+        let size = NonZeroUsize::new(size_of::<Told>()).expect("it has fields");
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: memory that nothing else has; the kernel gives whole pages, aligned and full of zeros, which is a
+        // value of `Told`.
+        let page = unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_SHARED)? };
+        let stack = vec![0; Self::BYTES / size_of::<u128>()].into_boxed_slice();
+        Ok(Self { stack, told: page.cast() })
+    }
+
+    fn told(&self) -> &Told {
+        // SAFETY: mapped for as long as this lives, and written through atomics only.
+        unsafe { self.told.as_ref() }
     }
 
     /// Its upper end, from which it grows down; aligned as every ABI wants it.
     fn top(&mut self) -> *mut c_void {
-        self.0.as_mut_ptr_range().end.cast()
+        self.stack.as_mut_ptr_range().end.cast()
+    }
+}
+
+impl Drop for Cradle {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new` in this size, and nobody has the page any more.
+        let _ = unsafe { munmap(self.told.cast(), size_of::<Told>()) };
     }
 }
 
@@ -36,7 +75,7 @@ impl Stack {
 pub(super) struct Strings {
     pointers: Vec<*const c_char>,
     _owned: Vec<CString>,
-    own_pid: Option<OwnPid>,
+    own_pid: Vec<OwnPid>,
 }
 
 /// `NAME=` and room for a pid that only the child will know; it ends with NUL before and after that is written.
@@ -74,17 +113,17 @@ impl OwnPid {
 impl Strings {
     /// Fails where a string holds a NUL.
     pub(super) fn new(strings: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, Errno> {
-        Self::with_own_pid(strings, None)
+        Self::with_own_pid(strings, &[])
     }
 
-    /// The same, and a variable that will hold the child's own pid.
+    /// The same, and variables that will hold the child's own pid.
     pub(super) fn with_own_pid(
         strings: impl IntoIterator<Item = Vec<u8>>,
-        name: Option<&str>,
+        names: &[String],
     ) -> Result<Self, Errno> {
         let owned: Vec<CString> =
             strings.into_iter().map(CString::new).collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)?;
-        let own_pid = name.map(OwnPid::new);
+        let own_pid: Vec<OwnPid> = names.iter().map(|name| OwnPid::new(name)).collect();
         let pid = own_pid.iter().map(|variable| variable.text.as_ptr().cast());
         let pointers = owned.iter().map(|s| s.as_ptr()).chain(pid).chain([std::ptr::null()]).collect();
         Ok(Self { pointers, _owned: owned, own_pid })
@@ -105,50 +144,56 @@ pub(super) struct Prepared {
     pub(super) argv: Strings,
     pub(super) envp: Strings,
     pub(super) directory: Option<CString>,
-    /// What becomes its stdin.
+    /// What becomes its stdin: one of the numbers below `end`.
     pub(super) stdin: RawFd,
-    /// What it is given. None that we hold may have a number that another one is to get.
-    pub(super) granted: Vec<Granted>,
+    /// Whether this becomes its stdout too.
+    pub(super) mute: bool,
+    /// It gets the descriptors below this number that are not close-on-exec.
+    pub(super) end: RawFd,
     /// The signal that it starts with ignored.
     pub(super) ignored: Option<c_int>,
-    /// The limit of descriptors that it gets.
-    pub(super) limit: DescriptorLimit,
-    /// What is the child's alone: closed here once it is forked.
-    #[expect(dead_code, reason = "held to be closed when the fork has used this up")]
-    pub(super) handed_over: Vec<OwnedFd>,
+    /// What it becomes first.
+    pub(super) becoming: Becoming,
 }
 
-/// A descriptor that the child gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Granted {
-    /// The number that we have it under; never 0, 1 or 2.
-    pub(super) held: RawFd,
-    /// The number that the child gets it under.
-    pub(super) number: RawFd,
-}
-
-/// What the child says about itself, in memory that both see.
+/// What the child needs, and where it says what failed.
 struct Talk<'a> {
     prepared: &'a Prepared,
-    step: AtomicI32,
-    errno: AtomicI32,
+    told: &'a Told,
 }
 
-/// The steps of the child, as numbers that an atomic can hold.
-const GROUP: i32 = 1;
-const LIMITS: i32 = 2;
-const DIRECTORY: i32 = 3;
-const DESCRIPTORS: i32 = 4;
-const EXEC: i32 = 5;
+/// A step of the child that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    pub(super) stage: SpawnStage,
+    /// Which of several things it was about.
+    pub(super) item: u32,
+    pub(super) errno: Errno,
+}
+
+/// The steps of the child.
+const STEPS: [SpawnStage; 12] = [
+    SpawnStage::Group,
+    SpawnStage::OomScore,
+    SpawnStage::Limits,
+    SpawnStage::Nice,
+    SpawnStage::Descriptors,
+    SpawnStage::SupplementaryGroups,
+    SpawnStage::PrimaryGroup,
+    SpawnStage::BoundingSet,
+    SpawnStage::User,
+    SpawnStage::Capabilities,
+    SpawnStage::NoNewPrivs,
+    SpawnStage::Directory,
+];
+
+/// As a number that an atomic can hold, from 1.
+fn number(stage: SpawnStage) -> i32 {
+    stage as i32 + 1
+}
 
 fn stage(step: i32) -> SpawnStage {
-    match step {
-        GROUP => SpawnStage::Group,
-        LIMITS => SpawnStage::Limits,
-        DIRECTORY => SpawnStage::Directory,
-        DESCRIPTORS => SpawnStage::Descriptors,
-        _ => SpawnStage::Exec,
-    }
+    STEPS.into_iter().find(|&stage| number(stage) == step).unwrap_or(SpawnStage::Exec)
 }
 
 impl Prepared {
@@ -157,18 +202,22 @@ impl Prepared {
     /// # Errors
     ///
     /// The step that failed and why; no process is left.
-    pub(super) fn fork(self, stack: &mut Stack) -> Result<i32, (SpawnStage, Errno)> {
-        let talk = Talk { prepared: &self, step: AtomicI32::new(0), errno: AtomicI32::new(0) };
+    pub(super) fn fork(&self, cradle: &mut Cradle) -> Result<i32, Failed> {
+        let top = cradle.top();
+        let told = cradle.told();
+        told.step.store(0, Ordering::SeqCst);
+        let talk = Talk { prepared: self, told };
+        let memory = if self.becoming.is_another() { 0 } else { libc::CLONE_VM };
         // No handler of ours may run in the child: it would do so in our memory.
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
         // SAFETY: the stack is ours alone and outlives the child's use of it, since CLONE_VFORK keeps this
-        // thread in the call until the child has executed the program or ended; `talk` lives as long and is
-        // shared, with atomics where it is written. The child does only what `become_program` argues for.
+        // thread in the call until the child has executed the program or ended; `talk` lives as long. What the child
+        // tells is in a page that it shares with or without CLONE_VM. It does only what `become_program` argues for.
         let pid = unsafe {
             libc::clone(
                 child,
-                stack.top(),
-                libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+                top,
+                memory | libc::CLONE_VFORK | libc::CLONE_FILES | libc::SIGCHLD,
                 (&raw const talk).cast_mut().cast(),
             )
         };
@@ -177,13 +226,14 @@ impl Prepared {
             // Fails for no mask that the kernel gave itself.
             let _ = mask.thread_set_mask();
         }
-        let pid = result.map_err(|errno| (SpawnStage::Fork, errno))?;
-        match talk.step.load(Ordering::SeqCst) {
+        let pid = result.map_err(|errno| Failed { stage: SpawnStage::Fork, item: 0, errno })?;
+        match told.step.load(Ordering::SeqCst) {
             0 => Ok(pid),
             step => {
                 // It is on its last way to `_exit`.
                 children::reap(pid);
-                Err((stage(step), Errno::from_raw(talk.errno.load(Ordering::SeqCst))))
+                let errno = Errno::from_raw(told.errno.load(Ordering::SeqCst));
+                Err(Failed { stage: stage(step), item: told.item.load(Ordering::SeqCst), errno })
             }
         }
     }
@@ -191,7 +241,7 @@ impl Prepared {
 
 /// Where the child begins.
 extern "C" fn child(talk: *mut c_void) -> c_int {
-    // SAFETY: `fork` passes a `Talk` that lives until the child has left our memory, and shares it.
+    // SAFETY: `fork` passes a `Talk` that lives until the child has left our memory, or its copy of it.
     let talk = unsafe { &*talk.cast::<Talk<'_>>() };
     talk.become_program()
 }
@@ -201,27 +251,26 @@ impl Talk<'_> {
     /// or can panic: this runs in the memory of the supervisor.
     fn become_program(&self) -> ! {
         let prepared = self.prepared;
+        let check = |stage, item, result| self.check(stage, item, result);
         // SAFETY: plain integers.
-        self.check(GROUP, unsafe { libc::setpgid(0, 0) });
+        check(SpawnStage::Group, 0, unsafe { libc::setpgid(0, 0) }.into());
         reset_signals(prepared.ignored);
-        let limit = libc::rlimit { rlim_cur: prepared.limit.soft, rlim_max: prepared.limit.hard };
-        // SAFETY: `limit` is readable for the time of the call.
-        self.check(LIMITS, unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) });
-        if let Some(directory) = &prepared.directory {
-            // SAFETY: a string that ends with NUL, and stays.
-            self.check(DIRECTORY, unsafe { libc::chdir(directory.as_ptr()) });
-        }
+        // First of all that touches a descriptor: from here on the table is the child's own.
+        check(SpawnStage::Descriptors, 0, own_descriptors(prepared.end).into());
+        prepared.becoming.limit_oneself(&check);
         // SAFETY: plain integers. Number 0 of this child becomes a copy, without close-on-exec.
-        self.check(DESCRIPTORS, unsafe { libc::dup2(prepared.stdin, 0) });
-        for &Granted { held, number } in &prepared.granted {
-            // SAFETY: plain integers; clears close-on-exec in this child only, so that no other gets it. What had
-            // the number is closed in this child only.
-            let result = unsafe {
-                if held == number { libc::fcntl(held, libc::F_SETFD, 0) } else { libc::dup2(held, number) }
-            };
-            self.check(DESCRIPTORS, result);
+        check(SpawnStage::Descriptors, 0, unsafe { libc::dup2(prepared.stdin, 0) }.into());
+        if prepared.mute {
+            // SAFETY: as above.
+            check(SpawnStage::Descriptors, 0, unsafe { libc::dup2(prepared.stdin, 1) }.into());
         }
-        if let Some(variable) = &prepared.envp.own_pid {
+        prepared.becoming.give_up_rights(&check);
+        if let Some(directory) = &prepared.directory {
+            // As the user that it is now: one that may not enter it must not find itself there.
+            // SAFETY: a string that ends with NUL, and stays.
+            check(SpawnStage::Directory, 0, unsafe { libc::chdir(directory.as_ptr()) }.into());
+        }
+        for variable in &prepared.envp.own_pid {
             // SAFETY: no argument, no memory.
             variable.write(unsafe { libc::getpid() }.unsigned_abs());
         }
@@ -232,7 +281,7 @@ impl Talk<'_> {
             libc::sigemptyset(&raw mut none);
             libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
         }
-        self.check(EXEC, self.execute());
+        check(SpawnStage::Exec, 0, self.execute().into());
         // SAFETY: ends this child, and runs nothing of ours on the way. Not reached: `execve` only returns -1.
         unsafe { libc::_exit(126) }
     }
@@ -255,18 +304,27 @@ impl Talk<'_> {
     }
 
     /// Goes on where a call succeeded, else says which step failed and ends the child.
-    fn check(&self, step: i32, result: c_int) {
+    fn check(&self, stage: SpawnStage, item: u32, result: c_long) {
         if result != -1 {
             return;
         }
         // SAFETY: `errno` is always readable. It is the one of the thread that waits in `clone`, which does
         // not look at it after a success.
         let errno = unsafe { *libc::__errno_location() };
-        self.errno.store(errno, Ordering::SeqCst);
-        self.step.store(step, Ordering::SeqCst);
+        self.told.errno.store(errno, Ordering::SeqCst);
+        self.told.item.store(item, Ordering::SeqCst);
+        self.told.step.store(number(stage), Ordering::SeqCst);
         // SAFETY: ends this child only; no destructor and no exit function of ours runs.
         unsafe { libc::_exit(if errno == libc::ENOENT { 127 } else { 126 }) }
     }
+}
+
+/// Makes the table of descriptors this child's own, and copies only what is below `end` into it.
+fn own_descriptors(end: RawFd) -> c_int {
+    const CLOSE_RANGE_UNSHARE: libc::c_uint = 1 << 1;
+    // SAFETY: three integers, as the system call takes them; where it fails nothing is closed.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, end, libc::c_uint::MAX, CLOSE_RANGE_UNSHARE) };
+    if result == 0 { 0 } else { -1 }
 }
 
 /// Gives every signal its default, and has one ignored. An ignored signal stays ignored over exec (Rust
@@ -294,6 +352,14 @@ fn reset_signals(ignored: Option<c_int>) {
 mod tests {
     use super::*;
     use std::ffi::CStr;
+
+    #[test]
+    fn every_step_is_told_by_its_own_number() {
+        for step in STEPS {
+            assert_eq!(stage(number(step)), step);
+        }
+        assert_eq!(stage(number(SpawnStage::Exec)), SpawnStage::Exec);
+    }
 
     #[test]
     fn the_childs_own_pid_is_written_with_all_its_digits_and_no_more() {

@@ -2,7 +2,7 @@
 
 use super::env_file::{self, FileError};
 use crate::core::{SpawnFailure, SpawnStage};
-use crate::plan::Definition;
+use crate::plan::{Definition, User};
 use crate::protocol::{Dialect, Granted, Value, expand};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
@@ -29,11 +29,11 @@ const NOT_FOR_CHILDREN_EITHER: [&str; 2] = ["SERVER_STARTER_", "EINHORN_"];
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Environment {
     all: BTreeMap<OsString, OsString>,
-    own_pid: Option<String>,
+    own_pid: Vec<String>,
 }
 
 impl Environment {
-    /// What a generation gets: ours, then its `env_file`, then its `env`, then what says who it is.
+    /// What a generation gets: ours, then what a login of its user would set, then its `env_file`, then its `env`, then what says who it is.
     ///
     /// # Errors
     ///
@@ -50,6 +50,9 @@ impl Environment {
             !NOT_FOR_CHILDREN.iter().any(|exact| name == *exact)
                 && !NOT_FOR_CHILDREN_EITHER.iter().any(begins)
         });
+        if let Some(user) = &definition.program.identity.user {
+            log_in(&mut all, user);
+        }
         if let Some(path) = &definition.program.env_file {
             all.extend(env_file::read(path).map_err(|error| refused(path, &error))?);
         }
@@ -58,15 +61,19 @@ impl Environment {
         all.insert("BOOTSTRAP_SERVICE".into(), definition.name.as_str().into());
         all.insert("BOOTSTRAP_GENERATION".into(), granted.generation.to_string().into());
         all.insert("BOOTSTRAP_WORKER".into(), granted.worker.to_string().into());
-        let mut own_pid = None;
+        let mut own_pid = Vec::new();
         for (name, value) in Dialect::of(definition.program.handshake).variables(granted) {
             match value {
                 Value::Text(text) => _ = all.insert(name.into(), text.into()),
                 Value::OwnPid => {
                     all.remove(OsStr::new(&name));
-                    own_pid = Some(name);
+                    own_pid.push(name);
                 }
             }
+        }
+        if let Some(period) = definition.program.watchdog {
+            all.insert("WATCHDOG_USEC".into(), period.as_micros().to_string().into());
+            own_pid.push("WATCHDOG_PID".into());
         }
         Ok(Self { all, own_pid })
     }
@@ -76,9 +83,9 @@ impl Environment {
         self.all.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
-    /// The variable that is to hold the child's own pid.
-    pub(super) fn own_pid(&self) -> Option<&str> {
-        self.own_pid.as_deref()
+    /// The variables that are to hold the child's own pid.
+    pub(super) fn own_pid(&self) -> &[String] {
+        &self.own_pid
     }
 
     /// All others as `NAME=value`, as `execve` takes them.
@@ -89,6 +96,23 @@ impl Environment {
             line.extend(value.into_vec());
             line
         })
+    }
+}
+
+/// What a login would say to the user instead of what it has said to ours. Where nothing is known, nothing is said.
+fn log_in(all: &mut BTreeMap<OsString, OsString>, user: &User) {
+    let account = user.account.as_ref();
+    let name = account.map(|account| OsString::from(&*account.name));
+    for (variable, value) in [
+        ("HOME", account.map(|account| account.home.clone().into_os_string())),
+        ("LOGNAME", name.clone()),
+        ("SHELL", account.and_then(|account| account.shell.clone()).map(Into::into)),
+        ("USER", name),
+    ] {
+        match value {
+            Some(value) => _ = all.insert(variable.into(), value),
+            None => _ = all.remove(OsStr::new(variable)),
+        }
     }
 }
 
@@ -103,7 +127,7 @@ fn refused(path: &Path, error: &FileError) -> SpawnFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Generation, Handshake, Policy, Program, ServiceName};
+    use crate::plan::{Account, Generation, Handshake, Identity, Policy, Program, ServiceName};
     use std::io::Write;
 
     fn definition(env: &[(&str, &str)], env_file: Option<&Path>) -> Definition {
@@ -118,6 +142,8 @@ mod tests {
                 env: env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
                 env_file: env_file.map(Path::to_path_buf),
                 handshake: Handshake::Pipe,
+                identity: Identity::default(),
+                watchdog: None,
             },
             policy: Policy::default(),
         }
@@ -159,6 +185,26 @@ mod tests {
                 "E=g4"
             ]
         );
+    }
+
+    #[test]
+    fn a_user_is_logged_in_below_its_own_variables() {
+        let ours = [("HOME", "/root"), ("USER", "root"), ("LOGNAME", "root"), ("SHELL", "/bin/zsh")];
+        let account = Account { name: "www".into(), home: "/var/www".into(), shell: None };
+        let mut definition = definition(&[("USER", "me")], None);
+        definition.program.identity.user =
+            Some(User { name: "www".into(), uid: 33, account: Some(account.clone()) });
+        let found = |definition: &Definition| {
+            let mut found = lines(&ours, definition).unwrap();
+            found.retain(|line| !line.starts_with("BOOTSTRAP_"));
+            found
+        };
+        assert_eq!(found(&definition), ["HOME=/var/www", "LOGNAME=www", "USER=me"]);
+        let shell = Account { shell: Some("/bin/sh".into()), ..account };
+        definition.program.identity.user = Some(User { name: "33".into(), uid: 33, account: Some(shell) });
+        assert_eq!(found(&definition), ["HOME=/var/www", "LOGNAME=www", "SHELL=/bin/sh", "USER=me"]);
+        definition.program.identity.user = Some(User { name: "77".into(), uid: 77, account: None });
+        assert_eq!(found(&definition), ["USER=me"], "what is ours is not its");
     }
 
     #[test]

@@ -158,7 +158,13 @@ impl Listener {
         let backlog = self.spec.backlog.map_or(i32::MAX, |most| i32::try_from(most).unwrap_or(i32::MAX));
         match self.spec.address {
             Address::Udp(_) => {}
-            Address::Unix(_) => self.socket.listen(backlog)?,
+            Address::Unix(_) => {
+                // Nobody can connect before it listens.
+                if let Some(path) = &self.path {
+                    path.set_access(&self.spec.access)?;
+                }
+                self.socket.listen(backlog)?;
+            }
             Address::Tcp(_) => {
                 self.socket.set_reuse_address(true)?;
                 self.socket.listen(backlog)?;
@@ -193,6 +199,9 @@ impl Listener {
         Ok(())
     }
 }
+
+mod kept;
+pub(super) use kept::{HeldSocket, KeptListener};
 
 #[cfg(test)]
 mod tests;

@@ -17,8 +17,16 @@ pub(super) enum Token {
     Log,
     /// The server that talks under this number has said something, or will say no more.
     Voice(u32),
+    /// The connection of a question with this number is ready for more.
+    Probe(u32),
+    /// The file of a program may have changed.
+    Watch,
     /// Somebody shut this listener down.
     Listener(ListenerId),
+    /// The program that was asked whether it can take over has said something.
+    Successor,
+    /// A process of the run that this one leads, which is not our child, has ended.
+    Adopted(u32),
 }
 
 impl Token {
@@ -29,7 +37,11 @@ impl Token {
             Self::Signal => 0,
             Self::Log => 1 << Self::KIND_SHIFT,
             Self::Voice(number) => (2 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Probe(number) => (4 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Watch => 5 << Self::KIND_SHIFT,
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Successor => 6 << Self::KIND_SHIFT,
+            Self::Adopted(leader) => (7 << Self::KIND_SHIFT) | u64::from(leader),
         }
     }
 
@@ -40,6 +52,10 @@ impl Token {
             1 => Some(Self::Log),
             2 => number.map(Self::Voice),
             3 => number.map(ListenerId).map(Self::Listener),
+            4 => number.map(Self::Probe),
+            5 => Some(Self::Watch),
+            6 => Some(Self::Successor),
+            7 => number.map(Self::Adopted),
             _ => None,
         }
     }
@@ -108,9 +124,13 @@ mod tests {
 
     #[test]
     fn every_token_survives_the_kernel() {
-        let pipes = [0, 1, u32::MAX].map(Token::Voice);
+        let pipes = [0, 1, u32::MAX].map(Token::Voice).into_iter().chain([7, u32::MAX].map(Token::Probe));
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
-        for token in [Token::Signal, Token::Log].into_iter().chain(pipes).chain(listeners) {
+        for token in [Token::Signal, Token::Log, Token::Watch, Token::Successor, Token::Adopted(7)]
+            .into_iter()
+            .chain(pipes)
+            .chain(listeners)
+        {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
     }

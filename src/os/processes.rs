@@ -3,9 +3,17 @@
 //! A number that was reaped is never signalled: a group is signalled by its leader's number only while it
 //! has members, for as long as the kernel gives the number to nobody else.
 
+mod adopted;
+mod kept;
+
+pub(super) use kept::KeptProcesses;
+
+use adopted::Adopted;
+
 use super::children;
 use super::heard::Heard;
 use super::poller::Poller;
+use super::probe::Probes;
 use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
@@ -13,7 +21,9 @@ use super::voice::Voice;
 use crate::core::{Event, PipeEnd, RunEvent, Sight};
 use crate::plan::{ListenerId, Pid, RunId};
 use nix::errno::Errno;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// One run with a process left.
 struct Process {
@@ -22,12 +32,25 @@ struct Process {
     listeners: Box<[ListenerId]>,
     /// Whether the main process has not been reaped yet.
     main_lives: bool,
-    /// Whether it was asked to leave.
-    asked: bool,
+    /// Whether its main process lives and nobody has asked it to leave: it counts as one that accepts.
+    stays: bool,
     voice: Option<Voice>,
     voice_number: u32,
     /// The file that it was started from.
     origin: Option<Origin>,
+    /// What it is held by where it is not our child.
+    adopted: Option<Adopted>,
+    /// The path that this was found under.
+    program: PathBuf,
+}
+
+/// What is to be noted of a run for a supervisor that comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It was asked to leave.
+    Asked,
+    /// All its processes have ended.
+    Ended,
 }
 
 /// All runs with a process left, by the pid of the main one, which is the number of the group too.
@@ -37,8 +60,12 @@ pub(super) struct Processes {
     leaders: BTreeMap<RunId, i32>,
     voices: BTreeMap<u32, i32>,
     last_voice: u32,
+    /// How many of the runs that stay have each socket.
+    users: BTreeMap<ListenerId, u32>,
     /// The sockets of runs that may have changed them by now.
     touched: BTreeSet<ListenerId>,
+    /// What became of runs and was not noted yet.
+    changes: Vec<(RunId, Change)>,
 }
 
 impl Processes {
@@ -61,27 +88,47 @@ impl Processes {
         voice_number: u32,
         started: Started,
     ) -> Vec<Event> {
-        let Started { pid, voice, origin } = started;
+        let Started { pid, voice, origin, program } = started;
         // The kernel gave the number out again, so the group that had it is empty, however that escaped us.
         let mut events = Vec::new();
         self.remove(poller, pid)
             .into_iter()
             .for_each(|run| events.push(Event::Run(run, RunEvent::GroupEmpty)));
-        if voice.is_some() {
-            self.voices.insert(voice_number, pid);
-        }
-        self.leaders.insert(run, pid);
-        let listeners = listeners.into();
-        self.by_leader.insert(
-            pid,
-            Process { run, listeners, main_lives: true, asked: false, voice, voice_number, origin },
-        );
+        let process = Process {
+            run,
+            listeners: listeners.into(),
+            main_lives: true,
+            stays: true,
+            voice,
+            voice_number,
+            origin,
+            adopted: None,
+            program,
+        };
+        self.insert(pid, process);
         events.push(Event::Run(run, RunEvent::Spawned { pid: Pid(pid) }));
         events
     }
 
+    fn insert(&mut self, leader: i32, process: Process) {
+        if process.voice.is_some() {
+            self.voices.insert(process.voice_number, leader);
+        }
+        self.leaders.insert(process.run, leader);
+        for id in process.listeners.iter().filter(|_| process.stays) {
+            *self.users.entry(*id).or_default() += 1;
+        }
+        self.by_leader.insert(leader, process);
+    }
+
+    /// What became of runs since the last call.
+    pub(super) fn take_changes(&mut self) -> Vec<(RunId, Change)> {
+        std::mem::take(&mut self.changes)
+    }
+
     /// Forgets a run whose processes have all ended.
     fn remove(&mut self, poller: &Poller, leader: i32) -> Option<RunId> {
+        self.retire(leader);
         let process = self.by_leader.remove(&leader)?;
         self.touched.extend(&process.listeners);
         self.leaders.remove(&process.run);
@@ -89,6 +136,10 @@ impl Processes {
         if let Some(voice) = &process.voice {
             poller.forget(voice);
         }
+        if let Some(adopted) = &process.adopted {
+            adopted.forget(poller);
+        }
+        self.changes.push((process.run, Change::Ended));
         Some(process.run)
     }
 
@@ -97,10 +148,24 @@ impl Processes {
         std::mem::take(&mut self.touched)
     }
 
-    /// The sockets of runs that nobody has asked to leave.
-    pub(super) fn listeners_in_use(&self) -> BTreeSet<ListenerId> {
-        let staying = self.by_leader.values().filter(|process| process.main_lives && !process.asked);
-        staying.flat_map(|process| &process.listeners).copied().collect()
+    /// Does a run that nobody has asked to leave accept from this socket?
+    pub(super) fn is_in_use(&self, listener: ListenerId) -> bool {
+        self.users.contains_key(&listener)
+    }
+
+    /// It accepts no more, or is about to.
+    fn retire(&mut self, leader: i32) {
+        let Some(process) = self.by_leader.get_mut(&leader).filter(|process| process.stays) else { return };
+        process.stays = false;
+        self.changes.push((process.run, Change::Asked));
+        for id in &process.listeners {
+            if let Entry::Occupied(mut users) = self.users.entry(*id) {
+                *users.get_mut() -= 1;
+                if *users.get() == 0 {
+                    users.remove();
+                }
+            }
+        }
     }
 
     /// Points out that a run may have changed its sockets.
@@ -109,28 +174,36 @@ impl Processes {
         self.touched.extend(process.iter().flat_map(|process| &process.listeners));
     }
 
+    /// The number of a run's main process, while that lives.
+    pub(super) fn main_pid(&self, run: RunId) -> Option<i32> {
+        let leader = *self.leaders.get(&run)?;
+        self.by_leader.get(&leader)?.main_lives.then_some(leader)
+    }
+
+    /// The path of a run's program.
+    pub(super) fn program(&self, run: RunId) -> Option<&Path> {
+        self.leaders.get(&run).and_then(|leader| Some(&*self.by_leader.get(leader)?.program))
+    }
+
     /// Sends `signal` to the main process, unless that ignores it.
     pub(super) fn ask(&mut self, run: RunId, signal: i32) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
-        let process = self.by_leader.get_mut(&leader)?;
-        process.asked = true;
-        if !process.main_lives {
-            return None;
-        }
+        self.retire(leader);
+        let process = self.by_leader.get(&leader).filter(|process| process.main_lives)?;
         if ignores(leader, signal) {
             return Some(Event::Run(run, RunEvent::NotListening));
         }
         // It may have ended already: then its exit is on the way.
-        let _ = children::send(leader, signal);
+        let _ = process.send(leader, signal);
         None
     }
 
     /// Sends `signal` to the main process, whatever it means to it.
     pub(super) fn signal(&self, run: RunId, signal: i32) {
-        let lives = |leader: &&i32| self.by_leader.get(*leader).is_some_and(|process| process.main_lives);
-        if let Some(leader) = self.leaders.get(&run).filter(lives) {
+        let process = self.leaders.get(&run).and_then(|leader| Some((*leader, self.by_leader.get(leader)?)));
+        if let Some((leader, process)) = process.filter(|(_, process)| process.main_lives) {
             // As above; and a number that is no signal is one that the caller was to refuse.
-            let _ = children::send(*leader, signal);
+            let _ = process.send(leader, signal);
         }
     }
 
@@ -161,9 +234,9 @@ impl Processes {
     /// Sends SIGTERM to the main process, or to what is left of its group.
     pub(super) fn terminate(&mut self, poller: &Poller, run: RunId) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
-        if self.by_leader.get(&leader)?.main_lives {
+        if let Some(process) = self.by_leader.get(&leader).filter(|process| process.main_lives) {
             // As above.
-            let _ = children::send(leader, libc::SIGTERM);
+            let _ = process.send(leader, libc::SIGTERM);
             return None;
         }
         self.signal_group(poller, leader, libc::SIGTERM)
@@ -178,8 +251,9 @@ impl Processes {
     /// A group that turns out to be empty, once its main process is gone, is told as such: its last member
     /// may have been reaped by somebody else, whose exit says nothing to us.
     fn signal_group(&mut self, poller: &Poller, leader: i32, signal: i32) -> Option<Event> {
-        let gone = children::send_to_group(leader, signal) == Err(Errno::ESRCH);
-        if gone && !self.by_leader.get(&leader)?.main_lives {
+        let process = self.by_leader.get(&leader)?;
+        let gone = process.send_to_group(leader, signal) == Err(Errno::ESRCH);
+        if gone && !process.main_lives {
             return self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty));
         }
         None
@@ -209,10 +283,10 @@ impl Processes {
         heard.into_iter().filter_map(|heard| Some(Event::Run(run, heard.event()?))).collect()
     }
 
-    /// Reaps every child that has ended, ours and orphans. What a server said comes before its exit.
+    /// Reaps every child that has ended: servers, the commands of `probes`, orphans. What a server said comes before its exit.
     ///
     /// It ends: reaping is cheaper than forking.
-    pub(super) fn reap(&mut self, poller: &Poller) -> Vec<Event> {
+    pub(super) fn reap(&mut self, poller: &Poller, probes: &mut Probes) -> Vec<Event> {
         let mut events = Vec::new();
         let mut exits = Vec::new();
         let mut touched = BTreeSet::new();
@@ -221,11 +295,14 @@ impl Processes {
             if self.by_leader.get(&pid).is_some_and(|process| process.main_lives) {
                 events.extend(self.hear_leader(poller, pid));
                 let Some(status) = children::reap(pid) else { break };
+                self.retire(pid);
                 if let Some(process) = self.by_leader.get_mut(&pid) {
                     process.main_lives = false;
                     self.touched.extend(&process.listeners);
                 }
                 exits.push((pid, status));
+            } else if probes.knows(pid) {
+                events.extend(probes.reap(poller, pid));
             } else {
                 // Asked while it is a zombie: afterwards the number may be anyone's.
                 let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid)));
@@ -254,7 +331,9 @@ impl Processes {
     /// was reaped, and all of them after the death of a `stranger`: it may have reaped a member as its child.
     fn empty_groups(&mut self, poller: &Poller, mut touched: BTreeSet<i32>, stranger: bool) -> Vec<Event> {
         if stranger {
-            touched.extend(self.by_leader.iter().filter(|(_, p)| !p.main_lives).map(|(&leader, _)| leader));
+            // Of those that are not our children the kernel tells by descriptor.
+            let ended = |p: &Process| !p.main_lives && p.adopted.is_none();
+            touched.extend(self.by_leader.iter().filter(|(_, p)| ended(p)).map(|(&leader, _)| leader));
         }
         let mut events = Vec::new();
         for leader in touched {

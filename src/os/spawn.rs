@@ -1,21 +1,23 @@
 //! From a definition to a running program.
 
-use super::child::{self, Executable, Prepared, Stack, Strings};
+use super::child::{Cradle, Executable, Failed, Prepared, Strings};
 use super::environment::Environment;
-use super::inherited::{DescriptorLimit, duplicate_from};
+use super::identity::{self, Becoming};
+use super::inherited::DescriptorLimit;
 use super::lookup;
 use super::poller::{Poller, Token};
 use super::program::{Origin, Pinned};
+use super::slots::{Lending, Slots};
 use super::voice::{TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
-use crate::plan::{Definition, Generation};
+use crate::plan::{Definition, Generation, Identity};
 use crate::protocol::{Dialect, Granted, Numbers, arguments};
 use nix::errno::Errno;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// A program that was started.
@@ -26,6 +28,8 @@ pub(super) struct Started {
     pub(super) voice: Option<Voice>,
     /// The file that it was started from, where that is known.
     pub(super) origin: Option<Origin>,
+    /// The path of that file, as we see it.
+    pub(super) program: PathBuf,
 }
 
 /// What to start.
@@ -37,20 +41,24 @@ pub(super) struct Order<'a> {
     pub(super) fds: &'a [RawFd],
     /// The program to execute instead of the one that the command names.
     pub(super) pinned: Option<&'a Pinned>,
+    /// Whether nobody wants to see its stdout.
+    pub(super) mute: bool,
 }
 
 /// What all starts have in common.
 pub(super) struct Spawner {
-    stack: Stack,
+    cradle: Cradle,
     /// What every child gets as stdin.
     null: File,
     limit: DescriptorLimit,
+    slots: Slots,
 }
 
 impl Spawner {
     /// `limit` is what children get as their limit of descriptors.
-    pub(super) fn new(limit: DescriptorLimit) -> io::Result<Self> {
-        Ok(Self { stack: Stack::new(), null: File::open("/dev/null")?, limit })
+    pub(super) fn new(limit: DescriptorLimit, slots: Slots) -> io::Result<Self> {
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        Ok(Self { cradle: Cradle::new()?, null, limit, slots })
     }
 
     /// Starts a generation. What it talks on, if anything, is watched under `token`.
@@ -66,8 +74,8 @@ impl Spawner {
     ) -> Result<Started, SpawnFailure> {
         let dialect = Dialect::of(order.definition.program.handshake);
         let (voice, their_end) = make_voice(dialect, poller, token)?;
-        match (self.start_with(dialect, order, their_end), voice) {
-            (Ok((pid, origin)), voice) => Ok(Started { pid, voice, origin }),
+        match (self.start_with(dialect, order, &their_end), voice) {
+            (Ok((pid, origin, program)), voice) => Ok(Started { pid, voice, origin, program }),
             (Err(failure), voice) => {
                 if let Some(voice) = voice {
                     poller.forget(&voice);
@@ -77,20 +85,57 @@ impl Spawner {
         }
     }
 
+    /// Starts a program that is no service, with our environment and these descriptors; `argv` is told their numbers.
+    ///
+    /// # Errors
+    ///
+    /// The step that failed; no process is left.
+    pub(super) fn start_plain(
+        &mut self,
+        path: &Path,
+        given: &[RawFd],
+        argv: impl FnOnce(&[RawFd]) -> Vec<Vec<u8>>,
+    ) -> Result<i32, SpawnFailure> {
+        let unfit = |errno| failure(SpawnStage::Exec, errno, &path.display().to_string());
+        let environment =
+            std::env::vars_os().map(|(name, value)| [name.into_vec(), value.into_vec()].join(&b'='));
+        let mut lending = self.slots.lend();
+        let placed: Result<Vec<RawFd>, Errno> = given.iter().map(|held| lending.give(*held)).collect();
+        let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
+        let numbers = placed.map_err(unplaced)?;
+        let stdin = lending.show(self.null.as_raw_fd()).map_err(unplaced)?;
+        let prepared = Prepared {
+            program: Executable::Named(c_string(path.as_os_str().as_bytes()).map_err(unfit)?),
+            argv: Strings::new(argv(&numbers)).map_err(unfit)?,
+            envp: Strings::new(environment).map_err(unfit)?,
+            directory: None,
+            stdin,
+            mute: false,
+            end: lending.end(),
+            ignored: None,
+            becoming: Becoming::new(&Identity::default(), self.limit),
+        };
+        prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, path, None, &Identity::default()))
+    }
+
     fn start_with(
         &mut self,
         dialect: &Dialect,
         order: &Order<'_>,
-        their_end: TheirEnd,
-    ) -> Result<(i32, Option<Origin>), SpawnFailure> {
+        their_end: &TheirEnd,
+    ) -> Result<(i32, Option<Origin>, PathBuf), SpawnFailure> {
         let definition = order.definition;
+        let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
+        let mut places =
+            Places::new(&self.slots, dialect.numbers, order.fds, their_end, self.null.as_raw_fd())
+                .map_err(unplaced)?;
         let granted = &Granted {
             service: definition.name.as_str(),
             listeners: &definition.listeners,
-            fds: &dialect.numbers.of(order.fds),
-            pipe: their_end.pipe,
-            notify: their_end.notify.as_deref(),
-            ack: their_end.ack,
+            fds: &places.listeners,
+            pipe: places.voice.filter(|_| matches!(their_end, TheirEnd::Pipe(_))),
+            notify: if let TheirEnd::Notify(address) = their_end { Some(address) } else { None },
+            ack: places.voice.filter(|_| matches!(their_end, TheirEnd::Ack(_))),
             generation: order.generation,
             worker: order.worker,
             supervisor: std::process::id(),
@@ -108,35 +153,29 @@ impl Spawner {
         let seen = lookup::seen_from(directory, &path);
         let origin = order.pinned.map_or_else(|| Origin::at(&seen), Pinned::origin);
 
-        let own_pid = environment.own_pid().map(str::to_owned);
-        let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
+        let own_pid = environment.own_pid().to_vec();
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
-        let mut places = Places::new(dialect.numbers, order.fds);
         let kept = order.pinned.map(|pinned| places.execute(pinned)).transpose().map_err(unplaced)?;
-        places.add_all(granted.fds, order.fds).map_err(unplaced)?;
-        if let Some(descriptor) = their_end.descriptor {
-            places.hand_over(descriptor);
-        }
         let prepared = Prepared {
             program: match kept {
                 Some(number) => Executable::Kept(number),
                 None => Executable::Named(c_string(path.as_os_str().as_bytes()).map_err(unfit)?),
             },
             argv: Strings::new(argv.into_iter().map(String::into_bytes)).map_err(unfit)?,
-            envp: Strings::with_own_pid(environment.into_lines(), own_pid.as_deref()).map_err(unfit)?,
+            envp: Strings::with_own_pid(environment.into_lines(), &own_pid).map_err(unfit)?,
             directory: directory.map(|d| c_string(d.as_os_str().as_bytes())).transpose().map_err(unfit)?,
-            stdin: self.null.as_raw_fd(),
-            granted: places.granted,
+            stdin: places.stdin,
+            mute: order.mute,
+            end: places.lending.end(),
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
-            limit: self.limit,
-            handed_over: places.copies,
+            becoming: Becoming::new(&definition.program.identity, self.limit),
         };
         let pid = prepared
-            .fork(&mut self.stack)
-            .map_err(|(stage, errno)| diagnose(stage, errno, &path, directory))?;
+            .fork(&mut self.cradle)
+            .map_err(|failed| diagnose(failed, &path, directory, &definition.program.identity))?;
         let renamed =
             |origin: Origin| if order.pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
-        Ok((pid, origin.and_then(renamed)))
+        Ok((pid, origin.and_then(renamed), seen))
     }
 }
 
@@ -154,60 +193,46 @@ fn make_voice(
     Ok((voice, their_end))
 }
 
-/// Where the descriptors of a child go. The child only copies; that no copy covers what is still needed is
-/// arranged here, with copies that are out of the way.
-struct Places {
-    granted: Vec<child::Granted>,
-    /// Closed when the child has them.
-    copies: Vec<OwnedFd>,
-    /// Numbers from 3 up to this one are what listeners are to get.
-    end: RawFd,
+/// The numbers of what a child gets.
+struct Places<'a> {
+    lending: Lending<'a>,
+    listeners: Vec<RawFd>,
+    voice: Option<RawFd>,
+    stdin: RawFd,
 }
 
-impl Places {
-    fn new(numbers: Numbers, held: &[RawFd]) -> Self {
-        let end = match numbers {
-            Numbers::AsHeld => 3,
-            Numbers::FromThree | Numbers::Stdin => 3 + RawFd::try_from(held.len()).unwrap_or(RawFd::MAX - 3),
+impl<'a> Places<'a> {
+    /// Listeners come first, from 3 on; what is to be the stdin is put there by the child.
+    fn new(
+        slots: &'a Slots,
+        numbers: Numbers,
+        held: &[RawFd],
+        theirs: &TheirEnd,
+        null: RawFd,
+    ) -> Result<Self, Errno> {
+        let mut lending = slots.lend();
+        let (stdin, rest) = match (numbers, held.split_first()) {
+            (Numbers::Stdin, Some((first, rest))) => (*first, rest),
+            (Numbers::Stdin | Numbers::FromThree, _) => (null, held),
         };
-        Self { granted: Vec::new(), copies: Vec::new(), end }
-    }
-
-    /// The same descriptor, or a copy where its number is wanted.
-    fn out_of_the_way(&mut self, held: RawFd) -> Result<RawFd, Errno> {
-        if held >= self.end {
-            return Ok(held);
+        for &listener in rest {
+            lending.give(listener)?;
         }
-        let copy = duplicate_from(held, self.end)?;
-        let number = copy.as_raw_fd();
-        self.copies.push(copy);
-        Ok(number)
+        let voice = match theirs {
+            TheirEnd::Pipe(end) | TheirEnd::Ack(end) => Some(lending.give(end.as_raw_fd())?),
+            TheirEnd::None | TheirEnd::Notify(_) => None,
+        };
+        let stdin = lending.show(stdin)?;
+        Ok(Self { lending, listeners: numbers.of(held.len()), voice, stdin })
     }
 
-    /// Listeners, each to its number.
-    fn add_all(&mut self, numbers: &[RawFd], held: &[RawFd]) -> Result<(), Errno> {
-        for (&number, &held) in numbers.iter().zip(held) {
-            let held = if held == number { held } else { self.out_of_the_way(held)? };
-            self.granted.push(child::Granted { held, number });
-        }
-        Ok(())
-    }
-
-    /// What was made for this child alone, to the number that the child is told. Protocols that number their
-    /// listeners themselves make nothing of the kind.
-    fn hand_over(&mut self, descriptor: OwnedFd) {
-        let held = descriptor.as_raw_fd();
-        self.granted.push(child::Granted { held, number: held });
-        self.copies.push(descriptor);
-    }
-
-    /// The number to execute. A script's interpreter opens it, so the child keeps that one.
+    /// The number to execute. A script's interpreter opens it, so the program keeps that one.
     fn execute(&mut self, pinned: &Pinned) -> Result<RawFd, Errno> {
-        let held = self.out_of_the_way(pinned.number())?;
         if pinned.is_script() {
-            self.granted.push(child::Granted { held, number: held });
+            self.lending.give(pinned.number())
+        } else {
+            self.lending.show(pinned.number())
         }
-        Ok(held)
     }
 }
 
@@ -230,7 +255,8 @@ fn see_directory(directory: Option<&Path>) -> Result<(), SpawnFailure> {
 }
 
 /// `ENOENT` for a file that exists means its interpreter.
-fn diagnose(stage: SpawnStage, errno: Errno, path: &Path, directory: Option<&Path>) -> SpawnFailure {
+fn diagnose(failed: Failed, path: &Path, directory: Option<&Path>, who: &Identity) -> SpawnFailure {
+    let Failed { stage, item, errno } = failed;
     match (stage, errno) {
         (SpawnStage::Exec, Errno::ENOENT) => match lookup::interpreter(path, directory) {
             Some(interpreter) => failure(SpawnStage::Interpreter, errno, &interpreter),
@@ -240,7 +266,7 @@ fn diagnose(stage: SpawnStage, errno: Errno, path: &Path, directory: Option<&Pat
         (SpawnStage::Directory, _) => {
             failure(stage, errno, &directory.map_or_else(String::new, |d| d.display().to_string()))
         }
-        _ => failure(stage, errno, ""),
+        _ => failure(stage, errno, &identity::subject(who, stage, item)),
     }
 }
 

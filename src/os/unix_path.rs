@@ -1,17 +1,25 @@
 //! The path of a unix socket: whose it is, keeping it while servers come and go, giving it up.
 
 use super::owner;
+use crate::plan::Access;
 use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open};
+use nix::sys::stat::{Mode, fstat};
+use nix::unistd::{Gid, Uid, fchownat};
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Device and inode: what a path leads to, whatever its name.
 type Inode = (u64, u64);
 
 /// A path that a socket of ours was bound to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UnixPath {
     path: PathBuf,
     inode: Inode,
@@ -53,6 +61,33 @@ impl UnixPath {
             }
         }
         self.found(&self.path)
+    }
+
+    /// Has the socket belong to those who may reach it. Whoever owns the directory can put something else at the path
+    /// at any time, and we may be root: what is changed is what was seen to be ours.
+    ///
+    /// # Errors
+    ///
+    /// The system's; `EEXIST` where something else is at the path.
+    pub(super) fn set_access(&self, access: &Access) -> io::Result<()> {
+        if *access == Access::default() {
+            return Ok(());
+        }
+        let node = open(&self.path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+        let found = fstat(&node)?;
+        if (found.st_dev, found.st_ino) != self.inode {
+            return Err(Errno::EEXIST.into());
+        }
+        if access.uid.is_some() || access.gid.is_some() {
+            let (uid, gid) = (access.uid.map(Uid::from_raw), access.gid.map(Gid::from_raw));
+            fchownat(&node, "", uid, gid, AtFlags::AT_EMPTY_PATH)?;
+        }
+        if let Some(mode) = access.mode {
+            // The kernel has no call for such a descriptor; its name in `/proc` leads to what it stands for.
+            let name = format!("/proc/self/fd/{}", node.as_raw_fd());
+            fs::set_permissions(name, fs::Permissions::from_mode(mode))?;
+        }
+        Ok(())
     }
 
     fn found(&self, path: &Path) -> Found {

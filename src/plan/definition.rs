@@ -1,11 +1,14 @@
 //! What a service is: its sockets, its program and how it is treated.
 
-use super::{ListenerSpec, Policy, ServiceName};
+use super::{Identity, ListenerSpec, Policy, ServiceName};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One `[[service]]` of the config file, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Definition {
     /// Its name, unique in the file.
     pub name: ServiceName,
@@ -43,7 +46,8 @@ impl Definition {
 }
 
 /// What a generation is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Program {
     /// The program and its arguments, placeholders not yet replaced. Never empty; the first item never is.
     pub command: Vec<String>,
@@ -55,10 +59,14 @@ pub struct Program {
     pub env_file: Option<PathBuf>,
     /// How sockets are handed over, and how the program says that it accepts no more.
     pub handshake: Handshake,
+    /// Who it is, what it may do and how much it may use.
+    pub identity: Identity,
+    /// How often it has to say that it is alive, by `sd_notify`. Only with that handshake.
+    pub watchdog: Option<Duration>,
 }
 
 /// How sockets are handed to a program and how it takes its leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Handshake {
     /// `LISTEN_FD PIPE_FD` are the last arguments; SIGUSR1 asks, 7 bytes on the pipe answer.
     Pipe,

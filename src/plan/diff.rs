@@ -1,20 +1,21 @@
 //! What it takes to get from one plan to another.
 
 use super::{Definition, Plan, ServiceName};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a new plan does to one service. A service that is the same in both plans has none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// It is new.
-    Added(Arc<Definition>),
+    Added(#[serde(with = "super::shared")] Arc<Definition>),
     /// It is in the new plan no more.
     Removed(ServiceName),
     /// Its policy or the settings of its sockets differ: applies in place, its process is not touched.
-    InPlace(Arc<Definition>),
+    InPlace(#[serde(with = "super::shared")] Arc<Definition>),
     /// Its program or its addresses differ: a new generation, by its restart order.
-    Restarted(Arc<Definition>),
+    Restarted(#[serde(with = "super::shared")] Arc<Definition>),
 }
 
 impl Change {
@@ -51,7 +52,7 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Address, Handshake, ListenerSpec, Policy, Program, Restart, Settings};
+    use crate::plan::{Address, Handshake, Identity, ListenerSpec, Policy, Program, Restart, Settings};
 
     fn service(name: &str) -> Definition {
         Definition {
@@ -65,6 +66,8 @@ mod tests {
                 env: BTreeMap::new(),
                 env_file: None,
                 handshake: Handshake::Pipe,
+                identity: Identity::default(),
+                watchdog: None,
             },
             policy: Policy::default(),
         }
@@ -82,6 +85,7 @@ mod tests {
             service("policy"),
             service("command"),
             service("moved"),
+            service("identity"),
         ]);
         let mut policy = service("policy");
         policy.policy.restart = Restart::Always;
@@ -90,7 +94,16 @@ mod tests {
         command.program.command.push("-v".into());
         let mut moved = service("moved");
         moved.listeners[0].address = Address::Unix("/run/elsewhere".into());
-        let new = plan(vec![service("new"), service("same"), policy.clone(), command.clone(), moved.clone()]);
+        let mut identity = service("identity");
+        identity.program.identity.umask = Some(0o027);
+        let new = plan(vec![
+            service("new"),
+            service("same"),
+            policy.clone(),
+            command.clone(),
+            moved.clone(),
+            identity.clone(),
+        ]);
 
         assert_eq!(
             diff(&old, &new),
@@ -99,6 +112,7 @@ mod tests {
                 Change::InPlace(Arc::new(policy)),
                 Change::Restarted(Arc::new(command)),
                 Change::Restarted(Arc::new(moved)),
+                Change::Restarted(Arc::new(identity)),
                 Change::Removed(ServiceName::parse("gone").unwrap()),
             ]
         );

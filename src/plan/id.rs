@@ -1,21 +1,22 @@
 //! Numbers with one meaning each.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A service for as long as the supervisor knows it. Never used twice, so a service that was removed
 /// and added again under its old name is another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServiceId(pub u32);
 
 /// A listen socket for as long as the supervisor holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ListenerId(pub u32);
 
 /// Counts the processes of a service; the first is 1. Never starts over.
 ///
 /// Every event from the operating system carries one, so a late exit of an old process can never be
 /// taken for the death of its successor, even when the kernel hands the same pid out twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Generation(pub u32);
 
 impl Generation {
@@ -36,7 +37,8 @@ impl fmt::Display for Generation {
 }
 
 /// One run of a program: a service and a generation of it. No two runs ever have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RunId {
     /// Whose program.
     pub service: ServiceId,
@@ -45,7 +47,7 @@ pub struct RunId {
 }
 
 /// A process id, only ever printed by the core: signals go to a [`RunId`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pid(pub i32);
 
 impl fmt::Display for Pid {

@@ -1,12 +1,13 @@
 //! Where a service is reached, and with which settings.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The address of a listener. Two listeners with the same address are the same socket.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Address {
     /// `tcp://0.0.0.0:80`, `tcp://[::]:80`. A v6 address takes v6 clients only, so that both may be listed.
     Tcp(SocketAddr),
@@ -51,7 +52,8 @@ impl fmt::Display for Address {
 }
 
 /// One entry of `listen`: an address and the settings that are written to the socket before each start.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ListenerSpec {
     /// Its name for `{fd:NAME}`; unique within the service.
     pub name: Option<Box<str>>,
@@ -63,11 +65,31 @@ pub struct ListenerSpec {
     pub nonblocking: bool,
     /// `TCP_DEFER_ACCEPT`: a connection counts from its first bytes on, or after this time.
     pub defer_accept: Option<Duration>,
+    /// Who may reach a unix socket.
+    pub access: Access,
+}
+
+/// Who may reach a unix socket: what its path belongs to. What is not given stays as `bind` makes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Its permissions, such as 0o660.
+    pub mode: Option<u32>,
+    /// The user that it belongs to.
+    pub uid: Option<u32>,
+    /// The group that it belongs to.
+    pub gid: Option<u32>,
 }
 
 impl ListenerSpec {
     /// A listener at `address` with the default settings.
     pub fn new(address: Address) -> Self {
-        Self { name: None, address, backlog: None, nonblocking: false, defer_accept: None }
+        Self {
+            name: None,
+            address,
+            backlog: None,
+            nonblocking: false,
+            defer_accept: None,
+            access: Access::default(),
+        }
     }
 }

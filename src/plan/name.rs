@@ -1,6 +1,7 @@
 //! The name of a service.
 
 use crate::limits::SERVICE_NAME_BYTES;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Name of a service, as written in the config file.
@@ -8,7 +9,8 @@ use std::fmt;
 /// Non-empty, at most 64 bytes of `a-z`, `0-9`, `-` and `_`: it appears in log lines, in
 /// `SERVER_STARTER_PORT` and on the control socket, none of which quote it. `bootstrap` is taken:
 /// the supervisor's own log lines carry it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct ServiceName(Box<str>);
 
 impl ServiceName {
@@ -36,6 +38,14 @@ impl ServiceName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for ServiceName {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
     }
 }
 

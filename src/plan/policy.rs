@@ -1,9 +1,12 @@
 //! How a service is treated: everything that a reload can change without touching its process.
 
+use super::probe::{Check, Probe};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Timeouts and rules of one service. Each field is the key of the same name in the config file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// What follows an exit nobody asked for.
     pub restart: Restart,
@@ -11,6 +14,10 @@ pub struct Policy {
     pub restart_order: RestartOrder,
     /// What makes a starting generation `up`.
     pub ready: Ready,
+    /// What is asked of it for as long as it serves.
+    pub check: Option<Check>,
+    /// Whether it is restarted when the file of its program changes.
+    pub watch: bool,
     /// How long a new generation has to stay alive after it was ready, before the old one is given up.
     pub bake_time: Duration,
     /// How many processes serve side by side.
@@ -47,6 +54,8 @@ impl Default for Policy {
             restart: Restart::No,
             restart_order: RestartOrder::StopFirst,
             ready: Ready::Assumed,
+            check: None,
+            watch: false,
             bake_time: Duration::ZERO,
             workers: 1,
             max_surge: 1,
@@ -66,7 +75,7 @@ impl Default for Policy {
 }
 
 /// What follows an exit nobody asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Restart {
     /// Nothing: the service stays down, no other is touched.
     No,
@@ -77,7 +86,7 @@ pub enum Restart {
 }
 
 /// Which comes first in a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartOrder {
     /// The old generation stops accepting, then the successor starts.
     StopFirst,
@@ -86,7 +95,7 @@ pub enum RestartOrder {
 }
 
 /// What makes a starting generation `up`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ready {
     /// Nothing is configured. A service with a socket is seen to accept, or says so; where neither comes in
     /// `ready_timeout`, a stop-first service is taken for `up` and this is said. One without a socket is `up`
@@ -98,6 +107,8 @@ pub enum Ready {
     Word,
     /// The kernel says that a process of it waits on a socket of the service.
     Accepting,
+    /// A probe has had a good answer, and a process of it waits on a socket of the service, where it has one.
+    Probe(Probe),
     /// It is alive for this long.
     Delay(Duration),
 }

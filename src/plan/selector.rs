@@ -1,11 +1,12 @@
 //! Which services a request means: names and globs, separated by commas.
 
 use super::ServiceName;
+use serde::{Deserialize, Serialize};
 
 /// The services that a request names.
 ///
 /// A glob has `*` (any run of characters) and `?` (any one); everything else means itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Selector {
     /// All of them.
     All,

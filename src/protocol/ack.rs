@@ -1,10 +1,11 @@
 //! The one message of einhorn's command socket that a worker must send: that it is ready.
 
 use crate::limits::ACK_LINE_BYTES;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Puts lines together from what arrives, in whatever pieces, and finds the message in them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AckReader {
     line: Vec<u8>,
     /// The line is longer than [`ACK_LINE_BYTES`]: what is left of it is passed over.

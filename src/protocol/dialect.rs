@@ -22,8 +22,6 @@ pub struct Dialect {
 /// The numbers that the listeners have in the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbers {
-    /// Those that they have in the supervisor.
-    AsHeld,
     /// 3, 4, 5 and so on.
     FromThree,
     /// 0, 3, 4 and so on: the first is its stdin.
@@ -72,18 +70,17 @@ impl Dialect {
 }
 
 impl Numbers {
-    /// The numbers in the server of descriptors that we hold under `held`.
-    pub fn of(self, held: &[i32]) -> Vec<i32> {
+    /// The numbers in the server of this many listeners.
+    pub fn of(self, count: usize) -> Vec<i32> {
         match self {
-            Self::AsHeld => held.to_vec(),
-            Self::FromThree => (3..).take(held.len()).collect(),
-            Self::Stdin => std::iter::once(0).chain(3..).take(held.len()).collect(),
+            Self::FromThree => (3..).take(count).collect(),
+            Self::Stdin => std::iter::once(0).chain(3..).take(count).collect(),
         }
     }
 }
 
 const NONE: Dialect = Dialect {
-    numbers: Numbers::AsHeld,
+    numbers: Numbers::FromThree,
     appended: false,
     voice: Voice::Silent,
     starts_deaf: false,
@@ -92,8 +89,7 @@ const NONE: Dialect = Dialect {
 
 const PIPE: Dialect = Dialect { appended: true, voice: Voice::Pipe, starts_deaf: true, ..NONE };
 
-const SYSTEMD: Dialect =
-    Dialect { numbers: Numbers::FromThree, voice: Voice::Notify, variables: systemd, ..NONE };
+const SYSTEMD: Dialect = Dialect { voice: Voice::Notify, variables: systemd, ..NONE };
 
 const SERVER_STARTER: Dialect = Dialect { variables: server_starter, ..NONE };
 
@@ -218,18 +214,17 @@ mod tests {
 
     #[test]
     fn each_protocol_puts_descriptors_where_its_servers_look() {
-        for (handshake, expected) in [
-            (Handshake::Pipe, [9, 4, 7]),
-            (Handshake::None, [9, 4, 7]),
-            (Handshake::ServerStarter, [9, 4, 7]),
-            (Handshake::Einhorn, [9, 4, 7]),
-            (Handshake::Systemd, [3, 4, 5]),
-            (Handshake::Inetd, [0, 3, 4]),
+        for handshake in [
+            Handshake::Pipe,
+            Handshake::None,
+            Handshake::ServerStarter,
+            Handshake::Einhorn,
+            Handshake::Systemd,
         ] {
-            let numbers = Dialect::of(handshake).numbers;
-            assert_eq!(numbers.of(&[9, 4, 7]), expected, "{handshake:?}");
-            assert!(numbers.of(&[]).is_empty(), "{handshake:?}");
+            assert_eq!(Dialect::of(handshake).numbers.of(3), [3, 4, 5], "{handshake:?}");
         }
+        assert_eq!(Dialect::of(Handshake::Inetd).numbers.of(3), [0, 3, 4]);
+        assert!(Numbers::FromThree.of(0).is_empty() && Numbers::Stdin.of(0).is_empty());
     }
 
     #[test]

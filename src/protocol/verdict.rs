@@ -1,7 +1,9 @@
 //! The words that a server writes to its pipe: 7 bytes each (PIPE handshake, docs/protocols.md).
 
+use serde::{Deserialize, Serialize};
+
 /// A word of the pipe handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Word {
     /// `ready  `: it accepts. Our addition; a server that never writes it is still a good server.
     Ready,
@@ -26,7 +28,8 @@ impl Word {
 ///
 /// A word that ends the talk (`success`, `failed `) or bytes that are no word make it deaf: servers may
 /// keep the pipe open and log to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct WordReader {
     held: [u8; 7],
     len: u8,

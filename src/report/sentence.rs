@@ -1,7 +1,10 @@
 //! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
 
-use super::words::{beginning, count, errno, signal_name, spawn_failure, text, time, verb_words};
-use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair};
+use super::words::{
+    answer, beginning, count, ended, errno, signal_name, spawn_failure, text, time, upgrade_refused,
+    verb_words,
+};
+use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
@@ -27,6 +30,8 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::Answered { word: Word::Ready | Word::Success, .. }
         | Fact::GroupEnded { .. }
         | Fact::SeenQuiet { .. }
+        | Fact::HealthyAgain { .. }
+        | Fact::ProgramChanged
         | Fact::Baking { .. }
         | Fact::RestartQueued
         | Fact::WaitsFor { .. }
@@ -41,14 +46,21 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::Changed { .. }
         | Fact::Stopping { .. }
         | Fact::StoppingNow { .. }
+        | Fact::Adopted { .. }
+        | Fact::AdoptedLeaving
+        | Fact::UpgradeBegun { .. }
+        | Fact::Upgraded { .. }
         | Fact::Ended { outcome: Outcome::Stopped | Outcome::Done, .. } => Level::Info,
         Fact::Left { status, .. } => match status {
             // A server may end by the very signal that asked it to; that is a clean end.
-            ExitStatus::Code(0) | ExitStatus::Signal { core_dumped: false, .. } => Level::Info,
+            ExitStatus::Code(0) | ExitStatus::Unknown | ExitStatus::Signal { core_dumped: false, .. } => {
+                Level::Info
+            }
             ExitStatus::Code(_) | ExitStatus::Signal { .. } => Level::Warn,
         },
         Fact::Answered { word: Word::Failed, .. }
         | Fact::PipeEnded { .. }
+        | Fact::CheckMissed { .. }
         | Fact::TakenForReady { .. }
         | Fact::CannotBeSeen
         | Fact::Repaired { .. }
@@ -60,20 +72,33 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::NothingSelected
         | Fact::SelectorFileMissing { .. }
         | Fact::LogLost { .. }
+        | Fact::AdoptedToLeave
+        | Fact::OrphanEnded
+        | Fact::OrphanIgnored
+        | Fact::NotWrittenDown { .. }
+        | Fact::RecordUnreadable { .. }
+        | Fact::NoRecords { .. }
         | Fact::TooManyLeaving { .. }
         | Fact::ReloadIgnored => Level::Warn,
         Fact::Exited { next, .. }
         | Fact::NotReady { next, .. }
         | Fact::SpawnFailed { next, .. }
-        | Fact::LeavesByItself { next, .. } => match next {
+        | Fact::LeavesByItself { next, .. }
+        | Fact::SaidStopping { next }
+        | Fact::Unhealthy { next, .. } => match next {
             Next::Stopped | Next::Nothing => Level::Info,
-            Next::StartsNow(_) | Next::StartsIn(..) | Next::SuccessorStarts(_) | Next::SuccessorServes(_) => {
-                Level::Warn
-            }
+            Next::StartsNow(_)
+            | Next::StartsIn(..)
+            | Next::RestartsNow
+            | Next::RestartsIn(_)
+            | Next::SuccessorStarts(_)
+            | Next::SuccessorServes(_) => Level::Warn,
             // The service runs on, but not what somebody wanted it to run.
-            Next::OldServesOn(_) | Next::RollsBack(_) | Next::Crashed => Level::Error,
+            Next::OldServesOn(_) | Next::RollsBack(_) | Next::LeftAlone | Next::Crashed => Level::Error,
         },
         Fact::Unkillable { .. }
+        | Fact::NotAdopted { .. }
+        | Fact::UpgradeRefused { .. }
         | Fact::RolloutStopped { .. }
         | Fact::BindFailed { .. }
         | Fact::BindRefused { .. }
@@ -94,6 +119,11 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::CannotBeSeen => "cannot-be-seen",
         Fact::SeenQuiet { .. } => "seen-quiet",
         Fact::Baking { .. } => "baking",
+        Fact::CheckMissed { .. } => "check-missed",
+        Fact::Unhealthy { .. } => "unhealthy",
+        Fact::HealthyAgain { .. } => "healthy-again",
+        Fact::SaidStopping { .. } => "said-stopping",
+        Fact::ProgramChanged => "program-changed",
         Fact::RolloutStopped { .. } => "rollout-stopped",
         Fact::Repaired { .. } => "repaired",
         Fact::SpawnFailed { .. } => "spawn-failed",
@@ -130,6 +160,18 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Reloaded { .. } => "reloaded",
         Fact::Changed { .. } => "changed",
         Fact::ReloadIgnored => "reload-ignored",
+        Fact::Adopted { .. } => "adopted",
+        Fact::AdoptedLeaving => "adopted-leaving",
+        Fact::AdoptedToLeave => "adopted-to-leave",
+        Fact::OrphanEnded => "orphan-ended",
+        Fact::OrphanIgnored => "orphan-ignored",
+        Fact::NotAdopted { .. } => "not-adopted",
+        Fact::NotWrittenDown { .. } => "not-written-down",
+        Fact::RecordUnreadable { .. } => "record-unreadable",
+        Fact::NoRecords { .. } => "no-records",
+        Fact::UpgradeBegun { .. } => "upgrade-begun",
+        Fact::UpgradeRefused { .. } => "upgrade-refused",
+        Fact::Upgraded { .. } => "upgraded",
         Fact::LogLost { .. } => "log-lost",
         Fact::TooManyLeaving { .. } => "too-many-leaving",
         Fact::Stopping { .. } => "stopping",
@@ -146,16 +188,27 @@ pub(super) fn sentence(fact: &Fact) -> String {
             let command = beginning(&definition.program.command.join(" "));
             match definition.policy.ready {
                 Ready::Started | Ready::Assumed => format!("started: {command}"),
-                Ready::Word | Ready::Accepting | Ready::Delay(_) => {
+                Ready::Word | Ready::Accepting | Ready::Probe(_) | Ready::Delay(_) => {
                     let limit = time(definition.policy.ready_timeout);
                     format!("started: {command}; it has {limit} to be ready")
                 }
             }
         }
         Fact::Ready { after } => format!("ready after {}", time(*after)),
-        Fact::NotReady { timeout, next } => {
-            format!("not ready after {}; sent SIGTERM; {}", time(*timeout), and_then(*next))
+        Fact::NotReady { timeout, last, next } => {
+            let last =
+                last.as_ref().map_or_else(String::new, |miss| format!(" (its check: {})", answer(miss)));
+            format!("not ready after {}{last}; sent SIGTERM; {}", time(*timeout), and_then(*next))
         }
+        Fact::CheckMissed { misses, failures, miss } => {
+            format!("check {misses} of {failures} failed: {}", answer(miss))
+        }
+        Fact::Unhealthy { sign, next } => format!("unhealthy: {}; {}", symptom(sign), and_then(*next)),
+        Fact::HealthyAgain { after } => format!("healthy again, after {}", time(*after)),
+        Fact::SaidStopping { next } => {
+            format!("says that it is stopping, without being asked; {}", and_then(*next))
+        }
+        Fact::ProgramChanged => "the file of its program has changed; restarting".into(),
         Fact::TakenForReady { after } => {
             let after = time(*after);
             format!("not seen to accept within {after}; taken for ready, as `ready` says nothing else")
@@ -293,6 +346,54 @@ pub(super) fn sentence(fact: &Fact) -> String {
             }
         },
         Fact::ReloadIgnored => "reload: everything is being stopped; the config is not read".into(),
+        Fact::Adopted { for_long } => {
+            format!(
+                "left behind by a supervisor that was killed; adopted: it serves since {}",
+                time(*for_long)
+            )
+        }
+        Fact::AdoptedLeaving => {
+            "left behind by a supervisor that was killed; adopted: it was asked to leave, and finishes".into()
+        }
+        Fact::AdoptedToLeave => {
+            "left behind by a supervisor that was killed; adopted, and asked to leave".into()
+        }
+        Fact::OrphanEnded => "left behind by a supervisor that was killed; it has ended since".into(),
+        Fact::OrphanIgnored => {
+            "left behind by a supervisor that was killed; left alone, as `orphans` says".into()
+        }
+        Fact::NotAdopted { errno: number } => format!(
+            "left behind by a supervisor that was killed; cannot be adopted: {}; it is left alone",
+            errno(*number)
+        ),
+        Fact::NotWrittenDown { errno: number } => {
+            format!(
+                "not written down: {}; after a SIGKILL of this supervisor it would not be found",
+                errno(*number)
+            )
+        }
+        Fact::RecordUnreadable { file } => {
+            format!(
+                "{file} in the runtime directory is no record that can be read; whoever it was about is not adopted"
+            )
+        }
+        Fact::NoRecords { why } => {
+            format!(
+                "who runs is not written down: {why}; after a SIGKILL of this supervisor nobody would be found"
+            )
+        }
+        Fact::UpgradeBegun { program } => {
+            format!("SIGUSR2: asking {} whether it can go on from here", program.display())
+        }
+        Fact::UpgradeRefused { why } => format!("SIGUSR2: {}; this one goes on", upgrade_refused(why)),
+        Fact::Upgraded { from, took, sockets, runs } => format!(
+            "pid={} is now {}, was {from}; took {}; holds {} and {} as before",
+            std::process::id(),
+            env!("CARGO_PKG_VERSION"),
+            time(*took),
+            count(*sockets, "socket"),
+            count(*runs, "run")
+        ),
         Fact::LogLost { lines } => {
             format!("{lines} log lines lost: stderr was not read")
         }
@@ -338,6 +439,9 @@ fn and_then(next: Next) -> String {
     match next {
         Next::StartsNow(generation) => format!("starting generation {generation}"),
         Next::StartsIn(generation, pause) => format!("starting generation {generation} in {}", time(pause)),
+        Next::RestartsNow => "restarting it".into(),
+        Next::RestartsIn(pause) => format!("restarting it in {}, unless it recovers", time(pause)),
+        Next::LeftAlone => "it is left alone (restart = \"no\"); SIGUSR1 restarts it".into(),
         Next::OldServesOn(generation) => format!("the restart failed; generation {generation} serves on"),
         Next::SuccessorStarts(generation) => format!("generation {generation} is starting already"),
         Next::SuccessorServes(generation) => format!("generation {generation} serves already"),
@@ -347,6 +451,17 @@ fn and_then(next: Next) -> String {
         Next::Stopped => "the service is stopped; SIGUSR1 starts it again".into(),
         Next::Crashed => "the service stays down (restart = \"no\"); SIGUSR1 starts it again".into(),
         Next::Nothing => "it was to end anyway".into(),
+    }
+}
+
+/// What shows that a process is sick.
+fn symptom(sign: &Sign) -> String {
+    match sign {
+        Sign::Checks { misses, last } => {
+            format!("{} failed in a row, the last one: {}", count(*misses as usize, "check"), answer(last))
+        }
+        Sign::Silence(period) => format!("it did not say within {} that it is alive", time(*period)),
+        Sign::Trigger => "it says so itself".into(),
     }
 }
 
@@ -360,15 +475,5 @@ fn pipe_ended(end: PipeEnd, left: Option<Duration>) -> String {
     match left {
         Some(left) => format!("{what}; its exit is awaited for {} more", time(left)),
         None => format!("{what}; what follows is ignored"),
-    }
-}
-
-fn ended(status: ExitStatus) -> String {
-    match status {
-        ExitStatus::Code(code) => format!("ended with exit code {code}"),
-        ExitStatus::Signal { signal, core_dumped } => {
-            let core = if core_dumped { " and a core dump" } else { "" };
-            format!("was ended by {}{core}", signal_name(signal))
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The words that sentences are made of: failures, signals, times, numbers of things.
 
-use crate::core::{SpawnFailure, SpawnStage, Verb};
+use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage, UpgradeRefusal, Verb};
 use crate::limits::COMMAND_CHARS;
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
@@ -21,17 +21,57 @@ pub(super) fn spawn_failure(failure: &SpawnFailure) -> String {
         SpawnStage::Pipe => format!("no pipe for the handshake: {why}"),
         SpawnStage::Fork => format!("no process: {why}"),
         SpawnStage::Group => format!("no process group of its own: {why}"),
-        SpawnStage::Limits => format!("limit of descriptors: {why}"),
+        SpawnStage::OomScore => format!("set oom_score_adjust {subject}: {why}"),
+        SpawnStage::Limits => format!("set limit {subject}: {why}"),
+        SpawnStage::Nice => format!("set nice {subject}: {why}"),
+        SpawnStage::SupplementaryGroups if subject.is_empty() => {
+            format!("give up supplementary groups: {why}")
+        }
+        SpawnStage::SupplementaryGroups => format!("set supplementary groups {subject}: {why}"),
+        SpawnStage::PrimaryGroup => format!("set group {subject}: {why}"),
+        SpawnStage::BoundingSet => format!("give up capability {subject}: {why}"),
+        SpawnStage::User => format!("set user {subject}: {why}"),
+        SpawnStage::Capabilities if subject.is_empty() => format!("set capabilities: {why}"),
+        SpawnStage::Capabilities => format!("keep capability {subject}: {why}"),
+        SpawnStage::NoNewPrivs => format!("set no_new_privs: {why}"),
         SpawnStage::Directory => format!("directory {subject}: {why}"),
         SpawnStage::Descriptors => format!("cannot hand over its descriptors: {why}"),
         SpawnStage::Exec if *number == libc::ENOEXEC => {
             format!("{subject}: not a program; a script needs a first line such as #!/bin/sh")
+        }
+        SpawnStage::Exec if *number == libc::EAGAIN => {
+            format!("{subject}: its user has as many processes as the limit nproc allows")
         }
         SpawnStage::Exec if *number == libc::ETXTBSY => {
             format!("{subject}: still open for writing; write a new file and rename it over the old one")
         }
         SpawnStage::Lookup | SpawnStage::Listener | SpawnStage::Exec => format!("{subject}: {why}"),
         SpawnStage::Interpreter => format!("its interpreter {subject} is missing"),
+    }
+}
+
+/// What was wrong with the answer to a probe.
+pub(super) fn answer(miss: &Miss) -> String {
+    match miss {
+        Miss::TimedOut => "no answer in time".into(),
+        Miss::Failed(number) => errno(*number),
+        Miss::Closed => "the connection ended without an answer".into(),
+        Miss::NotHttp => "the answer is no HTTP".into(),
+        Miss::Status(status) => format!("status {status}"),
+        Miss::Address(text) => format!("{text:?} is no address"),
+        Miss::Exited(status) => format!("its command {}", ended(*status)),
+        Miss::NotStarted(failure) => format!("its command could not be started: {}", spawn_failure(failure)),
+    }
+}
+
+pub(super) fn ended(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("ended with exit code {code}"),
+        ExitStatus::Unknown => "ended, nobody knows how (it was adopted),".into(),
+        ExitStatus::Signal { signal, core_dumped } => {
+            let core = if core_dumped { " and a core dump" } else { "" };
+            format!("was ended by {}{core}", signal_name(signal))
+        }
     }
 }
 
@@ -82,5 +122,24 @@ pub(super) fn count(number: usize, noun: &str) -> String {
         (1, _) => format!("1 {noun}"),
         (_, "address") => format!("{number} addresses"),
         _ => format!("{number} {noun}s"),
+    }
+}
+
+/// Why the supervisor stays what it is.
+pub(super) fn upgrade_refused(why: &UpgradeRefusal) -> String {
+    match why {
+        UpgradeRefusal::Missing(number) => format!("the program is not there: {}", errno(*number)),
+        UpgradeRefusal::NotStarted(failure) => {
+            format!("the program could not be started: {}", spawn_failure(failure))
+        }
+        UpgradeRefusal::Silent { after } => {
+            format!("the program did not say within {} whether it can go on; sent it SIGKILL", time(*after))
+        }
+        UpgradeRefusal::NoProof => "the program is no bootstrap that can be upgraded to".into(),
+        UpgradeRefusal::Rejected(why) => format!("the program cannot go on from here: {why}"),
+        UpgradeRefusal::Replaced => "the program was replaced while it was asked; ask again".into(),
+        UpgradeRefusal::Unwritten(why) => format!("the state cannot be written: {why}"),
+        UpgradeRefusal::System(number) => format!("the system refuses: {}", errno(*number)),
+        UpgradeRefusal::NotBecome(number) => format!("the program could not be executed: {}", errno(*number)),
     }
 }

@@ -1,8 +1,10 @@
 //! The config file: what each mistake reads like, and what a file without one means.
 
 mod examples;
+mod health;
 mod listeners;
 mod report;
+mod rights;
 mod tables;
 mod values;
 

@@ -9,7 +9,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-fn fails(world: &mut World, definition: &Definition, stage: SpawnStage, errno: i32, subject: &str) {
+pub(crate) fn fails(
+    world: &mut World,
+    definition: &Definition,
+    stage: SpawnStage,
+    errno: i32,
+    subject: &str,
+) {
     let before = descriptors();
     let run = world.spawn(definition, &[]);
     let failure = SpawnFailure { stage, errno, subject: subject.into() };

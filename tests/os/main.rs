@@ -7,6 +7,7 @@ mod clean_child;
 mod dialects;
 mod failures;
 mod groups;
+mod identity;
 mod pins;
 mod repairs;
 mod sight;

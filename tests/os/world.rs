@@ -3,8 +3,8 @@
 use bootstrap::core::{Action, Event, ExitStatus, Request, RunEvent, Time};
 use bootstrap::os::Os;
 use bootstrap::plan::{
-    Definition, Generation, Handshake, ListenerId, ListenerSpec, Pid, Policy, Program, RunId, ServiceId,
-    ServiceName,
+    Definition, Generation, Handshake, Identity, ListenerId, ListenerSpec, Pid, Policy, Program, RunId,
+    ServiceId, ServiceName,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -135,6 +135,8 @@ pub(crate) fn service(command: &[&str], handshake: Handshake) -> Definition {
             env: BTreeMap::new(),
             env_file: None,
             handshake,
+            identity: Identity::default(),
+            watchdog: None,
         },
         policy: Policy { stop_signal: handshake.default_stop_signal(), ..Policy::default() },
     }

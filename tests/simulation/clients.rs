@@ -84,7 +84,14 @@ impl World {
                 }
             }
             Event::DeadlinePassed
-            | Event::Request(Request::Restart | Request::Reload | Request::Stop | Request::StopNow)
+            | Event::Request(
+                Request::Restart | Request::Reload | Request::Upgrade | Request::Stop | Request::StopNow,
+            )
+            | Event::NotWrittenDown { .. }
+            | Event::SuccessorFit
+            | Event::UpgradeRefused(_)
+            | Event::Upgraded { .. }
+            | Event::ProgramChanged { .. }
             | Event::Run(..)
             | Event::Bound
             | Event::BindRefused { .. }
@@ -243,6 +250,7 @@ impl World {
                 Request::Order { verb: Verb::Wait, .. }
                 | Request::Restart
                 | Request::Reload
+                | Request::Upgrade
                 | Request::Stop
                 | Request::StopNow => continue,
                 Request::Order { wait: Wait::Accepted, .. } => Duration::ZERO,

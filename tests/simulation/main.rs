@@ -20,10 +20,15 @@ const STORIES: u64 = 10_000;
 
 /// Tells the stories, on all cores; a failing one is printed with its seed.
 fn tell(story: fn(&mut World)) {
+    tell_some(STORIES, story);
+}
+
+/// Tells fewer of them, where each takes longer.
+fn tell_some(stories: u64, story: fn(&mut World)) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let seeds = match (number("SEED"), number("SEEDS")) {
         (Some(seed), _) => seed..seed + 1,
-        (None, count) => 0..count.unwrap_or(STORIES),
+        (None, count) => 0..count.map_or(stories, |count| count.div_ceil(STORIES / stories)),
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     std::thread::scope(|scope| {
@@ -60,7 +65,11 @@ fn an_hour(world: &mut World) {
             let after = world.rng.ms(0..2_000);
             world.client(after);
         }
-        let request = if world.rng.chance(25) { Request::Reload } else { Request::Restart };
+        let request = match world.rng.below(20) {
+            0..5 => Request::Reload,
+            5 => Request::Upgrade,
+            _ => Request::Restart,
+        };
         for _ in 0..world.rng.pick(&[1, 1, 1, 2, 10]) {
             let after = world.rng.ms(0..20);
             world.signal(request.clone(), after);
@@ -138,5 +147,13 @@ fn a_stop_at_any_moment_ends_every_process_in_time() {
             let killed = world.killed;
             assert!(world.living() as u64 <= killed, "processes live on that nobody tried to kill");
         }
+    });
+}
+
+#[test]
+fn an_upgrade_after_every_step_changes_nothing() {
+    tell_some(STORIES / 50, |world| {
+        world.upgrades = 100;
+        an_hour(world);
     });
 }

@@ -1,6 +1,7 @@
 //! What a listener does with real sockets.
 
 use super::*;
+use crate::plan::Access;
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -200,4 +201,51 @@ fn both_families_have_the_same_port() {
     let v4: SocketAddr = ([0, 0, 0, 0], v6.port()).into();
     let _v6 = Listener::bind(ListenerSpec::new(Address::Tcp(v6))).unwrap();
     Listener::bind(ListenerSpec::new(Address::Tcp(v4))).unwrap();
+}
+
+#[test]
+fn a_unix_socket_has_the_mode_that_is_given_and_gets_it_back_before_each_start() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let mut spec = ListenerSpec::new(Address::Unix(path.clone()));
+    spec.access = Access { mode: Some(0o640), uid: None, gid: Some(nix::unistd::getegid().as_raw()) };
+    let mut listener = Listener::bind(spec.clone()).unwrap();
+    let mode = || std::fs::symlink_metadata(&path).unwrap().mode() & 0o7777;
+    assert_eq!(mode(), 0o640);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    listener.restore(false).unwrap();
+    assert_eq!(mode(), 0o640, "what a server changed is not for its successor");
+    spec.access.mode = Some(0o600);
+    listener.configure(spec).unwrap();
+    assert_eq!(mode(), 0o600);
+    // Bound anew, because a server has removed both names.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::remove_file(dir.path().join(".s.bootstrap")).unwrap();
+    assert_eq!(listener.restore(false).unwrap(), Some(Repair::PathBoundAnew));
+    assert_eq!(mode(), 0o600);
+}
+
+/// The directory may be the server's own, and we may be root.
+#[test]
+fn what_somebody_has_put_at_the_path_is_not_touched() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let dir = tempfile::tempdir().unwrap();
+    let (mut listener, path) = unix(&dir);
+    let secret = dir.path().join("shadow");
+    std::fs::write(&secret, "").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let mut spec = ListenerSpec::new(Address::Unix(path.clone()));
+    spec.access.mode = Some(0o666);
+    for replace in [
+        (|secret, path| std::os::unix::fs::symlink(secret, path))
+            as fn(&std::path::Path, &std::path::Path) -> _,
+        |secret, path| std::fs::hard_link(secret, path),
+    ] {
+        replace(&secret, &path).unwrap();
+        assert_eq!(errno(listener.configure(spec.clone())), Some(libc::EEXIST));
+        assert_eq!(std::fs::metadata(&secret).unwrap().mode() & 0o7777, 0o600);
+        std::fs::remove_file(&path).unwrap();
+    }
 }

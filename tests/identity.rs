@@ -1,0 +1,229 @@
+//! Services that are somebody else than bootstrap: low ports, notices, unix sockets, and starts that fail on the way.
+
+mod support;
+
+use caps::{CapSet, Capability, has_cap};
+use nix::sys::signal::Signal;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use support::{Process, Stage, example, free_port};
+
+/// Nobody's number.
+const UID: u32 = 65_534;
+
+/// Is the test root, with all that root is for? Says so where it is not.
+fn is_root() -> bool {
+    let rights = [
+        Capability::CAP_SETUID,
+        Capability::CAP_SETGID,
+        Capability::CAP_SETPCAP,
+        Capability::CAP_CHOWN,
+        Capability::CAP_NET_BIND_SERVICE,
+    ];
+    let is = rights.into_iter().all(|right| has_cap(None, CapSet::Effective, right).unwrap());
+    if !is {
+        eprintln!("skipped: only root starts services of other users");
+    }
+    is
+}
+
+/// A stage that everybody may enter, with a copy of a program, since the checkout may be closed to others.
+fn public(program: &Path) -> (Stage, String) {
+    let stage = Stage::new();
+    fs::set_permissions(stage.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = stage.path(program.file_name().unwrap().to_str().unwrap());
+    fs::copy(program, &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    (stage, copy)
+}
+
+/// A port that only root may bind and that nobody has.
+fn low_port() -> u16 {
+    let found = (600..1000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    found.expect("a free port below 1024")
+}
+
+fn is_nobody(process: Process) {
+    let same = |number: u32| format!("{number}\t{number}\t{number}\t{number}");
+    assert_eq!(process.status("Uid"), Some(same(UID)));
+    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert_eq!(process.status(set).as_deref(), Some("0000000000000000"), "{set}");
+    }
+    assert_eq!(process.status("NoNewPrivs").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_port_of_root_is_served_by_nobody_over_restarts() {
+    if !is_root() {
+        return;
+    }
+    let (stage, program) = public(Path::new(&example("http")));
+    let port = low_port();
+    let config = format!(
+        "[[service]]\nname = 'web'\nlisten = 'tcp://127.0.0.1:{port}'\ncommand = ['{program}']\nuser = 'nobody'\n\
+         no_new_privs = true\ncapabilities = []\numask = '0077'\nrlimits = {{ nofile = 64 }}\n"
+    );
+    let supervised = stage.start(&config, &["web"]);
+    for generation in 1..4 {
+        // Nothing says so: root sees it wait for clients.
+        supervised.wait_for(&format!("web generation={generation} …ready after"));
+        let process = supervised.pid_of("web", generation);
+        is_nobody(process);
+        supervised.wait_answer(port, generation);
+        supervised.signal(Signal::SIGUSR1);
+        supervised.wait_for(&format!("web generation={generation} …answered \"success\""));
+        supervised.wait_for(&format!("web generation={generation} …ended with exit code 0"));
+    }
+    let environment = supervised.pid_of("web", 4).environment();
+    for line in ["USER=nobody", "LOGNAME=nobody"] {
+        assert!(environment.iter().any(|found| found == line), "{environment:?}");
+    }
+    assert!(environment.iter().any(|found| found.starts_with("HOME=/") && found != "HOME=/root"));
+    supervised.stop();
+}
+
+#[test]
+fn a_user_is_heard_on_its_notify_socket() {
+    if !is_root() {
+        return;
+    }
+    let (stage, program) = public(Path::new(&example("systemd")));
+    let port = free_port();
+    let config = format!(
+        "[[service]]\nname = 'web'\nlisten = 'tcp://127.0.0.1:{port}'\ncommand = ['{program}']\nuser = 'nobody'\n\
+         no_new_privs = true\ncapabilities = []\nhandshake = 'systemd'\nready = 'notify'\nrestart_order = 'start-first'\n"
+    );
+    let supervised = stage.start(&config, &["web"]);
+    supervised.wait_for("web generation=1 …ready after");
+    is_nobody(supervised.pid_of("web", 1));
+    supervised.signal(Signal::SIGUSR1);
+    supervised.wait_for("web generation=2 …ready after");
+    supervised.wait_for("web generation=1 …ended with exit code 0");
+    supervised.stop();
+}
+
+/// What a client that is this user gets from a unix socket.
+fn curl_as(uid: u32, socket: &str) -> Option<String> {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--max-time", "20", "--unix-socket", socket, "http://x/"]);
+    let output = command.uid(uid).gid(uid).stderr(Stdio::null()).output().expect("curl");
+    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_unix_socket_lets_in_whom_its_mode_and_owner_say() {
+    if !is_root() {
+        return;
+    }
+    let (stage, program) = public(Path::new(&example("http")));
+    let path = stage.path("s");
+    let stranger = 54_321;
+    let config = |mode: &str| {
+        format!(
+            "[[service]]\nname = 'web'\nlisten = {{ address = 'unix:{path}', mode = '{mode}', user = 'nobody', \
+             group = 7 }}\ncommand = ['{program}', '--name', 'web']\n"
+        )
+    };
+    let mut supervised = stage.start(&config("0600"), &["web"]);
+    supervised.wait_for("web generation=1 …ready after");
+    let access = || {
+        let found = fs::metadata(&path).unwrap();
+        (found.mode() & 0o7777, found.uid(), found.gid())
+    };
+    assert_eq!(access(), (0o600, UID, 7));
+    assert!(curl_as(UID, &path).is_some_and(|said| said.starts_with("web generation=1")), "{supervised}");
+    assert_eq!(curl_as(stranger, &path), None);
+    // Settings of a socket apply in place.
+    supervised.forget();
+    supervised.stage.write("services.toml", &config("0666"));
+    supervised.signal(Signal::SIGHUP);
+    supervised.wait_for("config applied");
+    support::eventually("it has its new mode", || access() == (0o666, UID, 7));
+    assert!(
+        curl_as(stranger, &path).is_some_and(|said| said.starts_with("web generation=1")),
+        "{supervised}"
+    );
+    supervised.stop();
+}
+
+#[test]
+fn another_identity_is_another_generation() {
+    let port = free_port();
+    let config = |more: &str| support::http("web", port, more);
+    let mut supervised = Stage::new().start(&config("umask = '0077'"), &["web"]);
+    supervised.wait_for("ready after");
+    let umask = |process: Process| process.status("Umask").unwrap();
+    assert_eq!(umask(supervised.pid_of("web", 1)), "0077");
+    supervised.forget();
+    supervised.stage.write("services.toml", &config("umask = '0027'\nnice = 3\nno_new_privs = true"));
+    supervised.signal(Signal::SIGHUP);
+    supervised.wait_for("web generation=2 …ready after");
+    assert_eq!(umask(supervised.pid_of("web", 2)), "0027");
+    supervised.stop();
+}
+
+#[test]
+fn a_limit_that_leaves_no_room_for_its_descriptors() {
+    let port = free_port();
+    let config = support::http("web", port, "handshake = 'systemd'\nrlimits = { nofile = 0 }");
+    let mut supervised = Stage::new().launch(&config);
+    supervised.wait_for(
+        "web generation=1 could not be started: cannot hand over its descriptors: Bad file descriptor",
+    );
+    assert_eq!(supervised.wait_exit(), 1);
+    assert_eq!(supervised.offspring(), []);
+}
+
+/// In a user namespace of its own root has every right, and may use none of them on groups.
+#[test]
+fn a_step_that_the_kernel_refuses_is_told_by_its_name() {
+    let namespace = ["unshare", "--user", "--map-root-user"];
+    let possible =
+        Command::new(namespace[0]).args(&namespace[1..]).arg("true").stderr(Stdio::null()).status();
+    if !possible.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no user namespace can be had");
+        return;
+    }
+    for (more, said) in [
+        ("user = 'nobody'", "set supplementary groups \"…\": Operation not permitted"),
+        ("supplementary_groups = []", "give up supplementary groups: Operation not permitted"),
+    ] {
+        let config = support::service("web", free_port(), &["true"], more);
+        let mut supervised = Stage::new().through(&namespace).launch(&config);
+        supervised
+            .wait_for(&format!("web generation=1 could not be started: {said}; the service stays down"));
+        assert_eq!(supervised.wait_exit(), 1);
+        assert_eq!(supervised.offspring(), []);
+    }
+}
+
+#[test]
+fn whoever_is_not_root_is_told_so_before_anything_is_started() {
+    let (stage, program) = public(Path::new(env!("CARGO_BIN_EXE_bootstrap")));
+    let config = "[[service]]\nname = 'a'\nuser = 'root'\ncommand = 'true'\n\
+                  [[service]]\nname = 'b'\nuser = 'no-such-user'\ncommand = 'true'\n\
+                  [[service]]\nname = 'c'\ncapabilities = ['chwon']\ncommand = 'true'\n";
+    fs::set_permissions(stage.write("a.toml", config), fs::Permissions::from_mode(0o644)).unwrap();
+    let mut command = Command::new(program);
+    command.args(["-c", "a.toml"]).current_dir(stage.dir()).stdin(Stdio::null());
+    if nix::unistd::geteuid().is_root() {
+        command.uid(UID).gid(UID);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    for wanted in [
+        "service \"a\": `user` is \"root\"\n --> a.toml:3:8",
+        "it needs root, or CAP_SETUID: run bootstrap as root, or leave the key out",
+        "service \"b\": `user` is \"no-such-user\"\n --> a.toml:7:8",
+        "this machine has no such user; create it, or name another",
+        "service \"c\": `capabilities` is \"chwon\"\n  --> a.toml:11:17",
+        "did you mean \"chown\"?",
+    ] {
+        assert!(said.contains(wanted), "{wanted}\nin\n{said}");
+    }
+}
