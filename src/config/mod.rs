@@ -5,11 +5,12 @@
 //!                                                    --check--> Plan, once no rule is broken
 //! ```
 //!
-//! `raw` lists the keys, with their documentation; it is the only such list. `value`, `rights`, `listen` and `address`
+//! `raw` lists the keys, with their documentation; it is the only such list. `value`, `rights`, `cgroup`, `listen` and `address`
 //! say what one key may hold; `machine` is asked whether there is what it names. `check` and `policy` know the rules between keys, `check` those between services. `problem` makes the
 //! sentences and `render` the picture for people.
 
 mod address;
+mod cgroup;
 mod check;
 mod error;
 mod field;

@@ -5,6 +5,7 @@
 
 mod ack;
 mod bind;
+mod cgroup;
 mod child;
 mod children;
 mod clock;
@@ -185,6 +186,7 @@ impl Os {
             }
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
+            Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
             Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
         }
         self.mend_touched();

@@ -17,6 +17,8 @@ pub(super) enum Token {
     Log,
     /// The server that talks under this number has said something, or will say no more.
     Voice(u32),
+    /// The first process is in the cgroup of the run with this number, or the last has left it.
+    Cgroup(u32),
     /// Somebody shut this listener down.
     Listener(ListenerId),
 }
@@ -29,6 +31,7 @@ impl Token {
             Self::Signal => 0,
             Self::Log => 1 << Self::KIND_SHIFT,
             Self::Voice(number) => (2 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Cgroup(number) => (9 << Self::KIND_SHIFT) | u64::from(number),
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
         }
     }
@@ -40,6 +43,7 @@ impl Token {
             1 => Some(Self::Log),
             2 => number.map(Self::Voice),
             3 => number.map(ListenerId).map(Self::Listener),
+            9 => number.map(Self::Cgroup),
             _ => None,
         }
     }
@@ -72,6 +76,11 @@ impl Poller {
     /// time, since one that we shut down ourselves stays so.
     pub(super) fn watch_shutdown(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
         self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET, token.pack()))
+    }
+
+    /// Watches a file of the kernel for its being changed; reading it ends that.
+    pub(super) fn watch_change(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
+        self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLPRI, token.pack()))
     }
 
     /// Watches no more. To be called before the descriptor closes: a child that was being started may hold a
@@ -109,8 +118,9 @@ mod tests {
     #[test]
     fn every_token_survives_the_kernel() {
         let pipes = [0, 1, u32::MAX].map(Token::Voice);
+        let cgroups = [0, u32::MAX].map(Token::Cgroup);
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
-        for token in [Token::Signal, Token::Log].into_iter().chain(pipes).chain(listeners) {
+        for token in [Token::Signal, Token::Log].into_iter().chain(pipes).chain(cgroups).chain(listeners) {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
     }

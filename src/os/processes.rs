@@ -3,16 +3,16 @@
 //! A number that was reaped is never signalled: a group is signalled by its leader's number only while it
 //! has members, for as long as the kernel gives the number to nobody else.
 
+use super::cgroup::Leaf;
 use super::children;
 use super::heard::Heard;
-use super::poller::Poller;
+use super::poller::{Poller, Token};
 use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
 use super::voice::Voice;
 use crate::core::{Event, PipeEnd, RunEvent, Sight};
 use crate::plan::{ListenerId, Pid, RunId};
-use nix::errno::Errno;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +29,10 @@ struct Process {
     voice_number: u32,
     /// The file that it was started from.
     origin: Option<Origin>,
+    /// Its cgroup, if it has one.
+    leaf: Option<Leaf>,
+    /// Whether its group was seen to be empty: the number may be anyone's since.
+    group_gone: bool,
 }
 
 /// All runs with a process left, by the pid of the main one, which is the number of the group too.
@@ -37,6 +41,8 @@ pub(super) struct Processes {
     by_leader: BTreeMap<i32, Process>,
     leaders: BTreeMap<RunId, i32>,
     voices: BTreeMap<u32, i32>,
+    /// The runs that have a cgroup, by the same numbers.
+    leaves: BTreeMap<u32, i32>,
     last_voice: u32,
     /// How many of the runs that stay have each socket.
     users: BTreeMap<ListenerId, u32>,
@@ -49,7 +55,7 @@ impl Processes {
     pub(super) fn next_voice(&mut self) -> u32 {
         loop {
             self.last_voice = self.last_voice.wrapping_add(1);
-            if !self.voices.contains_key(&self.last_voice) {
+            if !self.voices.contains_key(&self.last_voice) && !self.leaves.contains_key(&self.last_voice) {
                 return self.last_voice;
             }
         }
@@ -64,9 +70,13 @@ impl Processes {
         voice_number: u32,
         started: Started,
     ) -> Vec<Event> {
-        let Started { pid, voice, origin } = started;
-        // The kernel gave the number out again, so the group that had it is empty, however that escaped us.
+        let Started { pid, voice, origin, leaf } = started;
+        // The kernel gave the number out again, so the group that had it is empty, however that escaped us. What is left
+        // in its cgroup could not be told from the new one.
         let mut events = Vec::new();
+        if let Some(leaf) = self.by_leader.get(&pid).and_then(|process| process.leaf.as_ref()) {
+            leaf.signal(libc::SIGKILL);
+        }
         self.remove(poller, pid)
             .into_iter()
             .for_each(|run| events.push(Event::Run(run, RunEvent::GroupEmpty)));
@@ -74,13 +84,30 @@ impl Processes {
             self.voices.insert(voice_number, pid);
         }
         self.leaders.insert(run, pid);
+        if let Some(leaf) = &leaf {
+            self.leaves.insert(voice_number, pid);
+            // Read, so that its having been entered is no news.
+            leaf.is_populated();
+            // Where the kernel has no memory for it, the exit of an orphan tells.
+            let _ = poller.watch_change(leaf, Token::Cgroup(voice_number));
+        }
         let listeners: Box<[ListenerId]> = listeners.into();
         for id in &listeners {
             *self.users.entry(*id).or_default() += 1;
         }
         self.by_leader.insert(
             pid,
-            Process { run, listeners, main_lives: true, stays: true, voice, voice_number, origin },
+            Process {
+                run,
+                listeners,
+                main_lives: true,
+                stays: true,
+                voice,
+                voice_number,
+                origin,
+                leaf,
+                group_gone: false,
+            },
         );
         events.push(Event::Run(run, RunEvent::Spawned { pid: Pid(pid) }));
         events
@@ -93,8 +120,12 @@ impl Processes {
         self.touched.extend(&process.listeners);
         self.leaders.remove(&process.run);
         self.voices.remove(&process.voice_number);
+        self.leaves.remove(&process.voice_number);
         if let Some(voice) = &process.voice {
             poller.forget(voice);
+        }
+        if let Some(leaf) = &process.leaf {
+            poller.forget(leaf);
         }
         Some(process.run)
     }
@@ -185,23 +216,47 @@ impl Processes {
             let _ = children::send(leader, libc::SIGTERM);
             return None;
         }
-        self.signal_group(poller, leader, libc::SIGTERM)
+        self.signal_all(poller, leader, libc::SIGTERM)
     }
 
     /// Sends SIGKILL to the whole group.
     pub(super) fn kill(&mut self, poller: &Poller, run: RunId) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
-        self.signal_group(poller, leader, libc::SIGKILL)
+        self.signal_all(poller, leader, libc::SIGKILL)
     }
 
-    /// A group that turns out to be empty, once its main process is gone, is told as such: its last member
-    /// may have been reaped by somebody else, whose exit says nothing to us.
-    fn signal_group(&mut self, poller: &Poller, leader: i32, signal: i32) -> Option<Event> {
-        let gone = children::send_to_group(leader, signal) == Err(Errno::ESRCH);
-        if gone && !self.by_leader.get(&leader)?.main_lives {
-            return self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty));
+    /// Signals all processes of a run. One that turns out to have none, once its main process is gone, is told as
+    /// such: the last may have been reaped by somebody else, whose exit says nothing to us.
+    fn signal_all(&mut self, poller: &Poller, leader: i32, signal: i32) -> Option<Event> {
+        let process = self.by_leader.get(&leader)?;
+        match &process.leaf {
+            Some(leaf) => leaf.signal(signal),
+            // With none left it is told below.
+            None => _ = children::send_to_group(leader, signal),
         }
-        None
+        if self.by_leader.get(&leader)?.main_lives || !self.is_empty(leader) {
+            return None;
+        }
+        self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty))
+    }
+
+    /// Looks who is left, since the cgroup with this number says that it has changed.
+    pub(super) fn count_again(&mut self, poller: &Poller, number: u32) -> Vec<Event> {
+        let Some(&leader) = self.leaves.get(&number) else { return Vec::new() };
+        // Read in any case: that takes the news from the poller.
+        if let Some(leaf) = self.by_leader.get(&leader).and_then(|process| process.leaf.as_ref()) {
+            leaf.is_populated();
+        }
+        self.empty_groups(poller, BTreeSet::from([leader]), false)
+    }
+
+    /// Is nobody left of this run, in its group or in its cgroup?
+    fn is_empty(&mut self, leader: i32) -> bool {
+        let Some(process) = self.by_leader.get_mut(&leader) else { return true };
+        if !process.group_gone {
+            process.group_gone = !process.main_lives && !children::has_members(leader);
+        }
+        process.group_gone && !process.leaf.as_ref().is_some_and(Leaf::is_populated)
     }
 
     /// Reads the voice with this number.
@@ -258,7 +313,7 @@ impl Processes {
         }
         // Only now, with none of our zombies left in it, does a group say truly whether it is empty.
         for (leader, status) in exits {
-            let group_left = children::has_members(leader);
+            let group_left = !self.is_empty(leader);
             touched.remove(&leader);
             let run = self.by_leader.get(&leader).map(|process| process.run);
             if !group_left {
@@ -279,7 +334,7 @@ impl Processes {
         let mut events = Vec::new();
         for leader in touched {
             let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
-            if gone && !children::has_members(leader) {
+            if gone && self.is_empty(leader) {
                 // What its last process said may still be unread.
                 events.extend(self.hear_leader(poller, leader));
                 events.extend(self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty)));

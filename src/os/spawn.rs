@@ -1,5 +1,6 @@
 //! From a definition to a running program.
 
+use super::cgroup::Leaf;
 use super::child::{Cradle, Executable, Failed, Prepared, Strings};
 use super::environment::Environment;
 use super::identity::{self, Becoming};
@@ -28,6 +29,15 @@ pub(super) struct Started {
     pub(super) voice: Option<Voice>,
     /// The file that it was started from, where that is known.
     pub(super) origin: Option<Origin>,
+    /// Its cgroup, if it has one.
+    pub(super) leaf: Option<Leaf>,
+}
+
+/// What came of a fork.
+struct Born {
+    pid: i32,
+    origin: Option<Origin>,
+    leaf: Option<Leaf>,
 }
 
 /// What to start.
@@ -70,7 +80,7 @@ impl Spawner {
         let dialect = Dialect::of(order.definition.program.handshake);
         let (voice, their_end) = make_voice(dialect, poller, token)?;
         match (self.start_with(dialect, order, &their_end), voice) {
-            (Ok((pid, origin)), voice) => Ok(Started { pid, voice, origin }),
+            (Ok(born), voice) => Ok(Started { pid: born.pid, voice, origin: born.origin, leaf: born.leaf }),
             (Err(failure), voice) => {
                 if let Some(voice) = voice {
                     poller.forget(&voice);
@@ -85,7 +95,7 @@ impl Spawner {
         dialect: &Dialect,
         order: &Order<'_>,
         their_end: &TheirEnd,
-    ) -> Result<(i32, Option<Origin>), SpawnFailure> {
+    ) -> Result<Born, SpawnFailure> {
         let definition = order.definition;
         let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
         let mut places =
@@ -118,6 +128,12 @@ impl Spawner {
         let own_pid = environment.own_pid().map(str::to_owned);
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
         let kept = order.pinned.map(|pinned| places.execute(pinned)).transpose().map_err(unplaced)?;
+        let (leaf, entrance) = match &definition.program.identity.cgroup {
+            Some(cgroup) => Leaf::new(cgroup, definition.name.as_str(), order.generation)
+                .map(|(leaf, entrance)| (Some(leaf), Some(entrance)))
+                .map_err(|(errno, subject)| failure(SpawnStage::Cgroup, errno, &subject))?,
+            None => (None, None),
+        };
         let prepared = Prepared {
             program: match kept {
                 Some(number) => Executable::Kept(number),
@@ -129,13 +145,14 @@ impl Spawner {
             stdin: places.stdin,
             end: places.lending.end(),
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
+            entrance: entrance.as_ref().map(AsRawFd::as_raw_fd),
             becoming: Becoming::new(&definition.program.identity, self.limit),
         };
         let pid =
             prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, &path, &definition.program))?;
         let renamed =
             |origin: Origin| if order.pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
-        Ok((pid, origin.and_then(renamed)))
+        Ok(Born { pid, origin: origin.and_then(renamed), leaf })
     }
 }
 
