@@ -69,6 +69,7 @@ pub const LOOK_MAX: Duration = Duration::from_millis(100);
 /// Looks in a row that must show nobody accepting before a leaving server counts as quiet: a worker that is
 /// busy with a request shows nothing either.
 pub const LOOKS_UNTIL_QUIET: u32 = 3;
+
 /// Longest datagram of a server's notices, in bytes; systemd takes as much.
 pub const NOTIFY_BYTES: usize = 4096;
 
@@ -101,3 +102,31 @@ pub const COMMAND_CHARS: usize = 200;
 /// Generations of one worker that may be leaving at a time. Each is a process with connections of its own; with
 /// a restart more often than they finish there would be no end to them.
 pub const LEAVING: usize = 64;
+
+/// Longest first line of an answer to an HTTP check, in bytes. What follows is not read.
+pub const STATUS_LINE_BYTES: usize = 1024;
+
+/// First pause between two probes of a process that is not ready yet. Doubles up to [`PROBE_MAX`].
+pub const PROBE_FIRST: Duration = Duration::from_millis(10);
+
+/// Longest pause between two such probes.
+pub const PROBE_MAX: Duration = Duration::from_millis(500);
+
+/// Most bad answers in a row that a check may allow: more is a slip of the finger.
+pub const CHECK_FAILURES: u32 = 100;
+
+/// Shortest time in which a server may promise to feed its watchdog: each feeding wakes us up.
+pub const WATCHDOG_MIN: Duration = Duration::from_millis(100);
+
+/// Longest `STATUS=` of a server that is kept, in characters: it is for a line of a table.
+pub const STATUS_CHARS: usize = 200;
+
+/// How long the files of a program must be left alone before a change of them restarts its service: a deployment
+/// is several of them.
+pub const WATCH_QUIET: Duration = Duration::from_millis(500);
+
+/// The longest that a program which is changed again and again may put its restart off.
+pub const WATCH_MAX: Duration = Duration::from_secs(5);
+
+/// Symbolic links that are followed, and watched, on the way to a program; the kernel follows forty.
+pub const WATCH_LINKS: usize = 40;

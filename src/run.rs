@@ -62,6 +62,10 @@ impl World {
             | Action::Signal { .. }
             | Action::Ask { .. }
             | Action::Look { .. }
+            | Action::Probe { .. }
+            | Action::StopProbe { .. }
+            | Action::Watch { .. }
+            | Action::Unwatch { .. }
             | Action::Pin { .. }
             | Action::Unpin { .. }
             | Action::Terminate { .. }

@@ -61,7 +61,7 @@ const STEPS: [&[&str]; 7] = [
 ];
 
 /// Files that are one thing in two halves, and so know each other.
-const HALVES: [(&str, &str); 4] = [
+const HALVES: [(&str, &str); 5] = [
     // One type: its events, and its reload.
     ("src/core/reconcile.rs", "src/core/supervisor.rs"),
     // A mistake, and its picture.
@@ -70,6 +70,7 @@ const HALVES: [(&str, &str); 4] = [
     ("src/config/listen.rs", "src/config/raw.rs"),
     // The same.
     ("src/config/cgroup.rs", "src/config/raw.rs"),
+    ("src/config/probe.rs", "src/config/raw.rs"),
 ];
 
 /// No file is longer than one can keep in mind.

@@ -2,6 +2,7 @@
 
 use super::error::Place;
 use super::field::{At, Field, Reading, table};
+use super::health;
 use super::identity;
 use super::listen::Listen;
 use super::notes::Notes;
@@ -11,7 +12,7 @@ use super::raw::{Bootstrap, Service, unknown_keys};
 use super::rule::Rule;
 use super::sequence::{Names, Sequence};
 use super::unique::Unique;
-use super::value::{Env, FilePath, Port};
+use super::value::{Env, FilePath, Port, Starts};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
 use crate::plan::{Address, Definition, Handshake, ListenerSpec, Plan, Program, Settings, WhenIdle};
 use crate::protocol;
@@ -49,7 +50,9 @@ fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option
     let raw = found.map_or_else(Bootstrap::absent, |found| Bootstrap::of(found, notes));
     let when_idle = raw.when_idle.read(notes).or_default(WhenIdle::default());
     let env_file = path(&raw.env_file, notes).or_default(None);
-    Some(Settings { when_idle: when_idle?, env_file: env_file? })
+    let starts = raw.start_concurrency.read(notes).map(|Starts(starts)| starts);
+    let start_concurrency = starts.or_default(Settings::default().start_concurrency);
+    Some(Settings { when_idle: when_idle?, env_file: env_file?, start_concurrency: start_concurrency? })
 }
 
 fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Service<'t> {
@@ -133,7 +136,7 @@ fn service<'t>(
         one_socket(&raw, listeners, notes);
     }
     let program = program(&raw, header, defaults, listeners.as_deref(), handshake, notes);
-    let policy = policy::of(&raw, handshake, has_socket, notes);
+    let policy = policy::of(&raw, handshake, listeners.as_deref(), notes);
     let after = raw.after.read(notes).or_default(Names::default()).map(|Names(names)| names);
     let requires = raw.requires.read(notes).or_default(Names::default()).map(|Names(names)| names);
     if let (Some(name), Some(after), Some(requires)) = (&name, &after, &requires) {
@@ -200,6 +203,7 @@ fn program<'t>(
     let directory = path(&raw.directory, notes).or_default(None);
     let env_file = path(&raw.env_file, notes).or_default(None);
     let identity = identity::of(raw, notes);
+    let watchdog = health::watchdog(raw, handshake, notes).ok();
     if let (Some(listeners), Some(handshake)) = (listeners, handshake) {
         let mut check = |key: &str, at: &At<String>| {
             if let Err(error) = protocol::check(&at.value, listeners, handshake) {
@@ -220,6 +224,7 @@ fn program<'t>(
         env_file: env_file?,
         handshake: handshake?,
         identity: identity?,
+        watchdog: watchdog?,
     })
 }
 

@@ -1,11 +1,12 @@
 //! From fields to a policy: how a service is treated.
 
 use super::field::{Field, Reading};
+use super::health::{self, Surroundings};
 use super::notes::Notes;
 use super::problem::Problem;
 use super::raw::Service;
 use super::value::{Gate, Pause, Signal, Surge, Timeout, Unavailable, Workers};
-use crate::plan::{Handshake, Policy, Ready};
+use crate::plan::{Check, Handshake, ListenerSpec, Policy, Ready};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -22,10 +23,11 @@ pub(super) fn shared(raw: &Service<'_>, notes: &mut Notes<'_>) {
 pub(super) fn of(
     raw: &Service<'_>,
     handshake: Option<Handshake>,
-    has_socket: bool,
+    listeners: Option<&[ListenerSpec]>,
     notes: &mut Notes<'_>,
 ) -> Option<Policy> {
     let default = Policy::default();
+    let has_socket = raw.port.span().is_some() || listeners.is_some_and(|all| !all.is_empty());
     let restart = raw.restart.read(notes).or_default(default.restart);
     let restart_order = raw.restart_order.read(notes).or_default(default.restart_order);
     let bake_time = raw.bake_time.read(notes).or_default(Pause(default.bake_time));
@@ -34,7 +36,16 @@ pub(super) fn of(
     let max_surge = raw.max_surge.read(notes).or_default(Surge(default.max_surge));
     let max_unavailable = raw.max_unavailable.read(notes).or_default(Unavailable(default.max_unavailable));
     let canary = raw.canary.read(notes).or_default(default.canary);
-    let ready = ready(raw, handshake, has_socket, notes);
+    let watch = raw.watch.read(notes).or_default(default.watch);
+    // Where these are wrong, nothing is known of who may answer.
+    let around = match (listeners, restart_order, &workers) {
+        (Some(listeners), Some(order), Some(Workers(workers))) => {
+            Some(Surroundings { listeners, order, workers: *workers })
+        }
+        (_, _, _) => None,
+    };
+    let check = around.as_ref().and_then(|around| health::check(raw, around, notes).ok());
+    let ready = ready(raw, handshake, has_socket, around.as_ref().zip(check.as_ref()), notes);
     let stop_signal = raw.stop_signal.read(notes).map(Some).or_default(None);
     let ready_timeout = timeout(&raw.ready_timeout, default.ready_timeout, notes);
     let handover_timeout = timeout(&raw.handover_timeout, default.handover_timeout, notes);
@@ -48,6 +59,8 @@ pub(super) fn of(
         restart: restart?,
         restart_order: restart_order?,
         ready: ready?,
+        check: check?,
+        watch: watch?,
         bake_time: bake_time?.0,
         workers: workers?.0,
         max_surge: max_surge?.0,
@@ -74,6 +87,7 @@ fn ready(
     raw: &Service<'_>,
     handshake: Option<Handshake>,
     has_socket: bool,
+    around: Option<(&Surroundings<'_>, &Option<Check>)>,
     notes: &mut Notes<'_>,
 ) -> Option<Ready> {
     let gate = raw.ready.read(notes);
@@ -105,6 +119,10 @@ fn ready(
         Some(Gate::Ack) => {
             let problem = Problem::ReadyNeedsHandshake { ready: "ack", handshake: "einhorn" };
             word(Handshake::Einhorn, problem, handshake, span, notes)
+        }
+        Some(Gate::Asks(asks)) => {
+            let (around, check) = around?;
+            health::ready(asks, span, check.as_ref(), around, notes)?
         }
         Some(Gate::Delay) => match delay {
             Reading::Wrong => return None,

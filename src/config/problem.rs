@@ -3,7 +3,7 @@
 //! A sentence names the subject and the value found, then after a semicolon what is allowed or what to do.
 
 use super::rule::{Rule, list};
-use crate::limits::{CONFIG_BYTES, LISTENERS_PER_SERVICE, SERVICES};
+use crate::limits::{CONFIG_BYTES, LISTENERS_PER_SERVICE, SERVICES, WATCHDOG_MIN};
 use crate::plan::Address;
 use crate::protocol::PlaceholderError;
 use std::fmt;
@@ -55,6 +55,24 @@ pub enum Problem {
     OneSocket { found: usize },
     /// A word of a handshake that the service does not have.
     ReadyNeedsHandshake { ready: &'static str, handshake: &'static str },
+    /// `check` without anything to do.
+    NoTarget,
+    /// `check` with two things to do.
+    TwoTargets,
+    /// `status` without `http`.
+    StatusWithoutHttp,
+    /// A check that any worker may answer.
+    CheckOfAnyWorker { key: &'static str },
+    /// A gate that another process may open.
+    ReadyOfAnother { ready: &'static str },
+    /// A gate that asks, and nothing says what.
+    ReadyNeedsCheck { ready: &'static str },
+    /// A gate that asks in one way, and a check that asks in another.
+    ReadyIsNotTheCheck { ready: &'static str, check: &'static str },
+    /// `watchdog` without `sd_notify`.
+    WatchdogNeedsSystemd,
+    /// A watchdog that is to be fed too often.
+    WatchdogTooOften { period: Duration },
     /// `after` or `requires` names nobody.
     NoSuchService { name: String, meant: Option<String> },
     /// Services that wait for each other; the first stands at the end again.
@@ -178,6 +196,13 @@ impl Problem {
                 | Self::OneSocket { .. }
                 | Self::ReadyNeedsSocket
                 | Self::ReadyNeedsHandshake { .. }
+                | Self::NoTarget
+                | Self::StatusWithoutHttp
+                | Self::CheckOfAnyWorker { .. }
+                | Self::ReadyOfAnother { .. }
+                | Self::ReadyNeedsCheck { .. }
+                | Self::ReadyIsNotTheCheck { .. }
+                | Self::WatchdogNeedsSystemd
                 | Self::NoSuchService { .. }
                 | Self::Circle { .. }
                 | Self::UserNeedsGroup { .. }
@@ -217,6 +242,19 @@ impl Problem {
             Self::ReadyNeedsHandshake { ready, handshake } => {
                 format!("`ready` is {ready:?}, a word of the handshake {handshake:?}")
             }
+            Self::NoTarget => "`check` asks nothing".into(),
+            Self::TwoTargets => "`check` asks in two ways".into(),
+            Self::StatusWithoutHttp => "`status` is given and `http` is not".into(),
+            Self::CheckOfAnyWorker { key } => format!("any of its workers may answer `{key}`"),
+            Self::ReadyOfAnother { ready } => {
+                format!("`ready` is {ready:?}, and another process may answer for the new one")
+            }
+            Self::ReadyNeedsCheck { ready } => format!("`ready` is {ready:?} and nothing says what to ask"),
+            Self::ReadyIsNotTheCheck { ready, check } => {
+                format!("`ready` is {ready:?} and `check` asks by `{check}`")
+            }
+            Self::WatchdogNeedsSystemd => "`watchdog` is given and nothing could feed it".into(),
+            Self::WatchdogTooOften { period } => format!("`watchdog` is {:?}", written(*period)),
             Self::NoSuchService { name, .. } => format!("no service is called {name:?}"),
             Self::Circle { circle } => format!("services wait for each other: {}", circle.join(" -> ")),
             Self::OneSocket { found } => {
@@ -276,6 +314,20 @@ impl Problem {
             Self::ReadyNeedsHandshake { handshake, .. } => {
                 format!("write `handshake = {handshake:?}`, or leave `ready` out")
             }
+            Self::NoTarget => "give it one of `tcp`, `http` and `exec`".into(),
+            Self::TwoTargets => "leave one of `tcp`, `http` and `exec`".into(),
+            Self::StatusWithoutHttp => "it is the status of an answer to `http`".into(),
+            Self::CheckOfAnyWorker { .. } => {
+                "give each an address of its own with `{worker}` or `{generation}` in it".into()
+            }
+            Self::ReadyOfAnother { .. } => {
+                "give each process an address of its own with `{generation}` in it, in `check`; or write `ready = \"accepting\"`"
+                    .into()
+            }
+            Self::ReadyNeedsCheck { ready } => format!("write `check = {{ {ready} = ... }}`"),
+            Self::ReadyIsNotTheCheck { check, .. } => format!("write `ready = {check:?}`"),
+            Self::WatchdogNeedsSystemd => "write `handshake = \"systemd\"`".into(),
+            Self::WatchdogTooOften { .. } => format!("the shortest is {:?}", written(WATCHDOG_MIN)),
             Self::NoSuchService { meant: Some(meant), .. } => format!("did you mean {meant:?}?"),
             Self::NoSuchService { meant: None, .. } => "it names a service of this file".into(),
             Self::Circle { .. } => "none of them could start; break it at one place".into(),

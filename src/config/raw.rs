@@ -4,6 +4,7 @@ use super::cgroup::{Bytes, Percent, Tasks};
 use super::field::Field;
 use super::listen::Listen;
 use super::notes::Notes;
+use super::probe::{CheckTable, HttpTarget, TcpTarget};
 use super::problem::{Problem, beginning};
 use super::rights::{
     AmbientSet, BoundingSet, Mode, Nice, OomScore, Rlimits, ServiceGroup, ServiceGroups, ServiceUser,
@@ -12,8 +13,8 @@ use super::rights::{
 use super::sequence::Names;
 use super::similar;
 use super::value::{
-    Backlog, Command, Env, FilePath, Gate, Pause, Port, Signal, Surge, Timeout, Unavailable, WholeSeconds,
-    Workers,
+    Backlog, Command, Env, Failures, FilePath, Gate, Pause, Port, Signal, Starts, Status, Surge, Timeout,
+    Unavailable, WholeSeconds, Workers,
 };
 use crate::plan::{self, Address, Handshake, Restart, RestartOrder, ServiceName, WhenIdle};
 use toml::de::DeTable;
@@ -64,6 +65,10 @@ tables! {
         /// File of `NAME=value` lines, read at each SIGUSR1: `BOOTSTRAP_SELECT` may stand in it and names the
         /// services to restart. Default: none; the supervisor's own environment is asked.
         env_file: FilePath,
+        /// How many services may start or restart a process at a time, when more than that are to: a boot of ten
+        /// thousand is a wave and not a flood. What crashes starts again without waiting for others. Default:
+        /// `100`.
+        start_concurrency: Starts,
     }
 
     /// `[[service]]`: one service. `[defaults]` takes the same keys, but for `name`, `port`, `listen` and
@@ -113,12 +118,22 @@ tables! {
         handshake: Handshake,
         /// What makes a new process `up`: `"pipe"` awaits the 7 bytes `ready  ` on the pipe of the handshake;
         /// `"accepting"` awaits that the kernel shows it waiting for clients on a socket of the service;
-        /// `"started"` that its program was started; `"delay"` that it has lived for `ready_delay`. Default:
-        /// whichever of the first two comes first, and without a socket `"started"`.
+        /// `"started"` that its program was started; `"delay"` that it has lived for `ready_delay`; `"tcp"`, `"http"`
+        /// and `"exec"` ask what `check` asks until there is a good answer. Default: whichever of the first two comes first, and without a socket `"started"`.
         ready: Gate,
         /// How long it lives before it is `up`; with `ready = "delay"`, and shorter than `ready_timeout`. No
         /// default.
         ready_delay: Timeout,
+        /// How a process is asked again and again whether it serves, as a table: `tcp`, `http` or `exec`, and how
+        /// often. Too many bad answers in a row make it unhealthy: it is restarted unless `restart` is `"no"`, and
+        /// in its `bake_time` it goes. Default: nothing is asked.
+        check: CheckTable,
+        /// With `handshake = "systemd"`: how often it has to say `WATCHDOG=1`; `WATCHDOG_USEC` tells it. One that
+        /// fails to is unhealthy. Default: off.
+        watchdog: Timeout,
+        /// Whether the service is restarted when the file of its program changes, or a symbolic link on the way to
+        /// it, and was then left alone for half a second. Default: `false`.
+        watch: bool,
         /// Services that this one starts after: once they are up, or have given up. When everything stops they stop
         /// after it. A name, or an array of names. Default: none.
         after: Names,
@@ -191,6 +206,25 @@ tables! {
         cpu_max: Percent,
         /// How many processes and threads there may be. Default: no limit.
         pids_max: Tasks,
+    }
+
+    /// `[service.check]`: how a process is asked whether it serves. One of the first three is needed. `{port}`,
+    /// `{worker}` and `{generation}` are replaced in them.
+    Check {
+        /// To connect is a good answer: `"IP:PORT"` or `"unix:PATH"`.
+        tcp: TcpTarget,
+        /// The status of the answer to a GET tells: `"http://IP:PORT/PATH"` or `"http://unix:SOCKET:/PATH"`.
+        http: HttpTarget,
+        /// A command, which gets the environment of the service and `BOOTSTRAP_PID`; to exit with 0 is a good answer.
+        exec: Command,
+        /// With `http`: the good status. Default: any from 200 to 399.
+        status: Status,
+        /// Pause between an answer and the next question. Default: `"10s"`.
+        period: Timeout,
+        /// Without an answer after this time it is a bad one; a command is killed. Default: `"2s"`.
+        timeout: Timeout,
+        /// So many bad answers in a row make it unhealthy, from 1 to 100. Default: `3`.
+        failures: Failures,
     }
 
     /// A table in `listen`: an address and the settings of its socket, which are written back before each start.

@@ -15,7 +15,7 @@ pub enum Rule {
     Nul,
     Port { quoted: bool },
     Backlog { quoted: bool },
-    Count { quoted: bool },
+    Count { most: u32, quoted: bool },
     NoSurge,
     NoneUnavailable,
     TrueOrFalse,
@@ -64,11 +64,20 @@ pub enum Rule {
     NoCgroup,
     CgroupClosed,
     NoController { controller: String },
+    CheckTable,
+    TcpTarget,
+    HttpTarget,
+    HttpsTarget,
+    HttpPath,
+    Target(AddressError),
+    TargetHostName,
+    Between { from: u32, to: u32, quoted: bool },
     TableHeader { name: &'static str },
     ServiceHeader,
 }
 
 impl fmt::Display for Rule {
+    #[expect(clippy::too_many_lines, reason = "one sentence for each rule")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text => write!(f, "write text in quotes"),
@@ -79,7 +88,7 @@ impl fmt::Display for Rule {
             Self::Backlog { quoted } => {
                 write!(f, "a backlog is a number from 1 to 65535{}", unquoted(*quoted))
             }
-            Self::Count { quoted } => write!(f, "write a number from 1 to {WORKERS}{}", unquoted(*quoted)),
+            Self::Count { most, quoted } => write!(f, "write a number from 1 to {most}{}", unquoted(*quoted)),
             Self::NoSurge => write!(
                 f,
                 "to start no worker beside the others, write `restart_order = \"stop-first\"`; this is a number from 1 to {WORKERS}"
@@ -125,6 +134,28 @@ impl fmt::Display for Rule {
             Self::DurationZero => write!(f, "the shortest is \"1ms\""),
             Self::DurationTooFine => write!(f, "durations are whole milliseconds"),
             Self::DurationTooLong => write!(f, "the longest is \"100days\""),
+            Self::CheckTable => {
+                write!(f, "write a table such as {{ http = \"http://127.0.0.1:9000/healthz\" }}")
+            }
+            Self::TcpTarget => {
+                write!(f, "write an address such as \"127.0.0.1:9000\" or \"unix:/run/web.sock\"")
+            }
+            Self::HttpTarget => write!(
+                f,
+                "write an address such as \"http://127.0.0.1:9000/healthz\" or \"http://unix:/run/web.sock:/healthz\""
+            ),
+            Self::HttpsTarget => {
+                write!(f, "a check speaks no TLS; write \"http://...\", or a command in `exec`")
+            }
+            Self::HttpPath => write!(f, "a path has no blanks and only ASCII; write %20 for a blank"),
+            Self::Target(error) => match &error.meant {
+                Some(_) => write!(f, "{}", error.fault),
+                None => write!(f, "{error}"),
+            },
+            Self::TargetHostName => write!(f, "no name is looked up; write an IP address such as 127.0.0.1"),
+            Self::Between { from, to, quoted } => {
+                write!(f, "write a number from {from} to {to}{}", unquoted(*quoted))
+            }
             Self::Names => write!(f, "write the name of a service in quotes, or an array of names"),
             Self::User => write!(f, "write the name of a user in quotes, or a number"),
             Self::Group => write!(f, "write the name of a group in quotes, or a number"),

@@ -5,7 +5,7 @@ use super::notes::Notes;
 use super::problem::{Found, Problem};
 use super::rule::Rule;
 use super::similar;
-use crate::limits::{DURATION_MAX, WORKERS};
+use crate::limits::{CHECK_FAILURES, DURATION_MAX, SERVICES, WORKERS};
 use crate::plan::{Handshake, Restart, RestartOrder, ServiceName, WhenIdle};
 use std::path::PathBuf;
 use std::str::FromStr as _;
@@ -19,6 +19,8 @@ pub(super) struct Port(pub(super) u16);
 pub(super) struct Backlog(pub(super) u32);
 /// How many processes serve side by side.
 pub(super) struct Workers(pub(super) u32);
+/// How many services may start at once.
+pub(super) struct Starts(pub(super) usize);
 /// How many workers may be replaced at once.
 pub(super) struct Surge(pub(super) u32);
 /// How many workers may be missing at once.
@@ -38,6 +40,19 @@ pub(super) struct Command(pub(super) Vec<At<String>>);
 /// Variables: name and value, with the place of the value.
 pub(super) struct Env(pub(super) Vec<(String, At<String>)>);
 
+/// A status of HTTP.
+pub(super) struct Status(pub(super) u16);
+/// How many bad answers in a row.
+pub(super) struct Failures(pub(super) u32);
+
+/// What a gate asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    Tcp,
+    Http,
+    Exec,
+}
+
 /// The words of `ready`; what else they need is judged with the other keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
@@ -47,6 +62,7 @@ pub(super) enum Gate {
     Accepting,
     Started,
     Delay,
+    Asks(Asks),
 }
 
 /// The number, where it is one that fits.
@@ -81,34 +97,62 @@ impl Scalar for Backlog {
     }
 }
 
+/// A number between two others, themselves among them.
+fn between(found: &DeValue<'_>, from: u32, to: u32) -> Result<u32, Rule> {
+    let fits = |number: &u32| (from..=to).contains(number);
+    let good = found.as_integer().and_then(number).and_then(|number| u32::try_from(number).ok()).filter(fits);
+    let quoted = found.as_str().and_then(|text| text.parse().ok()).is_some_and(|number| fits(&number));
+    good.ok_or(Rule::Between { from, to, quoted })
+}
+
+impl Scalar for Status {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        between(found, 100, 599).map(|status| Self(u16::try_from(status).unwrap_or(u16::MAX)))
+    }
+}
+
+impl Scalar for Failures {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        between(found, 1, CHECK_FAILURES).map(Self)
+    }
+}
+
 /// A number from 1 to [`WORKERS`]; `zero` is the rule for somebody who wrote 0.
-fn count(found: &DeValue<'_>, zero: Option<Rule>) -> Result<u32, Rule> {
+fn count(found: &DeValue<'_>, most: u32, zero: Option<Rule>) -> Result<u32, Rule> {
+    let fits = |number: &u32| (1..=most).contains(number);
     match found.as_integer().and_then(number).map(u32::try_from) {
-        Some(Ok(0)) => Err(zero.unwrap_or(Rule::Count { quoted: false })),
-        Some(Ok(number @ 1..=WORKERS)) => Ok(number),
-        Some(Ok(_) | Err(_)) => Err(Rule::Count { quoted: false }),
+        Some(Ok(0)) => Err(zero.unwrap_or(Rule::Count { most, quoted: false })),
+        Some(Ok(number)) if fits(&number) => Ok(number),
+        Some(Ok(_) | Err(_)) => Err(Rule::Count { most, quoted: false }),
         None => {
             let quoted = found.as_str().and_then(|text| text.parse().ok());
-            Err(Rule::Count { quoted: quoted.is_some_and(|number: u32| (1..=WORKERS).contains(&number)) })
+            Err(Rule::Count { most, quoted: quoted.as_ref().is_some_and(fits) })
         }
     }
 }
 
 impl Scalar for Workers {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        count(found, None).map(Self)
+        count(found, WORKERS, None).map(Self)
+    }
+}
+
+impl Scalar for Starts {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        let most = u32::try_from(SERVICES).expect("the limit is far below that of the type");
+        count(found, most, None).map(|starts| Self(starts as usize))
     }
 }
 
 impl Scalar for Surge {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        count(found, Some(Rule::NoSurge)).map(Self)
+        count(found, WORKERS, Some(Rule::NoSurge)).map(Self)
     }
 }
 
 impl Scalar for Unavailable {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        count(found, Some(Rule::NoneUnavailable)).map(Self)
+        count(found, WORKERS, Some(Rule::NoneUnavailable)).map(Self)
     }
 }
 
@@ -174,8 +218,22 @@ impl Scalar for RestartOrder {
 
 impl Scalar for Gate {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        let gates = [Self::Pipe, Self::Notify, Self::Ack, Self::Accepting, Self::Started, Self::Delay];
-        word(found, &["pipe", "notify", "ack", "accepting", "started", "delay"], &gates)
+        let gates = [
+            Self::Pipe,
+            Self::Notify,
+            Self::Ack,
+            Self::Accepting,
+            Self::Asks(Asks::Tcp),
+            Self::Asks(Asks::Http),
+            Self::Asks(Asks::Exec),
+            Self::Started,
+            Self::Delay,
+        ];
+        word(
+            found,
+            &["pipe", "notify", "ack", "accepting", "tcp", "http", "exec", "started", "delay"],
+            &gates,
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::fact::Report;
 use super::request::{Answer, Ticket};
-use crate::plan::{Definition, ListenerId, ListenerSpec, RunId};
+use crate::plan::{Definition, ListenerId, ListenerSpec, RunId, ServiceId, Target};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,6 +36,37 @@ pub enum Action {
     Look {
         /// At whom.
         run: RunId,
+    },
+    /// Ask a run from outside whether it serves. Answered by `Probed`.
+    Probe {
+        /// Whom.
+        run: RunId,
+        /// Which of the service's workers it is.
+        worker: u32,
+        /// The number of the question.
+        attempt: u32,
+        /// What to do.
+        target: Target,
+        /// What the run was started from.
+        definition: Arc<Definition>,
+    },
+    /// The answer to a question is awaited no more. It may be on its way.
+    StopProbe {
+        /// Who was asked.
+        run: RunId,
+        /// The number of the question.
+        attempt: u32,
+    },
+    /// Tell of changes of the file that a run's program was started from, instead of what was watched for its
+    /// service before. Each is told by `ProgramChanged`.
+    Watch {
+        /// Whose.
+        run: RunId,
+    },
+    /// Tell of them no more.
+    Unwatch {
+        /// Whose.
+        service: ServiceId,
     },
     /// Keep the program of a run that lives, whatever becomes of its file.
     Pin {

@@ -1,12 +1,14 @@
 //! A run on its way to `up`: started, perhaps tried again, and then held to its gate.
 
+use super::event::Miss;
 use super::fact::Fact;
 use super::generation::Run;
+use super::health::{Health, Watchdog};
 use super::scene::Scene;
 use super::watch::Watch;
 use super::{Action, Sight, SpawnFailure, SpawnStage, Time};
 use crate::limits::{DURATION_MAX, TEXT_BUSY_PATIENCE, TEXT_BUSY_RETRY};
-use crate::plan::{Definition, Pid, Ready, RestartOrder, RunId};
+use crate::plan::{Definition, Pid, Probe, Ready, RestartOrder, RunId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,8 @@ pub struct Candidate {
     /// Until when a program file that is still being written is tried again.
     busy_until: Time,
     step: Step,
+    /// Why its last probe had no good answer.
+    missed: Option<Miss>,
 }
 
 /// How far the start is.
@@ -32,7 +36,7 @@ enum Step {
     /// The file of the program was still open for writing; it is tried again.
     Busy { retry_at: Time },
     /// It lives. It is ready when nothing is awaited any more.
-    Gated { word: bool, not_before: Option<Time>, watch: Option<Watch> },
+    Gated { word: bool, not_before: Option<Time>, watch: Option<Watch>, probe: Option<Probe> },
 }
 
 /// What has become of a candidate.
@@ -55,12 +59,25 @@ impl Candidate {
         program_of: Option<RunId>,
     ) -> Self {
         let id = scene.next_run();
-        let run = Run { id, worker, definition, program_of, pid: None, started: scene.now, pipe_open: true };
+        let run = Run {
+            id,
+            worker,
+            definition,
+            program_of,
+            pid: None,
+            started: scene.now,
+            pipe_open: true,
+            health: Health::Unknown,
+            well_at: scene.now,
+            watchdog: None,
+            status: None,
+        };
         let mut candidate = Self {
             run,
             ready_by: scene.now,
             busy_until: scene.now + TEXT_BUSY_PATIENCE,
             step: Step::Ordered,
+            missed: None,
         };
         candidate.order(scene);
         candidate
@@ -90,9 +107,12 @@ impl Candidate {
         }
     }
 
-    /// The run, which is ready; what it was started from is needed no more.
-    pub fn into_ready_run(self, scene: &mut Scene<'_>) -> Run {
+    /// The run, which is ready; what it was started from is needed no more. From now on it is to say that it lives,
+    /// if it has promised to.
+    pub fn into_ready_run(mut self, scene: &mut Scene<'_>) -> Run {
         scene.out.extend(self.unpin());
+        let period = self.run.watchdog.map(|dog| dog.period).or(self.run.definition.program.watchdog);
+        self.run.watchdog = period.map(|period| Watchdog::from(scene.now, period));
         self.run
     }
 
@@ -119,20 +139,26 @@ impl Candidate {
         // Its own sockets: a reload may have come meanwhile (simulation, seed 230).
         let watched = !self.run.definition.listeners.is_empty();
         let look = || watched.then(|| Watch::from(scene.now));
+        let mut probe = None;
         let (word, not_before, watch) = match &self.run.definition.policy.ready {
             Ready::Assumed | Ready::Accepting => (false, None, look()),
+            // Nor is an answer: with another process on the same address it may be that one's.
+            Ready::Probe(wanted) => {
+                probe = Some(wanted.clone());
+                (false, None, look())
+            }
             // A word alone is not enough where more can be seen: some say READY before they can serve.
             Ready::Word => (true, None, look()),
             Ready::Started => (false, None, None),
             Ready::Delay(delay) => (false, Some(scene.now + *delay), None),
         };
-        self.step = Step::Gated { word, not_before, watch };
+        self.step = Step::Gated { word, not_before, watch, probe };
         self.progress()
     }
 
     fn progress(&self) -> Progress {
         match self.step {
-            Step::Gated { word: false, not_before: None, watch: None } => Progress::Ready,
+            Step::Gated { word: false, not_before: None, watch: None, probe: None } => Progress::Ready,
             Step::Gated { .. } | Step::Ordered | Step::Busy { .. } => Progress::Waits,
         }
     }
@@ -156,6 +182,30 @@ impl Candidate {
             }
         }
         self.progress()
+    }
+
+    /// What it is to be asked until there is a good answer.
+    pub fn awaited_probe(&self) -> Option<&Probe> {
+        match &self.step {
+            Step::Gated { probe, .. } => probe.as_ref(),
+            Step::Ordered | Step::Busy { .. } => None,
+        }
+    }
+
+    /// The answer to that.
+    pub fn probed(&mut self, answer: Result<(), Miss>) -> Progress {
+        if let Step::Gated { probe, .. } = &mut self.step {
+            match answer {
+                Ok(()) => *probe = None,
+                Err(miss) => self.missed = Some(miss),
+            }
+        }
+        self.progress()
+    }
+
+    /// Why its last probe had no good answer, where one is awaited still.
+    pub fn last_miss(&self) -> Option<Miss> {
+        self.missed.clone().filter(|_| self.awaited_probe().is_some())
     }
 
     /// It asks for more time, from now on; never for less.

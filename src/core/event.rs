@@ -2,7 +2,7 @@
 //! recognised; the outcome of every action comes back as one of these.
 
 use super::request::{Request, Ticket};
-use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector};
+use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector, ServiceId};
 use crate::protocol::{Notice, Word};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,11 @@ pub enum Event {
     },
     /// Which services the restart request means.
     SelectorRead(Selector),
+    /// A file on the way to the program of a service that is watched has changed.
+    ProgramChanged {
+        /// Whose.
+        service: ServiceId,
+    },
     /// The file that may hold the selector could not be read.
     SelectorRefused {
         /// File and reason.
@@ -68,6 +73,13 @@ pub enum RunEvent {
     NotListening,
     /// The answer to [`Action::Look`](super::Action::Look).
     Seen(Sight),
+    /// The answer to [`Action::Probe`](super::Action::Probe).
+    Probed {
+        /// The number of the question.
+        attempt: u32,
+        /// Whether it was good, or why not.
+        answer: Result<(), Miss>,
+    },
     /// Its main process ended and was reaped.
     Exited {
         /// How.
@@ -88,6 +100,27 @@ pub enum Sight {
     NotAccepting,
     /// It cannot be seen: no permission, or a way of waiting that leaves no trace.
     Hidden,
+}
+
+/// Why a probe had no good answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Miss {
+    /// There was none in time.
+    TimedOut,
+    /// The system's error number, of connecting or of talking.
+    Failed(i32),
+    /// The connection ended before an answer was complete.
+    Closed,
+    /// What came is no HTTP.
+    NotHttp,
+    /// The answer has another status.
+    Status(u16),
+    /// With its placeholders replaced, this is no address.
+    Address(String),
+    /// The command ended so.
+    Exited(ExitStatus),
+    /// The command could not be started.
+    NotStarted(SpawnFailure),
 }
 
 /// What was done to a socket that a server had harmed.

@@ -1,7 +1,8 @@
 //! What the core tells people: facts in fields. The sentences are made in [`report`](crate::report).
 
 use super::Outcome;
-use super::event::{BindFailure, ExitStatus, PipeEnd, Repair, SpawnFailure};
+use super::event::{BindFailure, ExitStatus, Miss, PipeEnd, Repair, SpawnFailure};
+use super::health::Sign;
 use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,7 @@ pub enum Fact {
     /// It is serving.
     Ready { after: Duration },
     /// Not ready in time.
-    NotReady { timeout: Duration, next: Next },
+    NotReady { timeout: Duration, last: Option<Miss>, next: Next },
     /// Nothing showed that it is ready, and nothing was configured that would; it is taken for ready.
     TakenForReady { after: Duration },
     /// It cannot be seen whether it accepts; it is taken for ready.
@@ -77,6 +78,14 @@ pub enum Fact {
     GroupEnded { after: Duration },
     /// It ended, and nobody had asked it to.
     Exited { status: ExitStatus, lived: Duration, next: Next },
+    /// Its check had a bad answer, which is not the last that it may have.
+    CheckMissed { misses: u32, failures: u32, miss: Miss },
+    /// It is sick.
+    Unhealthy { sign: Sign, next: Next },
+    /// It was sick.
+    HealthyAgain { after: Duration },
+    /// It said that it is about to leave.
+    SaidStopping { next: Next },
     /// It serves; its predecessor is kept in reserve for a while.
     Baking { bake_time: Duration },
     /// Processes of its group outlived it; they were sent SIGTERM.
@@ -87,6 +96,8 @@ pub enum Fact {
     Repaired { address: Address, what: Repair },
     /// The restart of one worker failed, so the others are not restarted.
     RolloutStopped { left: usize },
+    /// The file of its program has changed; it is restarted.
+    ProgramChanged,
     /// A restart was asked for while one is under way.
     RestartQueued,
     /// It starts when these are up.
@@ -153,6 +164,12 @@ pub enum Next {
     StartsNow(Generation),
     /// The next generation starts after a pause.
     StartsIn(Generation, Duration),
+    /// The service is restarted at once, in its own order.
+    RestartsNow,
+    /// The service is restarted after a pause, unless it recovers.
+    RestartsIn(Duration),
+    /// Nothing is done about it: that is its policy.
+    LeftAlone,
     /// The generation before it serves on.
     OldServesOn(Generation),
     /// The generation that was to replace it is starting already.

@@ -1,6 +1,7 @@
 //! One run of a program, as everybody in the core knows it.
 
 use super::Time;
+use super::health::{Health, Watchdog};
 use crate::plan::{Definition, Generation, Handshake, Pid, RunId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -24,6 +25,14 @@ pub struct Run {
     pub started: Time,
     /// Whether its pipe may still bring a word.
     pub pipe_open: bool,
+    /// How it is, as far as it was asked while it served.
+    pub health: Health,
+    /// The last time that it was known to be well; that of its start, if it never was.
+    pub well_at: Time,
+    /// What it promised to say again and again, once it serves.
+    pub watchdog: Option<Watchdog>,
+    /// What it said of itself last, for people.
+    pub status: Option<Box<str>>,
 }
 
 impl Run {

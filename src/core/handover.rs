@@ -6,6 +6,7 @@ use super::scene::Scene;
 use super::state::State;
 use super::worker::Worker;
 use super::{RunEvent, Sight};
+use crate::limits::STATUS_CHARS;
 use crate::plan::Generation;
 use crate::protocol::{Notice, Word};
 use std::mem;
@@ -56,8 +57,11 @@ impl Worker {
                 self.gone(generation, scene);
             }
             RunEvent::Notified(Notice::ExtendTimeout(longer)) => self.leaving[at].needs(longer, scene.now),
-            // It was asked to leave; that it could serve does not matter any more.
-            RunEvent::Said(Word::Ready) | RunEvent::Notified(_) => {}
+            RunEvent::Notified(Notice::Status(text)) => {
+                self.leaving[at].run.status = Some(text.chars().take(STATUS_CHARS).collect());
+            }
+            // It was asked to leave; that it could serve does not matter any more, nor how it is.
+            RunEvent::Said(Word::Ready) | RunEvent::Notified(_) | RunEvent::Probed { .. } => {}
         }
     }
 

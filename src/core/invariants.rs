@@ -23,6 +23,7 @@ impl Supervisor {
                 ("deadline", self.deadlines.of(*id) == service.deadline()),
                 ("busy", self.busy.contains(id) == service.is_busy()),
                 ("crashed", self.crashed.contains(id) == service.is_crashed()),
+                ("starts", self.turns.starting.contains(id) == service.is_starting()),
             ];
             for (what, holds) in known {
                 if !holds {
@@ -74,6 +75,9 @@ fn check_worker(worker: &Worker, service: &Service) -> Result<(), String> {
     generations.sort_unstable();
     if generations.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(format!("a run is known twice: {generations:?}"));
+    }
+    if !worker.attends() {
+        return Err("it asks somebody else than it should how he is".into());
     }
     match &worker.state {
         State::Restarting { old, .. } => {

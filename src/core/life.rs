@@ -1,8 +1,10 @@
 //! What happens to the runs of a worker, and what follows: readiness, the hand-over, the crash rule, the way back.
 
 use super::candidate::{Candidate, Progress};
+use super::event::Miss;
 use super::fact::{Fact, Next};
 use super::generation::Run;
+use super::health::{Health, Sign};
 use super::leaving::Leaving;
 use super::scene::Scene;
 use super::state::{Back, Fallback, State};
@@ -14,31 +16,38 @@ use std::mem;
 use std::time::Duration;
 
 /// Why a run serves no more, or never will, although nobody asked it to leave.
-enum Ending {
+pub(super) enum Ending {
     Exited { status: ExitStatus, group_left: bool },
     SpawnFailed(SpawnFailure),
-    NotReady(Duration),
+    NotReady(Duration, Option<Miss>),
     Said(Word),
+    Stopping,
+    Sick(Sign),
 }
 
 impl Ending {
     fn is_success(&self) -> bool {
-        matches!(self, Self::Exited { status: ExitStatus::Code(0), .. } | Self::Said(Word::Success))
+        matches!(
+            self,
+            Self::Exited { status: ExitStatus::Code(0), .. } | Self::Said(Word::Success) | Self::Stopping
+        )
     }
 
     fn into_fact(self, lived: Duration, next: Next) -> Fact {
         match self {
             Self::Exited { status, .. } => Fact::Exited { status, lived, next },
             Self::SpawnFailed(failure) => Fact::SpawnFailed { failure, next },
-            Self::NotReady(timeout) => Fact::NotReady { timeout, next },
+            Self::NotReady(timeout, last) => Fact::NotReady { timeout, last, next },
             Self::Said(word) => Fact::LeavesByItself { word, next },
+            Self::Stopping => Fact::SaidStopping { next },
+            Self::Sick(sign) => Fact::Unhealthy { sign, next },
         }
     }
 }
 
 /// Which of the runs that nobody asked to leave an event is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub(super) enum Role {
     /// It is not ready yet.
     Candidate,
     /// It serves.
@@ -50,7 +59,11 @@ enum Role {
 impl Worker {
     /// Takes note of what happened to one of its runs. A run that is over changes nothing (I3).
     pub(super) fn happened(&mut self, generation: Generation, event: RunEvent, scene: &mut Scene<'_>) {
-        if let Some(at) = self.leaving.iter().position(|leaving| leaving.run.generation() == generation) {
+        if let RunEvent::Probed { attempt, answer } = event {
+            self.probed(generation, attempt, answer, scene);
+        } else if let Some(at) =
+            self.leaving.iter().position(|leaving| leaving.run.generation() == generation)
+        {
             self.leaving_happened(at, event, scene);
         } else if let Some(role) = self.role_of(generation) {
             self.staying_happened(role, event, scene);
@@ -86,10 +99,15 @@ impl Worker {
             RunEvent::Exited { status, group_left } => {
                 self.ended(role, Ending::Exited { status, group_left }, scene);
             }
+            RunEvent::Notified(notice @ (Notice::Ready | Notice::ExtendTimeout(_)))
+                if role == Role::Candidate =>
+            {
+                self.candidate_happened(RunEvent::Notified(notice), scene);
+            }
+            RunEvent::Notified(notice) => self.notified(role, notice, scene),
             RunEvent::Spawned { .. }
             | RunEvent::SpawnFailed(_)
             | RunEvent::Said(Word::Ready)
-            | RunEvent::Notified(_)
             | RunEvent::Seen(_) => {
                 // Late answers about one that serves by now are not for its successor (simulation, seed 5).
                 if role == Role::Candidate {
@@ -97,7 +115,8 @@ impl Worker {
                 }
             }
             // Nobody asked it; and its group is not empty before its main process has ended.
-            RunEvent::NotListening | RunEvent::GroupEmpty => {}
+            // Answers to questions were taken before.
+            RunEvent::NotListening | RunEvent::GroupEmpty | RunEvent::Probed { .. } => {}
         }
     }
 
@@ -116,6 +135,7 @@ impl Worker {
             }
             RunEvent::PipeEnded(_)
             | RunEvent::NotListening
+            | RunEvent::Probed { .. }
             | RunEvent::Exited { .. }
             | RunEvent::GroupEmpty
             | RunEvent::Notified(_) => return,
@@ -137,7 +157,7 @@ impl Worker {
         }
     }
 
-    fn run_mut(&mut self, role: Role) -> Option<&mut Run> {
+    pub(super) fn run_mut(&mut self, role: Role) -> Option<&mut Run> {
         match (role, &mut self.state) {
             (Role::Candidate, State::Starting { candidate, .. } | State::Replacing { candidate, .. }) => {
                 Some(&mut candidate.run)
@@ -151,13 +171,20 @@ impl Worker {
         }
     }
 
+    pub(super) fn candidate_probed(&mut self, answer: Result<(), Miss>, scene: &mut Scene<'_>) {
+        let Some(candidate) = self.candidate_mut() else { return };
+        let progress = candidate.probed(answer);
+        self.advanced(progress, scene);
+    }
+
     fn advanced(&mut self, progress: Progress, scene: &mut Scene<'_>) {
         match progress {
             Progress::Waits => {}
             Progress::Ready => self.ready(scene),
             Progress::TooLate => {
                 let timeout = scene.policy().ready_timeout;
-                self.ended(Role::Candidate, Ending::NotReady(timeout), scene);
+                let last = self.candidate_mut().and_then(|candidate| candidate.last_miss());
+                self.ended(Role::Candidate, Ending::NotReady(timeout, last), scene);
             }
         }
     }
@@ -228,7 +255,7 @@ impl Worker {
     }
 
     /// A run that nobody asked to leave serves no more, or will not: what comes next depends on who is left.
-    fn ended(&mut self, role: Role, ending: Ending, scene: &mut Scene<'_>) {
+    pub(super) fn ended(&mut self, role: Role, ending: Ending, scene: &mut Scene<'_>) {
         match (role, mem::replace(&mut self.state, State::Stopped)) {
             (Role::Serving, State::Up { run }) => self.crashed(&run, ending, scene),
             (Role::Candidate, State::Starting { candidate, fallback }) => {
@@ -263,8 +290,10 @@ impl Worker {
     /// Says what happened and what comes next, and sees to it that nothing of the run is left behind.
     fn dismiss(&mut self, run: &Run, ending: Ending, next: Next, scene: &mut Scene<'_>) {
         let leaving = match ending {
-            Ending::Said(_) => Some(Leaving::by_itself(run.clone(), scene)),
-            Ending::NotReady(_) | Ending::Exited { group_left: true, .. } => {
+            Ending::Said(_) | Ending::Stopping => Some(Leaving::by_itself(run.clone(), scene)),
+            // It may have clients all the same.
+            Ending::Sick(_) => Some(Leaving::ask(run.clone(), scene)),
+            Ending::NotReady(..) | Ending::Exited { group_left: true, .. } => {
                 Some(Leaving::terminate(run.clone(), scene))
             }
             Ending::SpawnFailed(_) | Ending::Exited { group_left: false, .. } => None,
@@ -290,6 +319,9 @@ impl Worker {
             | Next::SuccessorStarts(_)
             | Next::SuccessorServes(_)
             | Next::RollsBack(_)
+            | Next::RestartsNow
+            | Next::RestartsIn(_)
+            | Next::LeftAlone
             | Next::Nothing => self.state = State::Stopped,
         }
     }
@@ -335,6 +367,7 @@ impl Worker {
         for generation in given_up {
             self.gone(generation, scene);
         }
+        self.care_is_due(scene);
         if self.deadline_of_state().is_some_and(|deadline| deadline <= scene.now) {
             self.state_is_due(scene);
         }
@@ -343,7 +376,17 @@ impl Worker {
     fn state_is_due(&mut self, scene: &mut Scene<'_>) {
         match mem::replace(&mut self.state, State::Stopped) {
             State::Backoff { .. } => self.start(None, scene),
-            State::Baking { new, back, .. } => self.baked(new, back, scene),
+            State::Baking { new, back, .. } => match (new.health.sign(), self.pulse.answer_by(new.id)) {
+                // The last thing known of it has to be good.
+                (Some(sign), _) => {
+                    self.state = State::Baking { new, until: scene.now, back };
+                    self.ended(Role::Serving, Ending::Sick(sign), scene);
+                }
+                (None, Some(by)) if new.health == Health::Unknown => {
+                    self.state = State::Baking { new, until: by, back };
+                }
+                (None, _) => self.baked(new, back, scene),
+            },
             state @ (State::Starting { .. } | State::Replacing { .. }) => {
                 self.state = state;
                 if let Some(candidate) = self.candidate_mut() {

@@ -5,15 +5,19 @@
 mod action;
 mod backoff;
 pub mod candidate;
+mod care;
 mod deadlines;
 mod event;
 mod fact;
 pub mod generation;
+mod guard;
 mod handover;
+pub mod health;
 pub mod invariants;
 pub mod leaving;
 mod life;
 mod outcome;
+mod pulse;
 mod reconcile;
 mod request;
 mod rollout;
@@ -24,14 +28,16 @@ pub mod snapshot;
 pub mod state;
 mod supervisor;
 mod time;
+mod turns;
 mod watch;
 pub mod worker;
 
 pub use action::Action;
 pub use event::{
-    BindFailure, Event, ExitStatus, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
+    BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
 };
 pub use fact::{Applied, Fact, Next, Report};
+pub use health::{Health, Sign};
 pub use outcome::Outcome;
 pub use request::{Answer, Refusal, Request, Ticket, Verb, Verdict, Wait};
 pub use supervisor::Supervisor;

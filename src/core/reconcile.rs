@@ -118,6 +118,7 @@ impl Supervisor {
         }
         self.plan = plan;
         self.planned = specs(&self.plan).count();
+        self.stir_all();
         self.close_sockets(out);
         self.reload_done(again, out);
     }
@@ -167,7 +168,7 @@ impl Supervisor {
                 self.names.insert(definition.name.clone(), id);
                 self.services.insert(id, Service::new(id, definition, listeners));
                 // It starts at the end of this event, or when those it needs are up.
-                self.waiting.insert(id);
+                self.wait(id);
             }
             Change::Removed(name) => {
                 if let Some(id) = self.names.remove(&name) {

@@ -39,11 +39,24 @@ impl Rollout {
         if self.is_under_way() {
             let to_come = |index: &u32| workers.iter().any(|w| w.index == *index && w.starts_later());
             self.again |= self.through > 0 || !self.under_way.keys().all(to_come);
+            if !self.again {
+                // It may be under way for a sick worker only.
+                let others =
+                    workers.iter().filter(|w| !w.starts_later() && !self.under_way.contains_key(&w.index));
+                self.waiting.extend(others.map(|worker| worker.index));
+            }
             return self.again;
         }
         let to_do = |worker: &&&Worker| !worker.starts_later();
         self.waiting = workers.iter().filter(to_do).map(|worker| worker.index).collect();
         workers.iter().any(|worker| worker.in_transit() && !worker.starts_later())
+    }
+
+    /// Has one worker restarted in its turn, because it is sick.
+    pub(super) fn ask_for(&mut self, worker: u32) {
+        if !self.under_way.contains_key(&worker) {
+            self.waiting.insert(worker);
+        }
     }
 
     /// Forgets everything: the service is to end.

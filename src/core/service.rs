@@ -2,6 +2,7 @@
 
 use super::backoff::Backoff;
 use super::fact::{Fact, Report};
+use super::guard::Guard;
 use super::rollout::{Rollout, Turn};
 use super::scene::Scene;
 use super::state::{State, Then};
@@ -28,6 +29,7 @@ pub struct Service {
     pub last: Generation,
     rollout: Rollout,
     sockets: Sockets,
+    guard: Guard,
 }
 
 /// What the sockets of a service do.
@@ -52,6 +54,7 @@ impl Service {
             last: Generation::NONE,
             rollout: Rollout::default(),
             sockets: Sockets::Open,
+            guard: Guard::default(),
         }
     }
 
@@ -98,6 +101,10 @@ impl Service {
     pub fn deadline_passed(&mut self, now: Time, out: &mut Vec<Action>) {
         let ending = self.is_ending();
         self.each(now, out, Worker::deadline_passed);
+        if self.guard.take_due(now) {
+            self.scene(now, out).1.report(Fact::ProgramChanged);
+            self.order(Order::Restart, now, out);
+        }
         self.report_end(ending, out);
         self.settle(now, out);
     }
@@ -125,6 +132,8 @@ impl Service {
         }
         self.definition = definition;
         self.listeners = listeners;
+        // Other checks may apply from now on.
+        self.each(now, out, |_, _| {});
         if self.is_wanted() {
             self.scale(now, out);
         }
@@ -165,6 +174,11 @@ impl Service {
     /// What follows for all from what one did: the next turn of a restart, workers that are gone, sockets that
     /// nobody will serve.
     fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
+        for worker in &mut self.workers {
+            if worker.take_restart(now) {
+                self.rollout.ask_for(worker.index);
+            }
+        }
         loop {
             match self.rollout.turn(&kept(&self.workers), &self.definition.policy, self.last) {
                 Turn::Nobody => break,
@@ -179,6 +193,21 @@ impl Service {
         }
         self.workers.retain(|worker| worker.state != State::Gone);
         self.keep_sockets(out);
+        self.keep_watch(out);
+    }
+
+    /// A file on the way to its program has changed; more may follow.
+    pub(super) fn program_changed(&mut self, now: Time) {
+        self.guard.changed(now);
+    }
+
+    /// Watches the program of the newest run that lives; nothing where there is none, or nobody wants it.
+    fn keep_watch(&mut self, out: &mut Vec<Action>) {
+        let living = self.workers.iter().flat_map(Worker::staying).filter(|run| run.pid.is_some());
+        let newest = living.map(|run| run.id).max().filter(|_| self.definition.policy.watch);
+        if self.guard.turn_to(newest) {
+            out.push(newest.map_or(Action::Unwatch { service: self.id }, |run| Action::Watch { run }));
+        }
     }
 
     fn keep_sockets(&mut self, out: &mut Vec<Action>) {
@@ -211,6 +240,7 @@ impl Service {
         let (workers, mut scene) = self.scene(now, out);
         if let Some(worker) = workers.get_mut(at) {
             step(worker, &mut scene);
+            worker.attend(&mut scene);
         }
     }
 
@@ -250,6 +280,17 @@ impl Service {
         !self.workers.is_empty() && kept(&self.workers).iter().all(|worker| worker.serving().is_some())
     }
 
+    /// Does a process of it start, or is one waited for to make way for one that will?
+    pub(super) fn is_starting(&self) -> bool {
+        let starts = |worker: &Worker| {
+            matches!(
+                worker.state,
+                State::Starting { .. } | State::Restarting { .. } | State::Replacing { .. }
+            )
+        };
+        self.workers.iter().any(starts)
+    }
+
     /// A report about it as a whole.
     pub(super) fn report(&self, fact: Fact) -> Action {
         let service = Some(self.definition.name.clone());
@@ -278,7 +319,7 @@ impl Service {
 
     /// When it must hear of the time, if ever.
     pub fn deadline(&self) -> Option<Time> {
-        self.workers.iter().filter_map(Worker::deadline).min()
+        self.workers.iter().filter_map(Worker::deadline).chain(self.guard.deadline()).min()
     }
 }
 

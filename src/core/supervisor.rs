@@ -6,6 +6,7 @@ use super::fact::{Fact, Report};
 use super::reconcile::Reload;
 use super::request::{Answer, Request, Verb, Verdict};
 use super::service::Service;
+use super::turns::{Standing, Turns};
 use super::worker::Order;
 use super::{Action, Event, Outcome, Repair, Time};
 use crate::plan::{Address, ListenerId, Plan, Selector, ServiceId, ServiceName, Settings, WhenIdle};
@@ -35,6 +36,7 @@ pub struct Supervisor {
     pub(super) waiting: BTreeSet<ServiceId>,
     /// Those of them of which it was said.
     pub(super) announced: BTreeSet<ServiceId>,
+    pub(super) turns: Turns,
     pub(super) last_service: u32,
     pub(super) last_listener: u32,
 }
@@ -68,6 +70,7 @@ impl Supervisor {
             crashed: BTreeSet::new(),
             waiting: BTreeSet::new(),
             announced: BTreeSet::new(),
+            turns: Turns::default(),
             last_service: 0,
             last_listener: 0,
         };
@@ -86,6 +89,9 @@ impl Supervisor {
             }
             Event::Run(run, event) => {
                 self.touch(run.service, |service| service.happened(run.generation, &event, now, out));
+            }
+            Event::ProgramChanged { service } => {
+                self.touch(service, |service| service.program_changed(now));
             }
             Event::Request(request) => self.requested(request, now, out),
             Event::TicketDropped(_) => {}
@@ -128,12 +134,19 @@ impl Supervisor {
     /// Lets one service change, and keeps what is known of it beside it in step.
     pub(super) fn touch(&mut self, id: ServiceId, change: impl FnOnce(&mut Service)) {
         let Some(service) = self.services.get_mut(&id) else { return };
+        let before = Standing::of(service);
         change(service);
         self.deadlines.set(id, service.deadline());
         keep(&mut self.busy, id, service.is_busy());
         keep(&mut self.crashed, id, service.is_crashed());
-        if service.is_gone() {
+        keep(&mut self.turns.starting, id, service.is_starting());
+        let (gone, changed) = (service.is_gone(), before != Standing::of(service));
+        if changed {
+            self.stir_around(id);
+        }
+        if gone {
             self.deadlines.set(id, None);
+            self.waiting.remove(&id);
             self.services.remove(&id);
         }
     }
@@ -196,9 +209,11 @@ impl Supervisor {
             services => Fact::Restarting { services },
         };
         out.push(report(fact));
-        for id in chosen {
-            if self.has_to_wait(id) {
-                self.waiting.insert(id);
+        // More than that would start at once is a wave; a restart of a few waits for no other.
+        let at_once = self.plan.settings.start_concurrency;
+        for (place, id) in chosen.into_iter().enumerate() {
+            if place >= at_once || self.has_to_wait(id) {
+                self.wait(id);
             } else {
                 self.touch(id, |service| service.order(Order::Restart, now, out));
             }
@@ -211,6 +226,7 @@ impl Supervisor {
         out.push(report(Fact::Stopping { services: self.busy.len() }));
         // Those that others need are told when these have ended.
         self.waiting = self.busy.clone();
+        self.stir_all();
     }
 
     fn stop_now(&mut self, now: Time, out: &mut Vec<Action>) {

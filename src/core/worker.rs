@@ -8,6 +8,7 @@ use super::candidate::Candidate;
 use super::fact::Fact;
 use super::generation::Run;
 use super::leaving::Leaving;
+use super::pulse::Pulse;
 use super::scene::Scene;
 use super::state::{Back, Fallback, State, Then};
 use super::{Action, Time};
@@ -29,6 +30,8 @@ pub struct Worker {
     pub leaving: Vec<Leaving>,
     /// Its crashes in a row.
     pub(super) backoff: Backoff,
+    /// What it is asked.
+    pub(super) pulse: Pulse,
 }
 
 /// What somebody wants of a worker.
@@ -45,7 +48,13 @@ pub enum Order {
 impl Worker {
     /// A worker that was never started.
     pub fn new(index: u32) -> Self {
-        Self { index, state: State::Stopped, leaving: Vec::new(), backoff: Backoff::default() }
+        Self {
+            index,
+            state: State::Stopped,
+            leaving: Vec::new(),
+            backoff: Backoff::default(),
+            pulse: Pulse::default(),
+        }
     }
 
     /// Starts a generation, whatever came before.
@@ -284,7 +293,8 @@ impl Worker {
 
     /// When it must hear of the time, if ever.
     pub fn deadline(&self) -> Option<Time> {
-        self.leaving.iter().filter_map(Leaving::deadline).chain(self.deadline_of_state()).min()
+        let leaving = self.leaving.iter().filter_map(Leaving::deadline);
+        leaving.chain(self.deadline_of_state()).chain(self.deadline_of_care()).min()
     }
 
     pub(super) fn deadline_of_state(&self) -> Option<Time> {

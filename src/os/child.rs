@@ -75,7 +75,7 @@ impl Drop for Cradle {
 pub(super) struct Strings {
     pointers: Vec<*const c_char>,
     _owned: Vec<CString>,
-    own_pid: Option<OwnPid>,
+    own_pid: Vec<OwnPid>,
 }
 
 /// `NAME=` and room for a pid that only the child will know; it ends with NUL before and after that is written.
@@ -113,17 +113,17 @@ impl OwnPid {
 impl Strings {
     /// Fails where a string holds a NUL.
     pub(super) fn new(strings: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, Errno> {
-        Self::with_own_pid(strings, None)
+        Self::with_own_pid(strings, &[])
     }
 
-    /// The same, and a variable that will hold the child's own pid.
+    /// The same, and variables that will hold the child's own pid.
     pub(super) fn with_own_pid(
         strings: impl IntoIterator<Item = Vec<u8>>,
-        name: Option<&str>,
+        names: &[String],
     ) -> Result<Self, Errno> {
         let owned: Vec<CString> =
             strings.into_iter().map(CString::new).collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)?;
-        let own_pid = name.map(OwnPid::new);
+        let own_pid: Vec<OwnPid> = names.iter().map(|name| OwnPid::new(name)).collect();
         let pid = own_pid.iter().map(|variable| variable.text.as_ptr().cast());
         let pointers = owned.iter().map(|s| s.as_ptr()).chain(pid).chain([std::ptr::null()]).collect();
         Ok(Self { pointers, _owned: owned, own_pid })
@@ -146,6 +146,8 @@ pub(super) struct Prepared {
     pub(super) directory: Option<CString>,
     /// What becomes its stdin: one of the numbers below `end`.
     pub(super) stdin: RawFd,
+    /// Whether this becomes its stdout too.
+    pub(super) mute: bool,
     /// It gets the descriptors below this number that are not close-on-exec.
     pub(super) end: RawFd,
     /// The signal that it starts with ignored.
@@ -267,13 +269,17 @@ impl Talk<'_> {
         prepared.becoming.limit_oneself(&check);
         // SAFETY: plain integers. Number 0 of this child becomes a copy, without close-on-exec.
         check(SpawnStage::Descriptors, 0, unsafe { libc::dup2(prepared.stdin, 0) }.into());
+        if prepared.mute {
+            // SAFETY: as above.
+            check(SpawnStage::Descriptors, 0, unsafe { libc::dup2(prepared.stdin, 1) }.into());
+        }
         prepared.becoming.give_up_rights(&check);
         if let Some(directory) = &prepared.directory {
             // As the user that it is now: one that may not enter it must not find itself there.
             // SAFETY: a string that ends with NUL, and stays.
             check(SpawnStage::Directory, 0, unsafe { libc::chdir(directory.as_ptr()) }.into());
         }
-        if let Some(variable) = &prepared.envp.own_pid {
+        for variable in &prepared.envp.own_pid {
             // SAFETY: no argument, no memory.
             variable.write(unsafe { libc::getpid() }.unsigned_abs());
         }

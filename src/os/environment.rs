@@ -29,7 +29,7 @@ const NOT_FOR_CHILDREN_EITHER: [&str; 2] = ["SERVER_STARTER_", "EINHORN_"];
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Environment {
     all: BTreeMap<OsString, OsString>,
-    own_pid: Option<String>,
+    own_pid: Vec<String>,
 }
 
 impl Environment {
@@ -61,15 +61,19 @@ impl Environment {
         all.insert("BOOTSTRAP_SERVICE".into(), definition.name.as_str().into());
         all.insert("BOOTSTRAP_GENERATION".into(), granted.generation.to_string().into());
         all.insert("BOOTSTRAP_WORKER".into(), granted.worker.to_string().into());
-        let mut own_pid = None;
+        let mut own_pid = Vec::new();
         for (name, value) in Dialect::of(definition.program.handshake).variables(granted) {
             match value {
                 Value::Text(text) => _ = all.insert(name.into(), text.into()),
                 Value::OwnPid => {
                     all.remove(OsStr::new(&name));
-                    own_pid = Some(name);
+                    own_pid.push(name);
                 }
             }
+        }
+        if let Some(period) = definition.program.watchdog {
+            all.insert("WATCHDOG_USEC".into(), period.as_micros().to_string().into());
+            own_pid.push("WATCHDOG_PID".into());
         }
         Ok(Self { all, own_pid })
     }
@@ -79,9 +83,9 @@ impl Environment {
         self.all.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
-    /// The variable that is to hold the child's own pid.
-    pub(super) fn own_pid(&self) -> Option<&str> {
-        self.own_pid.as_deref()
+    /// The variables that are to hold the child's own pid.
+    pub(super) fn own_pid(&self) -> &[String] {
+        &self.own_pid
     }
 
     /// All others as `NAME=value`, as `execve` takes them.
@@ -139,6 +143,7 @@ mod tests {
                 env_file: env_file.map(Path::to_path_buf),
                 handshake: Handshake::Pipe,
                 identity: Identity::default(),
+                watchdog: None,
             },
             policy: Policy::default(),
         }

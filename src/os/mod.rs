@@ -22,6 +22,7 @@ mod notify;
 mod owner;
 mod pipe;
 mod poller;
+mod probe;
 mod processes;
 mod program;
 mod sight;
@@ -31,6 +32,7 @@ mod sockopt;
 mod spawn;
 mod unix_path;
 mod voice;
+mod watches;
 
 pub use env_file::variable_in_file;
 pub use log_output::stderr_is_journal;
@@ -40,6 +42,7 @@ use crate::plan::{Definition, ListenerId, RunId};
 use listeners::Listeners;
 use log_output::LogOutput;
 use poller::{Poller, Token};
+use probe::{Probes, Question};
 use processes::Processes;
 use program::Pins;
 use signals::{Letter, Signals};
@@ -47,6 +50,7 @@ use slots::Slots;
 use spawn::{Order, Spawner};
 use std::collections::VecDeque;
 use std::io;
+use watches::Watches;
 
 /// The system, as the supervisor sees it.
 pub struct Os {
@@ -54,6 +58,8 @@ pub struct Os {
     signals: Signals,
     spawner: Spawner,
     processes: Processes,
+    probes: Probes,
+    watches: Watches,
     pins: Pins,
     listeners: Listeners,
     log: LogOutput,
@@ -83,6 +89,8 @@ impl Os {
             signals,
             spawner: Spawner::new(limit, slots)?,
             processes: Processes::default(),
+            probes: Probes::default(),
+            watches: Watches::default(),
             pins: Pins::default(),
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
@@ -137,6 +145,21 @@ impl Os {
                 let sight = self.processes.look(run, |ids| self.listeners.inodes(ids));
                 self.events.push_back(Event::Run(run, RunEvent::Seen(sight)));
             }
+            Action::Probe { run, worker, attempt, target, definition } => {
+                // Of one whose main process has ended the exit is on its way; nothing else is awaited of it.
+                if let Some(pid) = self.processes.main_pid(run) {
+                    let (target, definition) = (&target, &*definition);
+                    let question = Question { run, worker, attempt, target, definition, pid };
+                    self.events.extend(self.probes.ask(&self.poller, &mut self.spawner, &question));
+                }
+            }
+            Action::StopProbe { run, attempt } => self.probes.stop(&self.poller, run, attempt),
+            Action::Watch { run } => {
+                if let Some(path) = self.processes.program(run) {
+                    self.watches.watch(&self.poller, run.service, path);
+                }
+            }
+            Action::Unwatch { service } => self.watches.forget(&self.poller, service),
             Action::Pin { run } => self.pins.keep(run, || self.processes.pin(run)),
             Action::Unpin { run } => {
                 self.pins.let_go(run);
@@ -180,13 +203,20 @@ impl Os {
                 for letter in self.signals.take() {
                     match letter {
                         Letter::Request(request) => self.events.push_back(Event::Request(request)),
-                        Letter::ChildEnded => self.events.extend(self.processes.reap(&self.poller)),
+                        Letter::ChildEnded => {
+                            self.events.extend(self.processes.reap(&self.poller, &mut self.probes));
+                        }
                     }
                 }
             }
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
             Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
+            Token::Probe(number) => self.events.extend(self.probes.go_on(&self.poller, number)),
+            Token::Watch => {
+                let changed = self.watches.changed().into_iter();
+                self.events.extend(changed.map(|service| Event::ProgramChanged { service }));
+            }
             Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
         }
         self.mend_touched();
@@ -213,7 +243,8 @@ impl Os {
         let generation = run.generation;
         let in_use = |listener| self.processes.is_in_use(listener);
         let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
-            self.spawner.start(poller, token, &Order { definition, generation, worker, fds: &fds, pinned })
+            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false };
+            self.spawner.start(poller, token, &order)
         });
         match started {
             Ok(started) => self.events.extend(self.processes.add(poller, run, listeners, number, started)),

@@ -19,6 +19,10 @@ pub(super) enum Token {
     Voice(u32),
     /// The first process is in the cgroup of the run with this number, or the last has left it.
     Cgroup(u32),
+    /// The connection of a question with this number is ready for more.
+    Probe(u32),
+    /// The file of a program may have changed.
+    Watch,
     /// Somebody shut this listener down.
     Listener(ListenerId),
 }
@@ -32,6 +36,8 @@ impl Token {
             Self::Log => 1 << Self::KIND_SHIFT,
             Self::Voice(number) => (2 << Self::KIND_SHIFT) | u64::from(number),
             Self::Cgroup(number) => (9 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Probe(number) => (4 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Watch => 5 << Self::KIND_SHIFT,
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
         }
     }
@@ -44,6 +50,8 @@ impl Token {
             2 => number.map(Self::Voice),
             3 => number.map(ListenerId).map(Self::Listener),
             9 => number.map(Self::Cgroup),
+            4 => number.map(Self::Probe),
+            5 => Some(Self::Watch),
             _ => None,
         }
     }
@@ -117,10 +125,11 @@ mod tests {
 
     #[test]
     fn every_token_survives_the_kernel() {
-        let pipes = [0, 1, u32::MAX].map(Token::Voice);
+        let pipes = [0, 1, u32::MAX].map(Token::Voice).into_iter().chain([7, u32::MAX].map(Token::Probe));
         let cgroups = [0, u32::MAX].map(Token::Cgroup);
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
-        for token in [Token::Signal, Token::Log].into_iter().chain(pipes).chain(cgroups).chain(listeners) {
+        let alone = [Token::Signal, Token::Log, Token::Watch];
+        for token in alone.into_iter().chain(pipes).chain(cgroups).chain(listeners) {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
     }

@@ -7,6 +7,7 @@ use super::cgroup::Leaf;
 use super::children;
 use super::heard::Heard;
 use super::poller::{Poller, Token};
+use super::probe::Probes;
 use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
@@ -15,6 +16,7 @@ use crate::core::{Event, PipeEnd, RunEvent, Sight};
 use crate::plan::{ListenerId, Pid, RunId};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// One run with a process left.
 struct Process {
@@ -29,6 +31,8 @@ struct Process {
     voice_number: u32,
     /// The file that it was started from.
     origin: Option<Origin>,
+    /// The path that this was found under.
+    program: PathBuf,
     /// Its cgroup, if it has one.
     leaf: Option<Leaf>,
     /// Whether its group was seen to be empty: the number may be anyone's since.
@@ -70,7 +74,7 @@ impl Processes {
         voice_number: u32,
         started: Started,
     ) -> Vec<Event> {
-        let Started { pid, voice, origin, leaf } = started;
+        let Started { pid, voice, origin, leaf, program } = started;
         // The kernel gave the number out again, so the group that had it is empty, however that escaped us. What is left
         // in its cgroup could not be told from the new one.
         let mut events = Vec::new();
@@ -106,6 +110,7 @@ impl Processes {
                 voice_number,
                 origin,
                 leaf,
+                program,
                 group_gone: false,
             },
         );
@@ -158,6 +163,17 @@ impl Processes {
     pub(super) fn touch(&mut self, run: RunId) {
         let process = self.leaders.get(&run).and_then(|leader| self.by_leader.get(leader));
         self.touched.extend(process.iter().flat_map(|process| &process.listeners));
+    }
+
+    /// The number of a run's main process, while that lives.
+    pub(super) fn main_pid(&self, run: RunId) -> Option<i32> {
+        let leader = *self.leaders.get(&run)?;
+        self.by_leader.get(&leader)?.main_lives.then_some(leader)
+    }
+
+    /// The path of a run's program.
+    pub(super) fn program(&self, run: RunId) -> Option<&Path> {
+        self.leaders.get(&run).and_then(|leader| Some(&*self.by_leader.get(leader)?.program))
     }
 
     /// Sends `signal` to the main process, unless that ignores it.
@@ -283,10 +299,10 @@ impl Processes {
         heard.into_iter().filter_map(|heard| Some(Event::Run(run, heard.event()?))).collect()
     }
 
-    /// Reaps every child that has ended, ours and orphans. What a server said comes before its exit.
+    /// Reaps every child that has ended: servers, the commands of `probes`, orphans. What a server said comes before its exit.
     ///
     /// It ends: reaping is cheaper than forking.
-    pub(super) fn reap(&mut self, poller: &Poller) -> Vec<Event> {
+    pub(super) fn reap(&mut self, poller: &Poller, probes: &mut Probes) -> Vec<Event> {
         let mut events = Vec::new();
         let mut exits = Vec::new();
         let mut touched = BTreeSet::new();
@@ -301,6 +317,8 @@ impl Processes {
                     self.touched.extend(&process.listeners);
                 }
                 exits.push((pid, status));
+            } else if probes.knows(pid) {
+                events.extend(probes.reap(poller, pid));
             } else {
                 // Asked while it is a zombie: afterwards the number may be anyone's.
                 let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid)));

@@ -29,6 +29,8 @@ pub(super) struct Started {
     pub(super) voice: Option<Voice>,
     /// The file that it was started from, where that is known.
     pub(super) origin: Option<Origin>,
+    /// The path of that file, as we see it.
+    pub(super) program: PathBuf,
     /// Its cgroup, if it has one.
     pub(super) leaf: Option<Leaf>,
 }
@@ -37,6 +39,7 @@ pub(super) struct Started {
 struct Born {
     pid: i32,
     origin: Option<Origin>,
+    program: PathBuf,
     leaf: Option<Leaf>,
 }
 
@@ -49,6 +52,8 @@ pub(super) struct Order<'a> {
     pub(super) fds: &'a [RawFd],
     /// The program to execute instead of the one that the command names.
     pub(super) pinned: Option<&'a Pinned>,
+    /// Whether nobody wants to see its stdout.
+    pub(super) mute: bool,
 }
 
 /// What all starts have in common.
@@ -63,7 +68,8 @@ pub(super) struct Spawner {
 impl Spawner {
     /// `limit` is what children get as their limit of descriptors.
     pub(super) fn new(limit: DescriptorLimit, slots: Slots) -> io::Result<Self> {
-        Ok(Self { cradle: Cradle::new()?, null: File::open("/dev/null")?, limit, slots })
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        Ok(Self { cradle: Cradle::new()?, null, limit, slots })
     }
 
     /// Starts a generation. What it talks on, if anything, is watched under `token`.
@@ -80,7 +86,9 @@ impl Spawner {
         let dialect = Dialect::of(order.definition.program.handshake);
         let (voice, their_end) = make_voice(dialect, poller, token)?;
         match (self.start_with(dialect, order, &their_end), voice) {
-            (Ok(born), voice) => Ok(Started { pid: born.pid, voice, origin: born.origin, leaf: born.leaf }),
+            (Ok(Born { pid, origin, program, leaf }), voice) => {
+                Ok(Started { pid, voice, origin, program, leaf })
+            }
             (Err(failure), voice) => {
                 if let Some(voice) = voice {
                     poller.forget(&voice);
@@ -125,7 +133,7 @@ impl Spawner {
         let seen = lookup::seen_from(directory, &path);
         let origin = order.pinned.map_or_else(|| Origin::at(&seen), Pinned::origin);
 
-        let own_pid = environment.own_pid().map(str::to_owned);
+        let own_pid = environment.own_pid().to_vec();
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
         let kept = order.pinned.map(|pinned| places.execute(pinned)).transpose().map_err(unplaced)?;
         let (leaf, entrance) = match &definition.program.identity.cgroup {
@@ -140,9 +148,10 @@ impl Spawner {
                 None => Executable::Named(c_string(path.as_os_str().as_bytes()).map_err(unfit)?),
             },
             argv: Strings::new(argv.into_iter().map(String::into_bytes)).map_err(unfit)?,
-            envp: Strings::with_own_pid(environment.into_lines(), own_pid.as_deref()).map_err(unfit)?,
+            envp: Strings::with_own_pid(environment.into_lines(), &own_pid).map_err(unfit)?,
             directory: directory.map(|d| c_string(d.as_os_str().as_bytes())).transpose().map_err(unfit)?,
             stdin: places.stdin,
+            mute: order.mute,
             end: places.lending.end(),
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
             entrance: entrance.as_ref().map(AsRawFd::as_raw_fd),
@@ -152,7 +161,7 @@ impl Spawner {
             prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, &path, &definition.program))?;
         let renamed =
             |origin: Origin| if order.pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
-        Ok(Born { pid, origin: origin.and_then(renamed), leaf })
+        Ok(Born { pid, origin: origin.and_then(renamed), program: seen, leaf })
     }
 }
 

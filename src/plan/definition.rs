@@ -4,6 +4,7 @@ use super::{Identity, ListenerSpec, Policy, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One `[[service]]` of the config file, checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +61,8 @@ pub struct Program {
     pub handshake: Handshake,
     /// Who it is, what it may do and how much it may use.
     pub identity: Identity,
+    /// How often it has to say that it is alive, by `sd_notify`. Only with that handshake.
+    pub watchdog: Option<Duration>,
 }
 
 /// How sockets are handed to a program and how it takes its leave.

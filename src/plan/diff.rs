@@ -67,6 +67,7 @@ mod tests {
                 env_file: None,
                 handshake: Handshake::Pipe,
                 identity: Identity::default(),
+                watchdog: None,
             },
             policy: Policy::default(),
         }

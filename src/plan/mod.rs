@@ -10,6 +10,7 @@ mod identity;
 mod listener;
 mod name;
 mod policy;
+mod probe;
 mod selector;
 pub mod shared;
 
@@ -20,6 +21,7 @@ pub use identity::{Account, Capabilities, Cgroup, Group, Identity, Rlimit, UNLIM
 pub use listener::{Access, Address, ListenerSpec};
 pub use name::{NameError, ServiceName};
 pub use policy::{Policy, Ready, Restart, RestartOrder};
+pub use probe::{Check, Place, Probe, Scope, Target};
 pub use selector::Selector;
 
 use serde::{Deserialize, Serialize};
@@ -40,13 +42,21 @@ pub struct Plan {
 }
 
 /// The `[bootstrap]` table: what concerns the supervisor itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// What to do when nothing is up and nothing can come back by itself.
     pub when_idle: WhenIdle,
     /// File that may hold `BOOTSTRAP_SELECT`, read anew at each SIGUSR1.
     pub env_file: Option<PathBuf>,
+    /// How many services may start a process at a time, when more than that are to.
+    pub start_concurrency: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { when_idle: WhenIdle::default(), env_file: None, start_concurrency: 100 }
+    }
 }
 
 /// What the supervisor does when nothing is up and nothing can come back by itself.

@@ -1,5 +1,6 @@
 //! How a service is treated: everything that a reload can change without touching its process.
 
+use super::probe::{Check, Probe};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ pub struct Policy {
     pub restart_order: RestartOrder,
     /// What makes a starting generation `up`.
     pub ready: Ready,
+    /// What is asked of it for as long as it serves.
+    pub check: Option<Check>,
+    /// Whether it is restarted when the file of its program changes.
+    pub watch: bool,
     /// How long a new generation has to stay alive after it was ready, before the old one is given up.
     pub bake_time: Duration,
     /// How many processes serve side by side.
@@ -49,6 +54,8 @@ impl Default for Policy {
             restart: Restart::No,
             restart_order: RestartOrder::StopFirst,
             ready: Ready::Assumed,
+            check: None,
+            watch: false,
             bake_time: Duration::ZERO,
             workers: 1,
             max_surge: 1,
@@ -100,6 +107,8 @@ pub enum Ready {
     Word,
     /// The kernel says that a process of it waits on a socket of the service.
     Accepting,
+    /// A probe has had a good answer, and a process of it waits on a socket of the service, where it has one.
+    Probe(Probe),
     /// It is alive for this long.
     Delay(Duration),
 }

@@ -78,7 +78,9 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Def
         Written::Full(definition) => {
             let definition: Arc<Definition> = definition.into();
             TABLE.with_borrow_mut(|table| {
-                table.iter_mut().for_each(|table| table.all.push(definition.clone()));
+                for table in table.iter_mut() {
+                    table.all.push(definition.clone());
+                }
             });
             Ok(definition)
         }

@@ -20,6 +20,8 @@ pub enum PlaceholderError {
     NoPipe,
     /// `{port}` where no listener has one.
     NoPort,
+    /// `{fd}`, `{fd:NAME}` or `{pipe}` in a check.
+    NotForChecks,
 }
 
 impl fmt::Display for PlaceholderError {
@@ -31,6 +33,12 @@ impl fmt::Display for PlaceholderError {
             }
             Self::NoPipe => write!(f, "`{{pipe}}` needs `handshake = \"pipe\"`"),
             Self::NoPort => write!(f, "`{{port}}` needs a TCP or UDP listener"),
+            Self::NotForChecks => {
+                write!(
+                    f,
+                    "a check gets no descriptor; `{{port}}`, `{{worker}}` and `{{generation}}` are replaced"
+                )
+            }
         }
     }
 }
@@ -124,6 +132,34 @@ pub fn check(
     Ok(())
 }
 
+/// The placeholders of a check that tell one process from another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Placeholders {
+    /// It has `{worker}`.
+    pub worker: bool,
+    /// It has `{generation}`.
+    pub generation: bool,
+}
+
+/// Checks that every placeholder of a check's `template` can be replaced, and says which it has.
+///
+/// # Errors
+///
+/// The first placeholder that nothing can replace.
+pub fn check_of_probe(template: &str, listeners: &[ListenerSpec]) -> Result<Placeholders, PlaceholderError> {
+    let mut found = Placeholders::default();
+    for piece in pieces(template) {
+        match piece {
+            Piece::Fd | Piece::FdNamed(_) | Piece::Pipe => return Err(PlaceholderError::NotForChecks),
+            Piece::Port if port(listeners).is_none() => return Err(PlaceholderError::NoPort),
+            Piece::Worker => found.worker = true,
+            Piece::Generation => found.generation = true,
+            Piece::Text(_) | Piece::Port => {}
+        }
+    }
+    Ok(found)
+}
+
 fn port(listeners: &[ListenerSpec]) -> Option<u16> {
     listeners.iter().map(|l| &l.address).find_map(Address::port)
 }
@@ -203,6 +239,7 @@ mod tests {
                 env_file: None,
                 handshake,
                 identity: Identity::default(),
+                watchdog: None,
             },
             policy: Policy::default(),
         };

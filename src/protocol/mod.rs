@@ -4,12 +4,14 @@ mod ack;
 mod argv;
 mod dialect;
 mod granted;
+mod http;
 mod notify;
 mod verdict;
 
 pub use ack::AckReader;
-pub use argv::{PlaceholderError, arguments, check, expand};
+pub use argv::{PlaceholderError, Placeholders, arguments, check, check_of_probe, expand};
 pub use dialect::{Dialect, Numbers, Value, Voice};
 pub use granted::Granted;
+pub use http::{NotHttp, StatusReader, request};
 pub use notify::Notice;
 pub use verdict::{Word, WordReader};

@@ -24,6 +24,8 @@ pub enum Notice {
     ExtendTimeout(Duration),
     /// `WATCHDOG=1`: it is alive.
     Watchdog,
+    /// `WATCHDOG=trigger`: it finds itself unable to go on.
+    WatchdogTrigger,
     /// `WATCHDOG_USEC=`: it will say so this often.
     WatchdogPeriod(Duration),
     /// `ERRNO=`: why it fails.
@@ -49,6 +51,7 @@ impl Notice {
             ("STOPPING", "1") => Self::Stopping,
             ("RELOADING", "1") => Self::Reloading { since },
             ("WATCHDOG", "1") => Self::Watchdog,
+            ("WATCHDOG", "trigger") => Self::WatchdogTrigger,
             ("STATUS", words) => Self::Status(words.into()),
             ("MAINPID", pid) => Self::MainPid(Pid(pid.parse().ok().filter(|&pid| pid > 0)?)),
             ("EXTEND_TIMEOUT_USEC", time) => Self::ExtendTimeout(microseconds(time)?),
@@ -88,6 +91,7 @@ mod tests {
                 "WATCHDOG=1\nWATCHDOG_USEC=7",
                 vec![Notice::Watchdog, Notice::WatchdogPeriod(Duration::from_micros(7))],
             ),
+            ("WATCHDOG=trigger\nWATCHDOG=2", vec![Notice::WatchdogTrigger]),
             ("ERRNO=2", vec![Notice::Errno(2)]),
             ("READY=0\nREADY= 1\nready=1\nREADY\n=1\n\n", vec![]),
             ("MAINPID=0\nMAINPID=-1\nMAINPID=99999999999\nERRNO=-2\nWATCHDOG_USEC=soon", vec![]),

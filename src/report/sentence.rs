@@ -1,7 +1,7 @@
 //! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
 
-use super::words::{beginning, count, errno, signal_name, spawn_failure, text, time};
-use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair};
+use super::words::{answer, beginning, count, ended, errno, signal_name, spawn_failure, text, time};
+use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::Answered { word: Word::Ready | Word::Success, .. }
         | Fact::GroupEnded { .. }
         | Fact::SeenQuiet { .. }
+        | Fact::HealthyAgain { .. }
+        | Fact::ProgramChanged
         | Fact::Baking { .. }
         | Fact::RestartQueued
         | Fact::WaitsFor { .. }
@@ -45,6 +47,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         },
         Fact::Answered { word: Word::Failed, .. }
         | Fact::PipeEnded { .. }
+        | Fact::CheckMissed { .. }
         | Fact::TakenForReady { .. }
         | Fact::CannotBeSeen
         | Fact::Repaired { .. }
@@ -61,13 +64,18 @@ pub(super) fn level(fact: &Fact) -> Level {
         Fact::Exited { next, .. }
         | Fact::NotReady { next, .. }
         | Fact::SpawnFailed { next, .. }
-        | Fact::LeavesByItself { next, .. } => match next {
+        | Fact::LeavesByItself { next, .. }
+        | Fact::SaidStopping { next }
+        | Fact::Unhealthy { next, .. } => match next {
             Next::Stopped | Next::Nothing => Level::Info,
-            Next::StartsNow(_) | Next::StartsIn(..) | Next::SuccessorStarts(_) | Next::SuccessorServes(_) => {
-                Level::Warn
-            }
+            Next::StartsNow(_)
+            | Next::StartsIn(..)
+            | Next::RestartsNow
+            | Next::RestartsIn(_)
+            | Next::SuccessorStarts(_)
+            | Next::SuccessorServes(_) => Level::Warn,
             // The service runs on, but not what somebody wanted it to run.
-            Next::OldServesOn(_) | Next::RollsBack(_) | Next::Crashed => Level::Error,
+            Next::OldServesOn(_) | Next::RollsBack(_) | Next::LeftAlone | Next::Crashed => Level::Error,
         },
         Fact::Unkillable { .. }
         | Fact::RolloutStopped { .. }
@@ -90,6 +98,11 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::CannotBeSeen => "cannot-be-seen",
         Fact::SeenQuiet { .. } => "seen-quiet",
         Fact::Baking { .. } => "baking",
+        Fact::CheckMissed { .. } => "check-missed",
+        Fact::Unhealthy { .. } => "unhealthy",
+        Fact::HealthyAgain { .. } => "healthy-again",
+        Fact::SaidStopping { .. } => "said-stopping",
+        Fact::ProgramChanged => "program-changed",
         Fact::RolloutStopped { .. } => "rollout-stopped",
         Fact::Repaired { .. } => "repaired",
         Fact::SpawnFailed { .. } => "spawn-failed",
@@ -138,16 +151,27 @@ pub(super) fn sentence(fact: &Fact) -> String {
             let command = beginning(&definition.program.command.join(" "));
             match definition.policy.ready {
                 Ready::Started | Ready::Assumed => format!("started: {command}"),
-                Ready::Word | Ready::Accepting | Ready::Delay(_) => {
+                Ready::Word | Ready::Accepting | Ready::Probe(_) | Ready::Delay(_) => {
                     let limit = time(definition.policy.ready_timeout);
                     format!("started: {command}; it has {limit} to be ready")
                 }
             }
         }
         Fact::Ready { after } => format!("ready after {}", time(*after)),
-        Fact::NotReady { timeout, next } => {
-            format!("not ready after {}; sent SIGTERM; {}", time(*timeout), and_then(*next))
+        Fact::NotReady { timeout, last, next } => {
+            let last =
+                last.as_ref().map_or_else(String::new, |miss| format!(" (its check: {})", answer(miss)));
+            format!("not ready after {}{last}; sent SIGTERM; {}", time(*timeout), and_then(*next))
         }
+        Fact::CheckMissed { misses, failures, miss } => {
+            format!("check {misses} of {failures} failed: {}", answer(miss))
+        }
+        Fact::Unhealthy { sign, next } => format!("unhealthy: {}; {}", symptom(sign), and_then(*next)),
+        Fact::HealthyAgain { after } => format!("healthy again, after {}", time(*after)),
+        Fact::SaidStopping { next } => {
+            format!("says that it is stopping, without being asked; {}", and_then(*next))
+        }
+        Fact::ProgramChanged => "the file of its program has changed; restarting".into(),
         Fact::TakenForReady { after } => {
             let after = time(*after);
             format!("not seen to accept within {after}; taken for ready, as `ready` says nothing else")
@@ -321,6 +345,9 @@ fn and_then(next: Next) -> String {
     match next {
         Next::StartsNow(generation) => format!("starting generation {generation}"),
         Next::StartsIn(generation, pause) => format!("starting generation {generation} in {}", time(pause)),
+        Next::RestartsNow => "restarting it".into(),
+        Next::RestartsIn(pause) => format!("restarting it in {}, unless it recovers", time(pause)),
+        Next::LeftAlone => "it is left alone (restart = \"no\"); SIGUSR1 restarts it".into(),
         Next::OldServesOn(generation) => format!("the restart failed; generation {generation} serves on"),
         Next::SuccessorStarts(generation) => format!("generation {generation} is starting already"),
         Next::SuccessorServes(generation) => format!("generation {generation} serves already"),
@@ -330,6 +357,17 @@ fn and_then(next: Next) -> String {
         Next::Stopped => "the service is stopped; SIGUSR1 starts it again".into(),
         Next::Crashed => "the service stays down (restart = \"no\"); SIGUSR1 starts it again".into(),
         Next::Nothing => "it was to end anyway".into(),
+    }
+}
+
+/// What shows that a process is sick.
+fn symptom(sign: &Sign) -> String {
+    match sign {
+        Sign::Checks { misses, last } => {
+            format!("{} failed in a row, the last one: {}", count(*misses as usize, "check"), answer(last))
+        }
+        Sign::Silence(period) => format!("it did not say within {} that it is alive", time(*period)),
+        Sign::Trigger => "it says so itself".into(),
     }
 }
 
@@ -343,15 +381,5 @@ fn pipe_ended(end: PipeEnd, left: Option<Duration>) -> String {
     match left {
         Some(left) => format!("{what}; its exit is awaited for {} more", time(left)),
         None => format!("{what}; what follows is ignored"),
-    }
-}
-
-fn ended(status: ExitStatus) -> String {
-    match status {
-        ExitStatus::Code(code) => format!("ended with exit code {code}"),
-        ExitStatus::Signal { signal, core_dumped } => {
-            let core = if core_dumped { " and a core dump" } else { "" };
-            format!("was ended by {}{core}", signal_name(signal))
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The words that sentences are made of: failures, signals, times, numbers of things.
 
-use crate::core::{SpawnFailure, SpawnStage};
+use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage};
 use crate::limits::COMMAND_CHARS;
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
@@ -56,6 +56,30 @@ pub(super) fn spawn_failure(failure: &SpawnFailure) -> String {
         }
         SpawnStage::Lookup | SpawnStage::Listener | SpawnStage::Exec => format!("{subject}: {why}"),
         SpawnStage::Interpreter => format!("its interpreter {subject} is missing"),
+    }
+}
+
+/// What was wrong with the answer to a probe.
+pub(super) fn answer(miss: &Miss) -> String {
+    match miss {
+        Miss::TimedOut => "no answer in time".into(),
+        Miss::Failed(number) => errno(*number),
+        Miss::Closed => "the connection ended without an answer".into(),
+        Miss::NotHttp => "the answer is no HTTP".into(),
+        Miss::Status(status) => format!("status {status}"),
+        Miss::Address(text) => format!("{text:?} is no address"),
+        Miss::Exited(status) => format!("its command {}", ended(*status)),
+        Miss::NotStarted(failure) => format!("its command could not be started: {}", spawn_failure(failure)),
+    }
+}
+
+pub(super) fn ended(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("ended with exit code {code}"),
+        ExitStatus::Signal { signal, core_dumped } => {
+            let core = if core_dumped { " and a core dump" } else { "" };
+            format!("was ended by {}{core}", signal_name(signal))
+        }
     }
 }
 

@@ -136,6 +136,7 @@ pub(crate) fn service(command: &[&str], handshake: Handshake) -> Definition {
             env_file: None,
             handshake,
             identity: Identity::default(),
+            watchdog: None,
         },
         policy: Policy { stop_signal: handshake.default_stop_signal(), ..Policy::default() },
     }

@@ -94,7 +94,7 @@ fn the_table_says_what_the_config_files_say() {
         let ready = match policy.ready {
             Ready::Accepting => "accepting",
             Ready::Word => "notify",
-            Ready::Assumed | Ready::Started | Ready::Delay(_) => "another",
+            Ready::Assumed | Ready::Started | Ready::Delay(_) | Ready::Probe(_) => "another",
         };
         let signal = Signal::try_from(policy.stop_signal).unwrap();
         let program = Path::new(&service.program.command[0]).file_name().unwrap().to_str().unwrap();

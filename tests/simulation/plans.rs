@@ -2,8 +2,8 @@
 
 use crate::rng::Rng;
 use bootstrap::plan::{
-    Address, Definition, Handshake, Identity, ListenerSpec, Plan, Policy, Program, Ready, Restart,
-    RestartOrder, ServiceName, Settings, WhenIdle,
+    Address, Check, Definition, Handshake, Identity, ListenerSpec, Place, Plan, Policy, Probe, Program,
+    Ready, Restart, RestartOrder, Scope, ServiceName, Settings, Target, WhenIdle,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,9 @@ pub(crate) fn first(rng: &mut Rng) -> Plan {
         .map(|name| service(name, rng))
         .collect();
     let when_idle = if rng.chance(90) { WhenIdle::Wait } else { WhenIdle::Exit };
-    Plan { settings: Settings { when_idle, env_file: None }, services: settled(services) }
+    // So little room that it matters.
+    let start_concurrency = rng.pick(&[1, 2, 100]);
+    Plan { settings: Settings { when_idle, env_file: None, start_concurrency }, services: settled(services) }
 }
 
 /// What the operator makes of it: something added, removed, moved, changed, or nothing at all.
@@ -38,6 +40,7 @@ pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
             5 => {
                 let handshake = rng.pick(&[Handshake::Pipe, Handshake::None, Handshake::Systemd]);
                 services[at].program.handshake = handshake;
+                services[at].program.watchdog = watchdog(rng, handshake);
                 services[at].policy = policy(rng, handshake);
             }
             6 => {
@@ -62,7 +65,8 @@ pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
 }
 
 fn service(name: &str, rng: &mut Rng) -> Definition {
-    let handshake = if rng.chance(75) { Handshake::Pipe } else { Handshake::None };
+    let other = rng.pick(&[Handshake::None, Handshake::Systemd]);
+    let handshake = if rng.chance(70) { Handshake::Pipe } else { other };
     let listeners = (0..rng.below(3))
         .map(|n| ListenerSpec::new(Address::Unix(format!("/run/{name}-{n}").into())))
         .collect();
@@ -78,6 +82,7 @@ fn service(name: &str, rng: &mut Rng) -> Definition {
             env_file: None,
             handshake,
             identity: Identity::default(),
+            watchdog: watchdog(rng, handshake),
         },
         policy: policy(rng, handshake),
     }
@@ -99,15 +104,34 @@ fn settled(mut services: Vec<Definition>) -> Vec<Arc<Definition>> {
     services.into_iter().map(Arc::new).collect()
 }
 
+fn probe(rng: &mut Rng) -> Probe {
+    Probe {
+        target: Target::Tcp(Place::Unix("/run/{generation}".into())),
+        scope: rng.pick(&[Scope::Run, Scope::Service]),
+        timeout: rng.ms(1..3_000),
+    }
+}
+
+fn watchdog(rng: &mut Rng, handshake: Handshake) -> Option<Duration> {
+    (handshake == Handshake::Systemd && rng.chance(60)).then(|| rng.ms(2_000..60_000))
+}
+
 fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {
     Policy {
         restart: rng.pick(&[Restart::No, Restart::OnFailure, Restart::Always]),
         restart_order: rng.pick(&[RestartOrder::StopFirst, RestartOrder::StartFirst]),
-        ready: match rng.below(5) {
+        check: rng.chance(25).then(|| Check {
+            probe: probe(rng),
+            period: rng.ms_of(&[(500, 5_000), (5_000, 120_000)]),
+            failures: rng.pick(&[1, 2, 3]),
+        }),
+        watch: rng.chance(30),
+        ready: match rng.below(6) {
             0 if handshake == Handshake::Pipe => Ready::Word,
             1 => Ready::Accepting,
             2 => Ready::Started,
             3 => Ready::Delay(rng.ms(0..400)),
+            4 => Ready::Probe(probe(rng)),
             _ => Ready::Assumed,
         },
         bake_time: rng.ms_of(&[(0, 1), (0, 1), (1, 5_000)]),

@@ -29,6 +29,12 @@ pub(crate) struct Temper {
     pub(crate) killed_after: Duration,
     /// Whether it cannot be seen to accept.
     pub(crate) hidden: bool,
+    /// How long it takes to answer when it is asked whether it serves; it does not, if there is none.
+    pub(crate) answers_after: Option<Duration>,
+    /// From when to when after its start it is sick.
+    pub(crate) sick: Option<(Duration, Duration)>,
+    /// How long after its start it feeds its watchdog.
+    pub(crate) feeds_for: Option<Duration>,
     /// How long a process of its group outlives it.
     pub(crate) child_outlives: Option<Duration>,
 }
@@ -56,6 +62,9 @@ impl Temper {
             obeys_term: Some(rng.ms(0..1)),
             killed_after: Duration::ZERO,
             hidden: false,
+            answers_after: Some(Duration::ZERO),
+            sick: None,
+            feeds_for: None,
             child_outlives: None,
         }
     }
@@ -80,6 +89,12 @@ impl Temper {
         temper.obeys_term = rng.chance(70).then(|| rng.ms(0..6_000));
         temper.killed_after = rng.ms_of(&[(0, 1), (0, 10), (0, 9_000)]);
         temper.hidden = rng.chance(10);
+        temper.answers_after = rng.chance(90).then(|| rng.ms_of(&[(0, 20), (0, 4_000)]));
+        temper.sick = rng.chance(30).then(|| {
+            let from = rng.ms_of(&[(0, 2_000), (0, 600_000)]);
+            (from, from + rng.ms_of(&[(0, 5_000), (0, 900_000)]))
+        });
+        temper.feeds_for = rng.chance(30).then(|| rng.ms(0..600_000));
         temper.child_outlives = rng.chance(20).then(|| rng.ms_of(&[(0, 50), (0, 90_000)]));
         temper
     }

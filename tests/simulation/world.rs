@@ -14,15 +14,15 @@ use bootstrap::core::snapshot;
 use bootstrap::core::state::{Back, State};
 use bootstrap::core::worker::Worker;
 use bootstrap::core::{
-    Action, BindFailure, Event, ExitStatus, Fact, Outcome, PipeEnd, Report, Request, RunEvent, Sight,
-    SpawnFailure, SpawnStage, Supervisor, Time,
+    Action, BindFailure, Event, ExitStatus, Fact, Health, Miss, Outcome, PipeEnd, Report, Request, RunEvent,
+    Sight, SpawnFailure, SpawnStage, Supervisor, Time,
 };
 use bootstrap::limits::TEXT_BUSY_PATIENCE;
 use bootstrap::plan::{
     Definition, Generation, Handshake, ListenerId, Pid, Plan, Ready, RestartOrder, RunId, Selector,
     ServiceId, ServiceName,
 };
-use bootstrap::protocol::Word;
+use bootstrap::protocol::{Notice, Word};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,7 @@ enum Deed {
     ClosesPipe,
     Exits(ExitStatus),
     ChildExits,
+    FeedsWatchdog,
 }
 
 /// A process as the world knows it.
@@ -61,6 +62,8 @@ struct Process {
     /// It has said that it accepts.
     said_ready: bool,
     quiet_at: Option<Time>,
+    /// A good answer of it has reached the core.
+    answered: bool,
     killed_at: Option<Time>,
     main_alive: bool,
     child_until: Option<Time>,
@@ -101,6 +104,10 @@ pub(crate) struct World {
     processes: BTreeMap<RunId, Process>,
     listening: BTreeMap<ListenerId, bool>,
     pinned: BTreeSet<RunId>,
+    /// Questions whose answer the core awaits.
+    asked: BTreeMap<RunId, u32>,
+    /// The run whose program is watched for a service.
+    watched: BTreeMap<ServiceId, RunId>,
     /// Since when a service is in a state that has to end, and in which generation.
     waiting_since: BTreeMap<(ServiceId, u32, Generation), (&'static str, Time)>,
     owed: Owed,
@@ -146,6 +153,8 @@ impl World {
             processes: BTreeMap::new(),
             listening: BTreeMap::new(),
             pinned: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            watched: BTreeMap::new(),
             waiting_since: BTreeMap::new(),
             owed: Owed::default(),
             stopped_at: None,
@@ -203,7 +212,12 @@ impl World {
 
     fn feed(&mut self, event: Event) {
         self.tell(Told::Event(event.clone()));
-        if let Event::Run(run, _) = &event {
+        if let Event::Run(run, RunEvent::Probed { attempt, answer }) = &event {
+            if self.asked.get(run) == Some(attempt) {
+                self.asked.remove(run);
+                self.processes.get_mut(run).expect("as below").answered |= answer.is_ok();
+            }
+        } else if let Event::Run(run, _) = &event {
             self.processes.get_mut(run).expect("heard is of who was started").on_their_way -= 1;
         }
         self.owe(&event);
@@ -254,6 +268,7 @@ impl World {
             | Event::TicketDropped(_)
             | Event::BindRefused { .. }
             | Event::Repaired { .. }
+            | Event::ProgramChanged { .. }
             | Event::PlanRefused { .. }
             | Event::SelectorRefused { .. } => {}
         }
@@ -293,7 +308,8 @@ impl World {
     fn feed_stale(&mut self) {
         let known = |run: &RunId| self.core.services().flat_map(known_runs).any(|known| known.id == *run);
         let Some(run) = self.processes.keys().copied().find(|run| !known(run)) else { return };
-        let event = match self.rng.below(5) {
+        let event = match self.rng.below(6) {
+            4 => RunEvent::Probed { attempt: 1, answer: Ok(()) },
             0 => RunEvent::Exited { status: ExitStatus::Code(1), group_left: false },
             1 => RunEvent::Said(Word::Success),
             2 => RunEvent::GroupEmpty,
@@ -340,6 +356,28 @@ impl World {
                 self.spawn(run, worker, definition, program_of, &listeners);
             }
             Action::Look { run } => self.look(run),
+            Action::Probe { run, attempt, .. } => self.probe(run, attempt),
+            Action::StopProbe { run, attempt } => {
+                assert_eq!(
+                    self.asked.remove(&run),
+                    Some(attempt),
+                    "a question is given up that nobody asked"
+                );
+            }
+            Action::Watch { run } => {
+                assert!(self.processes[&run].definition.policy.watch || self.reloaded_at.is_some());
+                self.watched.insert(run.service, run);
+                if !self.calm && self.rng.chance(30) {
+                    let service = run.service;
+                    for _ in 0..self.rng.pick(&[1, 1, 5]) {
+                        let at = self.now + self.rng.ms_of(&[(0, 2_000), (0, 900_000)]);
+                        self.note(at, Entry::Arrives(Event::ProgramChanged { service }));
+                    }
+                }
+            }
+            Action::Unwatch { service } => {
+                assert!(self.watched.remove(&service).is_some(), "what is watched no more was not watched");
+            }
             Action::Pin { run } => assert!(self.pinned.insert(run), "pinned twice: {run:?}"),
             Action::Unpin { run } => assert!(self.pinned.remove(&run), "was not pinned: {run:?}"),
             Action::Ask { run, signal } => {
@@ -405,7 +443,11 @@ impl World {
         *self.listening.get_mut(&listener).expect("a parked socket is held") = false;
         let served = |service: &Service| {
             service.listeners.contains(&listener)
-                && service.workers.iter().flat_map(Worker::staying).any(|run| self.processes[&run.id].alive())
+                && service
+                    .workers
+                    .iter()
+                    .flat_map(Worker::staying)
+                    .any(|run| self.processes.get(&run.id).is_some_and(Process::alive))
         };
         assert!(!self.core.services().any(served), "a socket is parked under a serving process");
     }
@@ -451,7 +493,12 @@ impl World {
             }
         }
         let temper = if self.calm {
-            Temper::good(&mut self.rng)
+            let mut temper = Temper::good(&mut self.rng);
+            // Started is not serving; one that is checked in its bake time had better do both.
+            if definition.policy.check.is_some() {
+                temper.accepts_after = Duration::ZERO;
+            }
+            temper
         } else {
             Temper::any(&mut self.rng, &definition.policy.ready)
         };
@@ -466,6 +513,7 @@ impl World {
             missed: false,
             said_ready: false,
             quiet_at: None,
+            answered: false,
             killed_at: None,
             main_alive: !failed,
             child_until: None,
@@ -505,6 +553,23 @@ impl World {
         if let Some((after, status)) = temper.dies {
             self.note(start + after, Entry::Does(run, Deed::Exits(status)));
         }
+        if self.processes[&run].definition.program.watchdog.is_some() {
+            self.note(start, Entry::Does(run, Deed::FeedsWatchdog));
+        }
+    }
+
+    /// One question at a time, and only to whoever is to stay. Its answer may come after nobody awaits it any more.
+    fn probe(&mut self, run: RunId, attempt: u32) {
+        assert!(self.asked.insert(run, attempt).is_none(), "asked while an answer is awaited: {run:?}");
+        let process = &self.processes[&run];
+        let Some(after) = process.temper.answers_after.filter(|_| process.alive()) else { return };
+        let at = self.now + after;
+        let sick = |(from, until): (Duration, Duration)| {
+            process.started + from <= at && at < process.started + until
+        };
+        let good = process.accepts(at) && !process.temper.sick.is_some_and(sick);
+        let answer = if good { Ok(()) } else { Err(Miss::Status(503)) };
+        self.note(at, Entry::Arrives(Event::Run(run, RunEvent::Probed { attempt, answer })));
     }
 
     fn look(&mut self, run: RunId) {
@@ -616,6 +681,13 @@ impl World {
                     self.note(until, Entry::Does(run, Deed::ChildExits));
                 }
             }
+            Deed::FeedsWatchdog => {
+                let period = process.definition.program.watchdog.expect("it has one");
+                if process.temper.feeds_for.is_none_or(|long| now < process.started + long) {
+                    self.hear(run, RunEvent::Notified(Notice::Watchdog));
+                    self.note(now + period / 2, Entry::Does(run, Deed::FeedsWatchdog));
+                }
+            }
             Deed::ChildExits => {
                 if !process.main_alive && process.child_until.take().is_some() {
                     self.hear(run, RunEvent::GroupEmpty);
@@ -651,6 +723,17 @@ impl World {
                 }
             }
         }
+        let staying: BTreeSet<RunId> = self
+            .core
+            .services()
+            .flat_map(|s| &s.workers)
+            .flat_map(Worker::staying)
+            .map(|run| run.id)
+            .collect();
+        let stray = self.asked.keys().find(|run| !staying.contains(run));
+        assert!(stray.is_none(), "an answer is awaited of {stray:?}, which is to leave");
+        let stray = self.watched.values().find(|run| !staying.contains(run));
+        assert!(stray.is_none(), "the program of {stray:?} is watched, which is to leave");
         let kept: BTreeSet<RunId> =
             self.core.services().flat_map(|s| &s.workers).filter_map(kept_program).collect();
         assert_eq!(self.pinned, kept, "pinned is what somebody may go back to");
@@ -658,6 +741,11 @@ impl World {
     }
 
     fn check_staying(&self, worker: &Worker) {
+        if let State::Up { run } = &worker.state
+            && let Health::Unhealthy { restart_at: Some(at), .. } = run.health
+        {
+            assert!(self.now <= at, "sick, and its restart is overdue: {:?}", run.id);
+        }
         for run in worker.staying() {
             let process = &self.processes[&run.id];
             for spec in &run.definition.listeners {
@@ -684,6 +772,10 @@ impl World {
                 continue;
             }
             assert!(*gate != Ready::Word || process.said_ready, "ready, and it never said so");
+            assert!(
+                !matches!(gate, Ready::Probe(_)) || process.answered,
+                "ready, and no answer of it was good"
+            );
             let seen = *gate == Ready::Accepting && !process.definition.listeners.is_empty();
             assert!(!seen || accepts, "ready, and it does not accept yet");
         }
@@ -722,10 +814,12 @@ impl World {
         }
         let successor = worker.serving().expect("start-first: asked to leave, yet nobody serves");
         assert_ne!(successor.id, run, "start-first: the one that serves is asked to leave");
-        let successor = &self.processes[&successor.id];
-        let (ready, listeners) = (&successor.definition.policy.ready, &successor.definition.listeners);
-        let seen = *ready == Ready::Accepting && !successor.temper.hidden && !listeners.is_empty();
-        let was_ready = successor.started + successor.temper.accepts_after <= self.now;
+        let process = &self.processes[&successor.id];
+        let listeners = &process.definition.listeners;
+        // A reload may come between the order to start it and the answer: then the gate is the new one.
+        let gates = [&process.definition, &successor.definition].map(|d| &d.policy.ready);
+        let seen = gates == [&Ready::Accepting; 2] && !process.temper.hidden && !listeners.is_empty();
+        let was_ready = process.started + process.temper.accepts_after <= self.now;
         assert!(!seen || was_ready, "start-first: {run:?} asked to leave before the successor accepts");
     }
 
@@ -784,6 +878,9 @@ impl World {
             Told::Event(event) => format!("{:>9} > {event:?}\n", time.ms),
             Told::Action(Action::Report(report)) => format!("{:>9}     | {}\n", time.ms, words(report)),
             Told::Action(Action::Spawn { run, .. }) => format!("{:>9}     < Spawn {run:?}\n", time.ms),
+            Told::Action(Action::Probe { run, attempt, .. }) => {
+                format!("{:>9}     < Probe {run:?} {attempt}\n", time.ms)
+            }
             Told::Action(action) => format!("{:>9}     < {action:?}\n", time.ms),
         };
         self.story.iter().map(line).collect()
