@@ -103,6 +103,14 @@ pub const COMMAND_CHARS: usize = 200;
 /// a restart more often than they finish there would be no end to them.
 pub const LEAVING: usize = 64;
 
+/// How long the program now on disk may take to say whether it can go on from here; everything goes on meanwhile.
+pub const UPGRADE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it may take to look at the latest, after it has answered once; nothing goes on meanwhile.
+pub const UPGRADE_LAST_LOOK: Duration = Duration::from_secs(1);
+
+/// Longest answer of it, in bytes. A reason is a line.
+pub const UPGRADE_ANSWER_BYTES: usize = 4096;
 /// Longest first line of an answer to an HTTP check, in bytes. What follows is not read.
 pub const STATUS_LINE_BYTES: usize = 1024;
 

@@ -6,7 +6,10 @@ use bootstrap::exit::ExitCode;
 fn main() -> std::process::ExitCode {
     match Invocation::parse(std::env::args_os()) {
         Ok(invocation) => match invocation.command {
-            None => cli::run(&invocation),
+            None => match invocation.check_state {
+                Some(descriptors) => cli::check_state(descriptors),
+                None => cli::run(&invocation),
+            },
             Some(Command::Check) => cli::check(&invocation.config, invocation.color),
         }
         .into(),

@@ -136,6 +136,8 @@ impl Session {
         let mut command = Command::new("bash");
         command.args(["--norc", "--noprofile"]).current_dir(self.dir.path());
         command.env("PATH", path).env("BOOTSTRAP_TEST", &self.marker);
+        // Supervisors of other sessions have files of the same name.
+        command.env("RUNTIME_DIRECTORY", self.path("run"));
         command.env_remove("BOOTSTRAP_SELECT").env_remove("COLUMNS");
         command.stdin(Stdio::piped()).stdout(writer.try_clone().unwrap()).stderr(writer);
         let mut child = command.spawn().expect("bash");
@@ -433,6 +435,7 @@ fn the_tables_of_keys_have_every_key_and_no_other() {
         ("key of `[bootstrap]`", format!("{MINIMAL}[bootstrap]\nxyzzy = 1")),
         ("key of `[[service]]`", format!("{MINIMAL}xyzzy = 1")),
         ("key of `cgroup`", format!("{MINIMAL}cgroup = {{ path = '/a', xyzzy = 1 }}")),
+        ("key of `[service.check]`", format!("{MINIMAL}check = {{ tcp = 'unix:a', xyzzy = 1 }}")),
         ("key of a table in `listen`", format!("{MINIMAL}listen = {{ address = 'unix:a', xyzzy = 1 }}")),
     ] {
         let rows = table("README.md", heading);
@@ -465,6 +468,15 @@ fn a_default_of_the_table_changes_nothing_where_it_is_written_down() {
     {
         assert_eq!(plan(&format!("[bootstrap]\n{key} = {value}\n{MINIMAL}")), plan(MINIMAL), "{key}");
     }
+    let checked = |more: &str| plan(&format!("{MINIMAL}check = {{ tcp = 'unix:a'{more} }}"));
+    let mut defaults = 0;
+    for row in table("README.md", "key of `[service.check]`") {
+        for value in quoted(&row[1]) {
+            assert_eq!(checked(&format!(", {} = {value}", quoted(&row[0])[0])), checked(""));
+            defaults += 1;
+        }
+    }
+    assert_eq!(defaults, 3);
     let listener = |more: &str| plan(&format!("{MINIMAL}listen = {{ address = 'tcp://0.0.0.0:1'{more} }}"));
     for row in table("README.md", "key of a table in `listen`") {
         for value in quoted(&row[1]) {

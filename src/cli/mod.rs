@@ -1,9 +1,11 @@
 //! The command line.
 
 mod check;
+mod check_state;
 mod run;
 
 pub use check::check;
+pub use check_state::check_state;
 pub use run::run;
 
 use crate::exit::ExitCode;
@@ -12,6 +14,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 /// What stands below the options in `--help`.
@@ -25,6 +28,7 @@ Examples:
 Signals to the supervisor:
   SIGUSR1          restart all services, or those that BOOTSTRAP_SELECT names
   SIGHUP           read the file anew; apply it if it has no mistake
+  SIGUSR2          become the program now on disk; nothing else changes
   SIGTERM, SIGINT  stop gracefully; the second one stops now
   SIGQUIT          stop now
 
@@ -51,6 +55,14 @@ struct Arguments {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
 
+    /// What a supervisor adds when it becomes this program: the number of its snapshot
+    #[arg(long, hide = true, value_name = "FD")]
+    state: Option<RawFd>,
+
+    /// What a supervisor adds when it asks whether it can become this program: snapshot, answer
+    #[arg(long, hide = true, value_name = "FD,FD", value_parser = two_numbers)]
+    check_state: Option<(RawFd, RawFd)>,
+
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -64,6 +76,10 @@ pub struct Invocation {
     pub log_format: LogFormat,
     /// Whether messages for people are coloured.
     pub color: Color,
+    /// The descriptor with the snapshot to go on from.
+    pub state: Option<RawFd>,
+    /// The descriptor with a snapshot to look at, and the one for the answer.
+    pub check_state: Option<(RawFd, RawFd)>,
     /// What to do; nothing means: run.
     pub command: Option<Command>,
 }
@@ -118,7 +134,7 @@ impl Invocation {
     /// What clap prints: help, the version (exit code 0) or a mistake (exit code 2).
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let matches = definition().try_get_matches_from(arguments)?;
-        let Arguments { mut config, mut log_format, mut color, command } =
+        let Arguments { mut config, mut log_format, mut color, state, check_state, command } =
             Arguments::from_arg_matches(&matches)?;
         if let Some((_, after_command)) = matches.subcommand() {
             given_once(&matches, after_command)?;
@@ -131,7 +147,7 @@ impl Invocation {
             let message = "no config file is named; write --config FILE";
             definition().error(ErrorKind::MissingRequiredArgument, message)
         })?;
-        Ok(Self { config, log_format, color, command })
+        Ok(Self { config, log_format, color, state, check_state, command })
     }
 }
 
@@ -173,6 +189,12 @@ fn take<T: Clone + Send + Sync + 'static, U>(
     }
 }
 
+/// Reads `5,6`.
+fn two_numbers(text: &str) -> Result<(RawFd, RawFd), String> {
+    let numbers = text.split_once(',').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    numbers.ok_or_else(|| "two numbers are expected, with a comma between them".into())
+}
+
 /// The exit code for something that was said on stdout: `code`, or a failure where it could not be said.
 pub fn said(result: io::Result<()>, code: ExitCode) -> ExitCode {
     match result {
@@ -206,6 +228,8 @@ mod tests {
             config: "a.toml".into(),
             log_format: LogFormat::Text,
             color: Color::Auto,
+            state: None,
+            check_state: None,
             command: None,
         };
         assert_eq!(parse("bootstrap -c a.toml"), Ok(run.clone()));

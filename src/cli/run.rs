@@ -15,6 +15,14 @@ pub fn run(invocation: &Invocation) -> ExitCode {
         LogFormat::Text if os::stderr_is_journal() => Format::Journal,
         LogFormat::Text => Format::Text,
     };
+    if let Some(state) = invocation.state {
+        return run::go_on(&invocation.config, state, format).unwrap_or_else(|error| {
+            fail(
+                &format!("bootstrap: cannot go on from the state that was left to it: {error}\n"),
+                ExitCode::Failed,
+            )
+        });
+    }
     let plan = match config::load(&invocation.config) {
         Ok(plan) => plan,
         Err(refused) => return fail(&told(&refused, format, invocation.color), ExitCode::Config),

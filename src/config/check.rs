@@ -12,9 +12,11 @@ use super::raw::{Bootstrap, Service, unknown_keys};
 use super::rule::Rule;
 use super::sequence::{Names, Sequence};
 use super::unique::Unique;
-use super::value::{Env, FilePath, Port, Starts};
+use super::value::{Env, FilePath, GroupName, Port, Starts};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
-use crate::plan::{Address, Definition, Handshake, ListenerSpec, Plan, Program, Settings, WhenIdle};
+use crate::plan::{
+    Address, Definition, Handshake, ListenerSpec, Orphans, Plan, Program, Rights, Settings, WhenIdle,
+};
 use crate::protocol;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -50,9 +52,21 @@ fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option
     let raw = found.map_or_else(Bootstrap::absent, |found| Bootstrap::of(found, notes));
     let when_idle = raw.when_idle.read(notes).or_default(WhenIdle::default());
     let env_file = path(&raw.env_file, notes).or_default(None);
+    let runtime_dir = path(&raw.runtime_dir, notes).or_default(None);
+    let orphans = raw.orphans.read(notes).or_default(Orphans::default());
+    let control_group = raw.control_group.read(notes).map(|GroupName(name)| Some(name)).or_default(None);
+    let control_rights = raw.control_rights.read(notes).or_default(Rights::default());
     let starts = raw.start_concurrency.read(notes).map(|Starts(starts)| starts);
     let start_concurrency = starts.or_default(Settings::default().start_concurrency);
-    Some(Settings { when_idle: when_idle?, env_file: env_file?, start_concurrency: start_concurrency? })
+    Some(Settings {
+        when_idle: when_idle?,
+        env_file: env_file?,
+        runtime_dir: runtime_dir?,
+        control_group: control_group?,
+        control_rights: control_rights?,
+        orphans: orphans?,
+        start_concurrency: start_concurrency?,
+    })
 }
 
 fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Service<'t> {

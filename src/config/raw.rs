@@ -13,10 +13,10 @@ use super::rights::{
 use super::sequence::Names;
 use super::similar;
 use super::value::{
-    Backlog, Command, Env, Failures, FilePath, Gate, Pause, Port, Signal, Starts, Status, Surge, Timeout,
-    Unavailable, WholeSeconds, Workers,
+    Backlog, Command, Env, Failures, FilePath, Gate, GroupName, Pause, Port, Signal, Starts, Status, Surge,
+    Timeout, Unavailable, WholeSeconds, Workers,
 };
-use crate::plan::{self, Address, Handshake, Restart, RestartOrder, ServiceName, WhenIdle};
+use crate::plan::{self, Address, Handshake, Orphans, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
 use toml::de::DeTable;
 
 /// Makes of a list of keys a struct with one [`Field`] each, and what is the same for all tables.
@@ -62,9 +62,22 @@ tables! {
         /// What to do when nothing is up and nothing can come back by itself: `"exit"` ends the supervisor, with 1
         /// if a service crashed, else with 0; `"wait"` keeps it for the operator. Default: `"exit"`.
         when_idle: WhenIdle,
+        /// What becomes of servers that a supervisor left behind that was killed: `"adopt"` takes them over, and they
+        /// serve on; `"stop"` asks them to leave and starts others on their sockets; `"ignore"` leaves them alone.
+        /// Default: `"adopt"`.
+        orphans: Orphans,
         /// File of `NAME=value` lines, read at each SIGUSR1: `BOOTSTRAP_SELECT` may stand in it and names the
         /// services to restart. Default: none; the supervisor's own environment is asked.
         env_file: FilePath,
+        /// Directory of the control socket and of the lock that keeps a second supervisor out; it is made, readable
+        /// by nobody else. Default: `$RUNTIME_DIRECTORY`, else `bootstrap/STEM` of the file's name below `/run` for
+        /// root and below `$XDG_RUNTIME_DIR` for others.
+        runtime_dir: FilePath,
+        /// Name of the group whose members may speak to the control socket, besides root and the user that the
+        /// supervisor runs as. Default: none.
+        control_group: GroupName,
+        /// What members of `control_group` may do: `"read"` lets them look, `"full"` act as well. Default: `"read"`.
+        control_rights: Rights,
         /// How many services may start or restart a process at a time, when more than that are to: a boot of ten
         /// thousand is a wave and not a flood. What crashes starts again without waiting for others. Default:
         /// `100`.

@@ -6,7 +6,7 @@ use super::problem::{Found, Problem};
 use super::rule::Rule;
 use super::similar;
 use crate::limits::{CHECK_FAILURES, DURATION_MAX, SERVICES, WORKERS};
-use crate::plan::{Handshake, Restart, RestartOrder, ServiceName, WhenIdle};
+use crate::plan::{Handshake, Orphans, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub(super) struct Surge(pub(super) u32);
 pub(super) struct Unavailable(pub(super) u32);
 /// A path that the system can open.
 pub(super) struct FilePath(pub(super) PathBuf);
+/// Name of a group of the system; whether there is one is not asked here.
+pub(super) struct GroupName(pub(super) String);
 /// A signal that a process can react to, by number.
 pub(super) struct Signal(pub(super) i32);
 /// At least a millisecond.
@@ -240,6 +242,28 @@ impl Scalar for Gate {
 impl Scalar for WhenIdle {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         word(found, &["exit", "wait"], &[Self::Exit, Self::Wait])
+    }
+}
+
+impl Scalar for Orphans {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        word(found, &["adopt", "stop", "ignore"], &[Self::Adopt, Self::Stop, Self::Ignore])
+    }
+}
+
+impl Scalar for Rights {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        word(found, &["read", "full"], &[Self::Read, Self::Full])
+    }
+}
+
+impl Scalar for GroupName {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        match text(found, Rule::Group)? {
+            "" => Err(Rule::Group),
+            name if name.contains('\0') => Err(Rule::Nul),
+            name => Ok(Self(name.into())),
+        }
     }
 }
 

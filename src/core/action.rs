@@ -3,7 +3,7 @@
 
 use super::fact::Report;
 use super::request::{Answer, Ticket};
-use crate::plan::{Definition, ListenerId, ListenerSpec, RunId, ServiceId, Target};
+use crate::plan::{Definition, ListenerId, ListenerSpec, Pid, RunId, ServiceId, Target};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,6 +22,15 @@ pub enum Action {
         program_of: Option<RunId>,
         /// The sockets to hand over, in the order of the definition. Their settings are written back first, and
         /// a parked one listens again.
+        listeners: Vec<ListenerId>,
+    },
+    /// Take over a process of another supervisor, which is held already.
+    Adopt {
+        /// Its name from now on.
+        run: RunId,
+        /// Its main process.
+        pid: Pid,
+        /// The sockets that it was given, as far as they are held.
         listeners: Vec<ListenerId>,
     },
     /// Send the signal that asks the main process to leave; to nobody, if it has ended. A process that still
@@ -123,6 +132,11 @@ pub enum Action {
         /// The file that may hold it; else the supervisor's own environment.
         env_file: Option<PathBuf>,
     },
+    /// Ask the program now on disk whether it can go on from here. Answered by `SuccessorFit` or `UpgradeRefused`.
+    CheckSuccessor,
+    /// Become it, once everything else of this step is done. Answered, where it cannot be, by `UpgradeRefused`; else
+    /// by the next program, with `Upgraded`.
+    BecomeSuccessor,
     /// Send a signal to the main process, whatever it means to it; to nobody, if it has ended.
     Signal {
         /// Whom.

@@ -5,6 +5,7 @@ use super::request::{Request, Ticket};
 use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector, ServiceId};
 use crate::protocol::{Notice, Word};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,24 @@ pub enum Event {
     },
     /// Which services the restart request means.
     SelectorRead(Selector),
+    /// A run could not be written down for a later supervisor.
+    NotWrittenDown {
+        /// Which one.
+        run: RunId,
+        /// The system's error number.
+        errno: i32,
+    },
+    /// The program now on disk can go on from here.
+    SuccessorFit,
+    /// It cannot, or could not be asked: this one goes on.
+    UpgradeRefused(UpgradeRefusal),
+    /// This is the next program, and it goes on where another left off.
+    Upgraded {
+        /// The version of the one before.
+        from: String,
+        /// Since the upgrade was asked for.
+        took: Duration,
+    },
     /// A file on the way to the program of a service that is watched has changed.
     ProgramChanged {
         /// Whose.
@@ -147,6 +166,8 @@ pub enum ExitStatus {
         /// Whether a core file was written.
         core_dumped: bool,
     },
+    /// It ended while it was not our child, and this kernel tells only its parent how.
+    Unknown,
 }
 
 /// Why a pipe will not bring another word.
@@ -213,6 +234,32 @@ pub enum SpawnStage {
     Exec,
     /// Become the program, whose interpreter is missing; the subject is the interpreter.
     Interpreter,
+}
+
+/// Why the supervisor stays what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpgradeRefusal {
+    /// There is no program at the path; the system's error number.
+    Missing(i32),
+    /// The program could not be started.
+    NotStarted(SpawnFailure),
+    /// It did not say in time whether it can go on.
+    Silent {
+        /// How long it had.
+        after: Duration,
+    },
+    /// It ended without the word that only a program of this kind says.
+    NoProof,
+    /// It says that it cannot, and why.
+    Rejected(String),
+    /// It was replaced by another while it was asked.
+    Replaced,
+    /// The state could not be written.
+    Unwritten(String),
+    /// The system refused something else; its error number.
+    System(i32),
+    /// The last step failed; the system's error number.
+    NotBecome(i32),
 }
 
 /// Why a socket could not be bound.

@@ -1,7 +1,7 @@
 //! What the core tells people: facts in fields. The sentences are made in [`report`](crate::report).
 
 use super::Outcome;
-use super::event::{BindFailure, ExitStatus, Miss, PipeEnd, Repair, SpawnFailure};
+use super::event::{BindFailure, ExitStatus, Miss, PipeEnd, Repair, SpawnFailure, UpgradeRefusal};
 use super::health::Sign;
 use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
@@ -91,6 +91,21 @@ pub enum Fact {
     /// Processes of its group outlived it; they were sent SIGTERM.
     Leftovers { stop_timeout: Duration },
 
+    /// It was left behind by a supervisor that was killed, and serves on.
+    Adopted { for_long: Duration },
+    /// The same, and it is on its way out.
+    AdoptedLeaving,
+    /// The same, and it is asked to leave.
+    AdoptedToLeave,
+    /// It was left behind, and has ended since.
+    OrphanEnded,
+    /// It was left behind, and is left alone: so it is configured.
+    OrphanIgnored,
+    /// It was left behind, and cannot be taken over.
+    NotAdopted { errno: i32 },
+    /// It was not written down for a later supervisor.
+    NotWrittenDown { errno: i32 },
+
     // -- one service --
     /// A server had harmed a socket; it is whole again.
     Repaired { address: Address, what: Repair },
@@ -132,6 +147,16 @@ pub enum Fact {
     Changed { change: Change },
     /// SIGHUP arrived while everything is being stopped.
     ReloadIgnored,
+    /// Something was left behind in a way that cannot be read.
+    RecordUnreadable { file: String },
+    /// Who runs is written down nowhere.
+    NoRecords { why: String },
+    /// SIGUSR2 arrived; the program now on disk is asked.
+    UpgradeBegun { program: PathBuf },
+    /// The supervisor stays what it is.
+    UpgradeRefused { why: UpgradeRefusal },
+    /// The supervisor is another program now.
+    Upgraded { from: String, took: Duration, sockets: usize, runs: usize },
     /// Log lines were lost: nobody read them.
     LogLost { lines: u64 },
     /// SIGTERM, SIGINT arrived.

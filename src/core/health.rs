@@ -135,7 +135,7 @@ impl Health {
     }
 
     /// What speaks against it, if anything does.
-    pub(super) fn sign(&self) -> Option<Sign> {
+    pub fn sign(&self) -> Option<Sign> {
         match self {
             Self::Unknown | Self::Healthy { .. } => None,
             Self::Failing { misses, last } => Some(Sign::Checks { misses: *misses, last: last.clone() }),

@@ -3,6 +3,7 @@
 //! [`Supervisor::handle`] takes one [`Event`] and appends [`Action`]s; that is all there is to it.
 
 mod action;
+mod adoption;
 mod backoff;
 pub mod candidate;
 mod care;
@@ -16,6 +17,7 @@ pub mod health;
 pub mod invariants;
 pub mod leaving;
 mod life;
+mod orphan;
 mod outcome;
 mod pulse;
 mod reconcile;
@@ -29,15 +31,18 @@ pub mod state;
 mod supervisor;
 mod time;
 mod turns;
+mod upgrade;
 mod watch;
 pub mod worker;
 
 pub use action::Action;
 pub use event::{
     BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
+    UpgradeRefusal,
 };
 pub use fact::{Applied, Fact, Next, Report};
 pub use health::{Health, Sign};
+pub use orphan::Orphan;
 pub use outcome::Outcome;
 pub use request::{Answer, Refusal, Request, Ticket, Verb, Verdict, Wait};
 pub use supervisor::Supervisor;

@@ -69,8 +69,11 @@ impl Supervisor {
     pub(super) fn bind(&mut self, plan: Plan, again: bool, now: Time, out: &mut Vec<Action>) {
         let mut batch = Vec::new();
         let mut sockets = BTreeMap::new();
-        for spec in plan.services.iter().flat_map(|definition| &definition.listeners) {
-            if !self.sockets.contains_key(&spec.address) {
+        // Those on which others serve still are held for as long as they do.
+        let orphans = self.orphans.iter().filter(|orphan| orphan.held).map(|orphan| &orphan.definition);
+        let definitions = plan.services.iter().chain(orphans);
+        for spec in definitions.flat_map(|definition| &definition.listeners) {
+            if !self.sockets.contains_key(&spec.address) && !sockets.contains_key(&spec.address) {
                 self.last_listener += 1;
                 let listener = ListenerId(self.last_listener);
                 sockets.insert(spec.address.clone(), listener);
@@ -118,6 +121,7 @@ impl Supervisor {
         }
         self.plan = plan;
         self.planned = specs(&self.plan).count();
+        self.adopt(now, out);
         self.stir_all();
         self.close_sockets(out);
         self.reload_done(again, out);

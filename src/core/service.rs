@@ -155,7 +155,7 @@ impl Service {
     }
 
     /// Makes the number of workers what the policy says: starts what is missing, ends what is too much.
-    fn scale(&mut self, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn scale(&mut self, now: Time, out: &mut Vec<Action>) {
         let wanted = self.definition.policy.workers;
         for index in 0..wanted {
             if !self.workers.iter().any(|worker| worker.index == index && !worker.is_being_removed()) {
@@ -173,7 +173,7 @@ impl Service {
 
     /// What follows for all from what one did: the next turn of a restart, workers that are gone, sockets that
     /// nobody will serve.
-    fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
         for worker in &mut self.workers {
             if worker.take_restart(now) {
                 self.rollout.ask_for(worker.index);
@@ -224,7 +224,12 @@ impl Service {
         }
     }
 
-    fn each(&mut self, now: Time, out: &mut Vec<Action>, mut step: impl FnMut(&mut Worker, &mut Scene<'_>)) {
+    pub(super) fn each(
+        &mut self,
+        now: Time,
+        out: &mut Vec<Action>,
+        mut step: impl FnMut(&mut Worker, &mut Scene<'_>),
+    ) {
         for at in 0..self.workers.len() {
             self.with(at, now, out, &mut step);
         }
@@ -244,7 +249,11 @@ impl Service {
         }
     }
 
-    fn scene<'a>(&'a mut self, now: Time, out: &'a mut Vec<Action>) -> (&'a mut [Worker], Scene<'a>) {
+    pub(super) fn scene<'a>(
+        &'a mut self,
+        now: Time,
+        out: &'a mut Vec<Action>,
+    ) -> (&'a mut [Worker], Scene<'a>) {
         let scene = Scene {
             now,
             out,

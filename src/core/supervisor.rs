@@ -8,7 +8,7 @@ use super::request::{Answer, Request, Verb, Verdict};
 use super::service::Service;
 use super::turns::{Standing, Turns};
 use super::worker::Order;
-use super::{Action, Event, Outcome, Repair, Time};
+use super::{Action, Event, Orphan, Outcome, Repair, Time};
 use crate::plan::{Address, ListenerId, Plan, Selector, ServiceId, ServiceName, Settings, WhenIdle};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[serde(deny_unknown_fields)]
 pub struct Supervisor {
     pub(super) phase: Phase,
+    /// What another supervisor left behind, until the sockets are there.
+    pub(super) orphans: Vec<Orphan>,
     pub(super) reload: Reload,
     /// The plan that applies.
     pub(super) plan: Plan,
@@ -57,8 +59,14 @@ pub(super) enum Phase {
 impl Supervisor {
     /// Begins with a plan: binds its sockets, and starts its services when they are bound.
     pub fn boot(plan: Plan, now: Time, out: &mut Vec<Action>) -> Self {
+        Self::boot_among(plan, Vec::new(), now, out)
+    }
+
+    /// The same, where a supervisor that was killed has left processes behind.
+    pub fn boot_among(plan: Plan, orphans: Vec<Orphan>, now: Time, out: &mut Vec<Action>) -> Self {
         let mut supervisor = Self {
             phase: Phase::Booting,
+            orphans,
             reload: Reload::Idle,
             plan: Plan { settings: Settings::default(), services: Vec::new() },
             services: BTreeMap::new(),
@@ -100,6 +108,10 @@ impl Supervisor {
             Event::PlanLoaded(plan) => self.plan_loaded(*plan, now, out),
             Event::PlanRefused { mistakes } => self.plan_refused(mistakes, out),
             Event::Repaired { listener, what } => self.repaired(listener, what, out),
+            Event::NotWrittenDown { run, errno } => self.not_written_down(run, errno, out),
+            Event::SuccessorFit => self.successor_fit(out),
+            Event::UpgradeRefused(why) => Self::upgrade_refused(why, out),
+            Event::Upgraded { from, took } => self.upgraded(from, took, out),
             Event::Bound => self.bound(now, out),
             Event::BindRefused { failures } => self.bind_refused(failures, out),
         }
@@ -173,6 +185,7 @@ impl Supervisor {
                 Phase::Booting | Phase::Stopping | Phase::Ended(_) => {}
             },
             Request::Reload => self.reload_requested(out),
+            Request::Upgrade => self.upgrade_requested(out),
             Request::Stop => match self.phase {
                 Phase::Booting | Phase::Running => self.stop(out),
                 Phase::Stopping | Phase::Ended(_) => self.stop_now(now, out),

@@ -22,6 +22,16 @@ impl AckSocket {
         Ok((Self { ours, reader: AckReader::default() }, theirs.into()))
     }
 
+    /// Takes over a socket of which a part was read.
+    pub(super) fn from_parts(ours: OwnedFd, reader: AckReader) -> Self {
+        Self { ours: ours.into(), reader }
+    }
+
+    /// What was read in part.
+    pub(super) fn reader(&self) -> &AckReader {
+        &self.reader
+    }
+
     /// Reads what is there, at most [`PIPE_TURN_BYTES`]. That the server has closed its end is the last thing
     /// heard; it may, and mostly does once it has said the one thing.
     pub(super) fn read(&mut self) -> Vec<Heard> {

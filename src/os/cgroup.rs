@@ -61,6 +61,21 @@ impl Leaf {
         }
     }
 
+    /// One that there is already.
+    ///
+    /// # Errors
+    ///
+    /// The system's: it is gone.
+    pub(super) fn at(path: PathBuf) -> io::Result<Self> {
+        let events = File::open(path.join("cgroup.events"))?;
+        Ok(Self { path, events })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Is anybody in it? Asked, it tells its watcher of the next change.
     pub(super) fn is_populated(&self) -> bool {
         let mut text = [0; EVENTS_BYTES];

@@ -35,7 +35,8 @@ pub(super) fn reap(pid: i32) -> Option<ExitStatus> {
     }
 }
 
-fn meaning(status: i32) -> ExitStatus {
+/// What the number means that the kernel gives for an exit.
+pub(super) fn meaning(status: i32) -> ExitStatus {
     if libc::WIFSIGNALED(status) {
         ExitStatus::Signal { signal: libc::WTERMSIG(status), core_dumped: libc::WCOREDUMP(status) }
     } else {

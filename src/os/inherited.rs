@@ -1,12 +1,15 @@
 //! What a program inherits without having asked: descriptors, limits, who adopts orphans.
 #![expect(unsafe_code, reason = "close_range(2) and fcntl(2) on descriptors that nobody here owns")]
 
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// Soft and hard limit of descriptors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct DescriptorLimit {
     pub(super) soft: rlim_t,
     pub(super) hard: rlim_t,
@@ -45,6 +48,56 @@ pub(super) fn keep_from_children() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Descriptors that were left to this program by the one that it was before.
+pub(super) struct Legacy(BTreeSet<RawFd>);
+
+impl Legacy {
+    /// Those that are open now. To be called before this program opens any of its own.
+    pub(super) fn find() -> io::Result<Self> {
+        Ok(Self(open_descriptors()?.into_iter().filter(|number| *number > 2).collect()))
+    }
+
+    /// Takes one, close-on-exec from now on.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF`: it was not left to us, or was claimed already.
+    pub(super) fn claim(&mut self, number: RawFd) -> nix::Result<OwnedFd> {
+        if !self.0.remove(&number) {
+            return Err(Errno::EBADF);
+        }
+        set_kept(number, false)?;
+        // SAFETY: it was open before this program opened anything, no library of ours opens one behind our back,
+        // and each is claimed once: nobody else owns it.
+        Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    }
+}
+
+/// The descriptors that are to be left to the next program.
+#[derive(Debug, Default)]
+pub(super) struct Numbers(Vec<RawFd>);
+
+impl Numbers {
+    /// Notes one; gives its number.
+    pub(super) fn keep(&mut self, fd: impl AsFd) -> RawFd {
+        let number = fd.as_fd().as_raw_fd();
+        self.0.push(number);
+        number
+    }
+
+    /// Has them outlive an exec, or not.
+    pub(super) fn set_kept(&self, kept: bool) -> nix::Result<()> {
+        self.0.iter().try_for_each(|number| set_kept(*number, kept))
+    }
+}
+
+/// Decides whether a descriptor outlives an exec.
+fn set_kept(number: RawFd, kept: bool) -> nix::Result<()> {
+    let flags = if kept { 0 } else { libc::FD_CLOEXEC };
+    // SAFETY: plain integers; a number that is not open gives EBADF.
+    Errno::result(unsafe { libc::fcntl(number, libc::F_SETFD, flags) }).map(drop)
 }
 
 /// The numbers of the descriptors that are open.

@@ -200,5 +200,8 @@ impl Listener {
     }
 }
 
+mod kept;
+pub(super) use kept::{HeldSocket, KeptListener};
+
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! All sockets that are held.
 
-use super::listener::Listener;
+use super::inherited::{Legacy, Numbers};
+use super::listener::{HeldSocket, KeptListener, Listener};
 use super::owner::owners;
 use super::poller::{Poller, Token};
 use crate::core::{BindFailure, Event, SpawnFailure, SpawnStage};
@@ -15,24 +16,31 @@ pub(super) struct Listeners(BTreeMap<ListenerId, Listener>);
 
 impl Listeners {
     /// Binds all or none. They are watched from here on.
-    pub(super) fn bind(&mut self, poller: &Poller, sockets: Vec<(ListenerId, ListenerSpec)>) -> Event {
+    pub(super) fn bind(
+        &mut self,
+        poller: &Poller,
+        sockets: Vec<(ListenerId, ListenerSpec)>,
+        taken_back: &mut BTreeMap<Address, Listener>,
+    ) -> Event {
         let mut bound = Vec::new();
         let mut refused: Vec<(Address, i32)> = Vec::new();
         for (id, spec) in sockets {
             let address = spec.address.clone();
+            if let Some(mut listener) = taken_back.remove(&address) {
+                // Its settings are written again before the next start, where a failure is told.
+                let _ = listener.configure(spec);
+                bound.push((id, listener));
+                continue;
+            }
             match Listener::bind(spec) {
                 Ok(listener) => bound.push((id, listener)),
                 Err(error) => refused.push((address, errno(&error))),
             }
         }
         if refused.is_empty() {
-            for (id, listener) in &bound {
-                if let Some(socket) = listener.watched() {
-                    // Where the kernel has no memory for it the next start repairs what it finds.
-                    let _ = poller.watch_shutdown(socket, Token::Listener(*id));
-                }
+            for (id, listener) in bound {
+                self.watch(poller, id, listener);
             }
-            self.0.extend(bound);
             return Event::Bound;
         }
         for (_, listener) in &bound {
@@ -49,6 +57,32 @@ impl Listeners {
             BindFailure { address, errno, owner }
         };
         Event::BindRefused { failures: refused.into_iter().map(failure).collect() }
+    }
+
+    fn watch(&mut self, poller: &Poller, id: ListenerId, listener: Listener) {
+        if let Some(socket) = listener.watched() {
+            // Where the kernel has no memory for it the next start repairs what it finds.
+            let _ = poller.watch_shutdown(socket, Token::Listener(id));
+        }
+        self.0.insert(id, listener);
+    }
+
+    /// Leaves them to the next program.
+    pub(super) fn keep(&self, numbers: &mut Numbers) -> Vec<(ListenerId, KeptListener)> {
+        self.0.iter().map(|(id, listener)| (*id, listener.keep(numbers))).collect()
+    }
+
+    /// Takes them over.
+    pub(super) fn restore_kept(
+        poller: &Poller,
+        kept: Vec<(ListenerId, KeptListener)>,
+        legacy: &mut Legacy,
+    ) -> nix::Result<Self> {
+        let mut listeners = Self::default();
+        for (id, listener) in kept {
+            listeners.watch(poller, id, Listener::restore_kept(listener, legacy)?);
+        }
+        Ok(listeners)
     }
 
     /// Makes the sockets what a server expects; gives their descriptors in the same order. Servers accept from
@@ -77,6 +111,11 @@ impl Listeners {
         // What cannot be repaired now is tried again before the next start, where a failure is told.
         let what = self.0.get_mut(&id)?.mend().ok()??;
         Some(Event::Repaired { listener: id, what })
+    }
+
+    /// What a later supervisor must know to take these back.
+    pub(super) fn held(&self, ids: &[ListenerId]) -> Vec<HeldSocket> {
+        ids.iter().filter_map(|id| self.0.get(id)?.held().ok()).collect()
     }
 
     /// The inodes of those that are held.

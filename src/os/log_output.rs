@@ -10,6 +10,7 @@ use crate::limits::{LOG_FLUSH_PATIENCE, LOG_QUEUE_BYTES};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -28,6 +29,14 @@ enum Way {
     LookFirst,
     /// Nobody reads any more.
     Gone,
+}
+
+/// What is left to the next program to write.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptLines {
+    waiting: VecDeque<Vec<u8>>,
+    lost: u64,
 }
 
 /// Makes a line of the number of lines that were lost.
@@ -73,6 +82,17 @@ impl LogOutput {
             loss_line: Box::new(plain_loss),
             watched: false,
         })
+    }
+
+    /// Leaves what waits to the next program.
+    pub(super) fn keep(&self) -> KeptLines {
+        KeptLines { waiting: self.waiting.clone(), lost: self.lost }
+    }
+
+    /// Takes over what waits, ahead of any line of its own.
+    pub(super) fn take_over(&mut self, kept: KeptLines) {
+        self.waiting_bytes = kept.waiting.iter().map(Vec::len).sum();
+        (self.waiting, self.lost) = (kept.waiting, kept.lost);
     }
 
     /// Has the number of lost lines told in this line.

@@ -4,6 +4,7 @@
 //! One thread. [`Os::wait`] is the only call that blocks, and with nothing to do it is never woken.
 
 mod ack;
+mod adoption;
 mod bind;
 mod cgroup;
 mod child;
@@ -14,42 +15,58 @@ mod environment;
 mod heard;
 mod identity;
 mod inherited;
+mod kept;
 mod listener;
 mod listeners;
 mod log_output;
 mod lookup;
 mod notify;
+mod orphans;
 mod owner;
+mod pidfd;
 mod pipe;
 mod poller;
 mod probe;
 mod processes;
 mod program;
+mod records;
+mod reexec;
+mod runtime_dir;
 mod sight;
 mod signals;
 mod slots;
 mod sockopt;
 mod spawn;
+mod successor;
 mod unix_path;
 mod voice;
 mod watches;
 
 pub use env_file::variable_in_file;
+pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
+pub use reexec::Write;
+pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
+pub use successor::answer_check;
 
 use crate::core::{Action, Event, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
+use inherited::DescriptorLimit;
 use listeners::Listeners;
 use log_output::LogOutput;
+use orphans::Finds;
 use poller::{Poller, Token};
 use probe::{Probes, Question};
 use processes::Processes;
 use program::Pins;
+use records::Records;
 use signals::{Letter, Signals};
 use slots::Slots;
 use spawn::{Order, Spawner};
 use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
+use successor::Check;
 use watches::Watches;
 
 /// The system, as the supervisor sees it.
@@ -65,6 +82,20 @@ pub struct Os {
     log: LogOutput,
     /// What happened and was not given out yet.
     events: VecDeque<Event>,
+    /// The path that this program was started by.
+    program: PathBuf,
+    /// The limit of descriptors that children get.
+    limit: DescriptorLimit,
+    /// The program that is asked whether it can take over.
+    check: Option<Check>,
+    /// One that can.
+    fit: Option<Check>,
+    /// What is written down of each run, where there is a place for it.
+    records: Option<Records>,
+    /// The directory that is ours alone.
+    runtime_dir: Option<RuntimeDir>,
+    /// What another supervisor left behind.
+    finds: Finds,
 }
 
 impl Os {
@@ -77,8 +108,12 @@ impl Os {
     pub fn new() -> io::Result<Self> {
         inherited::fill_standard_descriptors()?;
         inherited::keep_from_children()?;
+        Self::prepare(inherited::raise_descriptor_limit()?, successor::own_path())
+    }
+
+    /// What every program does that supervises; `limit` is what children get.
+    fn prepare(limit: DescriptorLimit, program: PathBuf) -> io::Result<Self> {
         inherited::adopt_orphans()?;
-        let limit = inherited::raise_descriptor_limit()?;
         // Before anything of ours gets one of these numbers.
         let slots = Slots::reserve()?;
         let poller = Poller::new()?;
@@ -95,6 +130,13 @@ impl Os {
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
             events: VecDeque::new(),
+            program,
+            limit,
+            check: None,
+            fit: None,
+            records: None,
+            runtime_dir: None,
+            finds: Finds::default(),
         })
     }
 
@@ -109,7 +151,13 @@ impl Os {
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return (now, Event::DeadlinePassed);
             }
-            for token in self.poller.wait(now, deadline) {
+            self.note_changes();
+            self.give_successor_up(now);
+            if !self.events.is_empty() {
+                continue;
+            }
+            let until = deadline.into_iter().chain(self.check.as_ref().map(|check| check.by)).min();
+            for token in self.poller.wait(now, until) {
                 self.take(token);
             }
         }
@@ -134,7 +182,11 @@ impl Os {
             Action::Ask { run, signal } => self.events.extend(self.processes.ask(run, signal)),
             Action::Terminate { run } => self.events.extend(self.processes.terminate(&self.poller, run)),
             Action::Kill { run } => self.events.extend(self.processes.kill(&self.poller, run)),
-            Action::Bind { sockets } => self.events.push_back(self.listeners.bind(&self.poller, sockets)),
+            Action::Bind { sockets } => {
+                let taken_back = &mut self.finds.sockets;
+                self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));
+            }
+            Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),
             Action::Configure { listener, spec } => self.listeners.configure(listener, spec),
             Action::Listen { listener } => self.listeners.listen(listener),
             Action::Park { listener } => self.listeners.park(listener),
@@ -148,7 +200,7 @@ impl Os {
             Action::Probe { run, worker, attempt, target, definition } => {
                 // Of one whose main process has ended the exit is on its way; nothing else is awaited of it.
                 if let Some(pid) = self.processes.main_pid(run) {
-                    let (target, definition) = (&target, &*definition);
+                    let (target, definition) = (&target, &definition);
                     let question = Question { run, worker, attempt, target, definition, pid };
                     self.events.extend(self.probes.ask(&self.poller, &mut self.spawner, &question));
                 }
@@ -168,7 +220,12 @@ impl Os {
             Action::Signal { run, signal } => self.processes.signal(run, signal),
             // These need the config file, the clients or the reports, which the system knows nothing of: the loop
             // performs them and never hands them on.
-            Action::LoadPlan | Action::ReadSelector { .. } | Action::Answer { .. } | Action::Report(_) => {}
+            Action::LoadPlan
+            | Action::ReadSelector { .. }
+            | Action::Answer { .. }
+            | Action::CheckSuccessor
+            | Action::BecomeSuccessor
+            | Action::Report(_) => {}
         }
     }
 
@@ -212,6 +269,8 @@ impl Os {
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
             Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
+            Token::Successor => self.hear_successor(),
+            Token::Adopted(leader) => self.events.extend(self.processes.adopted_ended(&self.poller, leader)),
             Token::Probe(number) => self.events.extend(self.probes.go_on(&self.poller, number)),
             Token::Watch => {
                 let changed = self.watches.changed().into_iter();
@@ -247,7 +306,10 @@ impl Os {
             self.spawner.start(poller, token, &order)
         });
         match started {
-            Ok(started) => self.events.extend(self.processes.add(poller, run, listeners, number, started)),
+            Ok(started) => {
+                self.write_down(run, worker, definition, listeners, &started);
+                self.events.extend(self.processes.add(&self.poller, run, listeners, number, started));
+            }
             Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
         }
     }

@@ -30,15 +30,31 @@ struct Datagram {
 impl NotifySocket {
     /// Makes the socket; gives its address as `NOTIFY_SOCKET` has it.
     pub(super) fn new() -> io::Result<(Self, String)> {
+        // Without a name the kernel gives it one of five hexadecimal digits.
+        let ours = Self::bound(&UnixAddr::new_unnamed())?;
+        let address = ours.address()?;
+        Ok((ours, address))
+    }
+
+    /// Makes the socket again at an address that a server knows; nobody else has it, if this succeeds.
+    pub(super) fn at(address: &str) -> io::Result<Self> {
+        let name = address.strip_prefix('@').ok_or(Errno::EINVAL)?;
+        Ok(Self::bound(&UnixAddr::new_abstract(name.as_bytes())?)?)
+    }
+
+    fn bound(address: &UnixAddr) -> nix::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let ours = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
         setsockopt(&ours, sockopt::PassCred, &true)?;
-        // Without a name the kernel gives it one of five hexadecimal digits.
-        bind(ours.as_raw_fd(), &UnixAddr::new_unnamed())?;
-        let address: UnixAddr = getsockname(ours.as_raw_fd())?;
+        bind(ours.as_raw_fd(), address)?;
+        Ok(Self(ours))
+    }
+
+    /// Its address as `NOTIFY_SOCKET` has it.
+    pub(super) fn address(&self) -> nix::Result<String> {
+        let address: UnixAddr = getsockname(self.0.as_raw_fd())?;
         let name = address.as_abstract().and_then(|name| std::str::from_utf8(name).ok());
-        let name = name.ok_or(Errno::EADDRNOTAVAIL)?;
-        Ok((Self(ours), format!("@{name}")))
+        Ok(format!("@{}", name.ok_or(Errno::EADDRNOTAVAIL)?))
     }
 
     /// Reads what is there, at most [`NOTIFY_TURN`] datagrams of [`NOTIFY_BYTES`]; longer ones are dropped, and
@@ -81,6 +97,13 @@ impl NotifySocket {
         let len = usize::try_from(Errno::result(result)?).unwrap_or(0);
         let cut = message.msg_flags & libc::MSG_TRUNC != 0;
         Ok(Datagram { len, pid: sender(&message).unwrap_or(0), cut })
+    }
+}
+
+impl From<OwnedFd> for NotifySocket {
+    /// Takes over a socket that was made for this; its name is known to the server already.
+    fn from(ours: OwnedFd) -> Self {
+        Self(ours)
     }
 }
 

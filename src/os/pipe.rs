@@ -5,8 +5,9 @@ use crate::core::PipeEnd;
 use crate::limits::PIPE_TURN_BYTES;
 use crate::protocol::WordReader;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::stat::{Mode, fstat};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The read end of one generation's pipe.
 ///
@@ -23,6 +24,30 @@ impl Pipe {
         // The two ends of a pipe have a description each: only ours becomes non-blocking.
         fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         Ok((Self { reader, words: WordReader::default() }, writer))
+    }
+
+    /// Takes over a pipe of which a part was read.
+    pub(super) fn from_parts(reader: OwnedFd, words: WordReader) -> Self {
+        Self { reader, words }
+    }
+
+    /// The pipe to which a process writes under this number: its other end is made anew.
+    ///
+    /// # Errors
+    ///
+    /// The system's; `EBADF` where the number is something else by now.
+    pub(super) fn of_writer(pid: i32, number: RawFd, inode: u64) -> nix::Result<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let reader = open(format!("/proc/{pid}/fd/{number}").as_str(), flags, Mode::empty())?;
+        if fstat(&reader)?.st_ino != inode {
+            return Err(Errno::EBADF);
+        }
+        Ok(Self { reader, words: WordReader::default() })
+    }
+
+    /// What was read in part.
+    pub(super) fn words(&self) -> WordReader {
+        self.words
     }
 
     /// Reads what is there: at most [`PIPE_TURN_BYTES`], which is all that a pipe can hold, so that a server

@@ -25,6 +25,10 @@ pub(super) enum Token {
     Watch,
     /// Somebody shut this listener down.
     Listener(ListenerId),
+    /// The program that was asked whether it can take over has said something.
+    Successor,
+    /// A process of the run that this one leads, which is not our child, has ended.
+    Adopted(u32),
 }
 
 impl Token {
@@ -39,6 +43,8 @@ impl Token {
             Self::Probe(number) => (4 << Self::KIND_SHIFT) | u64::from(number),
             Self::Watch => 5 << Self::KIND_SHIFT,
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Successor => 6 << Self::KIND_SHIFT,
+            Self::Adopted(leader) => (7 << Self::KIND_SHIFT) | u64::from(leader),
         }
     }
 
@@ -52,6 +58,8 @@ impl Token {
             9 => number.map(Self::Cgroup),
             4 => number.map(Self::Probe),
             5 => Some(Self::Watch),
+            6 => Some(Self::Successor),
+            7 => number.map(Self::Adopted),
             _ => None,
         }
     }
@@ -128,7 +136,7 @@ mod tests {
         let pipes = [0, 1, u32::MAX].map(Token::Voice).into_iter().chain([7, u32::MAX].map(Token::Probe));
         let cgroups = [0, u32::MAX].map(Token::Cgroup);
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
-        let alone = [Token::Signal, Token::Log, Token::Watch];
+        let alone = [Token::Signal, Token::Log, Token::Watch, Token::Successor, Token::Adopted(7)];
         for token in alone.into_iter().chain(pipes).chain(cgroups).chain(listeners) {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }

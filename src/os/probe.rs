@@ -4,14 +4,16 @@
 use super::children;
 use super::poller::{Poller, Token};
 use super::spawn::{Order, Spawner};
-use crate::core::{Event, ExitStatus, Miss, RunEvent};
+use crate::core::{Action, Event, ExitStatus, Miss, RunEvent};
 use crate::plan::{Definition, Generation, Handshake, Place, RunId, Target};
 use crate::protocol::{Granted, StatusReader, expand, request};
 use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A question to one run.
 pub(super) struct Question<'a> {
@@ -19,7 +21,7 @@ pub(super) struct Question<'a> {
     pub(super) worker: u32,
     pub(super) attempt: u32,
     pub(super) target: &'a Target,
-    pub(super) definition: &'a Definition,
+    pub(super) definition: &'a Arc<Definition>,
     /// The main process of the run.
     pub(super) pid: i32,
 }
@@ -28,7 +30,29 @@ pub(super) struct Question<'a> {
 struct Open {
     run: RunId,
     attempt: u32,
+    /// What it takes to ask again.
+    again: Again,
     way: Way,
+}
+
+/// What the next program must know to ask again: it has neither the connection nor the command's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Again {
+    run: RunId,
+    worker: u32,
+    attempt: u32,
+    target: Target,
+    #[serde(with = "crate::plan::shared")]
+    definition: Arc<Definition>,
+}
+
+/// The questions that are left to the next program.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptProbes {
+    open: Vec<Again>,
+    commands: Vec<i32>,
 }
 
 /// How far a question is.
@@ -94,7 +118,8 @@ impl Probes {
         });
         match way {
             Ok(way) => {
-                let open = Open { run: question.run, attempt: question.attempt, way };
+                let open =
+                    Open { run: question.run, attempt: question.attempt, again: question.again(), way };
                 self.open.insert(number, open);
                 self.by_run.insert(question.run, number);
                 None
@@ -139,6 +164,26 @@ impl Probes {
         Some(told(open.run, open.attempt, answer))
     }
 
+    /// Leaves the questions to the next program.
+    pub(super) fn keep(&self) -> KeptProbes {
+        let open = self.open.values().map(|open| open.again.clone()).collect();
+        KeptProbes { open, commands: self.commands.keys().copied().collect() }
+    }
+
+    /// Takes them over: what is to be done to ask them again. Commands that nobody hears any more are ended.
+    pub(super) fn restore(kept: KeptProbes) -> (Self, Vec<Action>) {
+        for pid in &kept.commands {
+            // None was reaped, so the number is its own.
+            let _ = children::send_to_group(*pid, libc::SIGKILL);
+        }
+        let commands = kept.commands.into_iter().map(|pid| (pid, None)).collect();
+        let ask = |again: Again| {
+            let Again { run, worker, attempt, target, definition } = again;
+            Action::Probe { run, worker, attempt, target, definition }
+        };
+        (Self { commands, ..Self::default() }, kept.open.into_iter().map(ask).collect())
+    }
+
     fn forget(&mut self, poller: &Poller, number: u32) -> Option<Open> {
         let open = self.open.remove(&number)?;
         if let Way::Connecting(socket, _) | Way::Reading(socket, ..) = &open.way {
@@ -181,6 +226,11 @@ impl Question<'_> {
         expand(template, &granted)
     }
 
+    fn again(&self) -> Again {
+        let (target, definition) = (self.target.clone(), self.definition.clone());
+        Again { run: self.run, worker: self.worker, attempt: self.attempt, target, definition }
+    }
+
     fn generation(&self) -> Generation {
         self.run.generation
     }
@@ -188,7 +238,7 @@ impl Question<'_> {
     /// The service with this command instead of its own, and without its sockets: who it runs as, its
     /// environment and its directory are those of the service.
     fn as_definition(&self, command: &[String]) -> Definition {
-        let mut definition = self.definition.clone();
+        let mut definition = Definition::clone(self.definition);
         definition.program.command = command.to_vec();
         definition.program.handshake = Handshake::None;
         definition.program.watchdog = None;

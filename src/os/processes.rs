@@ -3,10 +3,18 @@
 //! A number that was reaped is never signalled: a group is signalled by its leader's number only while it
 //! has members, for as long as the kernel gives the number to nobody else.
 
+mod adopted;
+mod kept;
+mod members;
+
+pub(super) use kept::KeptProcesses;
+
+use adopted::Adopted;
+
 use super::cgroup::Leaf;
 use super::children;
 use super::heard::Heard;
-use super::poller::{Poller, Token};
+use super::poller::Poller;
 use super::probe::Probes;
 use super::program::{Origin, Pinned};
 use super::sight;
@@ -31,12 +39,23 @@ struct Process {
     voice_number: u32,
     /// The file that it was started from.
     origin: Option<Origin>,
+    /// What it is held by where it is not our child.
+    adopted: Option<Adopted>,
     /// The path that this was found under.
     program: PathBuf,
     /// Its cgroup, if it has one.
     leaf: Option<Leaf>,
     /// Whether its group was seen to be empty: the number may be anyone's since.
     group_gone: bool,
+}
+
+/// What is to be noted of a run for a supervisor that comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It was asked to leave.
+    Asked,
+    /// All its processes have ended.
+    Ended,
 }
 
 /// All runs with a process left, by the pid of the main one, which is the number of the group too.
@@ -52,6 +71,8 @@ pub(super) struct Processes {
     users: BTreeMap<ListenerId, u32>,
     /// The sockets of runs that may have changed them by now.
     touched: BTreeSet<ListenerId>,
+    /// What became of runs and was not noted yet.
+    changes: Vec<(RunId, Change)>,
 }
 
 impl Processes {
@@ -84,38 +105,39 @@ impl Processes {
         self.remove(poller, pid)
             .into_iter()
             .for_each(|run| events.push(Event::Run(run, RunEvent::GroupEmpty)));
-        if voice.is_some() {
-            self.voices.insert(voice_number, pid);
-        }
-        self.leaders.insert(run, pid);
-        if let Some(leaf) = &leaf {
-            self.leaves.insert(voice_number, pid);
-            // Read, so that its having been entered is no news.
-            leaf.is_populated();
-            // Where the kernel has no memory for it, the exit of an orphan tells.
-            let _ = poller.watch_change(leaf, Token::Cgroup(voice_number));
-        }
-        let listeners: Box<[ListenerId]> = listeners.into();
-        for id in &listeners {
-            *self.users.entry(*id).or_default() += 1;
-        }
-        self.by_leader.insert(
-            pid,
-            Process {
-                run,
-                listeners,
-                main_lives: true,
-                stays: true,
-                voice,
-                voice_number,
-                origin,
-                leaf,
-                program,
-                group_gone: false,
-            },
-        );
+        let process = Process {
+            run,
+            listeners: listeners.into(),
+            main_lives: true,
+            stays: true,
+            voice,
+            voice_number,
+            origin,
+            adopted: None,
+            program,
+            leaf,
+            group_gone: false,
+        };
+        self.watch_leaf(poller, pid, &process);
+        self.insert(pid, process);
         events.push(Event::Run(run, RunEvent::Spawned { pid: Pid(pid) }));
         events
+    }
+
+    fn insert(&mut self, leader: i32, process: Process) {
+        if process.voice.is_some() {
+            self.voices.insert(process.voice_number, leader);
+        }
+        self.leaders.insert(process.run, leader);
+        for id in process.listeners.iter().filter(|_| process.stays) {
+            *self.users.entry(*id).or_default() += 1;
+        }
+        self.by_leader.insert(leader, process);
+    }
+
+    /// What became of runs since the last call.
+    pub(super) fn take_changes(&mut self) -> Vec<(RunId, Change)> {
+        std::mem::take(&mut self.changes)
     }
 
     /// Forgets a run whose processes have all ended.
@@ -132,6 +154,10 @@ impl Processes {
         if let Some(leaf) = &process.leaf {
             poller.forget(leaf);
         }
+        if let Some(adopted) = &process.adopted {
+            adopted.forget(poller);
+        }
+        self.changes.push((process.run, Change::Ended));
         Some(process.run)
     }
 
@@ -149,6 +175,7 @@ impl Processes {
     fn retire(&mut self, leader: i32) {
         let Some(process) = self.by_leader.get_mut(&leader).filter(|process| process.stays) else { return };
         process.stays = false;
+        self.changes.push((process.run, Change::Asked));
         for id in &process.listeners {
             if let Entry::Occupied(mut users) = self.users.entry(*id) {
                 *users.get_mut() -= 1;
@@ -180,23 +207,21 @@ impl Processes {
     pub(super) fn ask(&mut self, run: RunId, signal: i32) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
         self.retire(leader);
-        if !self.by_leader.get(&leader)?.main_lives {
-            return None;
-        }
+        let process = self.by_leader.get(&leader).filter(|process| process.main_lives)?;
         if ignores(leader, signal) {
             return Some(Event::Run(run, RunEvent::NotListening));
         }
         // It may have ended already: then its exit is on the way.
-        let _ = children::send(leader, signal);
+        let _ = process.send(leader, signal);
         None
     }
 
     /// Sends `signal` to the main process, whatever it means to it.
     pub(super) fn signal(&self, run: RunId, signal: i32) {
-        let lives = |leader: &&i32| self.by_leader.get(*leader).is_some_and(|process| process.main_lives);
-        if let Some(leader) = self.leaders.get(&run).filter(lives) {
+        let process = self.leaders.get(&run).and_then(|leader| Some((*leader, self.by_leader.get(leader)?)));
+        if let Some((leader, process)) = process.filter(|(_, process)| process.main_lives) {
             // As above; and a number that is no signal is one that the caller was to refuse.
-            let _ = children::send(*leader, signal);
+            let _ = process.send(leader, signal);
         }
     }
 
@@ -227,9 +252,9 @@ impl Processes {
     /// Sends SIGTERM to the main process, or to what is left of its group.
     pub(super) fn terminate(&mut self, poller: &Poller, run: RunId) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
-        if self.by_leader.get(&leader)?.main_lives {
+        if let Some(process) = self.by_leader.get(&leader).filter(|process| process.main_lives) {
             // As above.
-            let _ = children::send(leader, libc::SIGTERM);
+            let _ = process.send(leader, libc::SIGTERM);
             return None;
         }
         self.signal_all(poller, leader, libc::SIGTERM)
@@ -239,40 +264,6 @@ impl Processes {
     pub(super) fn kill(&mut self, poller: &Poller, run: RunId) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
         self.signal_all(poller, leader, libc::SIGKILL)
-    }
-
-    /// Signals all processes of a run. One that turns out to have none, once its main process is gone, is told as
-    /// such: the last may have been reaped by somebody else, whose exit says nothing to us.
-    fn signal_all(&mut self, poller: &Poller, leader: i32, signal: i32) -> Option<Event> {
-        let process = self.by_leader.get(&leader)?;
-        match &process.leaf {
-            Some(leaf) => leaf.signal(signal),
-            // With none left it is told below.
-            None => _ = children::send_to_group(leader, signal),
-        }
-        if self.by_leader.get(&leader)?.main_lives || !self.is_empty(leader) {
-            return None;
-        }
-        self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty))
-    }
-
-    /// Looks who is left, since the cgroup with this number says that it has changed.
-    pub(super) fn count_again(&mut self, poller: &Poller, number: u32) -> Vec<Event> {
-        let Some(&leader) = self.leaves.get(&number) else { return Vec::new() };
-        // Read in any case: that takes the news from the poller.
-        if let Some(leaf) = self.by_leader.get(&leader).and_then(|process| process.leaf.as_ref()) {
-            leaf.is_populated();
-        }
-        self.empty_groups(poller, BTreeSet::from([leader]), false)
-    }
-
-    /// Is nobody left of this run, in its group or in its cgroup?
-    fn is_empty(&mut self, leader: i32) -> bool {
-        let Some(process) = self.by_leader.get_mut(&leader) else { return true };
-        if !process.group_gone {
-            process.group_gone = !process.main_lives && !children::has_members(leader);
-        }
-        process.group_gone && !process.leaf.as_ref().is_some_and(Leaf::is_populated)
     }
 
     /// Reads the voice with this number.
@@ -347,7 +338,9 @@ impl Processes {
     /// was reaped, and all of them after the death of a `stranger`: it may have reaped a member as its child.
     fn empty_groups(&mut self, poller: &Poller, mut touched: BTreeSet<i32>, stranger: bool) -> Vec<Event> {
         if stranger {
-            touched.extend(self.by_leader.iter().filter(|(_, p)| !p.main_lives).map(|(&leader, _)| leader));
+            // Of those that are not our children the kernel tells by descriptor.
+            let ended = |p: &Process| !p.main_lives && p.adopted.is_none();
+            touched.extend(self.by_leader.iter().filter(|(_, p)| ended(p)).map(|(&leader, _)| leader));
         }
         let mut events = Vec::new();
         for leader in touched {

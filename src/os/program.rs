@@ -2,9 +2,11 @@
 //! not reach. A file that is written over in place is another program under the same descriptor; the kernel
 //! refuses that for a binary that runs, and lets it happen to a script.
 
+use super::inherited::{Legacy, Numbers};
 use crate::plan::RunId;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{FileStat, Mode, fstat, stat};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -36,6 +38,16 @@ impl Origin {
         let mut head = [0; 2];
         let script = file.read_exact_at(&mut head, 0).is_ok() && &head == b"#!";
         Some(Self { inode, script: script.then(|| file.into()) })
+    }
+
+    /// The binary that a process of another supervisor was started from.
+    pub(super) fn of_binary(inode: Inode) -> Self {
+        Self { inode, script: None }
+    }
+
+    /// Which file it is, where it is a binary.
+    pub(super) fn binary(&self) -> Option<Inode> {
+        self.script.is_none().then_some(self.inode)
     }
 
     /// The same, if it was still at `path` after that was executed: then it is what was.
@@ -107,5 +119,54 @@ impl Pins {
     /// The program of this run, if it is kept.
     pub(super) fn of(&self, run: RunId) -> Option<&Pinned> {
         self.0.get(&run)
+    }
+}
+
+/// An [`Origin`] that is left to the next program.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptOrigin {
+    inode: Inode,
+    script: Option<RawFd>,
+}
+
+impl Origin {
+    /// Leaves it to the next program.
+    pub(super) fn keep(&self, numbers: &mut Numbers) -> KeptOrigin {
+        KeptOrigin { inode: self.inode, script: self.script.as_ref().map(|script| numbers.keep(script)) }
+    }
+
+    /// Takes it over.
+    pub(super) fn restore(kept: &KeptOrigin, legacy: &mut Legacy) -> nix::Result<Self> {
+        let script = kept.script.map(|number| legacy.claim(number)).transpose()?;
+        Ok(Self { inode: kept.inode, script })
+    }
+}
+
+/// A [`Pinned`] program that is left to the next one.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptPin {
+    run: RunId,
+    file: RawFd,
+    script: bool,
+}
+
+impl Pins {
+    /// Leaves them to the next program.
+    pub(super) fn keep_all(&self, numbers: &mut Numbers) -> Vec<KeptPin> {
+        let kept = |(run, pinned): (&RunId, &Pinned)| KeptPin {
+            run: *run,
+            file: numbers.keep(&pinned.file),
+            script: pinned.script,
+        };
+        self.0.iter().map(kept).collect()
+    }
+
+    /// Takes them over.
+    pub(super) fn restore(kept: &[KeptPin], legacy: &mut Legacy) -> nix::Result<Self> {
+        let pinned =
+            |pin: &KeptPin| Ok((pin.run, Pinned { file: legacy.claim(pin.file)?, script: pin.script }));
+        kept.iter().map(pinned).collect::<nix::Result<_>>().map(Self)
     }
 }

@@ -57,7 +57,8 @@ fn members(leader: i32, orphans: bool) -> Vec<i32> {
     found
 }
 
-fn group(pid: i32) -> Option<i32> {
+/// The process group of a process.
+pub(super) fn group(pid: i32) -> Option<i32> {
     getpgid(Some(Pid::from_raw(pid))).ok().map(Pid::as_raw)
 }
 
@@ -77,7 +78,7 @@ fn children(pid: i32) -> Option<Vec<i32>> {
 }
 
 /// The processes of the group, found among all there are.
-fn scan(leader: i32) -> Vec<i32> {
+pub(super) fn scan(leader: i32) -> Vec<i32> {
     let all = numbers("/proc", usize::MAX).unwrap_or_default();
     all.into_iter().filter(|&pid| group(pid) == Some(leader)).take(SIGHT_PROCESSES).collect()
 }

@@ -4,6 +4,7 @@
 //! different ones are never merged. One that arrives while others are taken makes the pipe readable again.
 
 use crate::core::Request;
+use nix::sys::signal::{SigSet, SigmaskHow};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
@@ -26,15 +27,14 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// SIGUSR2 has no meaning yet; it is taken all the same, because to die of it would be worse. So is SIGXFSZ:
-    /// a log file that reached its limit is then a write that fails.
+    /// SIGXFSZ is taken, and means nothing: a log file that reached its limit is then a write that fails.
     const TAKEN: [i32; 8] = [SIGUSR1, SIGUSR2, SIGXFSZ, SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGCHLD];
 
     /// Installs the handlers, and lets in what the parent may have blocked.
     pub(super) fn install() -> io::Result<Self> {
         let (reader, writer) = UnixStream::pair()?;
         let delivery = SignalDelivery::with_pipe(reader, writer, SignalOnly, Self::TAKEN)?;
-        nix::sys::signal::SigSet::empty().thread_set_mask()?;
+        SigSet::empty().thread_set_mask()?;
         Ok(Self { delivery })
     }
 
@@ -42,6 +42,7 @@ impl Signals {
     pub(super) fn take(&mut self) -> impl Iterator<Item = Letter> + use<> {
         self.delivery.pending().filter_map(|signal| match signal {
             SIGUSR1 => Some(Letter::Request(Request::Restart)),
+            SIGUSR2 => Some(Letter::Request(Request::Upgrade)),
             SIGHUP => Some(Letter::Request(Request::Reload)),
             SIGTERM | SIGINT => Some(Letter::Request(Request::Stop)),
             SIGQUIT => Some(Letter::Request(Request::StopNow)),
@@ -56,4 +57,15 @@ impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.delivery.get_read().as_fd()
     }
+}
+
+/// Keeps all signals waiting in the kernel; gives what was kept so far.
+pub(super) fn hold() -> Option<SigSet> {
+    SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).ok()
+}
+
+/// Lets them in again.
+pub(super) fn let_in(before: Option<SigSet>) {
+    // Fails for no mask that the kernel gave itself.
+    let _ = before.unwrap_or_else(SigSet::empty).thread_set_mask();
 }

@@ -11,14 +11,14 @@ use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
 use super::voice::{TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
-use crate::plan::{Definition, Generation, Program};
+use crate::plan::{Definition, Generation, Identity};
 use crate::protocol::{Dialect, Granted, Numbers, arguments};
 use nix::errno::Errno;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// A program that was started.
@@ -98,6 +98,40 @@ impl Spawner {
         }
     }
 
+    /// Starts a program that is no service, with our environment and these descriptors; `argv` is told their numbers.
+    ///
+    /// # Errors
+    ///
+    /// The step that failed; no process is left.
+    pub(super) fn start_plain(
+        &mut self,
+        path: &Path,
+        given: &[RawFd],
+        argv: impl FnOnce(&[RawFd]) -> Vec<Vec<u8>>,
+    ) -> Result<i32, SpawnFailure> {
+        let unfit = |errno| failure(SpawnStage::Exec, errno, &path.display().to_string());
+        let environment =
+            std::env::vars_os().map(|(name, value)| [name.into_vec(), value.into_vec()].join(&b'='));
+        let mut lending = self.slots.lend();
+        let placed: Result<Vec<RawFd>, Errno> = given.iter().map(|held| lending.give(*held)).collect();
+        let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
+        let numbers = placed.map_err(unplaced)?;
+        let stdin = lending.show(self.null.as_raw_fd()).map_err(unplaced)?;
+        let prepared = Prepared {
+            program: Executable::Named(c_string(path.as_os_str().as_bytes()).map_err(unfit)?),
+            argv: Strings::new(argv(&numbers)).map_err(unfit)?,
+            envp: Strings::new(environment).map_err(unfit)?,
+            directory: None,
+            stdin,
+            mute: false,
+            end: lending.end(),
+            ignored: None,
+            entrance: None,
+            becoming: Becoming::new(&Identity::default(), self.limit),
+        };
+        prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, path, None, &Identity::default()))
+    }
+
     fn start_with(
         &mut self,
         dialect: &Dialect,
@@ -157,8 +191,9 @@ impl Spawner {
             entrance: entrance.as_ref().map(AsRawFd::as_raw_fd),
             becoming: Becoming::new(&definition.program.identity, self.limit),
         };
-        let pid =
-            prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, &path, &definition.program))?;
+        let pid = prepared
+            .fork(&mut self.cradle)
+            .map_err(|failed| diagnose(failed, &path, directory, &definition.program.identity))?;
         let renamed =
             |origin: Origin| if order.pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
         Ok(Born { pid, origin: origin.and_then(renamed), program: seen, leaf })
@@ -241,9 +276,8 @@ fn see_directory(directory: Option<&Path>) -> Result<(), SpawnFailure> {
 }
 
 /// `ENOENT` for a file that exists means its interpreter.
-fn diagnose(failed: Failed, path: &Path, program: &Program) -> SpawnFailure {
+fn diagnose(failed: Failed, path: &Path, directory: Option<&Path>, who: &Identity) -> SpawnFailure {
     let Failed { stage, item, errno } = failed;
-    let directory = program.directory.as_deref();
     match (stage, errno) {
         (SpawnStage::Exec, Errno::ENOENT) => match lookup::interpreter(path, directory) {
             Some(interpreter) => failure(SpawnStage::Interpreter, errno, &interpreter),
@@ -253,7 +287,7 @@ fn diagnose(failed: Failed, path: &Path, program: &Program) -> SpawnFailure {
         (SpawnStage::Directory, _) => {
             failure(stage, errno, &directory.map_or_else(String::new, |d| d.display().to_string()))
         }
-        _ => failure(stage, errno, &identity::subject(&program.identity, stage, item)),
+        _ => failure(stage, errno, &identity::subject(who, stage, item)),
     }
 }
 

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{Gid, Uid, fchownat};
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
 use std::io;
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf};
 type Inode = (u64, u64);
 
 /// A path that a socket of ours was bound to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UnixPath {
     path: PathBuf,
     inode: Inode,

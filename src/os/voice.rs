@@ -2,11 +2,14 @@
 
 use super::ack::AckSocket;
 use super::heard::Heard;
+use super::inherited::{Legacy, Numbers};
 use super::notify::NotifySocket;
 use super::pipe::Pipe;
-use crate::protocol::{self};
+use crate::protocol::{self, AckReader, WordReader};
+use serde::{Deserialize, Serialize};
+use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Our end.
 pub(super) enum Voice {
@@ -58,6 +61,78 @@ impl Voice {
             Self::Notify(socket) => socket.read(leader),
             Self::Ack(socket) => socket.read(),
         }
+    }
+}
+
+/// By what a voice is found again that a killed supervisor had.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Mark {
+    /// The inode of the pipe.
+    Pipe(u64),
+    /// The name of the notify socket.
+    Notify(String),
+}
+
+impl Voice {
+    /// By what it is found again. What einhorn's workers say is of no use once they serve.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        match self {
+            Self::Pipe(pipe) => nix::sys::stat::fstat(pipe).ok().map(|found| Mark::Pipe(found.st_ino)),
+            Self::Notify(socket) => socket.address().ok().map(Mark::Notify),
+            Self::Ack(_) => None,
+        }
+    }
+
+    /// Makes our end again, of what the process `pid` still has. A word that was written in part is lost.
+    pub(super) fn find(pid: i32, mark: &Mark) -> Option<Self> {
+        match mark {
+            Mark::Pipe(inode) => {
+                let number = find_descriptor(pid, &format!("pipe:[{inode}]"))?;
+                Pipe::of_writer(pid, number, *inode).ok().map(Self::Pipe)
+            }
+            Mark::Notify(address) => NotifySocket::at(address).ok().map(Self::Notify),
+        }
+    }
+}
+
+/// The lowest descriptor of the process that leads to this.
+pub(super) fn find_descriptor(pid: i32, target: &str) -> Option<RawFd> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let leads = |entry: fs::DirEntry| {
+        let number = entry.file_name().to_str()?.parse().ok()?;
+        (fs::read_link(entry.path()).ok()?.to_str() == Some(target)).then_some(number)
+    };
+    entries.filter_map(|entry| leads(entry.ok()?)).min()
+}
+
+/// A [`Voice`] that is left to the next program, with what was heard in part.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum KeptVoice {
+    Pipe { reader: RawFd, words: WordReader },
+    Notify { socket: RawFd },
+    Ack { socket: RawFd, reader: AckReader },
+}
+
+impl Voice {
+    /// Leaves it to the next program.
+    pub(super) fn keep(&self, numbers: &mut Numbers) -> KeptVoice {
+        let number = numbers.keep(self);
+        match self {
+            Self::Pipe(pipe) => KeptVoice::Pipe { reader: number, words: pipe.words() },
+            Self::Notify(_) => KeptVoice::Notify { socket: number },
+            Self::Ack(socket) => KeptVoice::Ack { socket: number, reader: socket.reader().clone() },
+        }
+    }
+
+    /// Takes it over.
+    pub(super) fn restore(kept: KeptVoice, legacy: &mut Legacy) -> nix::Result<Self> {
+        Ok(match kept {
+            KeptVoice::Pipe { reader, words } => Self::Pipe(Pipe::from_parts(legacy.claim(reader)?, words)),
+            KeptVoice::Notify { socket } => Self::Notify(NotifySocket::from(legacy.claim(socket)?)),
+            KeptVoice::Ack { socket, reader } => {
+                Self::Ack(AckSocket::from_parts(legacy.claim(socket)?, reader))
+            }
+        })
     }
 }
 

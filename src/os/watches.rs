@@ -8,6 +8,7 @@ use crate::limits::WATCH_LINKS;
 use crate::plan::ServiceId;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use nix::sys::stat::stat;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
@@ -24,6 +25,15 @@ struct Watched {
     found: Option<Identity>,
     /// Whoever changes one of these may change the program.
     names: BTreeSet<Name>,
+}
+
+/// A program whose watching is left to the next program.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptWatch {
+    service: ServiceId,
+    program: PathBuf,
+    found: Option<Identity>,
 }
 
 /// All programs that are watched, by the service whose they are.
@@ -50,6 +60,28 @@ impl Watches {
         let watched = Watched { program: path.into(), found: identity(path), names: names_on_the_way(path) };
         self.programs.insert(service, watched);
         self.keep_directories();
+    }
+
+    /// Leaves them to the next program.
+    pub(super) fn keep(&self) -> Vec<KeptWatch> {
+        let kept = |(service, watched): (&ServiceId, &Watched)| KeptWatch {
+            service: *service,
+            program: watched.program.clone(),
+            found: watched.found,
+        };
+        self.programs.iter().map(kept).collect()
+    }
+
+    /// Takes them over; gives the services whose programs have changed in between.
+    pub(super) fn restore(poller: &Poller, kept: Vec<KeptWatch>) -> (Self, Vec<ServiceId>) {
+        let mut watches = Self::default();
+        let mut changed = Vec::new();
+        for KeptWatch { service, program, found } in kept {
+            watches.watch(poller, service, &program);
+            let now = watches.programs.get(&service).and_then(|watched| watched.found);
+            changed.extend((now.is_some() && now != found).then_some(service));
+        }
+        (watches, changed)
     }
 
     /// Watches nothing for the service any more.

@@ -49,14 +49,52 @@ pub struct Settings {
     pub when_idle: WhenIdle,
     /// File that may hold `BOOTSTRAP_SELECT`, read anew at each SIGUSR1.
     pub env_file: Option<PathBuf>,
+    /// Directory of the control socket and the lock; where there is none the system layer chooses one.
+    pub runtime_dir: Option<PathBuf>,
+    /// The group, by its name, whose members may speak to the control socket.
+    pub control_group: Option<String>,
+    /// What they may ask for.
+    pub control_rights: Rights,
+    /// What becomes of those whom a supervisor left behind that was killed.
+    pub orphans: Orphans,
     /// How many services may start a process at a time, when more than that are to.
     pub start_concurrency: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { when_idle: WhenIdle::default(), env_file: None, start_concurrency: 100 }
+        Self {
+            when_idle: WhenIdle::default(),
+            env_file: None,
+            runtime_dir: None,
+            control_group: None,
+            control_rights: Rights::default(),
+            orphans: Orphans::default(),
+            start_concurrency: 100,
+        }
     }
+}
+
+/// What becomes of processes that a supervisor left behind that was killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Orphans {
+    /// They are taken over, and serve on.
+    #[default]
+    Adopt,
+    /// They are taken over and asked to leave; new ones start on their sockets.
+    Stop,
+    /// They are left alone.
+    Ignore,
+}
+
+/// What somebody may ask of the control socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Rights {
+    /// To look: nothing changes by it.
+    #[default]
+    Read,
+    /// To look and to act.
+    Full,
 }
 
 /// What the supervisor does when nothing is up and nothing can come back by itself.

@@ -4,7 +4,7 @@ use crate::limits::ACK_LINE_BYTES;
 use serde::{Deserialize, Serialize};
 
 /// Puts lines together from what arrives, in whatever pieces, and finds the message in them.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AckReader {
     line: Vec<u8>,

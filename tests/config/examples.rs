@@ -4,7 +4,7 @@ use super::{lines, plan};
 use bootstrap::cli::{Color, check};
 use bootstrap::config::load;
 use bootstrap::exit::ExitCode;
-use bootstrap::plan::{Policy, Ready, WhenIdle};
+use bootstrap::plan::{Check, Policy, Ready, WhenIdle};
 use std::path::Path;
 use std::time::Duration;
 
@@ -75,13 +75,22 @@ fn the_example_shows_every_key_and_the_defaults_that_are_true() {
     let all = plan(&allowed(&uncommented()));
     let (web, defaults) = (&all.services[0], Policy::default());
     let ready = Ready::Delay(Duration::from_secs(2));
-    assert_eq!(web.policy, Policy { ready, ..defaults });
+    let check = web.policy.check.clone();
+    let of = |check: &Check| (check.period, check.probe.timeout, check.failures);
+    assert_eq!(
+        check.as_ref().map(of),
+        all.services[1].policy.check.as_ref().map(of),
+        "the defaults of a check"
+    );
+    assert_eq!(web.policy, Policy { ready, check, ..defaults });
     assert_eq!(all.settings.when_idle, WhenIdle::Exit);
     let plain = plan(&example());
     assert_eq!(plain.services[0].policy, Policy::default());
     assert_eq!(plain.services[0].program.handshake, web.program.handshake);
 
-    let report = lines("[bootstrap]\nzzz = 1\n[[service]]\nzzz = 1\nlisten = { zzz = 1 }").join("\n");
+    let report =
+        lines("[bootstrap]\nzzz = 1\n[[service]]\nzzz = 1\nlisten = { zzz = 1 }\ncheck = { zzz = 1 }")
+            .join("\n");
     let keys = report.split('`').skip(1).step_by(2).filter(|key| *key != "zzz");
     for key in keys {
         let used = uncommented().lines().any(|line| {

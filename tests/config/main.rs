@@ -1,6 +1,7 @@
 //! The config file: what each mistake reads like, and what a file without one means.
 
 mod examples;
+mod health;
 mod listeners;
 mod report;
 mod rights;

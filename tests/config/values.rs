@@ -73,10 +73,10 @@ fn words_are_refused_with_the_words_there_are() {
             "`handshake` is false; write \"pipe\", \"systemd\", \"server-starter\", \"einhorn\", \"inetd\" or \"none\"; did you mean \"none\"?",
         ),
     ]);
-    let gates = "write \"pipe\", \"notify\", \"ack\", \"accepting\", \"started\" or \"delay\"";
+    let gates = "write \"pipe\", \"notify\", \"ack\", \"accepting\", \"tcp\", \"http\", \"exec\", \"started\" or \"delay\"";
     let orders = "write \"stop-first\" or \"start-first\"";
     assert_refused(&[
-        ("ready = 'http'", &format!("`ready` is \"http\"; {gates}")),
+        ("ready = 'whenever'", &format!("`ready` is \"whenever\"; {gates}")),
         ("ready = true", &format!("`ready` is true; {gates}")),
         ("ready = 'acepting'", &format!("`ready` is \"acepting\"; {gates}; did you mean \"accepting\"?")),
         (

@@ -60,7 +60,11 @@ fn an_hour(world: &mut World) {
             _ => world.rng.ms(0..400_000),
         };
         world.run_for(pause);
-        let request = if world.rng.chance(25) { Request::Reload } else { Request::Restart };
+        let request = match world.rng.below(20) {
+            0..5 => Request::Reload,
+            5 => Request::Upgrade,
+            _ => Request::Restart,
+        };
         for _ in 0..world.rng.pick(&[1, 1, 1, 2, 10]) {
             let after = world.rng.ms(0..20);
             world.signal(request.clone(), after);

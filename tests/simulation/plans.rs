@@ -20,7 +20,10 @@ pub(crate) fn first(rng: &mut Rng) -> Plan {
     let when_idle = if rng.chance(90) { WhenIdle::Wait } else { WhenIdle::Exit };
     // So little room that it matters.
     let start_concurrency = rng.pick(&[1, 2, 100]);
-    Plan { settings: Settings { when_idle, env_file: None, start_concurrency }, services: settled(services) }
+    Plan {
+        settings: Settings { when_idle, start_concurrency, ..Settings::default() },
+        services: settled(services),
+    }
 }
 
 /// What the operator makes of it: something added, removed, moved, changed, or nothing at all.
@@ -113,7 +116,7 @@ fn probe(rng: &mut Rng) -> Probe {
 }
 
 fn watchdog(rng: &mut Rng, handshake: Handshake) -> Option<Duration> {
-    (handshake == Handshake::Systemd && rng.chance(60)).then(|| rng.ms(2_000..60_000))
+    (handshake == Handshake::Systemd && rng.chance(60)).then(|| rng.ms(20_000..300_000))
 }
 
 fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {

@@ -15,7 +15,7 @@ use bootstrap::core::state::{Back, State};
 use bootstrap::core::worker::Worker;
 use bootstrap::core::{
     Action, BindFailure, Event, ExitStatus, Fact, Health, Miss, Outcome, PipeEnd, Report, Request, RunEvent,
-    Sight, SpawnFailure, SpawnStage, Supervisor, Time,
+    Sight, SpawnFailure, SpawnStage, Supervisor, Time, UpgradeRefusal,
 };
 use bootstrap::limits::TEXT_BUSY_PATIENCE;
 use bootstrap::plan::{
@@ -24,6 +24,7 @@ use bootstrap::plan::{
 };
 use bootstrap::protocol::{Notice, Word};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,8 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     /// After how many steps in a hundred the supervisor becomes another.
     pub(crate) upgrades: u64,
+    /// The core has asked to be another now.
+    becomes: bool,
     plan: Plan,
     agenda: BTreeMap<(Time, u64), Entry>,
     entries: u64,
@@ -147,6 +150,7 @@ impl World {
             core,
             calm: false,
             upgrades: 1,
+            becomes: false,
             plan,
             agenda: BTreeMap::new(),
             entries: 0,
@@ -228,7 +232,7 @@ impl World {
         if self.rng.chance(2) {
             self.feed_stale();
         }
-        if self.rng.chance(self.upgrades) {
+        if self.rng.chance(self.upgrades) || mem::take(&mut self.becomes) {
             self.upgrade();
         }
     }
@@ -241,6 +245,10 @@ impl World {
         assert!(read.core == self.core, "another core came back from\n{written}");
         assert_eq!(snapshot::write(&read.core, &()).expect("as above"), written);
         self.core = read.core;
+        let mut out = Vec::new();
+        let took = Duration::from_millis(3);
+        self.core.handle(self.now, Event::Upgraded { from: read.program, took }, &mut out);
+        assert_eq!(out.len(), 1, "an upgrade is told, and no more: {out:?}");
     }
 
     fn owe(&mut self, event: &Event) {
@@ -264,7 +272,13 @@ impl World {
             Event::Run(run, _) => drop(self.owed.busy.remove(run)),
             Event::PlanLoaded(_) | Event::Bound => self.reloaded_at = Some(self.now),
             Event::DeadlinePassed
-            | Event::Request(Request::Restart | Request::Order { .. } | Request::ReloadFor { .. })
+            | Event::SuccessorFit
+            | Event::NotWrittenDown { .. }
+            | Event::UpgradeRefused(_)
+            | Event::Upgraded { .. }
+            | Event::Request(
+                Request::Restart | Request::Upgrade | Request::Order { .. } | Request::ReloadFor { .. },
+            )
             | Event::TicketDropped(_)
             | Event::BindRefused { .. }
             | Event::Repaired { .. }
@@ -419,6 +433,16 @@ impl World {
                 };
                 self.arrives(event, 2);
             }
+            Action::Adopt { run, .. } => panic!("{run:?} was left behind by nobody"),
+            Action::CheckSuccessor => {
+                let event = if self.rng.chance(30) {
+                    Event::UpgradeRefused(UpgradeRefusal::NoProof)
+                } else {
+                    Event::SuccessorFit
+                };
+                self.arrives(event, 20);
+            }
+            Action::BecomeSuccessor => self.becomes = true,
             Action::Report(Report { fact: Fact::ReloadIgnored, .. }) => self.owed.reload = None,
             Action::Report(report) => self.check_ready(&report),
         }
@@ -810,6 +834,25 @@ impl World {
         let ends = matches!(worker.state, State::Stopping { .. } | State::Gone);
         let again = worker.leaving.iter().any(|leaving| leaving.run.id == run && leaving.since < self.now);
         if policy.restart_order == RestartOrder::StopFirst || ends || again {
+            return;
+        }
+        // One that was sick in its bake time goes, and what comes back is started: that bake was of a stop-first
+        // restart, before the policy changed.
+        let sick = known_of(worker).any(|known| known.id == run && known.health.sign().is_some());
+        let back = match &worker.state {
+            State::Starting { candidate, .. } => {
+                let before = &self.processes[&run].definition;
+                candidate.run.program_of.is_some() || !before.has_the_same_sockets(&service.definition)
+            }
+            State::Stopped | State::Crashed | State::Backoff { .. } => true,
+            State::Up { .. }
+            | State::Restarting { .. }
+            | State::Replacing { .. }
+            | State::Baking { .. }
+            | State::Stopping { .. }
+            | State::Gone => false,
+        };
+        if sick && back {
             return;
         }
         let successor = worker.serving().expect("start-first: asked to leave, yet nobody serves");

@@ -73,6 +73,8 @@ impl Stage {
         // A process group of its own, as a shell gives it: ^C goes to the group.
         command.args(&words[1..]).process_group(0).current_dir(self.dir()).stdin(Stdio::null());
         command.env_remove("BOOTSTRAP_SELECT").env("BOOTSTRAP_TEST", &self.marker);
+        // Supervisors of other tests have files of the same name.
+        command.env("RUNTIME_DIRECTORY", self.dir().join("run"));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -118,6 +120,21 @@ impl Supervised {
     /// On a new stage; see [`Stage::start`].
     pub(crate) fn start(config: &str, services: &[&str]) -> Self {
         Stage::new().start(config, services)
+    }
+
+    /// Kills it with SIGKILL, and starts another in its place. Its log begins anew.
+    pub(crate) fn kill_and_start_again(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.start_again();
+    }
+
+    /// Starts another in the place of one that has ended.
+    pub(crate) fn start_again(&mut self) {
+        let mut command = self.stage.command(&["-c", "services.toml"]);
+        self.child = command.stderr(Stdio::piped()).spawn().unwrap();
+        self.log = self.child.stderr.take().map(Log::of).unwrap_or_default();
+        (self.skip, self.status) = (0, None);
     }
 
     pub(crate) fn process(&self) -> Process {

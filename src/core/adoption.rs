@@ -1,0 +1,129 @@
+//! Taking over what another supervisor left behind when it was killed: those who serve go on serving.
+//!
+//! Who was asked to leave is left to finish. Of two that nobody asked, the older one is known to serve: the restart
+//! that the other one was for is over, and it is asked to leave.
+
+use super::fact::Fact;
+use super::generation::Run;
+use super::health::Watchdog;
+use super::leaving::Leaving;
+use super::orphan::Orphan;
+use super::service::Service;
+use super::state::{State, Then};
+use super::supervisor::Supervisor;
+use super::worker::{Order, Worker};
+use super::{Action, Time};
+use crate::plan::{ListenerId, Orphans, RunId, ServiceId, ServiceName};
+use std::collections::BTreeMap;
+
+impl Supervisor {
+    /// Takes over what was left behind, once the sockets are there.
+    pub(super) fn adopt(&mut self, now: Time, out: &mut Vec<Action>) {
+        let mut by_name: BTreeMap<ServiceName, Vec<Orphan>> = BTreeMap::new();
+        for orphan in std::mem::take(&mut self.orphans) {
+            by_name.entry(orphan.service.clone()).or_default().push(orphan);
+        }
+        let stays = self.plan.settings.orphans != Orphans::Stop;
+        for (name, mut orphans) in by_name {
+            orphans.sort_by_key(|orphan| orphan.generation);
+            for orphan in orphans.iter_mut().filter(|orphan| !orphan.leaving) {
+                // It may be the one that serves on: its sockets have to be ours.
+                let addresses = orphan.definition.listeners.iter().map(|spec| &spec.address);
+                orphan.held &= stays && addresses.clone().all(|address| self.sockets.contains_key(address));
+            }
+            let id = self.names.get(&name).copied();
+            let id = id.unwrap_or_else(|| self.foster(&orphans));
+            self.report_adoption(id, &orphans, out);
+            self.touch(id, |service| service.adopt(&orphans, now, out));
+            if self.names.contains_key(&name) {
+                self.take_up(id, now, out);
+            } else {
+                self.touch(id, |service| service.order(Order::Stop(Then::Gone), now, out));
+            }
+        }
+    }
+
+    /// A service that the plan has no more: it is there for as long as its processes end.
+    fn foster(&mut self, orphans: &[Orphan]) -> ServiceId {
+        self.last_service += 1;
+        let id = ServiceId(self.last_service);
+        if let Some(newest) = orphans.last() {
+            self.services.insert(id, Service::new(id, newest.definition.clone(), Vec::new()));
+        }
+        id
+    }
+
+    fn report_adoption(&self, id: ServiceId, orphans: &[Orphan], out: &mut Vec<Action>) {
+        for orphan in orphans {
+            let run = RunId { service: id, generation: orphan.generation };
+            let socket = |address| self.sockets.get(address).copied();
+            let specs = orphan.definition.listeners.iter();
+            let listeners: Vec<ListenerId> = specs.filter_map(|spec| socket(&spec.address)).collect();
+            out.push(Action::Adopt { run, pid: orphan.pid, listeners });
+        }
+    }
+
+    /// Where somebody serves, nobody is waited for: what is missing is started, and what has changed restarted.
+    fn take_up(&mut self, id: ServiceId, now: Time, out: &mut Vec<Action>) {
+        let Some(service) = self.services.get(&id) else { return };
+        let staying: Vec<&Run> = service.workers.iter().flat_map(Worker::staying).collect();
+        if staying.is_empty() {
+            return;
+        }
+        let changed = staying.iter().any(|run| !run.definition.runs_the_same(&service.definition));
+        self.waiting.remove(&id);
+        self.touch(id, |service| {
+            service.start_missing(now, out);
+            if changed {
+                service.order(Order::Restart, now, out);
+            }
+        });
+    }
+}
+
+impl Service {
+    /// Takes over its runs. Nobody is started by it.
+    fn adopt(&mut self, orphans: &[Orphan], now: Time, out: &mut Vec<Action>) {
+        self.last = orphans.iter().map(|orphan| orphan.generation).max().unwrap_or(self.last).max(self.last);
+        let most = orphans.iter().map(|orphan| orphan.worker + 1).max().unwrap_or(0);
+        for index in 0..most.max(self.definition.policy.workers) {
+            let mut worker = Worker::new(index);
+            for orphan in orphans.iter().filter(|orphan| orphan.worker == index) {
+                self.adopt_run(&mut worker, orphan, now, out);
+            }
+            self.workers.push(worker);
+        }
+    }
+
+    fn adopt_run(&mut self, worker: &mut Worker, orphan: &Orphan, now: Time, out: &mut Vec<Action>) {
+        let mut run = orphan.run(self.id);
+        let (_, mut scene) = self.scene(now, out);
+        if orphan.leaving {
+            scene.report_on(&run, Fact::AdoptedLeaving);
+            worker.leaving.push(Leaving::by_itself(run, &scene));
+        } else if orphan.held && worker.state == State::Stopped {
+            if run.definition.runs_the_same(scene.definition) {
+                run.definition = scene.definition.clone();
+            }
+            // What it promised to say again and again is counted anew.
+            let period = run.definition.program.watchdog;
+            run.watchdog = period.map(|period| Watchdog::from(now, period));
+            scene.report_on(&run, Fact::Adopted { for_long: now - run.started });
+            worker.state = State::Up { run };
+        } else {
+            scene.report_on(&run, Fact::AdoptedToLeave);
+            worker.ask_to_leave(run, &mut scene);
+        }
+    }
+
+    /// Starts the workers that have nobody, and ends those that are too many.
+    fn start_missing(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.each(now, out, |worker, scene| {
+            if worker.state == State::Stopped {
+                worker.start(None, scene);
+            }
+        });
+        self.scale(now, out);
+        self.settle(now, out);
+    }
+}

@@ -1,0 +1,84 @@
+//! Writing down who runs, and finding those again whom a killed supervisor left behind.
+
+use super::Os;
+use super::orphans::Finds;
+use super::processes::Change;
+use super::records::{Records, Start};
+use super::runtime_dir::RuntimeDir;
+use super::spawn::Started;
+use crate::core::{Event, Orphan, Report};
+use crate::plan::{Definition, ListenerId, Orphans, Pid, RunId};
+use std::io;
+
+impl Os {
+    /// Holds the runtime directory, and writes down in it who runs, from now on.
+    ///
+    /// # Errors
+    ///
+    /// The system's: a supervisor that comes after a SIGKILL would find nobody.
+    pub fn keep_records(&mut self, runtime_dir: RuntimeDir) -> io::Result<()> {
+        self.records = Some(Records::open(runtime_dir.path())?);
+        self.runtime_dir = Some(runtime_dir);
+        Ok(())
+    }
+
+    /// Finds those whom a killed supervisor left behind, and their sockets; says of whom it is not to be taken over,
+    /// and why. What is found waits for [`Action::Adopt`](crate::core::Action::Adopt) and
+    /// [`Action::Bind`](crate::core::Action::Bind).
+    pub fn find_orphans(&mut self, policy: Orphans) -> (Vec<Orphan>, Vec<Report>) {
+        let Some(records) = &self.records else { return (Vec::new(), Vec::new()) };
+        let (finds, orphans, reports) = Finds::look(records, policy);
+        self.finds = finds;
+        (orphans, reports)
+    }
+
+    pub(super) fn adopt(&mut self, run: RunId, pid: Pid, listeners: &[ListenerId]) {
+        let Some(mut held) = self.finds.held.remove(&pid.0) else { return };
+        if let Some(records) = &mut self.records {
+            records.know(run, std::mem::take(&mut held.record));
+        }
+        self.processes.adopt(&self.poller, run, pid.0, listeners, held);
+    }
+
+    /// Writes down a run that has just started: the sooner, the less there is to lose.
+    pub(super) fn write_down(
+        &mut self,
+        run: RunId,
+        worker: u32,
+        definition: &Definition,
+        listeners: &[ListenerId],
+        started: &Started,
+    ) {
+        let start = Start {
+            run,
+            worker,
+            pid: started.pid,
+            started: self.now(),
+            sockets: self.listeners.held(listeners),
+            voice: started.voice.as_ref().and_then(super::voice::Voice::mark),
+            program: started.program.clone(),
+            inode: started.origin.as_ref().and_then(super::program::Origin::binary),
+        };
+        let written = self.records.as_mut().map(|records| records.started(start, definition));
+        // Where the system did not refuse, it has ended already.
+        if let Some(errno) = written.and_then(|written| written.err()?.raw_os_error()) {
+            self.events.push_back(Event::NotWrittenDown { run, errno });
+        }
+    }
+
+    /// Notes what became of runs since the last turn.
+    pub(super) fn note_changes(&mut self) {
+        // What nobody wanted by now is wanted by nobody.
+        for listener in std::mem::take(&mut self.finds).sockets.into_values() {
+            listener.release();
+        }
+        let changes = self.processes.take_changes();
+        let Some(records) = &mut self.records else { return };
+        for (run, change) in changes {
+            match change {
+                Change::Asked => records.asked(run),
+                Change::Ended => records.ended(run),
+            }
+        }
+    }
+}

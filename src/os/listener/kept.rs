@@ -1,0 +1,51 @@
+//! A socket that is left to the next program, and taken over by it: bound, with its queue, as it is.
+
+use super::super::inherited::{Legacy, Numbers};
+use super::super::unix_path::UnixPath;
+use super::Listener;
+use crate::plan::ListenerSpec;
+use serde::{Deserialize, Serialize};
+use std::os::fd::{OwnedFd, RawFd};
+
+/// What the next program must know of it.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct KeptListener {
+    socket: RawFd,
+    spec: ListenerSpec,
+    parked: bool,
+    path: Option<UnixPath>,
+}
+
+/// A socket as it is written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct HeldSocket {
+    pub(in super::super) spec: ListenerSpec,
+    pub(in super::super) inode: u64,
+    pub(in super::super) path: Option<UnixPath>,
+}
+
+impl Listener {
+    /// Leaves it to the next program.
+    pub(in super::super) fn keep(&self, numbers: &mut Numbers) -> KeptListener {
+        let (spec, path) = (self.spec.clone(), self.path.clone());
+        KeptListener { socket: numbers.keep(&self.socket), spec, parked: self.parked, path }
+    }
+
+    /// What a later supervisor must know to take it back from a server.
+    pub(in super::super) fn held(&self) -> nix::Result<HeldSocket> {
+        Ok(HeldSocket { spec: self.spec.clone(), inode: self.inode()?, path: self.path.clone() })
+    }
+
+    /// A socket that was taken back from a server, which serves on it.
+    pub(in super::super) fn taken_back(socket: OwnedFd, spec: ListenerSpec, path: Option<UnixPath>) -> Self {
+        Self { socket: socket.into(), spec, parked: false, path }
+    }
+
+    /// Takes it over.
+    pub(in super::super) fn restore_kept(kept: KeptListener, legacy: &mut Legacy) -> nix::Result<Self> {
+        let KeptListener { socket, spec, parked, path } = kept;
+        Ok(Self { socket: legacy.claim(socket)?.into(), spec, parked, path })
+    }
+}

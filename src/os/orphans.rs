@@ -1,0 +1,121 @@
+//! The processes that a supervisor left behind that was killed: found by what it wrote down, proved to be the same
+//! ones, held by descriptor from then on, and their sockets taken back with all the clients that wait in them.
+
+use super::listener::{HeldSocket, Listener};
+use super::pidfd::Pidfd;
+use super::records::{Found, Record, Records, start_ticks};
+use super::voice::{Voice, find_descriptor};
+use crate::core::{Fact, Orphan, Report};
+use crate::plan::{Address, Orphans, Pid};
+use nix::errno::Errno;
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// One that was proved to be what was written down.
+pub(super) struct Held {
+    pub(super) process: Pidfd,
+    pub(super) voice: Option<Voice>,
+    pub(super) inode: Option<(u64, u64)>,
+    pub(super) program: PathBuf,
+    pub(super) record: String,
+    pub(super) leaving: bool,
+}
+
+/// What was found, until the core has said what becomes of it.
+#[derive(Default)]
+pub(super) struct Finds {
+    /// By pid.
+    pub(super) held: BTreeMap<i32, Held>,
+    /// The sockets that were taken back.
+    pub(super) sockets: BTreeMap<Address, Listener>,
+}
+
+impl Finds {
+    /// Looks for the processes that `records` tell of. What is not adopted is in the reports.
+    pub(super) fn look(records: &Records, policy: Orphans) -> (Self, Vec<Orphan>, Vec<Report>) {
+        let (mut finds, mut orphans, mut reports) = (Self::default(), Vec::new(), Vec::new());
+        let (found, unreadable) = records.found();
+        let of_file = |file| Report::of_supervisor(Fact::RecordUnreadable { file });
+        reports.extend(unreadable.into_iter().map(of_file));
+        for Found { name, leaving, record } in found {
+            let report = |fact| Report {
+                service: Some(record.definition.name.clone()),
+                generation: Some(record.generation),
+                pid: Some(Pid(record.pid)),
+                fact,
+            };
+            match hold(&record, policy) {
+                Ok(process) => {
+                    let held = finds.take_sockets(&process, &record);
+                    let voice = record.voice.as_ref().and_then(|mark| Voice::find(record.pid, mark));
+                    orphans.push(Orphan {
+                        service: record.definition.name.clone(),
+                        worker: record.worker,
+                        generation: record.generation,
+                        pid: Pid(record.pid),
+                        started: record.started,
+                        leaving,
+                        pipe_open: voice.is_some(),
+                        held,
+                        definition: Arc::new(record.definition),
+                    });
+                    let held = Held {
+                        process,
+                        voice,
+                        inode: record.inode,
+                        program: record.program,
+                        record: name,
+                        leaving,
+                    };
+                    finds.held.insert(record.pid, held);
+                }
+                Err(fact) => {
+                    records.remove(&name);
+                    reports.push(report(fact));
+                }
+            }
+        }
+        (finds, orphans, reports)
+    }
+
+    /// Takes back the sockets that the process has; tells whether all of them are held now.
+    fn take_sockets(&mut self, process: &Pidfd, record: &Record) -> bool {
+        for socket in &record.sockets {
+            if !self.sockets.contains_key(&socket.spec.address)
+                && let Some(fd) = take_socket(process, record.pid, socket)
+            {
+                let listener = Listener::taken_back(fd, socket.spec.clone(), socket.path.clone());
+                self.sockets.insert(socket.spec.address.clone(), listener);
+            }
+        }
+        record.sockets.iter().all(|socket| self.sockets.contains_key(&socket.spec.address))
+    }
+}
+
+/// The process, if it is still the one that was written down, and may be held.
+fn hold(record: &Record, policy: Orphans) -> Result<Pidfd, Fact> {
+    let is_same = || start_ticks(record.pid) == Some(record.ticks);
+    if !is_same() {
+        return Err(Fact::OrphanEnded);
+    }
+    let refused = |errno: Errno| Fact::NotAdopted { errno: errno as i32 };
+    let process = Pidfd::open(record.pid).map_err(refused)?;
+    // The number may have become another's in between; what the descriptor holds cannot.
+    if !is_same() {
+        return Err(Fact::OrphanEnded);
+    }
+    match policy {
+        Orphans::Ignore => Err(Fact::OrphanIgnored),
+        Orphans::Adopt | Orphans::Stop => process.send(0).map(|()| process).map_err(refused),
+    }
+}
+
+/// The socket with this inode among the descriptors of the process.
+fn take_socket(process: &Pidfd, pid: i32, socket: &HeldSocket) -> Option<OwnedFd> {
+    let number = find_descriptor(pid, &format!("socket:[{}]", socket.inode))?;
+    let copy = process.copy_of(number).ok()?;
+    // It may have closed the number meanwhile, and opened something else under it.
+    nix::sys::stat::fstat(&copy).is_ok_and(|found| found.st_ino == socket.inode).then_some(copy)
+}

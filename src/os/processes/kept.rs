@@ -1,0 +1,102 @@
+//! Processes that are left to the next program: they stay children, for the pid stays the same.
+
+use super::super::cgroup::Leaf;
+use super::super::inherited::{Legacy, Numbers};
+use super::super::poller::{Poller, Token};
+use super::super::program::{KeptOrigin, Origin};
+use super::super::voice::{KeptVoice, Voice};
+use super::adopted::Adopted;
+use super::{Process, Processes};
+use crate::plan::{ListenerId, RunId};
+use serde::{Deserialize, Serialize};
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+/// What the next program must know of all of them.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct KeptProcesses {
+    all: Vec<KeptProcess>,
+    last_voice: u32,
+}
+
+/// What the next program must know of one.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptProcess {
+    leader: i32,
+    run: RunId,
+    listeners: Box<[ListenerId]>,
+    main_lives: bool,
+    stays: bool,
+    voice: Option<KeptVoice>,
+    voice_number: u32,
+    origin: Option<KeptOrigin>,
+    /// What it is held by where it is not our child: the leader, and the rest of its group.
+    adopted: Option<(RawFd, Vec<(i32, RawFd)>)>,
+    program: PathBuf,
+    /// Its cgroup.
+    leaf: Option<PathBuf>,
+    group_gone: bool,
+}
+
+impl Processes {
+    /// Leaves them to the next program.
+    pub(in super::super) fn keep(&self, numbers: &mut Numbers) -> KeptProcesses {
+        let kept = |(leader, process): (&i32, &Process)| KeptProcess {
+            leader: *leader,
+            run: process.run,
+            listeners: process.listeners.clone(),
+            main_lives: process.main_lives,
+            stays: process.stays,
+            voice: process.voice.as_ref().map(|voice| voice.keep(numbers)),
+            voice_number: process.voice_number,
+            origin: process.origin.as_ref().map(|origin| origin.keep(numbers)),
+            program: process.program.clone(),
+            adopted: process.adopted.as_ref().map(|adopted| adopted.keep(numbers)),
+            leaf: process.leaf.as_ref().map(|leaf| leaf.path().into()),
+            group_gone: process.group_gone,
+        };
+        KeptProcesses { all: self.by_leader.iter().map(kept).collect(), last_voice: self.last_voice }
+    }
+
+    /// Takes them over; what ended meanwhile is found by the first [`reap`](Self::reap).
+    pub(in super::super) fn restore(
+        poller: &Poller,
+        kept: KeptProcesses,
+        legacy: &mut Legacy,
+    ) -> nix::Result<Self> {
+        let mut processes = Self { last_voice: kept.last_voice, ..Self::default() };
+        for one in kept.all {
+            let KeptProcess { leader, run, listeners, main_lives, stays, program, group_gone, .. } = one;
+            // One that cannot be opened any more is gone, and nobody is in it.
+            let leaf = one.leaf.and_then(|path| Leaf::at(path).ok());
+            let voice = one.voice.map(|voice| Voice::restore(voice, legacy)).transpose()?;
+            let origin = one.origin.map(|origin| Origin::restore(&origin, legacy)).transpose()?;
+            let adopted = one.adopted.map(|kept| Adopted::restore(kept, legacy)).transpose()?;
+            if let Some(voice) = &voice {
+                poller.watch_readable(voice, Token::Voice(one.voice_number))?;
+            }
+            if let Some(adopted) = &adopted {
+                adopted.watch(poller, leader, main_lives)?;
+            }
+            let voice_number = one.voice_number;
+            let process = Process {
+                run,
+                listeners,
+                main_lives,
+                stays,
+                voice,
+                voice_number,
+                origin,
+                adopted,
+                program,
+                leaf,
+                group_gone,
+            };
+            processes.watch_leaf(poller, leader, &process);
+            processes.insert(leader, process);
+        }
+        Ok(processes)
+    }
+}

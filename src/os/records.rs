@@ -1,0 +1,195 @@
+//! What is written down of each run, for a supervisor that comes after one that was killed: a small file each, in the
+//! runtime directory, which is in memory. Nothing else is needed to find the processes and their sockets.
+
+use super::listener::HeldSocket;
+use super::voice::Mark;
+use crate::core::Time;
+use crate::plan::{Definition, Generation, RunId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The version that is written, and the only one that is read.
+const VERSION: u32 = 1;
+
+/// The directory in the runtime directory.
+const DIRECTORY: &str = "runs";
+
+/// What is appended to the name of the file once the run was asked to leave.
+const LEAVING: &str = ".leaving";
+
+/// One run, as it is written down.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    version: u32,
+    /// Which boot of the machine: pids and times mean nothing in another.
+    pub(super) boot: String,
+    pub(super) generation: Generation,
+    pub(super) worker: u32,
+    pub(super) pid: i32,
+    /// When the kernel started it, in ticks: with the pid, and within one boot, that is one process and no other.
+    pub(super) ticks: u64,
+    /// When its start was ordered.
+    pub(super) started: Time,
+    pub(super) definition: Definition,
+    pub(super) sockets: Vec<HeldSocket>,
+    pub(super) voice: Option<Mark>,
+    /// The path that its program was found under.
+    pub(super) program: PathBuf,
+    /// Device and inode of it, where it is a binary.
+    pub(super) inode: Option<(u64, u64)>,
+}
+
+/// A record that was found, and its file.
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) leaving: bool,
+    pub(super) record: Record,
+}
+
+/// What is known of a run that was started, beside the definition.
+pub(super) struct Start {
+    pub(super) run: RunId,
+    pub(super) worker: u32,
+    pub(super) pid: i32,
+    pub(super) started: Time,
+    pub(super) sockets: Vec<HeldSocket>,
+    pub(super) voice: Option<Mark>,
+    pub(super) program: PathBuf,
+    pub(super) inode: Option<(u64, u64)>,
+}
+
+/// The files, by the run that each is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Records {
+    directory: PathBuf,
+    boot: String,
+    #[serde(with = "crate::plan::shared::pairs")]
+    names: BTreeMap<RunId, String>,
+}
+
+impl Records {
+    /// Writes down what starts from now on. What others wrote is left there.
+    pub(super) fn open(runtime_dir: &Path) -> io::Result<Self> {
+        let directory = runtime_dir.join(DIRECTORY);
+        match fs::create_dir(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        Ok(Self { directory, boot: boot()?, names: BTreeMap::new() })
+    }
+
+    /// Writes a run down, all or nothing.
+    pub(super) fn started(&mut self, start: Start, definition: &Definition) -> io::Result<()> {
+        let Start { run, worker, pid, started, sockets, voice, program, inode } = start;
+        let name = format!("{}.{}.{pid}", definition.name, run.generation);
+        let record = Record {
+            version: VERSION,
+            boot: self.boot.clone(),
+            generation: run.generation,
+            worker,
+            pid,
+            ticks: start_ticks(pid).ok_or(io::ErrorKind::NotFound)?,
+            started,
+            definition: definition.clone(),
+            sockets,
+            voice,
+            program,
+            inode,
+        };
+        let new = self.directory.join("new");
+        fs::write(&new, serde_json::to_vec(&record)?)?;
+        fs::rename(&new, self.directory.join(&name))?;
+        self.names.insert(run, name);
+        Ok(())
+    }
+
+    /// Knows that a file is about this run.
+    pub(super) fn know(&mut self, run: RunId, name: String) {
+        self.names.insert(run, name);
+    }
+
+    /// Notes that a run was asked to leave.
+    pub(super) fn asked(&mut self, run: RunId) {
+        let Some(name) = self.names.get_mut(&run).filter(|name| !name.ends_with(LEAVING)) else { return };
+        let leaving = format!("{name}{LEAVING}");
+        // Where it fails the next supervisor asks once more.
+        if fs::rename(self.directory.join(&*name), self.directory.join(&leaving)).is_ok() {
+            *name = leaving;
+        }
+    }
+
+    /// Forgets a run whose processes have all ended.
+    pub(super) fn ended(&mut self, run: RunId) {
+        if let Some(name) = self.names.remove(&run) {
+            self.remove(&name);
+        }
+    }
+
+    /// Removes a file; one that stays is about a process that will not be found.
+    pub(super) fn remove(&self, name: &str) {
+        let _ = fs::remove_file(self.directory.join(name));
+    }
+
+    /// What others wrote in this boot of the machine; the rest is removed. What cannot be read is given by its name.
+    pub(super) fn found(&self) -> (Vec<Found>, Vec<String>) {
+        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
+        let entries = fs::read_dir(&self.directory).into_iter().flatten();
+        for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+            let text = fs::read(self.directory.join(&name)).unwrap_or_default();
+            match serde_json::from_slice::<Record>(&text).ok().filter(|record| record.version == VERSION) {
+                Some(record) if record.boot == self.boot => {
+                    found.push(Found { leaving: name.ends_with(LEAVING), name, record });
+                }
+                Some(_) => self.remove(&name),
+                None => {
+                    self.remove(&name);
+                    unreadable.extend((name != "new").then_some(name));
+                }
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        (found, unreadable)
+    }
+}
+
+fn boot() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().into())
+}
+
+/// When the kernel started a process that has not ended, in ticks since the boot.
+pub(super) fn start_ticks(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses, and may hold some itself. Behind it: the state, and nineteen on, the start.
+    let mut behind_name = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let lives = !matches!(behind_name.next()?, "Z" | "X");
+    behind_name.nth(18)?.parse().ok().filter(|_| lives)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_start_and_none_is_there_that_has_ended() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(start_ticks(own).unwrap() > 0);
+        assert_eq!(start_ticks(own), start_ticks(own));
+        assert_eq!(start_ticks(i32::MAX), None);
+    }
+
+    #[test]
+    fn what_was_written_in_another_boot_or_by_another_version_is_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        fs::write(dir.path().join("runs/web.1.5"), "{\"version\":2}").unwrap();
+        fs::write(dir.path().join("runs/new"), "{\"vers").unwrap();
+        let (found, unreadable) = records.found();
+        assert_eq!((found.len(), unreadable), (0, vec!["web.1.5".into()]));
+        assert_eq!(fs::read_dir(dir.path().join("runs")).unwrap().count(), 0);
+    }
+}

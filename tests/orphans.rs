@@ -1,0 +1,232 @@
+//! The supervisor is killed, and nobody else notices: the next one finds the servers and takes their sockets back.
+
+mod support;
+
+use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+use support::{
+    Client, Load, Process, Supervised, eventually, free_port, get, get_unix, http, in_flight, service,
+};
+
+/// A service whose server says when it serves, and its generation 1.
+fn started(more: &str) -> (Supervised, u16, Process) {
+    let port = free_port();
+    let supervised = Supervised::start(&http("web", port, more), &["web"]);
+    supervised.wait_answer(port, 1);
+    let server = supervised.pid_of("web", 1);
+    (supervised, port, server)
+}
+
+#[test]
+fn fifty_kills_under_load_fail_no_request_and_restart_nobody() {
+    let (mut supervised, port, server) = started("");
+    let load = Load::start("web", port, 2);
+    for _ in 0..50 {
+        supervised.kill_and_start_again();
+        supervised.wait_for(" web generation=1 … adopted: it serves");
+        load.wait_requests(4);
+    }
+    let outcome = load.finish();
+    outcome.must_be_perfect();
+    assert_eq!(outcome.pids.iter().collect::<Vec<_>>(), [&server.0], "{outcome}");
+    let sockets = |process: Process| {
+        process.descriptors().iter().filter(|(_, what)| what.starts_with("socket:")).count()
+    };
+    // Its listener, and the two ends of its signals.
+    assert_eq!(sockets(supervised.process()), 3, "{:?}", supervised.process().descriptors());
+    // The handshake works as if nothing had been: the pipe is heard again.
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=1 … answered \"success\"");
+    supervised.wait_for(" web generation=1 … ended with exit code 0");
+    supervised.wait_answer(port, 2);
+    supervised.stop();
+}
+
+#[test]
+fn clients_that_wait_are_taken_over_with_the_socket() {
+    let port = free_port();
+    let nobody = "ready = \"started\"\nhandshake = \"none\"";
+    let config = service("web", port, &["sleep", "60"], nobody);
+    let mut supervised = Supervised::start(&config, &["web"]);
+    let mut waiting = Client::connect(port).unwrap();
+    waiting.send("/").unwrap();
+    supervised.kill_and_start_again();
+    supervised.wait_for(" web generation=1 … adopted");
+    let config = http("web", port, "");
+    supervised.stage.write("services.toml", &config);
+    supervised.signal(SIGHUP);
+    supervised.wait_answer(port, 2);
+    assert_eq!(waiting.receive().unwrap().generation(), 2);
+    supervised.stop();
+}
+
+/// The exit of a process that is not our child is known all the same, and the crash rule holds for it.
+#[test]
+fn an_adopted_server_that_dies_is_noticed_at_once_and_started_again() {
+    let (mut supervised, port, server) = started("restart = \"always\"");
+    supervised.kill_and_start_again();
+    supervised.wait_for(" web generation=1 … adopted");
+    server.signal(SIGKILL);
+    supervised.wait_for(" web generation=1 … was ended by SIGKILL … starting generation 2");
+    supervised.wait_answer(port, 2);
+    supervised.stop();
+}
+
+#[test]
+fn a_server_that_ended_in_between_is_told_and_replaced() {
+    let (mut supervised, port, server) = started("");
+    supervised.signal(SIGKILL);
+    supervised.wait_exit();
+    server.signal(SIGKILL);
+    eventually("it is gone", || !server.is_alive());
+    supervised.start_again();
+    supervised.wait_for(" web generation=1 … it has ended since");
+    supervised.wait_answer(port, 1);
+    assert_ne!(supervised.get(port).pid(), server.0);
+    supervised.stop();
+}
+
+/// A number that came to mean another process is nobody of ours, and nothing happens to it.
+#[test]
+fn another_process_under_the_same_number_is_left_alone() {
+    let (mut supervised, port, server) = started("");
+    supervised.signal(SIGKILL);
+    supervised.wait_exit();
+    let runs = supervised.stage.dir().join("run/runs");
+    let record = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    let mut stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let text = fs::read_to_string(&record).unwrap();
+    fs::write(&record, text.replace(&format!("\"pid\":{}", server.0), &format!("\"pid\":{}", stranger.id())))
+        .unwrap();
+    server.signal(SIGKILL);
+    eventually("it is gone", || !server.is_alive());
+    supervised.start_again();
+    supervised.wait_for(&format!(" web generation=1 pid={} … it has ended since", stranger.id()));
+    supervised.wait_answer(port, 1);
+    supervised.stop();
+    assert_eq!(stranger.try_wait().unwrap(), None, "a stranger was ended");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+#[test]
+fn a_drain_goes_on_under_the_next_supervisor_and_ends() {
+    let (mut supervised, port, server) = started("");
+    let (pid, answer) = in_flight(port, Duration::from_millis(1500));
+    supervised.signal(SIGUSR1);
+    supervised.wait_answer(port, 2);
+    let second = supervised.pid_of("web", 2);
+    supervised.kill_and_start_again();
+    supervised.wait_for(" web generation=1 … it was asked to leave, and finishes");
+    supervised.wait_for(" web generation=2 … adopted: it serves");
+    let answer = answer.join().unwrap().unwrap();
+    assert_eq!((answer.pid(), pid), (server.0, server.0));
+    supervised.wait_for(" web generation=1 … ended with exit code 0");
+    assert_eq!(supervised.get(port).pid(), second.0);
+    supervised.stop();
+}
+
+/// The config may have changed meanwhile: then it is a reload.
+#[test]
+fn what_has_changed_meanwhile_is_restarted_and_what_is_gone_is_stopped() {
+    let (one, two) = (free_port(), free_port());
+    let mut supervised =
+        Supervised::start(&format!("{}{}", http("one", one, ""), http("two", two, "")), &["one", "two"]);
+    supervised.wait_answer(one, 1);
+    supervised.wait_answer(two, 1);
+    let old = supervised.pid_of("two", 1);
+    supervised.signal(SIGKILL);
+    supervised.wait_exit();
+    supervised.stage.write("services.toml", &http("one", one, "env = { A = \"b\" }"));
+    supervised.start_again();
+    supervised.wait_answer(one, 2);
+    supervised.wait_for(" two generation=1 … exit code 0");
+    assert!(!old.is_alive());
+    assert!(get(two, "/").is_err(), "its port is given up");
+    supervised.stop();
+}
+
+#[test]
+fn orphans_may_be_stopped_or_left_alone() {
+    let (mut supervised, port, server) = started("");
+    supervised.signal(SIGKILL);
+    supervised.wait_exit();
+    let load = Load::start("web", port, 1);
+    let config = |orphans: &str| format!("[bootstrap]\norphans = \"{orphans}\"\n{}", http("web", port, ""));
+    supervised.stage.write("services.toml", &config("stop"));
+    supervised.start_again();
+    supervised.wait_for(" web generation=1 … adopted, and asked to leave");
+    supervised.wait_answer(port, 2);
+    supervised.wait_for(" web generation=1 … ended with exit code 0");
+    load.wait_requests(40);
+    load.finish().must_be_perfect();
+    assert!(!server.is_alive());
+
+    let second = supervised.pid_of("web", 2);
+    supervised.signal(SIGKILL);
+    supervised.wait_exit();
+    supervised.stage.write("services.toml", &config("ignore"));
+    supervised.start_again();
+    supervised.wait_for(&format!(" web generation=2 pid={} … left alone", second.0));
+    // Its address is not ours to take.
+    assert_eq!(supervised.wait_exit(), 1);
+    assert_eq!(get(port, "/").unwrap().pid(), second.0);
+}
+
+/// An adopted server is one like any other: it can be left to the next program, and to the next supervisor after that.
+#[test]
+fn an_upgrade_and_a_kill_follow_each_other() {
+    let (mut supervised, port, server) = started("");
+    for _ in 0..3 {
+        supervised.kill_and_start_again();
+        supervised.wait_for(" web generation=1 … adopted");
+        supervised.signal(SIGUSR2);
+        supervised.wait_for(" bootstrap pid= … is now");
+        assert_eq!(supervised.get(port).pid(), server.0);
+    }
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=1 … answered \"success\"");
+    supervised.wait_answer(port, 2);
+    supervised.stop();
+}
+
+#[test]
+fn a_unix_socket_keeps_its_path_and_its_clients() {
+    let stage = support::Stage::new();
+    let path = stage.path("web.sock");
+    let command = support::example("http");
+    let config =
+        format!("[[service]]\nname = \"web\"\nlisten = [\"unix:{path}\"]\ncommand = [{command:?}]\n");
+    let mut supervised = stage.start(&config, &["web"]);
+    supervised.wait_for(" web generation=1 … ready");
+    supervised.kill_and_start_again();
+    supervised.wait_for(" web generation=1 … adopted");
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=2 … ready");
+    assert_eq!(get_unix(Path::new(&path), "/").unwrap().generation(), 2);
+    supervised.signal(SIGTERM);
+    assert_eq!(supervised.wait_exit(), 0);
+    assert!(!Path::new(&path).exists());
+}
+
+/// What is left of the group after the main process has ended is waited for, though none of it is our child.
+#[test]
+fn the_rest_of_a_group_is_waited_for() {
+    let port = free_port();
+    let command = ["sh", "-c", "sleep 2 & exec sleep 60"];
+    let config = service("web", port, &command, "ready = \"started\"\nhandshake = \"none\"");
+    let mut supervised = Supervised::start(&config, &["web"]);
+    let server = supervised.pid_of("web", 1);
+    eventually("it has forked", || server.children().len() == 1);
+    supervised.kill_and_start_again();
+    supervised.wait_for(" web generation=1 … adopted");
+    let child = server.children()[0];
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=1 … other processes of its group still finish");
+    assert!(child.is_alive());
+    supervised.wait_for(" web generation=1 … the last process of its group has ended");
+    assert!(!child.is_alive());
+    supervised.stop();
+}

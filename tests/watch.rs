@@ -1,0 +1,98 @@
+//! `watch = true`: a new program in the place of the old one serves without anybody asking.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use support::{Load, Stage, Supervised, example, free_port, service};
+
+/// Puts a program in its place, complete, as a deployment should.
+fn deploy(directory: &Path, program: &[u8]) {
+    let (new, path) = (directory.join("server.new"), directory.join("server"));
+    fs::write(&new, program).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(&new, &path).unwrap();
+}
+
+fn binary() -> Vec<u8> {
+    fs::read(example("http")).unwrap()
+}
+
+fn watched(port: u16, command: &str, more: &str) -> String {
+    let more = format!("watch = true\nready = \"pipe\"\nready_timeout = \"2s\"\n{more}");
+    service("web", port, &[command], &more)
+}
+
+/// Deploys it again and again under load: no request fails.
+#[track_caller]
+fn follows(more: &str) {
+    let (stage, port) = (Stage::new(), free_port());
+    deploy(stage.dir(), &binary());
+    let supervised = stage.start(&watched(port, "./server", more), &["web"]);
+    supervised.wait_answer(port, 1);
+    let load = Load::start("web", port, 2);
+    for generation in 2..=4 {
+        // Several in a row are one change.
+        for _ in 0..3 {
+            deploy(supervised.stage.dir(), &binary());
+        }
+        supervised.wait_for(&format!(" web generation={generation} … ready after"));
+        supervised.wait_for(&format!(" web generation={} … exit code 0", generation - 1));
+        assert_eq!(supervised.count("the file of its program has changed; restarting"), generation - 1);
+    }
+    let outcome = load.finish();
+    assert!(outcome.failures.is_empty(), "{outcome}\n{supervised}");
+    supervised.stop();
+}
+
+#[test]
+fn a_program_that_is_renamed_over_serves_start_first_and_no_request_fails() {
+    follows("restart_order = \"start-first\"");
+}
+
+#[test]
+fn a_program_that_is_renamed_over_serves_stop_first_and_no_request_fails() {
+    follows("");
+}
+
+#[test]
+fn a_symbolic_link_on_the_way_to_the_program_is_watched() {
+    let (stage, port) = (Stage::new(), free_port());
+    for release in ["one", "two"] {
+        let directory = stage.dir().join(release).join("bin");
+        fs::create_dir_all(&directory).unwrap();
+        deploy(&directory, &binary());
+    }
+    symlink("one", stage.dir().join("current")).unwrap();
+    let supervised = stage.start(&watched(port, "current/bin/server", ""), &["web"]);
+    supervised.wait_answer(port, 1);
+    for (generation, release) in [(2, "two"), (3, "one")] {
+        let new = supervised.stage.dir().join("current.new");
+        symlink(release, &new).unwrap();
+        fs::rename(&new, supervised.stage.dir().join("current")).unwrap();
+        supervised.wait_for(&format!(" web generation={generation} … ready after"));
+    }
+    // And what it leads to by now.
+    deploy(&supervised.stage.dir().join("one/bin"), &binary());
+    supervised.wait_for(" web generation=4 … ready after");
+    supervised.stop();
+}
+
+#[test]
+fn a_broken_program_is_tried_once() {
+    for more in ["restart_order = \"start-first\"", ""] {
+        let (stage, port) = (Stage::new(), free_port());
+        deploy(stage.dir(), &binary());
+        let supervised: Supervised = stage.start(&watched(port, "./server", more), &["web"]);
+        supervised.wait_answer(port, 1);
+        deploy(supervised.stage.dir(), b"#!/bin/sh\nexit 3\n");
+        supervised.wait_for(" web generation=2 … exit code 3 … the restart failed");
+        deploy(supervised.stage.dir(), &binary());
+        let next = if more.is_empty() { 4 } else { 3 };
+        supervised.wait_for(&format!(" web generation={next} … ready after"));
+        supervised.wait_answer(port, next);
+        assert_eq!(supervised.count("has changed"), 2, "{supervised}");
+        supervised.stop();
+    }
+}
