@@ -8,11 +8,11 @@ use super::fact::Fact;
 use super::health::Watchdog;
 use super::leaving::Leaving;
 use super::orphan::Orphan;
-use super::service::Service;
-use super::state::{State, Then};
+use super::service::{Ending, Service};
+use super::state::State;
 use super::succession::Succession;
 use super::supervisor::Supervisor;
-use super::worker::{Order, Worker};
+use super::worker::Worker;
 use super::{Action, Time};
 use crate::plan::{ListenerId, Orphans, RunId, ServiceId, ServiceName};
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ impl Supervisor {
                 self.touch(id, |service| service.adopt(&own, now, out));
                 match known.take() {
                     Some(id) => self.take_up(id, now, out),
-                    None => self.touch(id, |service| service.order(Order::Stop(Then::Gone), now, out)),
+                    None => _ = self.touch(id, |service| service.end(Ending::Remove, now, out)),
                 }
             }
         }
@@ -75,7 +75,7 @@ impl Supervisor {
         self.touch(id, |service| {
             service.start_missing(now, out);
             if changed {
-                service.order(Order::Restart, now, out);
+                service.restart(now, out);
             }
         });
     }
@@ -100,7 +100,7 @@ impl Service {
         self.last = orphans.iter().map(|orphan| orphan.generation).max().unwrap_or(self.last).max(self.last);
         let most = orphans.iter().map(|orphan| orphan.worker + 1).max().unwrap_or(0);
         for index in 0..most.max(self.definition.policy.workers) {
-            let mut worker = Worker::new(index);
+            let mut worker = Worker::new(index, now);
             let its: Vec<&Orphan> = orphans.iter().filter(|orphan| orphan.worker == index).collect();
             let stays = its.iter().filter(|orphan| orphan.held && !orphan.leaving);
             let serves = stays.clone().find(|orphan| orphan.serves);

@@ -1,6 +1,7 @@
 //! What the core tells people: facts in fields. The sentences are made in [`report`](crate::report).
 
 use super::Outcome;
+use super::Verb;
 use super::event::{BindFailure, ExitStatus, Miss, PipeEnd, Repair, SpawnFailure};
 use super::health::Sign;
 use super::succession::Succession;
@@ -105,6 +106,12 @@ pub enum Fact {
     WaitsFor { names: Vec<ServiceName> },
     /// All its processes have ended, as it was asked to.
     Stopped,
+    /// Its processes are asked to leave, and none is started until it is released.
+    Held,
+    /// A restart was asked for of more than this one, which an operator holds or has stopped.
+    LeftAlone { held: bool },
+    /// An operator had a signal sent to this run.
+    Signalled { signal: i32 },
 
     // -- the supervisor --
     /// All sockets are bound.
@@ -123,6 +130,8 @@ pub enum Fact {
     SelectorFileMissing { path: PathBuf },
     /// SIGUSR1 arrived; the file with the selector could not be read, so nothing is restarted.
     SelectorRefused { reason: String },
+    /// An operator asked for this.
+    Ordered { verb: Verb, services: usize },
     /// SIGHUP arrived; the file has a mistake.
     Mistake { text: String },
     /// The consequence of the above.
@@ -137,12 +146,47 @@ pub enum Fact {
     Succession(Succession),
     /// Log lines were lost: nobody read them.
     LogLost { lines: u64 },
+    /// It is about the control socket.
+    Control(ControlFact),
     /// SIGTERM, SIGINT arrived.
     Stopping { services: usize },
     /// SIGQUIT arrived, or a second stop.
     StoppingNow { processes: usize },
     /// Everything has ended.
     Ended { outcome: Outcome, crashed: usize },
+}
+
+/// What happened to the control socket, or on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlFact {
+    /// A client asked for something to be done.
+    Commanded {
+        /// What, in the words of the command line.
+        command: String,
+        /// The client's user.
+        uid: u32,
+        /// Its process.
+        pid: i32,
+    },
+    /// There is none.
+    Missing {
+        /// Why.
+        reason: String,
+    },
+    /// It was removed, and is there again.
+    Again {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The group that may speak to it cannot.
+    NotAdmitted {
+        /// Its name.
+        group: String,
+        /// Why.
+        reason: String,
+    },
+    /// Another runtime directory was configured.
+    MovesLater,
 }
 
 /// What a new config changed: how many services.

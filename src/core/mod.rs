@@ -2,21 +2,26 @@
 //!
 //! [`Supervisor::handle`] takes one [`Event`] and appends [`Action`]s; that is all there is to it.
 
+mod above;
 mod action;
 mod adoption;
 mod backoff;
 pub mod candidate;
 mod care;
 mod deadlines;
+mod ending;
 mod event;
 mod fact;
 pub mod generation;
+mod goal;
 mod guard;
 mod handover;
 pub mod health;
+pub mod history;
 pub mod invariants;
 pub mod leaving;
 mod life;
+mod orders;
 mod orphan;
 mod outcome;
 mod pulse;
@@ -27,21 +32,25 @@ mod scene;
 mod sequence;
 pub mod service;
 pub mod snapshot;
+mod sockets;
+mod standing;
 pub mod state;
 mod succession;
 mod supervisor;
+mod tickets;
 mod time;
 mod turns;
 mod upgrade;
 mod watch;
 pub mod worker;
 
+pub use above::{Above, Message};
 pub use action::Action;
 pub use event::{
     BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
     UpgradeRefusal,
 };
-pub use fact::{Applied, Fact, Next, Report};
+pub use fact::{Applied, ControlFact, Fact, Next, Report};
 pub use health::{Health, Sign};
 pub use orphan::Orphan;
 pub use outcome::Outcome;

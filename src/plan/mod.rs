@@ -17,7 +17,7 @@ pub mod shared;
 pub use definition::{Definition, Handshake, Program};
 pub use diff::{Change, diff};
 pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};
-pub use identity::{Account, Capabilities, Group, Identity, Rlimit, UNLIMITED, User};
+pub use identity::{Account, Capabilities, Cgroup, Group, Identity, Rlimit, UNLIMITED, User};
 pub use listener::{Access, Address, ListenerSpec};
 pub use name::{NameError, ServiceName};
 pub use policy::{Policy, Ready, Restart, RestartOrder};
@@ -51,8 +51,8 @@ pub struct Settings {
     pub env_file: Option<PathBuf>,
     /// Directory of the control socket and the lock; where there is none the system layer chooses one.
     pub runtime_dir: Option<PathBuf>,
-    /// The group, by its name, whose members may speak to the control socket.
-    pub control_group: Option<String>,
+    /// The group whose members may speak to the control socket.
+    pub control_group: Option<Group>,
     /// What they may ask for.
     pub control_rights: Rights,
     /// What becomes of those whom a supervisor left behind that was killed.

@@ -1,6 +1,6 @@
 //! The words that sentences are made of: failures, signals, times, numbers of things.
 
-use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage};
+use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage, Verb};
 use crate::limits::COMMAND_CHARS;
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
@@ -21,6 +21,15 @@ pub(super) fn spawn_failure(failure: &SpawnFailure) -> String {
         SpawnStage::Pipe => format!("no pipe for the handshake: {why}"),
         SpawnStage::Fork => format!("no process: {why}"),
         SpawnStage::Group => format!("no process group of its own: {why}"),
+        SpawnStage::Cgroup if *number == libc::ENODEV => {
+            format!("cgroup: no controller {subject:?} in the tree")
+        }
+        SpawnStage::Cgroup if *number == libc::EBUSY => {
+            format!(
+                "cgroup {subject}: processes are in it, so that those below get no limits; give them one of their own"
+            )
+        }
+        SpawnStage::Cgroup => format!("cgroup {subject}: {why}"),
         SpawnStage::OomScore => format!("set oom_score_adjust {subject}: {why}"),
         SpawnStage::Limits => format!("set limit {subject}: {why}"),
         SpawnStage::Nice => format!("set nice {subject}: {why}"),
@@ -81,8 +90,21 @@ pub(super) fn errno(number: i32) -> String {
     text.rsplit_once(" (os error").map_or_else(|| text.clone(), |(words, _)| words.into())
 }
 
-pub(super) fn signal_name(number: i32) -> String {
+/// The name of a signal, where it has one.
+pub fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().into())
+}
+
+pub(super) fn verb_words(verb: Verb) -> String {
+    match verb {
+        Verb::Start => "start".into(),
+        Verb::Stop => "stop".into(),
+        Verb::Restart => "restart".into(),
+        Verb::Hold => "hold".into(),
+        Verb::Release => "release".into(),
+        Verb::Wait => "wait for".into(),
+        Verb::Signal(signal) => format!("send {} to", signal_name(signal)),
+    }
 }
 
 pub(super) fn text(word: Word) -> String {
@@ -90,7 +112,7 @@ pub(super) fn text(word: Word) -> String {
 }
 
 /// A text that fits a line: a command may be as long as the kernel allows.
-pub(super) fn beginning(text: &str) -> String {
+pub fn beginning(text: &str) -> String {
     match text.char_indices().nth(COMMAND_CHARS) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text.into(),
