@@ -36,6 +36,8 @@ struct Open {
 struct Follower {
     id: u64,
     selector: Selector,
+    /// Until its own request is answered; it knows what it asked for.
+    waits: bool,
 }
 
 /// A request is either on its way, or answered with this.
@@ -113,7 +115,7 @@ impl Control {
             ControlRequest::Events { services } => {
                 let selector = order::selector(core, &services)?;
                 os.answer(from.0, &Reply::Following {}.line(from.1), Then::More);
-                self.followers.insert(from.0, Follower { id: from.1, selector });
+                self.followers.insert(from.0, Follower { id: from.1, selector, waits: false });
                 Ok(())
             }
             ControlRequest::Start(order) => self.order(os, from, Verb::Start, &order.services, order.wait),
@@ -132,7 +134,8 @@ impl Control {
             }
             ControlRequest::Reload { wait } => {
                 if wait {
-                    self.followers.insert(from.0, Follower { id: from.1, selector: Selector::All });
+                    self.followers
+                        .insert(from.0, Follower { id: from.1, selector: Selector::All, waits: true });
                 }
                 let ticket = self.ticket(from, None);
                 os.post(Event::Request(Request::ReloadFor { ticket, wait: order::wait(wait) }));
@@ -152,7 +155,7 @@ impl Control {
     ) -> Answered {
         let selector = order::patterns(services)?;
         if wait {
-            self.followers.insert(from.0, Follower { id: from.1, selector: selector.clone() });
+            self.followers.insert(from.0, Follower { id: from.1, selector: selector.clone(), waits: true });
         }
         let ticket = self.ticket(from, Some(verb));
         let wait = order::wait(wait);
@@ -178,9 +181,10 @@ impl Control {
 
     /// Tells those who follow what is reported.
     pub fn reported(&self, os: &mut Os, report: &Report) {
+        let is_command = matches!(report.fact, Fact::Control(ControlFact::Commanded { .. }));
         let concerns = |follower: &Follower| match &report.service {
             Some(name) => follower.selector.matches(name),
-            None => follower.selector == Selector::All,
+            None => follower.selector == Selector::All && !(is_command && follower.waits),
         };
         let mut line = None;
         for (client, follower) in self.followers.iter().filter(|(_, follower)| concerns(follower)) {
