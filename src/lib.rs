@@ -5,6 +5,7 @@ pub mod config;
 pub mod control;
 pub mod core;
 pub mod exit;
+pub mod import;
 pub mod limits;
 pub mod os;
 pub mod plan;

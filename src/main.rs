@@ -1,11 +1,12 @@
 //! Entry: the command line decides what runs.
 
-use bootstrap::cli::{self, Invocation};
+use bootstrap::cli::{self, Asked, Invocation};
 use bootstrap::exit::ExitCode;
 
 fn main() -> std::process::ExitCode {
     match Invocation::parse(std::env::args_os()) {
-        Ok(invocation) => invocation.perform().into(),
+        Ok(Asked::Print(printing)) => cli::print(&printing).into(),
+        Ok(Asked::OfFile(invocation)) => invocation.perform().into(),
         Err(question_or_mistake) => {
             let printed = question_or_mistake.print();
             if question_or_mistake.use_stderr() {

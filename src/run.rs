@@ -3,9 +3,11 @@
 use crate::config;
 use crate::control::Control;
 use crate::core::snapshot::{self, Snapshot};
-use crate::core::{Action, ControlFact, Event, Fact, Orphan, Outcome, Report, Supervisor};
+use crate::core::{Above, Action, ControlFact, Event, Fact, Orphan, Outcome, Report, Supervisor, Time};
 use crate::exit::ExitCode;
-use crate::os::{self, ClientId, Heard, Input, Kept, Left, NoRuntimeDir, Os, Place, Renewed, RuntimeDir};
+use crate::os::{
+    self, ClientId, Heard, Input, Kept, Left, NoRuntimeDir, Os, Place, Renewed, RuntimeDir, Superior,
+};
 use crate::plan::{Plan, Selector, Settings};
 use crate::report::{self, Format};
 use std::fmt;
@@ -74,6 +76,17 @@ pub fn check_state(left: &Left) -> Result<(), String> {
     snapshot::read::<Kept>(&left.text).map(drop).map_err(|refused| refused.to_string())
 }
 
+/// Tells the manager above what it has to know after this event.
+fn tell(superior: &Superior, above: &mut Above, core: &Supervisor, now: Time) {
+    if let Some(message) = above.turn(core, now) {
+        if superior.tell(&message.notices) {
+            above.taken(&message, now);
+        } else {
+            above.refused(now);
+        }
+    }
+}
+
 fn exit_code(outcome: Outcome) -> ExitCode {
     match outcome {
         Outcome::Stopped | Outcome::Done => ExitCode::Ok,
@@ -110,9 +123,14 @@ impl World {
 
     /// The loop.
     fn supervise(mut self, mut core: Supervisor, mut actions: Vec<Action>) -> ExitCode {
+        let superior = Superior::of_environment();
+        let mut above = Above::new(superior.as_ref().and_then(Superior::watchdog), self.os.now());
         loop {
             for action in actions.drain(..) {
                 self.perform(action);
+            }
+            if let Some(superior) = &superior {
+                tell(superior, &mut above, &core, self.os.now());
             }
             if let Some(outcome) = core.outcome() {
                 self.os.release();
@@ -124,7 +142,8 @@ impl World {
                 Some(Upgrade::Check) => self.check_successor(&core),
                 Some(Upgrade::Become) => self.os.become_successor(&|kept| snapshot::write(&core, kept)),
             }
-            match self.os.wait(core.deadline()) {
+            let deadline = core.deadline().into_iter().chain(above.deadline()).min();
+            match self.os.wait(deadline) {
                 (now, Input::Event(event)) => core.handle(now, event, &mut actions),
                 (_, Input::Client(client, heard)) => self.heard(&core, client, heard),
                 (_, Input::ControlRenewed(renewed)) => self.renewed(renewed),

@@ -55,7 +55,7 @@ const STEPS: [&[&str]; 8] = [
     &["plan"],
     &["protocol"],
     &["core"],
-    &["os", "config", "report"],
+    &["os", "config", "import", "report"],
     &["control"],
     &["run"],
     &["cli"],

@@ -4,8 +4,12 @@ mod check;
 mod check_state;
 mod client;
 mod events;
+mod import;
+mod manual;
+mod markdown;
 mod order;
 mod plan;
+mod print;
 mod progress;
 mod run;
 mod status;
@@ -17,6 +21,7 @@ pub use client::{Services, Way};
 pub use events::EventsArgs;
 pub use order::{OrderArgs, Patience, ReloadArgs, SignalArgs, WaitArgs};
 pub use plan::PlanArgs;
+pub use print::{Printing, print};
 pub use run::run;
 pub use status::StatusArgs;
 
@@ -39,6 +44,8 @@ Examples:
   bootstrap -c services.toml restart  restart them all; no client is refused
   bootstrap -c services.toml plan     show what the changed file would do
   bootstrap -c services.toml reload   apply it
+  bootstrap man bootstrap.toml        print the manual page of the file
+  bootstrap import procfile Procfile  print the services of another supervisor as a file
 
 Signals to the supervisor:
   SIGUSR1          restart all services, or those that BOOTSTRAP_SELECT names
@@ -84,10 +91,27 @@ struct Arguments {
     check_state: Option<(RawFd, RawFd)>,
 
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<AnyCommand>,
 }
 
-/// What the command line asks for, complete.
+#[derive(Debug, Subcommand)]
+enum AnyCommand {
+    #[command(flatten)]
+    OfFile(Command),
+    #[command(flatten)]
+    Print(Printing),
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Something with a config file.
+    OfFile(Invocation),
+    /// Text that no config file is needed for.
+    Print(Printing),
+}
+
+/// What is to be done with a config file, complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
     /// The file that lists the services.
@@ -205,10 +229,15 @@ impl Invocation {
     /// # Errors
     ///
     /// What clap prints: help, the version (exit code 0) or a mistake (exit code 2).
-    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Error> {
         let matches = definition().try_get_matches_from(arguments)?;
         let Arguments { mut config, mut log_format, mut color, state, check_state, command } =
             Arguments::from_arg_matches(&matches)?;
+        let command = match command {
+            Some(AnyCommand::Print(printing)) => return Ok(Asked::Print(printing)),
+            Some(AnyCommand::OfFile(command)) => Some(command),
+            None => None,
+        };
         if let Some((_, after_command)) = matches.subcommand() {
             given_once(&matches, after_command)?;
             take(&mut config, after_command, "config", Some);
@@ -220,17 +249,21 @@ impl Invocation {
             let message = "no config file is named; write --config FILE";
             definition().error(ErrorKind::MissingRequiredArgument, message)
         })?;
-        Ok(Self { config, log_format, color, state, check_state, command })
+        Ok(Asked::OfFile(Self { config, log_format, color, state, check_state, command }))
     }
 }
 
-/// The command line as clap knows it: each option may stand before the command or after it.
+/// The command line as clap knows it: each option may stand before the command or after it, where the command is
+/// about a file.
 ///
 /// What clap has for that (`global`) takes the second of two without a word.
 fn definition() -> clap::Command {
     let command = Arguments::command();
     let options: Vec<clap::Arg> = command.get_arguments().cloned().collect();
-    command.mut_subcommands(move |subcommand| subcommand.args(options.clone()))
+    command.mut_subcommands(move |subcommand| {
+        let of_file = !Printing::has_subcommand(subcommand.get_name());
+        if of_file { subcommand.args(options.clone()) } else { subcommand }
+    })
 }
 
 /// Refuses an option that stands on both sides of the command.
@@ -287,7 +320,11 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Invocation, ErrorKind> {
-        Invocation::parse(line.split(' ').map(OsString::from)).map_err(|error| error.kind())
+        match Invocation::parse(line.split(' ').map(OsString::from)) {
+            Ok(Asked::OfFile(invocation)) => Ok(invocation),
+            Ok(Asked::Print(printing)) => panic!("{line:?} is {printing:?}"),
+            Err(error) => Err(error.kind()),
+        }
     }
 
     #[test]

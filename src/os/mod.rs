@@ -3,6 +3,7 @@
 //!
 //! One thread. [`Os::wait`] is the only call that blocks, and with nothing to do it is never woken.
 
+mod above;
 mod ack;
 mod adoption;
 mod bind;
@@ -44,6 +45,7 @@ mod unix_path;
 mod voice;
 mod watches;
 
+pub use above::Superior;
 pub use client::{Peer, Then};
 pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
