@@ -47,7 +47,9 @@ impl Control {
     /// For a supervisor that began at this time with this config file.
     pub fn new(file: &Path, began: Time) -> Self {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
-        Self { disk: Disk::of(&file), began, open: BTreeMap::new(), last: 0, followers: BTreeMap::new() }
+        // After an upgrade the core may still have tickets of the program before: those numbers are not used again.
+        let last = began.ms << 20;
+        Self { disk: Disk::of(&file), began, open: BTreeMap::new(), last, followers: BTreeMap::new() }
     }
 
     /// Takes what a client did; what it wants of the core is posted, what is known is answered. Gives what there is
