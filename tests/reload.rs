@@ -39,7 +39,7 @@ fn a_reload_that_changes_half_the_services_under_load_fails_no_request() {
         .collect();
     for round in 1..=10 {
         reload(&mut supervised, &config(round));
-        supervised.wait_for(" bootstrap … SIGHUP: … 2 restarted … 2 untouched");
+        supervised.wait_for(" bootstrap … reload: … 2 restarted … 2 untouched");
         for index in 0..2 {
             supervised.wait_for(&format!(" web-{index} generation={} … ready after", round + 1));
         }

@@ -133,7 +133,7 @@ fn a_storm_of_signals_loses_none_and_acts_on_none_twice() {
     for _ in 0..2 {
         supervised.forget();
         supervised.signal(SIGHUP);
-        supervised.wait_for(" bootstrap … SIGHUP: … 4 untouched");
+        supervised.wait_for(" bootstrap … reload: … 4 untouched");
     }
     // One more, which cannot hide behind another: when all is quiet, each service has a start for it.
     eventually("all is quiet", || services.iter().all(|(name, _)| supervised.is_settled(name)));

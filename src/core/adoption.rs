@@ -8,10 +8,10 @@ use super::generation::Run;
 use super::health::Watchdog;
 use super::leaving::Leaving;
 use super::orphan::Orphan;
-use super::service::Service;
-use super::state::{State, Then};
+use super::service::{Ending, Service};
+use super::state::State;
 use super::supervisor::Supervisor;
-use super::worker::{Order, Worker};
+use super::worker::Worker;
 use super::{Action, Time};
 use crate::plan::{ListenerId, Orphans, RunId, ServiceId, ServiceName};
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ impl Supervisor {
             if self.names.contains_key(&name) {
                 self.take_up(id, now, out);
             } else {
-                self.touch(id, |service| service.order(Order::Stop(Then::Gone), now, out));
+                self.touch(id, |service| service.end(Ending::Remove, now, out));
             }
         }
     }
@@ -75,7 +75,7 @@ impl Supervisor {
         self.touch(id, |service| {
             service.start_missing(now, out);
             if changed {
-                service.order(Order::Restart, now, out);
+                service.restart(now, out);
             }
         });
     }
@@ -87,7 +87,7 @@ impl Service {
         self.last = orphans.iter().map(|orphan| orphan.generation).max().unwrap_or(self.last).max(self.last);
         let most = orphans.iter().map(|orphan| orphan.worker + 1).max().unwrap_or(0);
         for index in 0..most.max(self.definition.policy.workers) {
-            let mut worker = Worker::new(index);
+            let mut worker = Worker::new(index, now);
             for orphan in orphans.iter().filter(|orphan| orphan.worker == index) {
                 self.adopt_run(&mut worker, orphan, now, out);
             }

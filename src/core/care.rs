@@ -31,6 +31,7 @@ impl Worker {
             }
             State::Stopped
             | State::Crashed
+            | State::Held
             | State::Restarting { .. }
             | State::Backoff { .. }
             | State::Stopping { .. }
@@ -58,6 +59,7 @@ impl Worker {
             State::Up { run } | State::Baking { new: run, .. } => Some(run),
             State::Stopped
             | State::Crashed
+            | State::Held
             | State::Starting { .. }
             | State::Restarting { .. }
             | State::Replacing { .. }
@@ -72,6 +74,7 @@ impl Worker {
             State::Up { run } | State::Baking { new: run, .. } => Some(run),
             State::Stopped
             | State::Crashed
+            | State::Held
             | State::Starting { .. }
             | State::Restarting { .. }
             | State::Replacing { .. }

@@ -1,6 +1,7 @@
 //! What the core tells people: facts in fields. The sentences are made in [`report`](crate::report).
 
 use super::Outcome;
+use super::Verb;
 use super::event::{BindFailure, ExitStatus, Miss, PipeEnd, Repair, SpawnFailure, UpgradeRefusal};
 use super::health::Sign;
 use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
@@ -119,6 +120,12 @@ pub enum Fact {
     WaitsFor { names: Vec<ServiceName> },
     /// All its processes have ended, as it was asked to.
     Stopped,
+    /// Its processes are asked to leave, and none is started until it is released.
+    Held,
+    /// A restart was asked for of more than this one, which an operator holds or has stopped.
+    LeftAlone { held: bool },
+    /// An operator had a signal sent to this run.
+    Signalled { signal: i32 },
 
     // -- the supervisor --
     /// All sockets are bound.
@@ -137,6 +144,8 @@ pub enum Fact {
     SelectorFileMissing { path: PathBuf },
     /// SIGUSR1 arrived; the file with the selector could not be read, so nothing is restarted.
     SelectorRefused { reason: String },
+    /// An operator asked for this.
+    Ordered { verb: Verb, services: usize },
     /// SIGHUP arrived; the file has a mistake.
     Mistake { text: String },
     /// The consequence of the above.

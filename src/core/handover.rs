@@ -94,6 +94,7 @@ impl Worker {
             State::Restarting { old, fallback } if old == generation => self.start(fallback, scene),
             state @ (State::Stopped
             | State::Crashed
+            | State::Held
             | State::Starting { .. }
             | State::Up { .. }
             | State::Restarting { .. }

@@ -2,11 +2,12 @@
 
 use super::Supervisor;
 use super::generation::Run;
-use super::leaving::Leaving;
-use super::service::Service;
-use super::state::State;
+use super::leaving::{self, Leaving};
+use super::service::{Service, Wish};
+use super::state::{State, Then};
 use super::supervisor::Phase;
 use super::worker::Worker;
+use crate::limits::LEAVING;
 
 impl Supervisor {
     /// Looks for a broken invariant.
@@ -24,6 +25,8 @@ impl Supervisor {
                 ("busy", self.busy.contains(id) == service.is_busy()),
                 ("crashed", self.crashed.contains(id) == service.is_crashed()),
                 ("being up", self.up.contains(id) == service.is_up()),
+                ("idle sockets", self.idle_sockets.contains(id) == service.has_idle_sockets()),
+                ("strays", self.astray.contains(id) == service.is_astray()),
                 ("starts", self.turns.starting.contains(id) == service.is_starting()),
             ];
             for (what, holds) in known {
@@ -35,12 +38,21 @@ impl Supervisor {
             if serves && self.names.get(name) != Some(id) {
                 return Err(broken("removed, yet it serves".into()));
             }
-            if serves && self.phase == Phase::Stopping && !self.waiting.contains(id) {
+            if self.phase == Phase::Running {
+                check_wish(service, self.is_to_stop(*id)).map_err(broken)?;
+            }
+            if serves && self.phase == Phase::Stopping && !self.stops.contains(id) {
                 return Err(broken("everything stops, yet it serves".into()));
             }
         }
         if let Some(id) = self.waits_for_nobody() {
             return Err(format!("{}: it waits, and for nobody", self.services[&id].definition.name));
+        }
+        if let Some(id) = self.waiting.intersection(&self.stops).next() {
+            return Err(format!("{}: it is to start, and to stop", self.services[id].definition.name));
+        }
+        if !self.touched.is_empty() {
+            return Err("something changed, and nobody who waits for it was told".into());
         }
         let planned = self.plan.services.len();
         if self.names.len() != planned {
@@ -48,6 +60,19 @@ impl Supervisor {
         }
         Ok(())
     }
+}
+
+/// Is it as people want it? Only one that others need first runs on when it was told to stop.
+fn check_wish(service: &Service, is_to_stop: bool) -> Result<(), String> {
+    let stays = service.workers.iter().any(|worker| !worker.staying().is_empty() || worker.starts_later());
+    let holds = |worker: &Worker| matches!(worker.state, State::Held | State::Stopping { then: Then::Gone });
+    let broken = match service.wish {
+        Wish::Stop if stays && !is_to_stop => "it was stopped, yet it runs",
+        Wish::Hold if !service.workers.iter().all(holds) => "it is held, yet not all of it",
+        Wish::Remove if stays => "it was removed, yet it runs",
+        Wish::Run | Wish::Stop | Wish::Hold | Wish::Remove => return Ok(()),
+    };
+    Err(broken.into())
 }
 
 fn check_service(service: &Service) -> Result<(), String> {
@@ -59,6 +84,11 @@ fn check_service(service: &Service) -> Result<(), String> {
     kept.sort_unstable();
     if kept.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(format!("two workers have the same number: {kept:?}"));
+    }
+    let works = |worker: &Worker| !worker.staying().is_empty() || worker.starts_later();
+    let wanted = service.definition.policy.workers as usize;
+    if service.wish == Wish::Run && service.workers.iter().any(works) && kept.len() != wanted {
+        return Err(format!("it has the workers {kept:?}, and is to have {wanted}"));
     }
     let surge = service.workers.iter().filter(|worker| worker.staying().len() > 1).count();
     if surge > service.definition.policy.max_surge as usize {
@@ -80,6 +110,11 @@ fn check_worker(worker: &Worker, service: &Service) -> Result<(), String> {
     if !worker.attends() {
         return Err("it asks somebody else than it should how he is".into());
     }
+    let patient =
+        |run: &&Leaving| matches!(run.phase, leaving::Phase::Asked { .. } | leaving::Phase::Draining { .. });
+    if worker.leaving.iter().filter(patient).count() > LEAVING {
+        return Err(format!("more than {LEAVING} runs leave in peace"));
+    }
     match &worker.state {
         State::Restarting { old, .. } => {
             let waited_for = worker.leaving.iter().find(|leaving| leaving.run.generation() == *old);
@@ -95,6 +130,7 @@ fn check_worker(worker: &Worker, service: &Service) -> Result<(), String> {
         State::Gone => return Err("a worker is gone, yet known".into()),
         State::Stopped
         | State::Crashed
+        | State::Held
         | State::Starting { .. }
         | State::Up { .. }
         | State::Replacing { .. }

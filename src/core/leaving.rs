@@ -194,6 +194,11 @@ impl Leaving {
         early.is_none().then_some(pause)
     }
 
+    /// May it still accept, as far as is known?
+    pub fn may_accept(&self) -> bool {
+        self.quiet_since.is_none() && self.awaited()
+    }
+
     /// Does the service still have to wait for it?
     pub fn awaited(&self) -> bool {
         self.phase != Phase::Stuck

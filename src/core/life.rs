@@ -6,6 +6,7 @@ use super::event::Miss;
 use super::fact::{Fact, Next};
 use super::generation::Run;
 use super::health::Health;
+use super::history::LastExit;
 use super::leaving::Leaving;
 use super::scene::Scene;
 use super::state::{Back, Fallback, State};
@@ -19,6 +20,11 @@ use std::time::Duration;
 impl Worker {
     /// Takes note of what happened to one of its runs. A run that is over changes nothing (I3).
     pub(super) fn happened(&mut self, generation: Generation, event: RunEvent, scene: &mut Scene<'_>) {
+        if let RunEvent::Exited { status, .. } = event
+            && self.knows(generation)
+        {
+            scene.history.last_exit = Some(LastExit { generation, status, at: scene.now });
+        }
         if let RunEvent::Probed { attempt, answer } = event {
             self.probed(generation, attempt, answer, scene);
         } else if let Some(at) =
@@ -28,6 +34,11 @@ impl Worker {
         } else if let Some(role) = self.role_of(generation) {
             self.staying_happened(role, event, scene);
         }
+    }
+
+    fn knows(&self, generation: Generation) -> bool {
+        self.role_of(generation).is_some()
+            || self.leaving.iter().any(|leaving| leaving.run.generation() == generation)
     }
 
     fn role_of(&self, generation: Generation) -> Option<Role> {
@@ -43,6 +54,7 @@ impl Worker {
             State::Baking { back: Back::Fallback(_), .. }
             | State::Stopped
             | State::Crashed
+            | State::Held
             | State::Restarting { .. }
             | State::Backoff { .. }
             | State::Stopping { .. }
@@ -108,6 +120,7 @@ impl Worker {
             State::Starting { candidate, .. } | State::Replacing { candidate, .. } => Some(candidate),
             State::Stopped
             | State::Crashed
+            | State::Held
             | State::Up { .. }
             | State::Restarting { .. }
             | State::Baking { .. }
@@ -175,6 +188,7 @@ impl Worker {
             }
             state @ (State::Stopped
             | State::Crashed
+            | State::Held
             | State::Up { .. }
             | State::Restarting { .. }
             | State::Baking { .. }
@@ -262,7 +276,7 @@ impl Worker {
             scene.report_on(run, Fact::Leftovers { stop_timeout: scene.policy().stop_timeout });
         }
         self.leaving.extend(leaving);
-        scene.report_on(run, ending.into_fact(scene.now - run.started, next));
+        scene.report_failure(run, ending.into_fact(scene.now - run.started, next));
     }
 
     /// The crash rule: what follows an end that nobody asked for and that leaves nobody serving.
@@ -271,7 +285,7 @@ impl Worker {
         let next = self.next_after(lived, ending.is_success(), scene);
         self.dismiss(run, ending, next, scene);
         match next {
-            Next::StartsNow(_) => self.start(None, scene),
+            Next::StartsNow(_) => self.start_again(scene),
             Next::StartsIn(_, pause) => self.state = State::Backoff { until: scene.now + pause },
             Next::Crashed => self.state = State::Crashed,
             Next::Stopped
@@ -284,6 +298,11 @@ impl Worker {
             | Next::LeftAlone
             | Next::Nothing => self.state = State::Stopped,
         }
+    }
+
+    fn start_again(&mut self, scene: &mut Scene<'_>) {
+        scene.history.restarts.crash += 1;
+        self.start(None, scene);
     }
 
     fn next_after(&mut self, lived: Duration, success: bool, scene: &Scene<'_>) -> Next {
@@ -305,6 +324,7 @@ impl Worker {
         match fallback {
             Some(Fallback { definition, pinned }) if definition.has_the_same_sockets(scene.definition) => {
                 self.dismiss(run, ending, Next::RollsBack(scene.last.next()), scene);
+                scene.history.restarts.rollback += 1;
                 let candidate = Candidate::start(scene, self.index, definition, Some(pinned));
                 self.state = State::Starting { candidate, fallback: None };
             }
@@ -335,7 +355,7 @@ impl Worker {
 
     fn state_is_due(&mut self, scene: &mut Scene<'_>) {
         match mem::replace(&mut self.state, State::Stopped) {
-            State::Backoff { .. } => self.start(None, scene),
+            State::Backoff { .. } => self.start_again(scene),
             State::Baking { new, back, .. } => match (new.health.sign(), self.pulse.answer_by(new.id)) {
                 // The last thing known of it has to be good.
                 (Some(sign), _) => {
@@ -357,6 +377,7 @@ impl Worker {
             // These wait for nothing.
             state @ (State::Stopped
             | State::Crashed
+            | State::Held
             | State::Up { .. }
             | State::Restarting { .. }
             | State::Stopping { .. }

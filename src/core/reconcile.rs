@@ -3,10 +3,10 @@
 //! The boot is the first one, from nothing to the first plan.
 
 use super::fact::{Applied, Fact};
-use super::service::Service;
-use super::state::Then;
+use super::orders::Taken;
+use super::service::{Ending, Redefinition, Service, Wish};
 use super::supervisor::{Phase, Supervisor, report};
-use super::worker::Order;
+use super::tickets::{Goal, Subject};
 use super::{Action, BindFailure, Outcome, Time};
 use crate::plan::{Address, Change, Definition, ListenerId, ListenerSpec, Plan, ServiceId, diff};
 use serde::{Deserialize, Serialize};
@@ -48,14 +48,16 @@ impl Supervisor {
 
     fn load(&mut self, out: &mut Vec<Action>) {
         self.reload = Reload::Loading { again: false };
+        self.tickets.reload_begins();
         out.push(Action::LoadPlan);
     }
 
     pub(super) fn plan_refused(&mut self, mistakes: Vec<String>, out: &mut Vec<Action>) {
         let Reload::Loading { again } = self.reload else { return };
-        let count = mistakes.len();
-        out.extend(mistakes.into_iter().map(|text| report(Fact::Mistake { text })));
-        out.push(report(Fact::ReloadRefused { mistakes: count }));
+        let reasons: Vec<Fact> = mistakes.into_iter().map(|text| Fact::Mistake { text }).collect();
+        out.extend(reasons.iter().cloned().map(report));
+        out.push(report(Fact::ReloadRefused { mistakes: reasons.len() }));
+        self.reload_refused(&reasons, out);
         self.reload_done(again, out);
     }
 
@@ -91,13 +93,15 @@ impl Supervisor {
 
     pub(super) fn bind_refused(&mut self, failures: Vec<BindFailure>, out: &mut Vec<Action>) {
         let Reload::Binding { again, .. } = self.reload else { return };
-        let failed = failures.len();
-        for failure in failures {
+        let reason = |failure: BindFailure| {
             let overlaps = self.sockets.keys().find(|held| held.overlaps(&failure.address)).cloned();
-            out.push(report(Fact::BindFailed { failure, overlaps }));
-        }
+            Fact::BindFailed { failure, overlaps }
+        };
+        let reasons: Vec<Fact> = failures.into_iter().map(reason).collect();
+        out.extend(reasons.iter().cloned().map(report));
         let boot = self.phase == Phase::Booting;
-        out.push(report(Fact::BindRefused { failed, boot }));
+        out.push(report(Fact::BindRefused { failed: reasons.len(), boot }));
+        self.reload_refused(&reasons, out);
         self.reload_done(again && !boot, out);
         if boot {
             self.phase = Phase::Ended(Outcome::BindRefused);
@@ -114,16 +118,24 @@ impl Supervisor {
         let boot = self.phase == Phase::Booting;
         self.phase = Phase::Running;
         let changes = diff(&self.plan, &plan);
-        self.report_changes(boot, &plan, &changes, out);
+        let applied = count(&changes, plan.services.len());
+        self.report_changes(boot, &changes, applied, out);
         self.configure_sockets(&plan, out);
+        let mut taken = Vec::new();
         for change in changes {
-            self.apply(change, now, out);
+            let name = change.name().clone();
+            taken.extend(self.apply(change, now, out).map(|(id, goal)| (name, id, goal)));
         }
         self.plan = plan;
         self.planned = specs(&self.plan).count();
         self.adopt(now, out);
         self.stir_all();
         self.close_sockets(out);
+        self.go_on(now, out);
+        for (ticket, wait) in self.tickets.take_reloads() {
+            let taken = taken.iter().map(|(name, id, goal)| (name.clone(), *id, Taken::Awaits(*goal)));
+            self.open(ticket, Subject::Reload(applied), wait, taken.collect(), out);
+        }
         self.reload_done(again, out);
     }
 
@@ -134,23 +146,14 @@ impl Supervisor {
         }
     }
 
-    fn report_changes(&self, boot: bool, plan: &Plan, changes: &[Change], out: &mut Vec<Action>) {
+    fn report_changes(&self, boot: bool, changes: &[Change], applied: Applied, out: &mut Vec<Action>) {
         if boot {
-            let (sockets, services) = (self.sockets.len(), plan.services.len());
+            let (sockets, services) = (self.sockets.len(), applied.added);
             out.push(report(Fact::Holding { sockets, services }));
-            return;
+        } else {
+            out.extend(changes.iter().cloned().map(|change| report(Fact::Changed { change })));
+            out.push(report(Fact::Reloaded { applied }));
         }
-        out.extend(changes.iter().cloned().map(|change| report(Fact::Changed { change })));
-        let count = |is: fn(&Change) -> bool| changes.iter().filter(|change| is(change)).count();
-        let removed = count(|change| matches!(change, Change::Removed(_)));
-        let applied = Applied {
-            added: count(|change| matches!(change, Change::Added(_))),
-            removed,
-            restarted: count(|change| matches!(change, Change::Restarted(_))),
-            in_place: count(|change| matches!(change, Change::InPlace(_))),
-            untouched: (plan.services.len() + removed).saturating_sub(changes.len()),
-        };
-        out.push(report(Fact::Reloaded { applied }));
     }
 
     /// Writes new settings to the sockets that we keep, whichever service they now belong to.
@@ -163,48 +166,83 @@ impl Supervisor {
         }
     }
 
-    fn apply(&mut self, change: Change, now: Time, out: &mut Vec<Action>) {
+    /// Gives whoever was added or restarted, and what its end will be.
+    fn apply(&mut self, change: Change, now: Time, out: &mut Vec<Action>) -> Option<(ServiceId, Goal)> {
         match change {
             Change::Added(definition) => {
                 self.last_service += 1;
                 let id = ServiceId(self.last_service);
                 let listeners = self.listeners(&definition);
                 self.names.insert(definition.name.clone(), id);
-                self.services.insert(id, Service::new(id, definition, listeners));
+                let service = Service::new(id, definition, listeners);
+                // A socket that it took from another service may be parked (simulation, seed 1994).
+                if self.planned > 0 {
+                    service.take_sockets(&[], out);
+                }
+                self.services.insert(id, service);
                 // It starts at the end of this event, or when those it needs are up.
                 self.wait(id);
+                Some((id, Goal::Up))
             }
             Change::Removed(name) => {
                 if let Some(id) = self.names.remove(&name) {
-                    self.waiting.remove(&id);
-                    self.touch(id, |service| service.order(Order::Stop(Then::Gone), now, out));
+                    self.wait_no_more(id);
+                    self.dismiss(id, out);
+                    self.touch(id, |service| service.end(Ending::Remove, now, out));
                 }
+                None
             }
-            Change::InPlace(definition) => self.redefine(&definition, None, now, out),
-            Change::Restarted(definition) => self.redefine(&definition, Some(Order::Restart), now, out),
+            Change::InPlace(definition) => {
+                self.redefine(definition, false, now, out);
+                None
+            }
+            Change::Restarted(definition) => self.redefine(definition, true, now, out),
         }
     }
 
+    /// What an operator has stopped or holds takes the new definition when it starts. So does what waits for
+    /// others, and what is down and needs some (simulation).
     fn redefine(
         &mut self,
-        definition: &Arc<Definition>,
-        order: Option<Order>,
+        definition: Arc<Definition>,
+        changed: bool,
         now: Time,
         out: &mut Vec<Action>,
-    ) {
-        let listeners = self.listeners(definition);
-        if let Some(&id) = self.names.get(&definition.name) {
-            self.touch(id, |service| {
-                service.redefine(definition.clone(), listeners, now, out);
-                if let Some(order) = order {
-                    service.order(order, now, out);
-                }
-            });
+    ) -> Option<(ServiceId, Goal)> {
+        let id = *self.names.get(&definition.name)?;
+        let needs_others = definition.predecessors().next().is_some();
+        let (wish, is_down) = self.services.get(&id).map(|service| (service.wish, service.is_down()))?;
+        let runs = wish == Wish::Run;
+        if changed && runs && is_down && needs_others {
+            self.wait(id);
         }
+        let goal = match wish {
+            Wish::Run | Wish::Remove => Goal::Up,
+            Wish::Stop => Goal::Down,
+            Wish::Hold => Goal::Held,
+        };
+        // One that waits for room to be restarted starts from the new definition then.
+        let restart = changed && runs && !self.waits(id);
+        let new = Redefinition { listeners: self.listeners(&definition), definition, restart };
+        let round = self.touch(id, |service| service.redefine(new, now, out))?;
+        changed.then_some((id, round.map_or(goal, Goal::Round)))
     }
 
     fn listeners(&self, definition: &Definition) -> Vec<ListenerId> {
         definition.listeners.iter().map(|spec| self.sockets[&spec.address]).collect()
+    }
+
+    /// Has clients refused where nobody serves them, or will. A server that nobody has asked to leave may still
+    /// serve an address that was given to another service: it keeps it.
+    pub(super) fn park_sockets(&mut self, out: &mut Vec<Action>) {
+        if self.idle_sockets.is_empty() {
+            return;
+        }
+        let astray = self.astray.iter().filter_map(|id| self.services.get(id));
+        let served: BTreeSet<Address> = astray.flat_map(Service::served_addresses).cloned().collect();
+        for id in self.idle_sockets.clone() {
+            self.touch(id, |service| service.park_idle(&served, out));
+        }
     }
 
     /// Gives up the addresses that the plan has no more. Servers that still leave have copies of their own; one
@@ -225,6 +263,21 @@ impl Supervisor {
             keep
         });
     }
+}
+
+/// What these changes come to, for so many services.
+fn count(changes: &[Change], services: usize) -> Applied {
+    let mut applied = Applied::default();
+    for change in changes {
+        match change {
+            Change::Added(_) => applied.added += 1,
+            Change::Removed(_) => applied.removed += 1,
+            Change::Restarted(_) => applied.restarted += 1,
+            Change::InPlace(_) => applied.in_place += 1,
+        }
+    }
+    applied.untouched = (services + applied.removed).saturating_sub(changes.len());
+    applied
 }
 
 fn specs(plan: &Plan) -> impl Iterator<Item = (&Address, &ListenerSpec)> {

@@ -126,7 +126,8 @@ pub enum Verdict {
         /// Its newest generation that does.
         generation: Generation,
     },
-    /// All its processes have ended and none is to come: as it was asked to, or by itself, and well.
+    /// It is down and none of it is to come: as it was asked to, and then its last process has ended; or by itself,
+    /// and well.
     Stopped,
     /// It is held: its processes have ended, and clients queue.
     Held,
@@ -149,7 +150,7 @@ pub enum Verdict {
         /// What was reported of the failure.
         why: Option<Box<Report>>,
     },
-    /// It crashed and stays down.
+    /// It crashed and stays down, or a worker of it has ended and does.
     Crashed {
         /// What was reported of the crash.
         why: Option<Box<Report>>,

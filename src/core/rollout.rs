@@ -6,18 +6,53 @@ use crate::plan::{Generation, Policy, RestartOrder};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A restart of all workers, as far as it has come. Empty when none is under way.
+/// The restarts of a service: at most one is under way, and at most one waits for it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rollout {
-    /// Workers whose turn has not come.
-    waiting: BTreeSet<u32>,
-    /// Workers under way, each with the generation that served when its turn came.
-    under_way: BTreeMap<u32, Generation>,
-    /// Workers that have come through.
-    through: u32,
+    under_way: Option<Round>,
+    /// The number of the last restart that began.
+    last: u32,
     /// Another was asked for when this one had begun to start successors: it runs once after it.
     again: bool,
+}
+
+/// A restart of all workers, or of those that are sick, as far as it has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Round {
+    /// Workers whose turn has not come.
+    waiting: BTreeSet<u32>,
+    /// Workers under way, each with the last generation when its turn came: a newer one is its own.
+    turns: BTreeMap<u32, Generation>,
+    /// Workers that have come through.
+    through: u32,
+    /// The newest generation that did.
+    newest: Generation,
+    /// What became of the first worker that did not come through.
+    failure: Option<End>,
+}
+
+/// What became of a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum End {
+    /// The new generations serve; the newest is this.
+    Through(Generation),
+    /// This one, which is older, serves on.
+    OldServes(Generation),
+    /// This one, of the program that ran before, serves.
+    RolledBack(Generation),
+    /// Nobody serves.
+    Down,
+}
+
+/// What was begun by a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Begun {
+    /// The number of the restart that fulfils it.
+    pub(super) round: u32,
+    /// Whether it has to wait for one that is under way, or for a start.
+    pub(super) waits: bool,
 }
 
 /// What a look at the rollout shows.
@@ -29,86 +64,127 @@ pub(super) enum Turn {
     Of(u32),
     /// A worker failed; so many others are not restarted.
     Stopped(usize),
+    /// This restart is over.
+    Over(u32, End),
 }
 
 impl Rollout {
-    /// Begins, or begins anew once the present one is done. Tells whether that has to wait.
+    /// Begins, or begins anew once the present one is done.
     ///
     /// Where no successor was started yet, the starts to come are later than this request and fulfil it.
-    pub(super) fn begin(&mut self, workers: &[&Worker]) -> bool {
-        if self.is_under_way() {
-            let to_come = |index: &u32| workers.iter().any(|w| w.index == *index && w.starts_later());
-            self.again |= self.through > 0 || !self.under_way.keys().all(to_come);
-            if !self.again {
+    pub(super) fn begin(&mut self, workers: &[&Worker], last: Generation) -> Begun {
+        if let Some(round) = &mut self.under_way {
+            let later = |index: &u32| workers.iter().any(|w| w.index == *index && w.starts_later());
+            if round.through == 0 && round.failure.is_none() && round.turns.keys().all(later) {
                 // It may be under way for a sick worker only.
                 let others =
-                    workers.iter().filter(|w| !w.starts_later() && !self.under_way.contains_key(&w.index));
-                self.waiting.extend(others.map(|worker| worker.index));
+                    workers.iter().filter(|w| !w.starts_later() && !round.turns.contains_key(&w.index));
+                round.waiting.extend(others.map(|worker| worker.index));
             }
-            return self.again;
+            // After a failure nobody's turn is to come, and who was added meanwhile has none (simulation, seed 732).
+            let to_come = |worker: &&Worker| round.waiting.contains(&worker.index) || worker.starts_later();
+            self.again |= !workers.iter().all(to_come);
+            return Begun { round: self.last + u32::from(self.again), waits: self.again };
         }
-        let to_do = |worker: &&&Worker| !worker.starts_later();
-        self.waiting = workers.iter().filter(to_do).map(|worker| worker.index).collect();
-        workers.iter().any(|worker| worker.in_transit() && !worker.starts_later())
+        self.last += 1;
+        // The generation of a program that is tried again was given out already, and is the one that fulfils this.
+        let before = |worker: &Worker| worker.busy().map_or(last, |busy| Generation(busy.0 - 1));
+        let (later, now): (Vec<&Worker>, Vec<&Worker>) =
+            workers.iter().partition(|worker| worker.starts_later());
+        self.under_way = Some(Round::of(
+            now.iter().map(|worker| worker.index).collect(),
+            later.iter().map(|worker| (worker.index, before(worker))).collect(),
+        ));
+        Begun { round: self.last, waits: now.iter().any(|worker| worker.in_transit()) }
     }
 
     /// Has one worker restarted in its turn, because it is sick.
     pub(super) fn ask_for(&mut self, worker: u32) {
-        if !self.under_way.contains_key(&worker) {
-            self.waiting.insert(worker);
+        let round = self.under_way.get_or_insert_with(|| {
+            self.last += 1;
+            Round::of(BTreeSet::new(), BTreeMap::new())
+        });
+        if !round.turns.contains_key(&worker) {
+            round.waiting.insert(worker);
         }
     }
 
     /// Forgets everything: the service is to end.
     pub(super) fn cancel(&mut self) {
-        *self = Self::default();
+        (self.under_way, self.again) = (None, false);
+    }
+
+    /// Is this restart still to end?
+    pub(super) fn is_open(&self, round: u32) -> bool {
+        self.under_way.is_some() && (round == self.last || self.again && round == self.last + 1)
+    }
+
+    /// The number of the restart that begins next.
+    pub(super) fn next(&self) -> u32 {
+        self.last + 1
     }
 
     /// Is a restart under way?
     pub(super) fn is_under_way(&self) -> bool {
-        !self.waiting.is_empty() || !self.under_way.is_empty()
+        self.under_way.is_some()
     }
 
     /// Takes note of the workers that have come through, and says whose turn it is.
     pub(super) fn turn(&mut self, workers: &[&Worker], policy: &Policy, last: Generation) -> Turn {
-        if self.take_failure(workers) && !self.waiting.is_empty() {
-            let left = std::mem::take(&mut self.waiting).len();
+        let Some(round) = &mut self.under_way else { return Turn::Nobody };
+        round.take_ended(workers);
+        if round.failure.is_some() && !round.waiting.is_empty() {
+            let left = std::mem::take(&mut round.waiting).len();
             return Turn::Stopped(left);
         }
-        if !self.is_under_way() {
-            self.through = 0;
-            if !std::mem::take(&mut self.again) {
-                return Turn::Nobody;
+        if let Some(end) = round.end() {
+            let number = self.last;
+            self.under_way = None;
+            if std::mem::take(&mut self.again) {
+                self.begin(workers, last);
             }
-            self.begin(workers);
+            return Turn::Over(number, end);
         }
-        if self.under_way.len() >= self.at_once(policy) {
+        if round.turns.len() >= round.at_once(policy) {
             return Turn::Nobody;
         }
-        let Some(index) = self.next(workers) else { return Turn::Nobody };
-        self.waiting.remove(&index);
-        self.under_way.insert(index, last);
+        let Some(index) = round.next(workers) else { return Turn::Nobody };
+        round.waiting.remove(&index);
+        round.turns.insert(index, last);
         Turn::Of(index)
     }
+}
 
-    /// Lets go of the workers that are not on their way any more. Tells whether one of them failed.
-    fn take_failure(&mut self, workers: &[&Worker]) -> bool {
-        let mut failed = false;
-        let through = &mut self.through;
-        self.under_way.retain(|index, before| {
+impl Round {
+    fn of(waiting: BTreeSet<u32>, turns: BTreeMap<u32, Generation>) -> Self {
+        Self { waiting, turns, through: 0, newest: Generation::NONE, failure: None }
+    }
+
+    /// Lets go of the workers that are not on their way any more.
+    fn take_ended(&mut self, workers: &[&Worker]) {
+        let Self { turns, through, newest, failure, .. } = self;
+        turns.retain(|index, before| {
             let Some(worker) = workers.iter().find(|worker| worker.index == *index) else { return false };
             if worker.in_transit() {
                 return true;
             }
-            if came_through(worker, *before) {
-                *through += 1;
-            } else {
-                failed = true;
+            match end_of(worker, *before) {
+                End::Through(generation) => {
+                    *through += 1;
+                    *newest = generation.max(*newest);
+                }
+                end @ (End::OldServes(_) | End::RolledBack(_) | End::Down) => {
+                    failure.get_or_insert(end);
+                }
             }
             false
         });
         self.waiting.retain(|index| workers.iter().any(|worker| worker.index == *index));
-        failed
+    }
+
+    fn end(&self) -> Option<End> {
+        let over = self.waiting.is_empty() && self.turns.is_empty();
+        over.then(|| self.failure.unwrap_or(End::Through(self.newest)))
     }
 
     /// Those that are down come first: they cost nobody anything. One that is starting is waited for.
@@ -128,18 +204,22 @@ impl Rollout {
     }
 }
 
-/// Did the worker get a generation of its own that serves, and not by rolling back?
-fn came_through(worker: &Worker, before: Generation) -> bool {
+/// What became of a worker whose turn came after generation `before`. It comes through with a generation of its
+/// own that serves, and not by rolling back.
+fn end_of(worker: &Worker, before: Generation) -> End {
     match &worker.state {
-        State::Up { run } => run.generation() > before && run.program_of.is_none(),
+        State::Up { run } if run.generation() <= before => End::OldServes(run.generation()),
+        State::Up { run } if run.program_of.is_some() => End::RolledBack(run.generation()),
+        State::Up { run } => End::Through(run.generation()),
         State::Stopped
         | State::Crashed
+        | State::Held
         | State::Starting { .. }
         | State::Restarting { .. }
         | State::Replacing { .. }
         | State::Baking { .. }
         | State::Backoff { .. }
         | State::Stopping { .. }
-        | State::Gone => false,
+        | State::Gone => End::Down,
     }
 }

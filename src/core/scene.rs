@@ -2,6 +2,7 @@
 
 use super::fact::{Fact, Report};
 use super::generation::Run;
+use super::history::History;
 use super::{Action, Time};
 use crate::plan::{Definition, Generation, ListenerId, Policy, RunId, ServiceId};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub struct Scene<'a> {
     pub listeners: &'a [ListenerId],
     /// Its last generation.
     pub last: &'a mut Generation,
+    /// What it has been through.
+    pub history: &'a mut History,
 }
 
 impl Scene<'_> {
@@ -42,8 +45,19 @@ impl Scene<'_> {
 
     /// Reports about one of its runs.
     pub fn report_on(&mut self, run: &Run, fact: Fact) {
+        let report = self.report_of(run, fact);
+        self.out.push(Action::Report(report));
+    }
+
+    /// Reports that one of its runs failed, which a client may want to know as well.
+    pub fn report_failure(&mut self, run: &Run, fact: Fact) {
+        let report = self.report_of(run, fact);
+        self.history.last_failure = Some(Box::new(report.clone()));
+        self.out.push(Action::Report(report));
+    }
+
+    fn report_of(&self, run: &Run, fact: Fact) -> Report {
         let service = Some(self.definition.name.clone());
-        let generation = Some(run.generation());
-        self.out.push(Action::Report(Report { service, generation, pid: run.pid, fact }));
+        Report { service, generation: Some(run.generation()), pid: run.pid, fact }
     }
 }

@@ -3,89 +3,103 @@
 //! Only starts and stops have an order. A restart has none: the sockets of what is restarted stay open.
 
 use super::fact::Fact;
-use super::service::Service;
-use super::state::Then;
+use super::service::{Ending, Service, Wish};
 use super::supervisor::{Phase, Supervisor};
-use super::worker::Order;
 use super::{Action, Time};
 use crate::plan::{ServiceId, ServiceName};
+use std::collections::BTreeSet;
 
 impl Supervisor {
     /// Starts, or tells to stop, whoever waits for nobody any more; what that changes may be waited for, too.
     pub(super) fn go_on(&mut self, now: Time, out: &mut Vec<Action>) {
         let mut blocked = Vec::new();
-        while self.is_anybodys_turn() {
+        loop {
+            self.stop_those_free(now, out);
+            if !self.is_anybodys_turn() {
+                break;
+            }
             let Some(id) = self.turns.next() else { break };
             if !self.waiting.contains(&id) {
                 continue;
             }
-            if !self.may_go_on(id) {
+            if !self.may_start(id) {
                 blocked.push(id);
                 continue;
             }
             self.waiting.remove(&id);
-            if self.phase == Phase::Running {
+            if self.replacing.remove(&id) {
+                self.touch(id, |service| service.restart(now, out));
+            } else {
                 self.touch(id, |service| service.start(now, out));
-            } else if self.busy.contains(&id) {
-                self.touch(id, |service| service.order(Order::Stop(Then::Stopped), now, out));
             }
         }
         self.announce(&blocked, out);
     }
 
-    /// Starts are given out as long as there is room; stops need none.
-    fn is_anybodys_turn(&self) -> bool {
-        match self.phase {
-            Phase::Running => self.room() > 0,
-            Phase::Stopping => true,
-            Phase::Booting | Phase::Ended(_) => false,
+    fn stop_those_free(&mut self, now: Time, out: &mut Vec<Action>) {
+        while let Some(id) = self.turns.next_stop() {
+            if self.stops.contains(&id) && self.may_stop(id) {
+                self.stops.remove(&id);
+                self.touch(id, |service| service.end(Ending::Stop, now, out));
+            }
         }
     }
 
-    /// Does it wait for nobody any more?
-    fn may_go_on(&self, id: ServiceId) -> bool {
+    /// Starts are given out as long as there is room.
+    fn is_anybodys_turn(&self) -> bool {
         match self.phase {
-            Phase::Running => self.may_start(id),
-            Phase::Stopping => self.may_stop(id),
-            Phase::Booting | Phase::Ended(_) => false,
+            Phase::Running => self.room() > 0,
+            Phase::Booting | Phase::Stopping | Phase::Ended(_) => false,
         }
     }
 
     /// One that ought to have gone on by now: there is none between two events.
     pub(super) fn waits_for_nobody(&self) -> Option<ServiceId> {
-        let mut waiting = self.waiting.iter().copied();
-        if self.is_anybodys_turn() { waiting.find(|id| self.may_go_on(*id)) } else { None }
+        let start = self.waiting.iter().filter(|_| self.is_anybodys_turn()).find(|id| self.may_start(**id));
+        start.or_else(|| self.stops.iter().find(|id| self.may_stop(**id))).copied()
     }
 
     /// Are all that it requires up, and all that it comes after up or not coming?
     fn may_start(&self, id: ServiceId) -> bool {
         let Some(service) = self.services.get(&id) else { return true };
-        if !service.is_down() {
-            // It waits for room to be restarted, and for nobody.
+        // It was told to stop, and to start again before it had.
+        if service.is_ending() {
+            return false;
+        }
+        // What runs waits for room to be restarted, and for nobody.
+        if self.replacing.contains(&id) || !service.lacks_a_worker() {
             return true;
         }
         let up = |name: &ServiceName| self.named(name).is_none_or(Service::is_up);
         let settled = |name: &ServiceName| {
-            let comes = self.names.get(name).is_some_and(|id| self.waiting.contains(id));
-            self.named(name).is_none_or(|other| other.is_up() || !(comes || other.is_busy()))
+            let waits = self.names.get(name).is_some_and(|id| self.waiting.contains(id));
+            !waits && self.named(name).is_none_or(|other| other.is_up() || !other.is_busy())
         };
         service.definition.requires.iter().all(up) && service.definition.after.iter().all(settled)
     }
 
-    /// Have all that start after it ended?
+    /// Have all that start after it ended, as far as they are to?
     fn may_stop(&self, id: ServiceId) -> bool {
         let Some(service) = self.services.get(&id) else { return true };
+        let ends = |other: &ServiceId| {
+            self.stops.contains(other) || self.services.get(other).is_some_and(Service::is_ending)
+        };
         let mut dependents = self.turns.dependents(&service.definition.name);
-        !dependents.any(|other| other != id && self.busy.contains(&other))
+        !dependents.any(|other| other != id && self.busy.contains(&other) && ends(&other))
     }
 
     fn named(&self, name: &ServiceName) -> Option<&Service> {
         self.names.get(name).and_then(|id| self.services.get(id))
     }
 
-    /// Does it wait for others?
+    /// Does it wait for others, to start?
     pub fn waits(&self, id: ServiceId) -> bool {
         self.waiting.contains(&id)
+    }
+
+    /// Is it to stop, once others have that need it?
+    pub fn is_to_stop(&self, id: ServiceId) -> bool {
+        self.stops.contains(&id)
     }
 
     /// The services that one of these waits for, if it does.
@@ -95,10 +109,31 @@ impl Supervisor {
         needed.filter(|name| !self.named(name).is_none_or(Service::is_up)).collect()
     }
 
-    /// Is it down, and needs others first? It starts at the end of this event, or when they are up.
+    /// Is it down, and needs others first, or is it just ending? It starts at the end of this event, or later.
     pub(super) fn has_to_wait(&self, id: ServiceId) -> bool {
         let Some(service) = self.services.get(&id) else { return false };
-        service.is_down() && service.definition.predecessors().next().is_some()
+        service.is_ending() || service.is_down() && service.definition.predecessors().next().is_some()
+    }
+
+    /// Whoever keeps a service that waits from starting, as far as nothing brings them up by itself.
+    pub(super) fn blockers(&self, id: ServiceId) -> Vec<ServiceName> {
+        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::from([id]);
+        let mut ahead = vec![id];
+        while let Some(service) = ahead.pop().and_then(|id| self.services.get(&id)) {
+            for name in service.definition.predecessors() {
+                let Some(other) = self.named(name).filter(|other| !other.is_up()) else { continue };
+                let required = service.definition.requires.contains(name);
+                if self.waits(other.id) {
+                    ahead.extend(seen.insert(other.id).then_some(other.id));
+                } else if other.wish == Wish::Hold
+                    || required && (other.wish == Wish::Stop || !other.is_busy())
+                {
+                    found.insert(name.clone());
+                }
+            }
+        }
+        found.into_iter().collect()
     }
 
     /// Says once of each service that cannot start yet for whom it waits.
@@ -112,8 +147,8 @@ impl Supervisor {
                 && self.announced.insert(*id)
             {
                 let missing = |name: &&ServiceName| !self.named(name).is_none_or(Service::is_up);
-                let names = service.definition.predecessors().filter(missing).cloned().collect();
-                out.push(service.report(Fact::WaitsFor { names }));
+                let names: BTreeSet<_> = service.definition.predecessors().filter(missing).cloned().collect();
+                out.push(service.report(Fact::WaitsFor { names: names.into_iter().collect() }));
             }
         }
     }

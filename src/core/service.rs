@@ -2,15 +2,40 @@
 
 use super::backoff::Backoff;
 use super::fact::{Fact, Report};
+use super::generation::Run;
 use super::guard::Guard;
-use super::rollout::{Rollout, Turn};
+use super::history::History;
+use super::rollout::{End, Rollout, Turn};
 use super::scene::Scene;
 use super::state::{State, Then};
 use super::worker::{Order, Worker};
 use super::{Action, RunEvent, Time};
-use crate::plan::{Address, Definition, Generation, ListenerId, ServiceId};
+use crate::plan::{Definition, Generation, ListenerId, ServiceId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// How a service is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Gracefully.
+    Stop,
+    /// Now.
+    Kill,
+    /// Gracefully, and for good.
+    Remove,
+}
+
+/// What a reload makes of a service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Redefinition {
+    /// What its next generation will be.
+    pub definition: Arc<Definition>,
+    /// Its sockets, in the order of the definition.
+    pub listeners: Vec<ListenerId>,
+    /// Whether what runs is to be replaced.
+    pub restart: bool,
+}
 
 /// One service and all its runs that have not ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,24 +48,34 @@ pub struct Service {
     pub definition: Arc<Definition>,
     /// Its sockets, in the order of the definition.
     pub listeners: Vec<ListenerId>,
-    /// Its workers, by their index; those that are being removed come last.
+    /// Its workers, by their index; those that are being removed come last. None, before it is started for the
+    /// first time.
     pub workers: Vec<Worker>,
     /// Its last generation.
     pub last: Generation,
-    rollout: Rollout,
-    sockets: Sockets,
+    /// What it is to be, as far as people said.
+    pub wish: Wish,
+    /// What it has been through.
+    pub history: History,
+    /// Its sockets that refuse clients.
+    pub(super) parked: BTreeSet<ListenerId>,
+    pub(super) rollout: Rollout,
     guard: Guard,
+    /// Restarts that have ended, and how, since somebody looked.
+    ended: Vec<(u32, End)>,
 }
 
-/// What the sockets of a service do.
+/// What a service is to be, as far as people said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Sockets {
-    /// They listen: somebody serves, or will.
-    Open,
-    /// They are held and refuse clients.
-    Parked,
-    /// They are no longer this service's.
-    GivenUp,
+pub enum Wish {
+    /// It is to run, as its policy says.
+    Run,
+    /// An operator stopped it: it starts when somebody names it, and not before.
+    Stop,
+    /// An operator holds it: it starts when it is released, and not before.
+    Hold,
+    /// It is in the config no more.
+    Remove,
 }
 
 impl Service {
@@ -52,41 +87,87 @@ impl Service {
             listeners,
             workers: Vec::new(),
             last: Generation::NONE,
+            wish: Wish::Run,
+            history: History::default(),
+            parked: BTreeSet::new(),
             rollout: Rollout::default(),
-            sockets: Sockets::Open,
             guard: Guard::default(),
+            ended: Vec::new(),
         }
     }
 
-    /// Starts all workers; those that are down start again.
+    /// Starts the workers that are down or held.
     pub fn start(&mut self, now: Time, out: &mut Vec<Action>) {
-        if self.workers.is_empty() {
-            self.scale(now, out);
-            self.settle(now, out);
-        } else {
-            self.order(Order::Restart, now, out);
-        }
+        self.wish = Wish::Run;
+        self.each(now, out, |worker, scene| worker.order(Order::Start, scene));
+        self.scale(now, out);
+        self.settle(now, out);
     }
 
-    /// Takes an order for all workers. A restart goes on as far as it may, and then worker by worker.
-    pub fn order(&mut self, order: Order, now: Time, out: &mut Vec<Action>) {
-        let ending = self.is_ending();
-        match order {
-            Order::Restart => {
-                if self.rollout.begin(&kept(&self.workers)) {
-                    self.scene(now, out).1.report(Fact::RestartQueued);
-                }
-            }
-            Order::Stop(_) | Order::Kill => {
-                self.rollout.cancel();
-                if order == Order::Stop(Then::Gone) {
-                    self.sockets = Sockets::GivenUp;
-                }
-                self.each(now, out, |worker, scene| worker.order(order, scene));
-            }
-        }
-        self.report_end(ending || order != Order::Restart, out);
+    /// Restarts all workers: as far as it may, and then worker by worker. Gives the number of the restart.
+    pub fn restart(&mut self, now: Time, out: &mut Vec<Action>) -> u32 {
+        let round = self.begin_restart(now, out);
         self.settle(now, out);
+        round
+    }
+
+    fn begin_restart(&mut self, now: Time, out: &mut Vec<Action>) -> u32 {
+        let begun = self.rollout.begin(&kept(&self.workers), self.last);
+        if begun.waits {
+            self.scene(now, out).1.report(Fact::RestartQueued);
+        }
+        // One that was down may have another number of workers by now.
+        self.scale(now, out);
+        begun.round
+    }
+
+    /// Ends all workers.
+    pub fn end(&mut self, how: Ending, now: Time, out: &mut Vec<Action>) {
+        self.rollout.cancel();
+        let order = match how {
+            Ending::Stop => Order::Stop(Then::Stopped),
+            Ending::Kill => Order::Kill,
+            Ending::Remove => {
+                self.wish = Wish::Remove;
+                Order::Stop(Then::Gone)
+            }
+        };
+        self.each(now, out, |worker, scene| worker.order(order, scene));
+        self.report_end(true, out);
+        self.settle(now, out);
+    }
+
+    /// Ends all workers and starts none; clients wait.
+    pub fn hold(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.wish = Wish::Hold;
+        self.rollout.cancel();
+        self.populate(now);
+        out.push(self.report(Fact::Held));
+        self.each(now, out, |worker, scene| worker.order(Order::Hold, scene));
+        self.settle(now, out);
+    }
+
+    /// It is to be down, and is not to start before somebody names it. What runs is told to end in its turn.
+    pub fn wish_stop(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.wish = Wish::Stop;
+        self.rest(now, out);
+    }
+
+    /// It is not to be started after all: its clients do not wait any more.
+    pub fn rest(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.populate(now);
+        self.settle(now, out);
+    }
+
+    /// Sends a signal to the main process of each run that serves, and gives their number.
+    pub fn signal(&mut self, signal: i32, now: Time, out: &mut Vec<Action>) -> usize {
+        let runs: Vec<Run> = self.workers.iter().flat_map(Worker::serving_all).cloned().collect();
+        let (_, mut scene) = self.scene(now, out);
+        for run in &runs {
+            scene.out.push(Action::Signal { run: run.id, signal });
+            scene.report_on(run, Fact::Signalled { signal });
+        }
+        runs.len()
     }
 
     /// Takes note of what happened to one of its runs.
@@ -103,25 +184,18 @@ impl Service {
         self.each(now, out, Worker::deadline_passed);
         if self.guard.take_due(now) {
             self.scene(now, out).1.report(Fact::ProgramChanged);
-            self.order(Order::Restart, now, out);
+            self.begin_restart(now, out);
         }
         self.report_end(ending, out);
         self.settle(now, out);
     }
 
-    /// Takes another definition; what runs is not touched, but for the number of workers. Clients of a socket
-    /// that came from a service at rest wait from now on (simulation, seed 10).
-    pub fn redefine(
-        &mut self,
-        definition: Arc<Definition>,
-        listeners: Vec<ListenerId>,
-        now: Time,
-        out: &mut Vec<Action>,
-    ) {
-        if self.sockets == Sockets::Open {
-            let new = listeners.iter().filter(|listener| !self.listeners.contains(listener));
-            out.extend(new.map(|&listener| Action::Listen { listener }));
-        }
+    /// Takes another definition; what runs is not touched, but for the number of workers, and unless it is to be
+    /// restarted: then the number of that restart is given.
+    ///
+    /// Sockets that came from another service stand as theirs from now on (simulation, seed 10).
+    pub fn redefine(&mut self, new: Redefinition, now: Time, out: &mut Vec<Action>) -> Option<u32> {
+        let Redefinition { definition, listeners, restart } = new;
         let same = self.definition.runs_the_same(&definition);
         for worker in &mut self.workers {
             worker.redefine(&definition);
@@ -131,17 +205,23 @@ impl Service {
             }
         }
         self.definition = definition;
-        self.listeners = listeners;
+        let before = std::mem::replace(&mut self.listeners, listeners);
+        self.parked.retain(|listener| self.listeners.contains(listener));
         // Other checks may apply from now on.
         self.each(now, out, |_, _| {});
+        let round = restart.then(|| self.begin_restart(now, out));
         if self.is_wanted() {
             self.scale(now, out);
         }
-        self.settle(now, out);
+        self.turn(now, out);
+        self.take_sockets(&before, out);
+        self.keep_sockets(out);
+        self.keep_watch(out);
+        round
     }
 
     /// Is all of it to end, and has not yet?
-    fn is_ending(&self) -> bool {
+    pub(super) fn is_ending(&self) -> bool {
         let stops = |worker: &Worker| matches!(worker.state, State::Stopping { .. });
         let rests = |worker: &Worker| matches!(worker.state, State::Stopped | State::Crashed | State::Gone);
         self.workers.iter().any(stops) && self.workers.iter().all(|worker| stops(worker) || rests(worker))
@@ -156,14 +236,12 @@ impl Service {
 
     /// Makes the number of workers what the policy says: starts what is missing, ends what is too much.
     pub(super) fn scale(&mut self, now: Time, out: &mut Vec<Action>) {
-        let wanted = self.definition.policy.workers;
-        for index in 0..wanted {
-            if !self.workers.iter().any(|worker| worker.index == index && !worker.is_being_removed()) {
-                self.workers.push(Worker::new(index));
-                let at = self.workers.len() - 1;
-                self.with(at, now, out, |worker, scene| worker.start(None, scene));
-            }
+        let missing = self.populate(now);
+        for at in missing..self.workers.len() {
+            let order = if self.wish == Wish::Hold { Order::Hold } else { Order::Start };
+            self.with(at, now, out, |worker, scene| worker.order(order, scene));
         }
+        let wanted = self.definition.policy.workers;
         for at in 0..self.workers.len() {
             if self.workers[at].index >= wanted {
                 self.with(at, now, out, |worker, scene| worker.order(Order::Stop(Then::Gone), scene));
@@ -171,9 +249,26 @@ impl Service {
         }
     }
 
+    /// Adds the workers that are missing, and gives the place of the first of them.
+    fn populate(&mut self, now: Time) -> usize {
+        let first = self.workers.len();
+        for index in 0..self.definition.policy.workers {
+            if !self.workers.iter().any(|worker| worker.index == index && !worker.is_being_removed()) {
+                self.workers.push(Worker::new(index, now));
+            }
+        }
+        first
+    }
+
     /// What follows for all from what one did: the next turn of a restart, workers that are gone, sockets that
     /// nobody will serve.
     pub(super) fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.turn(now, out);
+        self.keep_sockets(out);
+        self.keep_watch(out);
+    }
+
+    fn turn(&mut self, now: Time, out: &mut Vec<Action>) {
         for worker in &mut self.workers {
             if worker.take_restart(now) {
                 self.rollout.ask_for(worker.index);
@@ -189,11 +284,13 @@ impl Service {
                     }
                 }
                 Turn::Stopped(left) => self.scene(now, out).1.report(Fact::RolloutStopped { left }),
+                Turn::Over(round, end) => {
+                    self.history.restarts.failed += u64::from(!matches!(end, End::Through(_)));
+                    self.ended.push((round, end));
+                }
             }
         }
         self.workers.retain(|worker| worker.state != State::Gone);
-        self.keep_sockets(out);
-        self.keep_watch(out);
     }
 
     /// A file on the way to its program has changed; more may follow.
@@ -210,18 +307,9 @@ impl Service {
         }
     }
 
-    fn keep_sockets(&mut self, out: &mut Vec<Action>) {
-        // One that waits for others has no worker yet: its clients wait with it.
-        let quiet = !self.workers.is_empty() && self.workers.iter().all(Worker::is_quiet);
-        match (self.sockets, quiet) {
-            (Sockets::Open, true) => {
-                out.extend(self.listeners.iter().map(|&listener| Action::Park { listener }));
-                self.sockets = Sockets::Parked;
-            }
-            // Whoever was started listens again.
-            (Sockets::Parked, false) => self.sockets = Sockets::Open,
-            (Sockets::Open, false) | (Sockets::Parked, true) | (Sockets::GivenUp, _) => {}
-        }
+    /// Restarts that have ended since the last call.
+    pub(super) fn take_ended(&mut self) -> Vec<(u32, End)> {
+        std::mem::take(&mut self.ended)
     }
 
     pub(super) fn each(
@@ -244,8 +332,12 @@ impl Service {
     ) {
         let (workers, mut scene) = self.scene(now, out);
         if let Some(worker) = workers.get_mut(at) {
+            let before = worker.state.word();
             step(worker, &mut scene);
             worker.attend(&mut scene);
+            if worker.state.word() != before {
+                worker.since = now;
+            }
         }
     }
 
@@ -261,22 +353,42 @@ impl Service {
             definition: &self.definition,
             listeners: &self.listeners,
             last: &mut self.last,
+            history: &mut self.history,
         };
         (&mut self.workers, scene)
     }
 
-    /// Is it to run, as far as somebody asked?
+    /// Has it as many workers as its policy says, or will it? One that is down has, when it starts.
     fn is_wanted(&self) -> bool {
-        self.sockets != Sockets::GivenUp
-            && self.workers.iter().any(|worker| {
-                !matches!(worker.state, State::Stopping { .. } | State::Stopped | State::Crashed)
-            })
+        let runs = |worker: &Worker| {
+            !matches!(worker.state, State::Stopping { .. } | State::Stopped | State::Crashed | State::Held)
+        };
+        match self.wish {
+            Wish::Run => self.workers.iter().any(runs),
+            Wish::Hold => true,
+            Wish::Stop | Wish::Remove => false,
+        }
     }
 
-    /// Where the runs that nobody has asked to leave serve, or will.
-    pub(super) fn served_addresses(&self) -> impl Iterator<Item = &Address> {
-        let runs = self.workers.iter().flat_map(Worker::staying);
-        runs.flat_map(|run| &run.definition.listeners).map(|spec| &spec.address)
+    /// Is there no run of it that nobody has asked to leave?
+    pub(super) fn served_by_nobody(&self) -> bool {
+        self.workers.iter().all(|worker| worker.staying().is_empty())
+    }
+
+    /// Is there a worker of it that a start would start now, or is it just ending?
+    pub(super) fn lacks_a_worker(&self) -> bool {
+        let down = |worker: &Worker| {
+            matches!(
+                worker.state,
+                State::Stopped
+                    | State::Crashed
+                    | State::Held
+                    | State::Backoff { .. }
+                    | State::Stopping { then: Then::Stopped }
+            )
+        };
+        let missing = kept(&self.workers).len() < self.definition.policy.workers as usize;
+        missing || self.workers.iter().any(down)
     }
 
     /// Is all of it down, with nothing to bring it back by itself?
@@ -323,7 +435,7 @@ impl Service {
 
     /// Was it removed, and has its last run ended?
     pub fn is_gone(&self) -> bool {
-        self.sockets == Sockets::GivenUp && self.workers.is_empty()
+        self.wish == Wish::Remove && self.workers.is_empty()
     }
 
     /// Runs that have not ended, as far as is known.

@@ -14,6 +14,8 @@ pub enum State {
     Stopped,
     /// Nothing serves: it crashed and its policy does not bring it back.
     Crashed,
+    /// Nothing serves and nothing is started until somebody releases it; clients queue.
+    Held,
     /// A run was started and is not ready yet; none serves.
     Starting {
         /// The run.
@@ -94,8 +96,8 @@ pub enum Then {
 
 impl State {
     /// The words for all states, as people see them.
-    pub const WORDS: [&str; 7] =
-        ["stopped", "starting", "up", "restarting", "backoff", "stopping", "crashed"];
+    pub const WORDS: [&str; 8] =
+        ["stopped", "starting", "up", "restarting", "backoff", "stopping", "crashed", "held"];
 
     /// The word for it. A worker of which two generations serve is `restarting`, until the old one is asked to
     /// leave.
@@ -108,6 +110,7 @@ impl State {
             Self::Backoff { .. } => "backoff",
             Self::Stopping { .. } => "stopping",
             Self::Crashed => "crashed",
+            Self::Held => "held",
         }
     }
 }

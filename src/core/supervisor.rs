@@ -1,15 +1,14 @@
 //! All services together: who an event is for, what a signal means, when it is over.
 
 use super::deadlines::Deadlines;
-use super::fact::Applied;
 use super::fact::{Fact, Report};
 use super::reconcile::Reload;
-use super::request::{Answer, Request, Verb, Verdict};
-use super::service::Service;
+use super::request::{Request, Verb};
+use super::service::{Ending, Service, Wish};
+use super::tickets::Tickets;
 use super::turns::{Standing, Turns};
-use super::worker::Order;
 use super::{Action, Event, Orphan, Outcome, Repair, Time};
-use crate::plan::{Address, ListenerId, Plan, Selector, ServiceId, ServiceName, Settings, WhenIdle};
+use crate::plan::{Address, ListenerId, Plan, ServiceId, ServiceName, Settings, WhenIdle};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,10 +35,21 @@ pub struct Supervisor {
     pub(super) crashed: BTreeSet<ServiceId>,
     /// Services of which every worker serves.
     pub(super) up: BTreeSet<ServiceId>,
-    /// Services that wait for others: to start, or to be told to stop.
+    /// Services that are to start when those are up that they need.
     pub(super) waiting: BTreeSet<ServiceId>,
     /// Those of them of which it was said.
     pub(super) announced: BTreeSet<ServiceId>,
+    /// Those of them that run, and are restarted when there is room.
+    pub(super) replacing: BTreeSet<ServiceId>,
+    /// Services that are to be told to stop when those have ended that need them.
+    pub(super) stops: BTreeSet<ServiceId>,
+    /// Services with sockets that listen, although nobody of theirs serves them, or will.
+    pub(super) idle_sockets: BTreeSet<ServiceId>,
+    /// Services of which a run has other sockets than they have now.
+    pub(super) astray: BTreeSet<ServiceId>,
+    pub(super) tickets: Tickets,
+    /// Services that changed in this event; empty between two.
+    pub(super) touched: BTreeSet<ServiceId>,
     pub(super) turns: Turns,
     pub(super) last_service: u32,
     pub(super) last_listener: u32,
@@ -81,12 +91,19 @@ impl Supervisor {
             up: BTreeSet::new(),
             waiting: BTreeSet::new(),
             announced: BTreeSet::new(),
+            replacing: BTreeSet::new(),
+            stops: BTreeSet::new(),
+            idle_sockets: BTreeSet::new(),
+            astray: BTreeSet::new(),
+            tickets: Tickets::default(),
+            touched: BTreeSet::new(),
             turns: Turns::default(),
             last_service: 0,
             last_listener: 0,
         };
         supervisor.bind(plan, false, now, out);
         supervisor.go_on(now, out);
+        supervisor.answer_touched(out);
         supervisor
     }
 
@@ -105,8 +122,8 @@ impl Supervisor {
                 self.touch(service, |service| service.program_changed(now));
             }
             Event::Request(request) => self.requested(request, now, out),
-            Event::TicketDropped(_) => {}
-            Event::SelectorRead(selector) => self.restart(&selector, now, out),
+            Event::TicketDropped(ticket) => self.tickets.forget(ticket),
+            Event::SelectorRead(selector) => self.restart_selected(&selector, now, out),
             Event::SelectorRefused { reason } => out.push(report(Fact::SelectorRefused { reason })),
             Event::PlanLoaded(plan) => self.plan_loaded(*plan, now, out),
             Event::PlanRefused { mistakes } => self.plan_refused(mistakes, out),
@@ -120,6 +137,8 @@ impl Supervisor {
         }
         self.go_on(now, out);
         self.close_sockets(out);
+        self.park_sockets(out);
+        self.answer_touched(out);
         self.end_if_over(out);
     }
 
@@ -152,15 +171,18 @@ impl Supervisor {
     }
 
     /// Lets one service change, and keeps what is known of it beside it in step.
-    pub(super) fn touch(&mut self, id: ServiceId, change: impl FnOnce(&mut Service)) {
-        let Some(service) = self.services.get_mut(&id) else { return };
+    pub(super) fn touch<T>(&mut self, id: ServiceId, change: impl FnOnce(&mut Service) -> T) -> Option<T> {
+        let service = self.services.get_mut(&id)?;
         let before = Standing::of(service);
-        change(service);
+        let outcome = change(service);
         self.deadlines.set(id, service.deadline());
         keep(&mut self.busy, id, service.is_busy());
         keep(&mut self.crashed, id, service.is_crashed());
         keep(&mut self.up, id, service.is_up());
         keep(&mut self.turns.starting, id, service.is_starting());
+        keep(&mut self.idle_sockets, id, service.has_idle_sockets());
+        keep(&mut self.astray, id, service.is_astray());
+        self.touched.insert(id);
         let (gone, changed) = (service.is_gone(), before != Standing::of(service));
         if changed {
             self.stir_around(id);
@@ -170,17 +192,17 @@ impl Supervisor {
             self.waiting.remove(&id);
             self.services.remove(&id);
         }
+        Some(outcome)
     }
 
     /// A socket is whole again; its service is the subject of the report.
-    fn repaired(&self, listener: ListenerId, what: Repair, out: &mut Vec<Action>) {
+    fn repaired(&mut self, listener: ListenerId, what: Repair, out: &mut Vec<Action>) {
         let address =
             self.sockets.iter().find(|(_, id)| **id == listener).map(|(address, _)| address.clone());
-        let owner = self.services.values().find(|service| service.listeners.contains(&listener));
+        let owner = self.services.values_mut().find(|service| service.listeners.contains(&listener));
         if let Some((address, owner)) = address.zip(owner) {
-            let service = Some(owner.definition.name.clone());
-            let fact = Fact::Repaired { address, what };
-            out.push(Action::Report(Report { service, generation: None, pid: None, fact }));
+            owner.history.repairs += 1;
+            out.push(owner.report(Fact::Repaired { address, what }));
         }
     }
 
@@ -196,70 +218,46 @@ impl Supervisor {
             Request::Reload => self.reload_requested(out),
             Request::Upgrade => self.upgrade_requested(out),
             Request::Stop => match self.phase {
-                Phase::Booting | Phase::Running => self.stop(out),
+                Phase::Booting | Phase::Running => self.stop(now, out),
                 Phase::Stopping | Phase::Ended(_) => self.stop_now(now, out),
             },
             Request::StopNow => self.stop_now(now, out),
-            Request::Order { ticket, verb, selector, wait: _ } => {
-                let chosen = self.names.keys().filter(|name| selector.matches(name)).cloned();
-                let services = chosen.map(|name| (name, Verdict::Ordered)).collect();
-                if verb == Verb::Restart {
-                    self.restart(&selector, now, out);
-                }
-                out.push(Action::Answer { ticket, answer: Answer::Done { services } });
+            Request::Order { ticket, verb, selector, wait } => {
+                self.ordered(ticket, verb, &selector, wait, now, out);
             }
-            Request::ReloadFor { ticket, wait: _ } => {
-                self.reload_requested(out);
-                let (applied, services) = (Applied::default(), Vec::new());
-                out.push(Action::Answer { ticket, answer: Answer::Reloaded { applied, services } });
-            }
+            Request::ReloadFor { ticket, wait } => self.reload_ordered(ticket, wait, out),
         }
     }
 
-    fn restart(&mut self, selector: &Selector, now: Time, out: &mut Vec<Action>) {
-        if self.phase != Phase::Running {
-            return;
-        }
-        let names: Vec<&ServiceName> = self.names.keys().collect();
-        for pattern in selector.unmatched(&names) {
-            out.push(report(Fact::SelectorUnmatched { pattern: pattern.into() }));
-        }
-        let chosen: Vec<ServiceId> =
-            self.names.iter().filter(|(name, _)| selector.matches(name)).map(|(_, id)| *id).collect();
-        let fact = match chosen.len() {
-            0 => Fact::NothingSelected,
-            services => Fact::Restarting { services },
-        };
-        out.push(report(fact));
-        // More than that would start at once is a wave; a restart of a few waits for no other.
-        let at_once = self.plan.settings.start_concurrency;
-        for (place, id) in chosen.into_iter().enumerate() {
-            if place >= at_once || self.has_to_wait(id) {
-                self.wait(id);
-            } else {
-                self.touch(id, |service| service.order(Order::Restart, now, out));
-            }
-        }
-    }
-
-    fn stop(&mut self, out: &mut Vec<Action>) {
-        self.phase = Phase::Stopping;
-        self.reload = Reload::Idle;
+    fn stop(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.give_up(now, out);
         out.push(report(Fact::Stopping { services: self.busy.len() }));
         // Those that others need are told when these have ended.
-        self.waiting = self.busy.clone();
-        self.stir_all();
+        self.stops = self.busy.clone();
+        self.turns.stir(self.stops.iter().copied());
     }
 
     fn stop_now(&mut self, now: Time, out: &mut Vec<Action>) {
-        self.phase = Phase::Stopping;
-        self.reload = Reload::Idle;
+        self.give_up(now, out);
         let processes = self.services.values().map(Service::runs).sum();
         out.push(report(Fact::StoppingNow { processes }));
-        self.waiting.clear();
+        self.stops.clear();
         // What is down stays as it is, and crashed what crashed.
         for id in self.busy.clone() {
-            self.touch(id, |service| service.order(Order::Kill, now, out));
+            self.touch(id, |service| service.end(Ending::Kill, now, out));
+        }
+    }
+
+    /// Nothing is started any more.
+    fn give_up(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.phase = Phase::Stopping;
+        self.reload = Reload::Idle;
+        for id in std::mem::take(&mut self.waiting) {
+            self.touch(id, |service| service.rest(now, out));
+        }
+        self.refuse_reloads(out);
+        for id in self.tickets.services() {
+            self.supersede(id, Verb::Stop, out);
         }
     }
 
@@ -271,7 +269,10 @@ impl Supervisor {
                     && self.reload == Reload::Idle
                     && self.plan.settings.when_idle == WhenIdle::Exit =>
             {
-                if self.crashed.is_empty() {
+                let stopped = |service: &Service| service.wish == Wish::Stop;
+                if self.services.values().all(stopped) {
+                    Outcome::Stopped
+                } else if self.crashed.is_empty() {
                     Outcome::Done
                 } else {
                     Outcome::Crashed
@@ -280,6 +281,7 @@ impl Supervisor {
             Phase::Booting | Phase::Running | Phase::Stopping | Phase::Ended(_) => return,
         };
         self.phase = Phase::Ended(outcome);
+        self.answer_all(out);
         out.push(report(Fact::Ended { outcome, crashed: self.crashed.len() }));
     }
 }

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Turns {
     /// Services that wait, and for which something may have changed; or there was no room to start them.
     stirred: BTreeSet<ServiceId>,
+    /// Services that are to stop, and for which something may have changed.
+    stirred_stops: BTreeSet<ServiceId>,
     /// Who starts after a service, and stops before it.
     dependents: BTreeMap<ServiceName, BTreeSet<ServiceId>>,
     /// Services of which a process starts, or is waited for to make way for one that will.
@@ -22,11 +24,12 @@ pub(super) struct Turns {
 pub(super) struct Standing {
     up: bool,
     busy: bool,
+    ending: bool,
 }
 
 impl Standing {
     pub(super) fn of(service: &Service) -> Self {
-        Self { up: service.is_up(), busy: service.is_busy() }
+        Self { up: service.is_up(), busy: service.is_busy(), ending: service.is_ending() }
     }
 }
 
@@ -38,7 +41,15 @@ impl Turns {
 
     /// Something changed that these may wait for.
     pub(super) fn stir(&mut self, ids: impl IntoIterator<Item = ServiceId>) {
-        self.stirred.extend(ids);
+        for id in ids {
+            self.stirred.insert(id);
+            self.stirred_stops.insert(id);
+        }
+    }
+
+    /// The next that may have to stop now, if it is to.
+    pub(super) fn next_stop(&mut self) -> Option<ServiceId> {
+        self.stirred_stops.pop_first()
     }
 
     /// The next whose turn may have come.
@@ -54,13 +65,22 @@ impl Supervisor {
         self.turns.stir([id]);
     }
 
+    /// It does not wait any more, whatever for.
+    pub(super) fn wait_no_more(&mut self, id: ServiceId) {
+        let waited = self.waiting.remove(&id) | self.stops.remove(&id);
+        self.replacing.remove(&id);
+        if waited {
+            self.stir_around(id);
+        }
+    }
+
     /// One service stands otherwise than before.
     pub(super) fn stir_around(&mut self, id: ServiceId) {
         let Some(service) = self.services.get(&id) else { return };
         let definition = service.definition.clone();
         let before = definition.predecessors().filter_map(|name| self.names.get(name)).copied();
         let after: Vec<ServiceId> = self.turns.dependents(&definition.name).collect();
-        self.turns.stir(before.chain(after));
+        self.turns.stir(before.chain(after).chain([id]));
     }
 
     /// Other services, or another phase: everybody who waits is asked again.
@@ -72,7 +92,7 @@ impl Supervisor {
             }
         }
         self.turns.dependents = dependents;
-        self.turns.stir(self.waiting.iter().copied());
+        self.turns.stir(self.waiting.iter().chain(&self.stops).copied());
     }
 
     /// How many more services may start a process now.

@@ -13,7 +13,7 @@ use super::scene::Scene;
 use super::state::{Back, Fallback, State, Then};
 use super::{Action, Time};
 use crate::limits::LEAVING;
-use crate::plan::{Definition, Handshake, RestartOrder};
+use crate::plan::{Definition, Generation, Handshake, RestartOrder};
 use serde::{Deserialize, Serialize};
 use std::mem;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub struct Worker {
     pub state: State,
     /// Its runs that were asked to leave, oldest first.
     pub leaving: Vec<Leaving>,
+    /// Since when its state has the word that it has.
+    pub since: Time,
     /// Its crashes in a row.
     pub(super) backoff: Backoff,
     /// What it is asked.
@@ -37,8 +39,12 @@ pub struct Worker {
 /// What somebody wants of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
+    /// A generation, where there is none.
+    Start,
     /// A generation that starts after this order, without a client refused.
     Restart,
+    /// No process until it is started, and clients wait.
+    Hold,
     /// No process any more, gracefully.
     Stop(Then),
     /// No process any more, now.
@@ -47,11 +53,12 @@ pub enum Order {
 
 impl Worker {
     /// A worker that was never started.
-    pub fn new(index: u32) -> Self {
+    pub fn new(index: u32, now: Time) -> Self {
         Self {
             index,
             state: State::Stopped,
             leaving: Vec::new(),
+            since: now,
             backoff: Backoff::default(),
             pulse: Pulse::default(),
         }
@@ -71,25 +78,69 @@ impl Worker {
     /// Takes an order. One that is fulfilled already, or by what is under way, changes nothing.
     pub(super) fn order(&mut self, order: Order, scene: &mut Scene<'_>) {
         match order {
+            Order::Start => self.start_if_down(scene),
             Order::Restart => self.restart(scene),
+            Order::Hold => self.hold(scene),
             Order::Stop(then) => self.stop(then, scene),
             Order::Kill => self.kill(scene),
         }
     }
 
+    fn start_if_down(&mut self, scene: &mut Scene<'_>) {
+        match self.state {
+            State::Stopped | State::Crashed | State::Backoff { .. } => {
+                scene.history.restarts.asked += u64::from(*scene.last != Generation::NONE);
+                self.start(None, scene);
+            }
+            State::Held => self.start_when_quiet(scene),
+            // It runs, or will without this; and what has to end does not come back.
+            State::Starting { .. }
+            | State::Up { .. }
+            | State::Restarting { .. }
+            | State::Replacing { .. }
+            | State::Baking { .. }
+            | State::Stopping { .. }
+            | State::Gone => {}
+        }
+    }
+
+    /// Starts the next generation as a restart would: where the order is stop-first, not before the last run that
+    /// was asked to leave accepts no more.
+    fn start_when_quiet(&mut self, scene: &mut Scene<'_>) {
+        let stop_first = scene.policy().restart_order == RestartOrder::StopFirst;
+        let mut last = self.leaving.iter_mut().rev().filter(|leaving| leaving.may_accept());
+        scene.history.restarts.asked += u64::from(*scene.last != Generation::NONE);
+        match last.next().filter(|_| stop_first) {
+            Some(leaving) => {
+                if !leaving.run.can_answer() && !leaving.run.definition.listeners.is_empty() {
+                    leaving.watch(scene.now);
+                }
+                self.state = State::Restarting { old: leaving.run.generation(), fallback: None };
+            }
+            None => self.start(None, scene),
+        }
+    }
+
     pub(super) fn restart(&mut self, scene: &mut Scene<'_>) {
         match mem::replace(&mut self.state, State::Stopped) {
-            State::Stopped | State::Crashed | State::Backoff { .. } => self.start(None, scene),
-            State::Up { run } => match scene.policy().restart_order {
-                RestartOrder::StopFirst => self.stop_first(run, scene),
-                RestartOrder::StartFirst => {
-                    let candidate = Candidate::start(scene, self.index, scene.definition.clone(), None);
-                    self.state = State::Replacing { old: run, candidate };
+            state @ (State::Stopped | State::Crashed | State::Backoff { .. }) => {
+                self.state = state;
+                self.start_if_down(scene);
+            }
+            State::Up { run } => {
+                scene.history.restarts.asked += 1;
+                match scene.policy().restart_order {
+                    RestartOrder::StopFirst => self.stop_first(run, scene),
+                    RestartOrder::StartFirst => {
+                        let candidate = Candidate::start(scene, self.index, scene.definition.clone(), None);
+                        self.state = State::Replacing { old: run, candidate };
+                    }
                 }
-            },
+            }
             // The start to come is later than this order, so it fulfils it; a start that is done already is
             // waited for by the rollout. And what has to end does not come back.
-            state @ (State::Starting { .. }
+            state @ (State::Held
+            | State::Starting { .. }
             | State::Restarting { .. }
             | State::Replacing { .. }
             | State::Baking { .. }
@@ -113,11 +164,19 @@ impl Worker {
 
     fn stop(&mut self, then: Then, scene: &mut Scene<'_>) {
         // One that is being removed stays removed.
-        let then = self.stopping().unwrap_or(then);
-        for run in self.enter_stopping(then, scene) {
+        let then = if self.is_being_removed() { Then::Gone } else { then };
+        for run in self.leave_state(State::Stopping { then }, scene) {
             self.ask_to_leave(run, scene);
         }
         self.finish_if_alone();
+    }
+
+    fn hold(&mut self, scene: &mut Scene<'_>) {
+        if !self.is_being_removed() {
+            for run in self.leave_state(State::Held, scene) {
+                self.ask_to_leave(run, scene);
+            }
+        }
     }
 
     fn kill(&mut self, scene: &mut Scene<'_>) {
@@ -125,7 +184,7 @@ impl Worker {
         for leaving in &mut self.leaving {
             leaving.kill_now(scene);
         }
-        for run in self.enter_stopping(then, scene) {
+        for run in self.leave_state(State::Stopping { then }, scene) {
             self.leaving.push(Leaving::kill(run, scene));
         }
         self.finish_if_alone();
@@ -135,9 +194,10 @@ impl Worker {
         if let State::Stopping { then } = self.state { Some(then) } else { None }
     }
 
-    /// Gives the runs that live and were not asked to leave, oldest first; nothing is kept to come back to.
-    fn enter_stopping(&mut self, then: Then, scene: &mut Scene<'_>) -> Vec<Run> {
-        match mem::replace(&mut self.state, State::Stopping { then }) {
+    /// Enters a state in which nobody serves. Gives the runs that live and were not asked to leave, oldest first;
+    /// nothing is kept to come back to.
+    fn leave_state(&mut self, next: State, scene: &mut Scene<'_>) -> Vec<Run> {
+        match mem::replace(&mut self.state, next) {
             State::Starting { candidate, fallback } => {
                 unpin(fallback, scene);
                 candidate.into_living_run(scene).into_iter().collect()
@@ -157,6 +217,7 @@ impl Worker {
             }
             State::Stopped
             | State::Crashed
+            | State::Held
             | State::Backoff { .. }
             | State::Stopping { .. }
             | State::Gone => Vec::new(),
@@ -198,22 +259,6 @@ impl Worker {
         };
     }
 
-    /// The run that clients are served by, as far as is known.
-    pub fn serving(&self) -> Option<&Run> {
-        match &self.state {
-            State::Up { run } | State::Replacing { old: run, .. } | State::Baking { new: run, .. } => {
-                Some(run)
-            }
-            State::Stopped
-            | State::Crashed
-            | State::Starting { .. }
-            | State::Restarting { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
-        }
-    }
-
     /// Takes another policy for the runs that stay, where their program is the same.
     pub(super) fn redefine(&mut self, definition: &Arc<Definition>) {
         let mut runs: Vec<&mut Run> = match &mut self.state {
@@ -224,6 +269,7 @@ impl Worker {
             State::Baking { new, back: Back::Fallback(_), .. } => vec![new],
             State::Stopped
             | State::Crashed
+            | State::Held
             | State::Restarting { .. }
             | State::Backoff { .. }
             | State::Stopping { .. }
@@ -233,87 +279,6 @@ impl Worker {
             if run.definition.runs_the_same(definition) {
                 run.definition = definition.clone();
             }
-        }
-    }
-
-    /// The runs that nobody has asked to leave, oldest first: two at most.
-    pub fn staying(&self) -> Vec<&Run> {
-        match &self.state {
-            State::Up { run } => vec![run],
-            State::Starting { candidate, .. } => vec![&candidate.run],
-            State::Replacing { old, candidate, .. } => vec![old, &candidate.run],
-            State::Baking { new, back: Back::Old(old), .. } => vec![old, new],
-            State::Baking { new, back: Back::Fallback(_), .. } => vec![new],
-            State::Stopped
-            | State::Crashed
-            | State::Restarting { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => Vec::new(),
-        }
-    }
-
-    /// Is a start to come that was ordered already? It fulfils a restart that is asked for now.
-    pub fn starts_later(&self) -> bool {
-        match &self.state {
-            State::Restarting { .. } => true,
-            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => candidate.is_busy(),
-            State::Stopped
-            | State::Crashed
-            | State::Up { .. }
-            | State::Baking { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => false,
-        }
-    }
-
-    /// Is it to go for good, because the config wants fewer workers?
-    pub fn is_being_removed(&self) -> bool {
-        matches!(self.state, State::Stopping { then: Then::Gone } | State::Gone)
-    }
-
-    /// Is it on its way from one generation to the next?
-    pub fn in_transit(&self) -> bool {
-        matches!(
-            self.state,
-            State::Starting { .. }
-                | State::Restarting { .. }
-                | State::Replacing { .. }
-                | State::Baking { .. }
-        )
-    }
-
-    /// May it still change without anybody asking?
-    pub fn is_busy(&self) -> bool {
-        !matches!(self.state, State::Stopped | State::Crashed | State::Gone)
-            || self.leaving.iter().any(Leaving::awaited)
-    }
-
-    /// Is nobody to accept, and has everybody who might still do so said that he does not?
-    pub fn is_quiet(&self) -> bool {
-        matches!(self.state, State::Stopped | State::Crashed | State::Stopping { .. } | State::Gone)
-            && self.leaving.iter().all(|leaving| leaving.quiet_since.is_some() || !leaving.awaited())
-    }
-
-    /// When it must hear of the time, if ever.
-    pub fn deadline(&self) -> Option<Time> {
-        let leaving = self.leaving.iter().filter_map(Leaving::deadline);
-        leaving.chain(self.deadline_of_state()).chain(self.deadline_of_care()).min()
-    }
-
-    pub(super) fn deadline_of_state(&self) -> Option<Time> {
-        match &self.state {
-            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => {
-                Some(candidate.deadline())
-            }
-            State::Baking { until, .. } | State::Backoff { until } => Some(*until),
-            State::Stopped
-            | State::Crashed
-            | State::Up { .. }
-            | State::Restarting { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
         }
     }
 }

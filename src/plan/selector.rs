@@ -31,6 +31,14 @@ impl Selector {
         }
     }
 
+    /// Does it have this very name, and not just a pattern for it?
+    pub fn names(&self, name: &ServiceName) -> bool {
+        match self {
+            Self::All => false,
+            Self::Patterns(patterns) => patterns.iter().any(|pattern| pattern == name.as_str()),
+        }
+    }
+
     /// The patterns that match none of `names`: most likely misspelt.
     pub fn unmatched<'a>(&'a self, names: &[&ServiceName]) -> Vec<&'a str> {
         match self {
@@ -95,6 +103,16 @@ mod tests {
             if !no.is_empty() {
                 assert!(!selector.matches(&name(no)), "{text} should not select {no}");
             }
+        }
+    }
+
+    #[test]
+    fn a_glob_names_nobody() {
+        let web = name("web");
+        for (text, named) in
+            [("web", true), ("api,web", true), ("w*,we?", false), ("", false), ("api", false)]
+        {
+            assert_eq!(Selector::parse(text).names(&web), named, "{text}");
         }
     }
 

@@ -4,6 +4,7 @@ use super::control;
 use super::level::Level;
 use super::words::{
     answer, beginning, count, ended, errno, signal_name, spawn_failure, text, time, upgrade_refused,
+    verb_words,
 };
 use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
@@ -26,6 +27,10 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::RestartQueued
         | Fact::WaitsFor { .. }
         | Fact::Stopped
+        | Fact::Held
+        | Fact::LeftAlone { .. }
+        | Fact::Signalled { .. }
+        | Fact::Ordered { .. }
         | Fact::Holding { .. }
         | Fact::Restarting { .. }
         | Fact::Reloaded { .. }
@@ -130,6 +135,10 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::RestartQueued => "restart-queued",
         Fact::WaitsFor { .. } => "waits-for",
         Fact::Stopped => "stopped",
+        Fact::Held => "held",
+        Fact::LeftAlone { .. } => "left-alone",
+        Fact::Signalled { .. } => "signalled",
+        Fact::Ordered { .. } => "ordered",
         Fact::Holding { .. } => "holding",
         Fact::BindFailed { .. } => "bind-failed",
         Fact::BindRefused { .. } => "bind-refused",
@@ -282,6 +291,15 @@ pub(super) fn sentence(fact: &Fact) -> String {
             format!("starts when {} {} up", names.join(", "), if names.len() == 1 { "is" } else { "are" })
         }
         Fact::Stopped => "stopped".into(),
+        Fact::Held => "held: nothing is started until it is released; clients wait".into(),
+        Fact::LeftAlone { held: true } => "held by an operator: not restarted; release it to start it".into(),
+        Fact::LeftAlone { held: false } => {
+            "stopped by an operator: not restarted; start it, or restart it by its name".into()
+        }
+        Fact::Signalled { signal } => format!("sent {}, as an operator asked", signal_name(*signal)),
+        Fact::Ordered { verb, services } => {
+            format!("an operator asked: {} {}", verb_words(*verb), count(*services, "service"))
+        }
         Fact::Holding { sockets, services } => format!(
             "pid={} holds {} for {}; SIGUSR1 restarts, SIGHUP re-reads the config, SIGTERM stops",
             std::process::id(),
@@ -304,23 +322,23 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::SelectorRefused { reason } => format!("SIGUSR1: {reason}; nothing is restarted"),
         Fact::Mistake { text } => text.clone(),
         Fact::ReloadRefused { mistakes } => {
-            format!("SIGHUP: {} in the config; nothing was changed", count(*mistakes, "mistake"))
+            format!("reload: {} in the config; nothing was changed", count(*mistakes, "mistake"))
         }
         Fact::Reloaded { applied: Applied { added, removed, restarted, in_place, untouched } } => format!(
-            "SIGHUP: config applied: {added} added, {removed} removed, {restarted} restarted, \
+            "reload: config applied: {added} added, {removed} removed, {restarted} restarted, \
              {in_place} changed in place, {untouched} untouched"
         ),
         Fact::Changed { change } => match change {
-            Change::Added(definition) => format!("SIGHUP: {} is new; it is started", definition.name),
-            Change::Removed(name) => format!("SIGHUP: {name} is in the config no more; it is stopped"),
+            Change::Added(definition) => format!("reload: {} is new; it is started", definition.name),
+            Change::Removed(name) => format!("reload: {name} is in the config no more; it is stopped"),
             Change::InPlace(definition) => {
-                format!("SIGHUP: the policy of {} applies from now on; its process stays", definition.name)
+                format!("reload: the policy of {} applies from now on; its process stays", definition.name)
             }
             Change::Restarted(definition) => {
-                format!("SIGHUP: the program of {} has changed; it is restarted", definition.name)
+                format!("reload: the program of {} has changed; it is restarted", definition.name)
             }
         },
-        Fact::ReloadIgnored => "SIGHUP: everything is being stopped; the config is not read".into(),
+        Fact::ReloadIgnored => "reload: everything is being stopped; the config is not read".into(),
         Fact::Adopted { for_long } => {
             format!(
                 "left behind by a supervisor that was killed; adopted: it serves since {}",

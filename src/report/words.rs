@@ -1,6 +1,6 @@
 //! The words that sentences are made of: failures, signals, times, numbers of things.
 
-use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage, UpgradeRefusal};
+use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage, UpgradeRefusal, Verb};
 use crate::limits::COMMAND_CHARS;
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
@@ -84,6 +84,19 @@ pub(super) fn errno(number: i32) -> String {
 /// The name of a signal, where it has one.
 pub fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().into())
+}
+
+/// What somebody wants done, for a sentence that goes on with whom.
+pub fn verb_words(verb: Verb) -> String {
+    match verb {
+        Verb::Start => "start".into(),
+        Verb::Stop => "stop".into(),
+        Verb::Restart => "restart".into(),
+        Verb::Hold => "hold".into(),
+        Verb::Release => "release".into(),
+        Verb::Wait => "wait for".into(),
+        Verb::Signal(signal) => format!("send {} to", signal_name(signal)),
+    }
 }
 
 pub(super) fn text(word: Word) -> String {

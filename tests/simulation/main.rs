@@ -2,6 +2,7 @@
 //!
 //! `SEED=7 cargo test --test simulation` tells one story again; `SEEDS=1000000` tells a million.
 
+mod clients;
 mod plans;
 mod process;
 mod rng;
@@ -60,6 +61,10 @@ fn an_hour(world: &mut World) {
             _ => world.rng.ms(0..400_000),
         };
         world.run_for(pause);
+        for _ in 0..world.rng.below(4) {
+            let after = world.rng.ms(0..2_000);
+            world.client(after);
+        }
         let request = match world.rng.below(20) {
             0..5 => Request::Reload,
             5 => Request::Upgrade,
@@ -79,12 +84,15 @@ fn after_an_hour_of_trouble_a_restart_in_calm_brings_everything_up_once() {
         world.calm = true;
         // Longer than any timeout: what the trouble left behind has come to its end.
         world.run_for(Duration::from_secs(600));
+        world.everything_runs();
+        world.run_for(Duration::from_secs(600));
         world.signal(Request::Restart, Duration::ZERO);
         world.run_for(Duration::from_secs(600));
         if world.outcome().is_some() {
             return;
         }
         let before: BTreeMap<_, _> = world.core.services().map(|s| (s.id, s.last)).collect();
+        world.check_all_answered();
         for _ in 0..10 {
             world.signal(Request::Restart, Duration::ZERO);
         }
@@ -95,7 +103,12 @@ fn after_an_hour_of_trouble_a_restart_in_calm_brings_everything_up_once() {
         }
         for service in world.core.services() {
             for worker in &service.workers {
-                assert!(matches!(worker.state, State::Up { .. }), "not up, but {:?}", worker.state);
+                assert!(
+                    matches!(worker.state, State::Up { .. }),
+                    "{} is not up, but {:#?}",
+                    service.definition.name,
+                    service
+                );
             }
             let starts = service.last.0 - before[&service.id].0;
             assert_eq!(starts as usize, service.workers.len(), "starts after ten signals in an instant");
@@ -109,6 +122,10 @@ fn a_stop_at_any_moment_ends_every_process_in_time() {
     tell(|world| {
         let before = world.rng.ms(0..600_000);
         world.run_for(before);
+        for _ in 0..world.rng.below(5) {
+            let after = world.rng.ms(0..1_000);
+            world.client(after);
+        }
         for request in [Request::Restart, Request::Reload] {
             if world.rng.chance(50) {
                 let after = world.rng.ms(0..10);

@@ -4,23 +4,24 @@
 //! kernel promises is kept (a process's words arrive before its exit, exits arrive once); everything it does
 //! not promise is varied by the seed.
 
+use crate::clients::Clients;
 use crate::plans;
 use crate::process::{Answer, Temper};
 use crate::rng::Rng;
 use bootstrap::core::generation::Run;
 use bootstrap::core::leaving::{Leaving, Phase};
-use bootstrap::core::service::Service;
+use bootstrap::core::service::{Service, Wish};
 use bootstrap::core::snapshot;
 use bootstrap::core::state::{Back, State};
 use bootstrap::core::worker::Worker;
 use bootstrap::core::{
     Action, BindFailure, Event, ExitStatus, Fact, Health, Miss, Outcome, PipeEnd, Report, Request, RunEvent,
-    Sight, SpawnFailure, SpawnStage, Supervisor, Time, UpgradeRefusal,
+    Sight, SpawnFailure, SpawnStage, Supervisor, Time, UpgradeRefusal, Verb,
 };
 use bootstrap::limits::TEXT_BUSY_PATIENCE;
 use bootstrap::plan::{
-    Definition, Generation, Handshake, ListenerId, Pid, Plan, Ready, RestartOrder, RunId, Scope, Selector,
-    ServiceId, ServiceName,
+    Address, Definition, Generation, Handshake, ListenerId, Pid, Plan, Ready, RestartOrder, RunId, Scope,
+    Selector, ServiceId, ServiceName,
 };
 use bootstrap::protocol::{Notice, Word};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -114,6 +115,10 @@ pub(crate) struct World {
     /// Since when a service is in a state that has to end, and in which generation.
     waiting_since: BTreeMap<(ServiceId, u32, Generation), (&'static str, Time)>,
     owed: Owed,
+    pub(crate) clients: Clients,
+    /// Services that had no worker at work before this event.
+    rested: BTreeSet<ServiceId>,
+    addresses: BTreeMap<ListenerId, Address>,
     stopped_at: Option<Time>,
     reloaded_at: Option<Time>,
     pub(crate) killed: u64,
@@ -161,6 +166,9 @@ impl World {
             watched: BTreeMap::new(),
             waiting_since: BTreeMap::new(),
             owed: Owed::default(),
+            clients: Clients::default(),
+            rested: BTreeSet::new(),
+            addresses: BTreeMap::new(),
             stopped_at: None,
             reloaded_at: None,
             killed: 0,
@@ -224,7 +232,9 @@ impl World {
         } else if let Event::Run(run, _) = &event {
             self.processes.get_mut(run).expect("heard is of who was started").on_their_way -= 1;
         }
+        self.clients_ask(&event);
         self.owe(&event);
+        self.rested = self.core.services().filter(|service| rests(service)).map(|s| s.id).collect();
         let mut out = Vec::new();
         self.core.handle(self.now, event, &mut out);
         self.perform_all(out);
@@ -259,12 +269,21 @@ impl World {
                 self.owed.reload = None;
                 self.stopped_at.get_or_insert(self.now);
             }
-            Event::SelectorRead(selector) => {
-                for service in self.core.services() {
-                    if selector.matches(&service.definition.name) {
-                        self.owed.start.insert(service.id, self.now);
-                    }
+            Event::Request(Request::ReloadFor { .. }) => {
+                self.owed.reload = self.stopped_at.is_none().then_some(self.now);
+            }
+            Event::Request(Request::Order { verb: Verb::Restart, selector, .. }) => {
+                let planned = self.core.services().filter(|s| s.wish != Wish::Remove);
+                let names: Vec<_> = planned.map(|s| &s.definition.name).collect();
+                if self.stopped_at.is_none() && selector.unmatched(&names).is_empty() {
+                    self.owe_start(&selector.clone());
                 }
+            }
+            Event::Request(Request::Order { .. }) => {
+                self.owed.start.retain(|id, _| !self.clients.is_to_rest(*id));
+            }
+            Event::SelectorRead(selector) => {
+                self.owe_start(selector);
             }
             Event::Run(run, RunEvent::SpawnFailed(failure)) if failure.errno == libc::ETXTBSY => {
                 self.owed.busy.entry(*run).or_insert(self.now);
@@ -276,9 +295,7 @@ impl World {
             | Event::NotWrittenDown { .. }
             | Event::UpgradeRefused(_)
             | Event::Upgraded { .. }
-            | Event::Request(
-                Request::Restart | Request::Upgrade | Request::Order { .. } | Request::ReloadFor { .. },
-            )
+            | Event::Request(Request::Restart | Request::Upgrade)
             | Event::TicketDropped(_)
             | Event::BindRefused { .. }
             | Event::Repaired { .. }
@@ -288,13 +305,21 @@ impl World {
         }
     }
 
+    fn owe_start(&mut self, selector: &Selector) {
+        for service in self.core.services() {
+            if selector.matches(&service.definition.name) && !self.clients.is_to_rest(service.id) {
+                self.owed.start.insert(service.id, self.now);
+            }
+        }
+    }
+
     fn check_owed(&mut self) {
         let ends = |service: &ServiceId| {
             let known = self.core.services().find(|s| s.id == *service);
             known.is_none_or(|s| {
-                s.workers
-                    .iter()
-                    .all(|w| matches!(w.state, State::Stopping { .. } | State::Stopped | State::Gone))
+                s.workers.iter().all(|w| {
+                    matches!(w.state, State::Stopping { .. } | State::Stopped | State::Held | State::Gone)
+                })
             })
         };
         self.owed.start.retain(|service, _| !ends(service) && !self.core.waits(*service));
@@ -340,6 +365,20 @@ impl World {
     fn note(&mut self, at: Time, entry: Entry) {
         self.entries += 1;
         self.agenda.insert((at, self.entries), entry);
+    }
+
+    pub(crate) fn arrives_at(&mut self, at: Time, event: Event) {
+        self.note(at, Entry::Arrives(event));
+    }
+
+    pub(crate) fn stopped_at(&self) -> Option<Time> {
+        self.stopped_at
+    }
+
+    /// Processes of a service that live, but for those that the kernel does not end.
+    pub(crate) fn living_of(&self, service: ServiceId) -> usize {
+        let of = self.processes.range(runs_of(service));
+        of.filter(|(_, process)| process.alive() && process.killed_at.is_none()).count()
     }
 
     fn arrives(&mut self, event: Event, within: u64) {
@@ -400,7 +439,10 @@ impl World {
                 self.check_sequence(run);
                 self.ask(run);
             }
-            Action::Signal { .. } | Action::Answer { .. } => {}
+            Action::Signal { run, .. } => {
+                assert!(!self.processes[&run].asked || self.processes[&run].on_their_way > 0);
+            }
+            Action::Answer { ticket, answer } => self.answered(ticket, &answer),
             Action::Terminate { run } => self.terminate(run),
             Action::Kill { run } => self.kill(run),
             Action::Bind { sockets } => self.bind(sockets),
@@ -456,7 +498,8 @@ impl World {
                 .collect();
             self.arrives(Event::BindRefused { failures }, 5);
         } else {
-            for (listener, _) in sockets {
+            for (listener, spec) in sockets {
+                self.addresses.insert(listener, spec.address);
                 assert!(self.listening.insert(listener, true).is_none(), "a socket id is used twice");
             }
             self.arrives(Event::Bound, 5);
@@ -465,15 +508,8 @@ impl World {
 
     fn park(&mut self, listener: ListenerId) {
         *self.listening.get_mut(&listener).expect("a parked socket is held") = false;
-        let served = |service: &Service| {
-            service.listeners.contains(&listener)
-                && service
-                    .workers
-                    .iter()
-                    .flat_map(Worker::staying)
-                    .any(|run| self.processes.get(&run.id).is_some_and(Process::alive))
-        };
-        assert!(!self.core.services().any(served), "a socket is parked under a serving process");
+        let address = &self.addresses[&listener];
+        assert!(self.claims().get(address) != Some(&true), "{address} is parked under a serving process");
     }
 
     fn spawn(
@@ -499,7 +535,8 @@ impl World {
             other.service == run.service && process.worker == worker && process.alive() && !process.asked
         };
         assert!(self.processes.iter().filter(unasked).count() <= beside, "too many that stay (I13)");
-        if run.generation == Generation(1) && !self.owed.busy.contains_key(&run) {
+        self.check_start(run.service);
+        if self.rested.contains(&run.service) {
             // The newest of that name: an older one was removed, and may still be ending.
             let newest =
                 |name: &ServiceName| self.core.services().filter(|s| s.definition.name == *name).last();
@@ -732,12 +769,15 @@ impl World {
             panic!("{broken}");
         }
         if self.core.outcome().is_some() {
-            return;
+            return self.check_all_answered();
         }
+        self.check_tickets();
         self.check_owed();
         let mut waiting = BTreeMap::new();
+        let claims = self.claims();
         for service in self.core.services() {
-            self.check_sockets(service);
+            self.check_sockets(service, &claims);
+            self.check_rest(service);
             self.check_leaving(service);
             for worker in &service.workers {
                 self.check_staying(worker);
@@ -837,7 +877,7 @@ impl World {
         let worker = service.and_then(|s| s.workers.iter().find(its));
         let Some((service, worker)) = service.zip(worker) else { return };
         let policy = &service.definition.policy;
-        let ends = matches!(worker.state, State::Stopping { .. } | State::Gone);
+        let ends = matches!(worker.state, State::Stopping { .. } | State::Held | State::Gone);
         let again = worker.leaving.iter().any(|leaving| leaving.run.id == run && leaving.since < self.now);
         if policy.restart_order == RestartOrder::StopFirst || ends || again {
             return;
@@ -851,7 +891,8 @@ impl World {
                 candidate.run.program_of.is_some() || !before.has_the_same_sockets(&service.definition)
             }
             State::Stopped | State::Crashed | State::Backoff { .. } => true,
-            State::Up { .. }
+            State::Held
+            | State::Up { .. }
             | State::Restarting { .. }
             | State::Replacing { .. }
             | State::Baking { .. }
@@ -889,19 +930,36 @@ impl World {
         }
     }
 
-    fn check_sockets(&self, service: &Service) {
-        let wanted =
-            service.workers.iter().any(|worker| must_end(worker).is_some() || worker.serving().is_some());
-        let stops = service.workers.iter().any(|worker| matches!(worker.state, State::Stopping { .. }));
-        let open = match (wanted, service.workers.iter().all(Worker::is_quiet)) {
-            // One that waits for others to start has not moved its sockets yet.
-            _ if stops || service.workers.is_empty() => return,
-            (true, _) => true,
-            (false, true) => false,
-            (false, false) => return,
-        };
-        for listener in &service.listeners {
-            assert_eq!(self.listening.get(listener), Some(&open), "a socket of {:?}", service.workers);
+    /// The sockets of runs that nobody has asked to leave, as far as the core knows, and whether one such lives.
+    fn claims(&self) -> BTreeMap<&Address, bool> {
+        let mut claims = BTreeMap::new();
+        for run in self.core.services().flat_map(|s| &s.workers).flat_map(Worker::staying) {
+            let lives = self.processes[&run.id].alive();
+            for spec in &run.definition.listeners {
+                *claims.entry(&spec.address).or_default() |= lives;
+            }
+        }
+        claims
+    }
+
+    /// A socket listens where somebody serves it or will, and else it refuses clients.
+    fn check_sockets(&self, service: &Service, claims: &BTreeMap<&Address, bool>) {
+        let stops = |worker: &Worker| matches!(worker.state, State::Stopping { .. });
+        let comes =
+            |worker: &Worker| !stops(worker) && must_end(worker).is_some() || worker.state == State::Held;
+        let will = service.workers.iter().any(comes)
+            || service.workers.is_empty() && service.wish == Wish::Run && self.core.waits(service.id);
+        if service.wish == Wish::Remove {
+            return;
+        }
+        for (listener, spec) in service.listeners.iter().zip(&service.definition.listeners) {
+            let listens = self.listening.get(listener);
+            let claim = claims.get(&spec.address);
+            if will || claim == Some(&true) {
+                assert_eq!(listens, Some(&true), "{} of {:?}", spec.address, service.workers);
+            } else if claim.is_none() && service.workers.iter().all(is_settled) {
+                assert_eq!(listens, Some(&false), "{} of {:?}", spec.address, service.workers);
+            }
         }
     }
 
@@ -974,11 +1032,23 @@ fn kept_program(worker: &Worker) -> Option<RunId> {
         | State::Replacing { .. }
         | State::Stopped
         | State::Crashed
+        | State::Held
         | State::Up { .. }
         | State::Backoff { .. }
         | State::Stopping { .. }
         | State::Gone => None,
     }
+}
+
+/// Does it serve, or does nobody of it accept?
+fn is_settled(worker: &Worker) -> bool {
+    worker.is_quiet() || matches!(worker.state, State::Up { .. })
+}
+
+/// Is nobody of it at work, and none to come but by an order?
+fn rests(service: &Service) -> bool {
+    let rests = |worker: &Worker| matches!(worker.state, State::Stopped | State::Crashed | State::Held);
+    service.workers.iter().all(rests)
 }
 
 /// States that are not to last, and their names.
@@ -990,11 +1060,11 @@ fn must_end(worker: &Worker) -> Option<&'static str> {
         State::Baking { .. } => Some("baking"),
         State::Backoff { .. } => Some("backoff"),
         State::Stopping { .. } => Some("stopping"),
-        State::Stopped | State::Crashed | State::Up { .. } | State::Gone => None,
+        State::Stopped | State::Crashed | State::Held | State::Up { .. } | State::Gone => None,
     }
 }
 
 /// The longest that any wait of a story may take: the sum of the largest timeouts that `plans` gives out.
-fn longest() -> Duration {
+pub(crate) fn longest() -> Duration {
     Duration::from_secs(30 + 10 + 60 + 5 + 5 + 5 + 1)
 }

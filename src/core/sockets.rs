@@ -1,0 +1,77 @@
+//! Which sockets of a service listen: those that somebody serves, or will. The others refuse clients.
+
+use super::Action;
+use super::service::{Service, Wish};
+use super::worker::Worker;
+use crate::plan::{Address, ListenerId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Service {
+    /// Takes sockets back into service that somebody serves again, or will.
+    pub(super) fn keep_sockets(&mut self, out: &mut Vec<Action>) {
+        let Self { definition, listeners, parked, workers, wish, .. } = self;
+        for (listener, spec) in listeners.iter().zip(&definition.listeners) {
+            // The next start would do it, too; but clients that come before are to wait.
+            if reaches(workers, *wish, &spec.address) && parked.remove(listener) {
+                out.push(Action::Listen { listener: *listener });
+            }
+        }
+    }
+
+    /// Some sockets came from another service, or were bound just now: where they are served they listen.
+    pub(super) fn take_sockets(&self, before: &[ListenerId], out: &mut Vec<Action>) {
+        for (listener, spec) in self.listeners.iter().zip(&self.definition.listeners) {
+            if !before.contains(listener) && reaches(&self.workers, self.wish, &spec.address) {
+                out.push(Action::Listen { listener: *listener });
+            }
+        }
+    }
+
+    /// Parks the sockets that nobody will serve, unless they are `served` by others.
+    pub(super) fn park_idle(&mut self, served: &BTreeSet<Address>, out: &mut Vec<Action>) {
+        let idle: Vec<ListenerId> =
+            self.idle_sockets().filter(|(_, address)| !served.contains(address)).map(|(id, _)| id).collect();
+        for listener in idle {
+            self.parked.insert(listener);
+            out.push(Action::Park { listener });
+        }
+    }
+
+    /// Its sockets that listen, although nobody of it serves them, or will.
+    fn idle_sockets(&self) -> impl Iterator<Item = (ListenerId, &Address)> {
+        let all =
+            self.listeners.iter().copied().zip(self.definition.listeners.iter().map(|spec| &spec.address));
+        all.filter(|(listener, address)| {
+            self.wish != Wish::Remove
+                && !self.parked.contains(listener)
+                && !reaches(&self.workers, self.wish, address)
+        })
+    }
+
+    /// Are there such?
+    pub(super) fn has_idle_sockets(&self) -> bool {
+        self.idle_sockets().next().is_some()
+    }
+
+    /// Does a run that nobody has asked to leave have other sockets than the service?
+    pub(super) fn is_astray(&self) -> bool {
+        let mut staying = self.workers.iter().flat_map(Worker::staying);
+        staying.any(|run| {
+            !Arc::ptr_eq(&run.definition, &self.definition)
+                && !run.definition.has_the_same_sockets(&self.definition)
+        })
+    }
+
+    /// Where the runs that nobody has asked to leave serve, or will.
+    pub(super) fn served_addresses(&self) -> impl Iterator<Item = &Address> {
+        let runs = self.workers.iter().flat_map(Worker::staying);
+        runs.flat_map(|run| &run.definition.listeners).map(|spec| &spec.address)
+    }
+}
+
+/// Does one of them take clients from this address, or will? Those of a service that waits for others have no
+/// worker yet: its clients wait with it.
+fn reaches(workers: &[Worker], wish: Wish, address: &Address) -> bool {
+    workers.is_empty() && wish == Wish::Run || workers.iter().any(|worker| worker.reaches(address))
+}

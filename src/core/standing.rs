@@ -1,0 +1,169 @@
+//! What can be said of a worker as it stands; nothing changes here.
+
+use super::Time;
+use super::generation::Run;
+use super::leaving::Leaving;
+use super::state::{Back, State, Then};
+use super::worker::Worker;
+use crate::plan::{Address, Generation};
+
+impl Worker {
+    /// The run that clients are served by, as far as is known.
+    pub fn serving(&self) -> Option<&Run> {
+        match &self.state {
+            State::Up { run } | State::Replacing { old: run, .. } | State::Baking { new: run, .. } => {
+                Some(run)
+            }
+            State::Stopped
+            | State::Crashed
+            | State::Held
+            | State::Starting { .. }
+            | State::Restarting { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone => None,
+        }
+    }
+
+    /// The runs that nobody has asked to leave, oldest first: two at most.
+    pub fn staying(&self) -> Vec<&Run> {
+        match &self.state {
+            State::Up { run } => vec![run],
+            State::Starting { candidate, .. } => vec![&candidate.run],
+            State::Replacing { old, candidate, .. } => vec![old, &candidate.run],
+            State::Baking { new, back: Back::Old(old), .. } => vec![old, new],
+            State::Baking { new, back: Back::Fallback(_), .. } => vec![new],
+            State::Stopped
+            | State::Crashed
+            | State::Held
+            | State::Restarting { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone => Vec::new(),
+        }
+    }
+
+    /// The runs that clients are served by: two, while the newer one has yet to prove itself.
+    pub fn serving_all(&self) -> impl Iterator<Item = &Run> {
+        let reserve = match &self.state {
+            State::Baking { back: Back::Old(old), .. } => Some(old),
+            State::Baking { back: Back::Fallback(_), .. }
+            | State::Stopped
+            | State::Crashed
+            | State::Held
+            | State::Starting { .. }
+            | State::Up { .. }
+            | State::Restarting { .. }
+            | State::Replacing { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone => None,
+        };
+        reserve.into_iter().chain(self.serving())
+    }
+
+    /// Is a start to come that was ordered already? It fulfils a restart that is asked for now.
+    pub fn starts_later(&self) -> bool {
+        match &self.state {
+            State::Restarting { .. } => true,
+            State::Starting { .. } | State::Replacing { .. } => self.busy().is_some(),
+            State::Stopped
+            | State::Crashed
+            | State::Held
+            | State::Up { .. }
+            | State::Baking { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone => false,
+        }
+    }
+
+    /// The generation whose program is tried again, because its file was still being written. A rollback does not
+    /// count: what it starts is not what somebody asks for.
+    pub fn busy(&self) -> Option<Generation> {
+        match &self.state {
+            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => {
+                let run = &candidate.run;
+                (candidate.is_busy() && run.program_of.is_none()).then(|| run.generation())
+            }
+            State::Stopped
+            | State::Crashed
+            | State::Held
+            | State::Up { .. }
+            | State::Restarting { .. }
+            | State::Baking { .. }
+            | State::Backoff { .. }
+            | State::Stopping { .. }
+            | State::Gone => None,
+        }
+    }
+
+    /// Is it to go for good, because the config wants fewer workers?
+    pub fn is_being_removed(&self) -> bool {
+        matches!(self.state, State::Stopping { then: Then::Gone } | State::Gone)
+    }
+
+    /// Is it on its way from one generation to the next?
+    pub fn in_transit(&self) -> bool {
+        matches!(
+            self.state,
+            State::Starting { .. }
+                | State::Restarting { .. }
+                | State::Replacing { .. }
+                | State::Baking { .. }
+        )
+    }
+
+    /// May it still change without anybody asking? One that is held may not, but it is not over either.
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.state, State::Stopped | State::Crashed | State::Gone) || self.has_company()
+    }
+
+    /// Is there a run that was asked to leave and is waited for?
+    pub fn has_company(&self) -> bool {
+        self.leaving.iter().any(Leaving::awaited)
+    }
+
+    /// Is nobody to accept, and has everybody who might still do so said that he does not?
+    pub fn is_quiet(&self) -> bool {
+        matches!(self.state, State::Stopped | State::Crashed | State::Stopping { .. } | State::Gone)
+            && !self.leaving.iter().any(Leaving::may_accept)
+    }
+
+    /// Does it take clients from this address, or will somebody who is on his way? One that serves on after a
+    /// restart that failed may have other sockets than its service.
+    pub fn reaches(&self, address: &Address) -> bool {
+        match &self.state {
+            State::Up { run } => run.definition.listeners.iter().any(|spec| spec.address == *address),
+            State::Held
+            | State::Starting { .. }
+            | State::Restarting { .. }
+            | State::Replacing { .. }
+            | State::Baking { .. }
+            | State::Backoff { .. } => true,
+            State::Stopped | State::Crashed | State::Stopping { .. } | State::Gone => !self.is_quiet(),
+        }
+    }
+
+    /// When it must hear of the time, if ever.
+    pub fn deadline(&self) -> Option<Time> {
+        let leaving = self.leaving.iter().filter_map(Leaving::deadline);
+        leaving.chain(self.deadline_of_state()).chain(self.deadline_of_care()).min()
+    }
+
+    pub(super) fn deadline_of_state(&self) -> Option<Time> {
+        match &self.state {
+            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => {
+                Some(candidate.deadline())
+            }
+            State::Baking { until, .. } | State::Backoff { until } => Some(*until),
+            State::Stopped
+            | State::Crashed
+            | State::Held
+            | State::Up { .. }
+            | State::Restarting { .. }
+            | State::Stopping { .. }
+            | State::Gone => None,
+        }
+    }
+}
