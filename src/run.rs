@@ -3,7 +3,9 @@
 use crate::config;
 use crate::control::Control;
 use crate::core::snapshot::{self, Snapshot};
-use crate::core::{Above, Action, ControlFact, Event, Fact, Orphan, Outcome, Report, Supervisor, Time};
+use crate::core::{
+    Above, Action, ControlFact, Event, Fact, Orphan, Outcome, Report, Succession, Supervisor, Time,
+};
 use crate::exit::ExitCode;
 use crate::os::{
     self, ClientId, Heard, Input, Kept, Left, NoRuntimeDir, Os, Place, Renewed, RuntimeDir, Superior,
@@ -209,7 +211,8 @@ impl World {
     /// Writes down in the runtime directory who runs, and finds those who ran when the last supervisor was killed.
     fn find_orphans(&mut self, settings: &Settings) -> Vec<Orphan> {
         if let Err(error) = self.os.keep_records() {
-            self.report(&Report::of_supervisor(Fact::NoRecords { why: error.to_string() }));
+            let why = error.to_string();
+            self.report(&Report::of_supervisor(Fact::Succession(Succession::NoRecords { why })));
         }
         let (orphans, reports) = self.os.find_orphans(settings.orphans);
         reports.iter().for_each(|report| self.report(report));
@@ -219,7 +222,7 @@ impl World {
     fn check_successor(&mut self, core: &Supervisor) {
         if self.os.check_successor(&|kept| snapshot::write(core, kept)) {
             let program = self.os.program().into();
-            self.report(&Report::of_supervisor(Fact::UpgradeBegun { program }));
+            self.report(&Report::of_supervisor(Fact::Succession(Succession::UpgradeBegun { program })));
         }
     }
 

@@ -2,8 +2,9 @@
 
 use super::Outcome;
 use super::Verb;
-use super::event::{BindFailure, ExitStatus, Miss, PipeEnd, Repair, SpawnFailure, UpgradeRefusal};
+use super::event::{BindFailure, ExitStatus, Miss, PipeEnd, Repair, SpawnFailure};
 use super::health::Sign;
+use super::succession::Succession;
 use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
 use serde::{Deserialize, Serialize};
@@ -92,21 +93,6 @@ pub enum Fact {
     /// Processes of its group outlived it; they were sent SIGTERM.
     Leftovers { stop_timeout: Duration },
 
-    /// It was left behind by a supervisor that was killed, and serves on.
-    Adopted { for_long: Duration },
-    /// The same, and it is on its way out.
-    AdoptedLeaving,
-    /// The same, and it is asked to leave.
-    AdoptedToLeave,
-    /// It was left behind, and has ended since.
-    OrphanEnded,
-    /// It was left behind, and is left alone: so it is configured.
-    OrphanIgnored,
-    /// It was left behind, and cannot be taken over.
-    NotAdopted { errno: i32 },
-    /// It was not written down for a later supervisor.
-    NotWrittenDown { errno: i32 },
-
     // -- one service --
     /// A server had harmed a socket; it is whole again.
     Repaired { address: Address, what: Repair },
@@ -156,16 +142,8 @@ pub enum Fact {
     Changed { change: Change },
     /// SIGHUP arrived while everything is being stopped.
     ReloadIgnored,
-    /// Something was left behind in a way that cannot be read.
-    RecordUnreadable { file: String },
-    /// Who runs is written down nowhere.
-    NoRecords { why: String },
-    /// SIGUSR2 arrived; the program now on disk is asked.
-    UpgradeBegun { program: PathBuf },
-    /// The supervisor stays what it is.
-    UpgradeRefused { why: UpgradeRefusal },
-    /// The supervisor is another program now.
-    Upgraded { from: String, took: Duration, sockets: usize, runs: usize },
+    /// One supervisor follows another.
+    Succession(Succession),
     /// Log lines were lost: nobody read them.
     LogLost { lines: u64 },
     /// It is about the control socket.

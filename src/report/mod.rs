@@ -6,6 +6,7 @@ mod level;
 mod line;
 mod sentence;
 mod status;
+mod succession;
 mod words;
 
 pub use difference::differences;

@@ -2,9 +2,9 @@
 
 use super::control;
 use super::level::Level;
+use super::succession;
 use super::words::{
-    answer, beginning, count, ended, errno, signal_name, spawn_failure, text, time, upgrade_refused,
-    verb_words,
+    answer, beginning, count, ended, errno, signal_name, spawn_failure, text, time, verb_words,
 };
 use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
@@ -37,11 +37,8 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::Changed { .. }
         | Fact::Stopping { .. }
         | Fact::StoppingNow { .. }
-        | Fact::Adopted { .. }
-        | Fact::AdoptedLeaving
-        | Fact::UpgradeBegun { .. }
-        | Fact::Upgraded { .. }
         | Fact::Ended { outcome: Outcome::Stopped | Outcome::Done, .. } => Level::Info,
+        Fact::Succession(what) => succession::level(what),
         Fact::Left { status, .. } => match status {
             // A server may end by the very signal that asked it to; that is a clean end.
             ExitStatus::Code(0) | ExitStatus::Unknown | ExitStatus::Signal { core_dumped: false, .. } => {
@@ -63,12 +60,6 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::NothingSelected
         | Fact::SelectorFileMissing { .. }
         | Fact::LogLost { .. }
-        | Fact::AdoptedToLeave
-        | Fact::OrphanEnded
-        | Fact::OrphanIgnored
-        | Fact::NotWrittenDown { .. }
-        | Fact::RecordUnreadable { .. }
-        | Fact::NoRecords { .. }
         | Fact::TooManyLeaving { .. }
         | Fact::ReloadIgnored => Level::Warn,
         Fact::Control(fact) => control::level(fact),
@@ -89,8 +80,6 @@ pub(super) fn level(fact: &Fact) -> Level {
             Next::OldServesOn(_) | Next::RollsBack(_) | Next::LeftAlone | Next::Crashed => Level::Error,
         },
         Fact::Unkillable { .. }
-        | Fact::NotAdopted { .. }
-        | Fact::UpgradeRefused { .. }
         | Fact::RolloutStopped { .. }
         | Fact::BindFailed { .. }
         | Fact::BindRefused { .. }
@@ -152,18 +141,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Reloaded { .. } => "reloaded",
         Fact::Changed { .. } => "changed",
         Fact::ReloadIgnored => "reload-ignored",
-        Fact::Adopted { .. } => "adopted",
-        Fact::AdoptedLeaving => "adopted-leaving",
-        Fact::AdoptedToLeave => "adopted-to-leave",
-        Fact::OrphanEnded => "orphan-ended",
-        Fact::OrphanIgnored => "orphan-ignored",
-        Fact::NotAdopted { .. } => "not-adopted",
-        Fact::NotWrittenDown { .. } => "not-written-down",
-        Fact::RecordUnreadable { .. } => "record-unreadable",
-        Fact::NoRecords { .. } => "no-records",
-        Fact::UpgradeBegun { .. } => "upgrade-begun",
-        Fact::UpgradeRefused { .. } => "upgrade-refused",
-        Fact::Upgraded { .. } => "upgraded",
+        Fact::Succession(what) => succession::name(what),
         Fact::LogLost { .. } => "log-lost",
         Fact::Control(fact) => control::key(fact),
         Fact::TooManyLeaving { .. } => "too-many-leaving",
@@ -339,54 +317,7 @@ pub(super) fn sentence(fact: &Fact) -> String {
             }
         },
         Fact::ReloadIgnored => "reload: everything is being stopped; the config is not read".into(),
-        Fact::Adopted { for_long } => {
-            format!(
-                "left behind by a supervisor that was killed; adopted: it serves since {}",
-                time(*for_long)
-            )
-        }
-        Fact::AdoptedLeaving => {
-            "left behind by a supervisor that was killed; adopted: it was asked to leave, and finishes".into()
-        }
-        Fact::AdoptedToLeave => {
-            "left behind by a supervisor that was killed; adopted, and asked to leave".into()
-        }
-        Fact::OrphanEnded => "left behind by a supervisor that was killed; it has ended since".into(),
-        Fact::OrphanIgnored => {
-            "left behind by a supervisor that was killed; left alone, as `orphans` says".into()
-        }
-        Fact::NotAdopted { errno: number } => format!(
-            "left behind by a supervisor that was killed; cannot be adopted: {}; it is left alone",
-            errno(*number)
-        ),
-        Fact::NotWrittenDown { errno: number } => {
-            format!(
-                "not written down: {}; after a SIGKILL of this supervisor it would not be found",
-                errno(*number)
-            )
-        }
-        Fact::RecordUnreadable { file } => {
-            format!(
-                "{file} in the runtime directory is no record that can be read; whoever it was about is not adopted"
-            )
-        }
-        Fact::NoRecords { why } => {
-            format!(
-                "who runs is not written down: {why}; after a SIGKILL of this supervisor nobody would be found"
-            )
-        }
-        Fact::UpgradeBegun { program } => {
-            format!("SIGUSR2: asking {} whether it can go on from here", program.display())
-        }
-        Fact::UpgradeRefused { why } => format!("SIGUSR2: {}; this one goes on", upgrade_refused(why)),
-        Fact::Upgraded { from, took, sockets, runs } => format!(
-            "pid={} is now {}, was {from}; took {}; holds {} and {} as before",
-            std::process::id(),
-            env!("CARGO_PKG_VERSION"),
-            time(*took),
-            count(*sockets, "socket"),
-            count(*runs, "run")
-        ),
+        Fact::Succession(what) => succession::sentence(what),
         Fact::LogLost { lines } => format!("{lines} log lines lost: stderr was not read"),
         Fact::Control(fact) => control::sentence(fact),
         Fact::TooManyLeaving { limit } => {

@@ -1,6 +1,6 @@
 //! The words that sentences are made of: failures, signals, times, numbers of things.
 
-use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage, UpgradeRefusal, Verb};
+use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage, Verb};
 use crate::limits::COMMAND_CHARS;
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
@@ -124,24 +124,5 @@ pub(super) fn count(number: usize, noun: &str) -> String {
         (1, _) => format!("1 {noun}"),
         (_, "address") => format!("{number} addresses"),
         _ => format!("{number} {noun}s"),
-    }
-}
-
-/// Why the supervisor stays what it is.
-pub(super) fn upgrade_refused(why: &UpgradeRefusal) -> String {
-    match why {
-        UpgradeRefusal::Missing(number) => format!("the program is not there: {}", errno(*number)),
-        UpgradeRefusal::NotStarted(failure) => {
-            format!("the program could not be started: {}", spawn_failure(failure))
-        }
-        UpgradeRefusal::Silent { after } => {
-            format!("the program did not say within {} whether it can go on; sent it SIGKILL", time(*after))
-        }
-        UpgradeRefusal::NoProof => "the program is no bootstrap that can be upgraded to".into(),
-        UpgradeRefusal::Rejected(why) => format!("the program cannot go on from here: {why}"),
-        UpgradeRefusal::Replaced => "the program was replaced while it was asked; ask again".into(),
-        UpgradeRefusal::Unwritten(why) => format!("the state cannot be written: {why}"),
-        UpgradeRefusal::System(number) => format!("the system refuses: {}", errno(*number)),
-        UpgradeRefusal::NotBecome(number) => format!("the program could not be executed: {}", errno(*number)),
     }
 }
