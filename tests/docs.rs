@@ -437,6 +437,7 @@ fn the_tables_of_keys_have_every_key_and_no_other() {
     for (heading, text) in [
         ("key of `[bootstrap]`", format!("{MINIMAL}[bootstrap]\nxyzzy = 1")),
         ("key of `[[service]]`", format!("{MINIMAL}xyzzy = 1")),
+        ("key of `cgroup`", format!("{MINIMAL}cgroup = {{ path = '/a', xyzzy = 1 }}")),
         ("key of `[service.check]`", format!("{MINIMAL}check = {{ tcp = 'unix:a', xyzzy = 1 }}")),
         ("key of a table in `listen`", format!("{MINIMAL}listen = {{ address = 'unix:a', xyzzy = 1 }}")),
     ] {

@@ -227,3 +227,34 @@ fn whoever_is_not_root_is_told_so_before_anything_is_started() {
         assert!(said.contains(wanted), "{wanted}\nin\n{said}");
     }
 }
+
+#[test]
+fn a_service_with_a_cgroup_is_in_it_and_leaves_none_behind() {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let places = mounts.lines().filter(|line| line.contains(" - cgroup2 "));
+    let mut made = places.filter_map(|line| {
+        let tree = Path::new(line.split(' ').nth(4)?).join(format!("bootstrap-e2e-{}", std::process::id()));
+        fs::create_dir(&tree).is_ok().then_some(tree)
+    });
+    let Some(tree) = made.next() else {
+        eprintln!("skipped: no cgroup tree of version 2 that may be written to");
+        return;
+    };
+    let path = tree.display();
+    let config = support::http("web", free_port(), &format!("cgroup = {{ path = '{path}' }}\nworkers = 2"));
+    let supervised = Stage::new().start(&config, &["web"]);
+    let is_in = |generation: u32| {
+        let process = supervised.pid_of("web", generation);
+        let text = fs::read_to_string(format!("/proc/{}/cgroup", process.0)).unwrap();
+        assert!(text.lines().any(|line| line.ends_with(&format!("/web/{generation}"))), "{text}");
+    };
+    is_in(1);
+    is_in(2);
+    supervised.wait_for("web generation=2 …ready after");
+    supervised.signal(Signal::SIGUSR1);
+    supervised.wait_for("web generation=4 …ready after");
+    is_in(4);
+    supervised.stop();
+    assert!(!tree.join("web").exists());
+    fs::remove_dir(&tree).unwrap();
+}

@@ -63,13 +63,15 @@ const STEPS: [&[&str]; 8] = [
 ];
 
 /// Files that are one thing in two halves, and so know each other.
-const HALVES: [(&str, &str); 4] = [
+const HALVES: [(&str, &str); 5] = [
     // One type: its events, and its reload.
     ("src/core/reconcile.rs", "src/core/supervisor.rs"),
     // A mistake, and its picture.
     ("src/config/error.rs", "src/config/render.rs"),
     // The list of all keys, and what one of them may hold: a table whose keys are in the list.
     ("src/config/listen.rs", "src/config/raw.rs"),
+    // The same.
+    ("src/config/cgroup.rs", "src/config/raw.rs"),
     ("src/config/probe.rs", "src/config/raw.rs"),
 ];
 

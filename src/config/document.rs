@@ -3,8 +3,8 @@
 use super::described::{Key, joined};
 use super::load;
 use super::problem::Problem;
-use super::raw::{Bootstrap, Check, Listener, Service};
-use super::schema::{CHECK, LISTENER};
+use super::raw::{Bootstrap, Cgroup, Check, Listener, Service};
+use super::schema::{CGROUP, CHECK, LISTENER};
 use serde_json::{Map, Value as Json, json};
 
 /// A table of the file.
@@ -21,7 +21,7 @@ pub struct Table {
 }
 
 /// Every table of the file, and at the end those that are the value of a key.
-pub fn tables() -> [Table; 5] {
+pub fn tables() -> [Table; 6] {
     let service = Service::described();
     let shared = service.iter().filter(|key| is_shared(key.name)).cloned().collect();
     [
@@ -50,6 +50,12 @@ pub fn tables() -> [Table; 5] {
             required: Vec::new(),
         },
         Table {
+            header: "[service.cgroup]",
+            about: joined(Cgroup::ABOUT),
+            keys: Cgroup::described(),
+            required: vec!["path"],
+        },
+        Table {
             header: "listen",
             about: joined(Listener::ABOUT),
             keys: Listener::described(),
@@ -60,7 +66,7 @@ pub fn tables() -> [Table; 5] {
 
 /// The JSON Schema of the file, draft 2020-12.
 pub fn json_schema() -> Json {
-    let [bootstrap, defaults, service, check, listener] = tables();
+    let [bootstrap, defaults, service, check, cgroup, listener] = tables();
     let mut check = of_table(&check);
     check["oneOf"] = json!([{ "required": ["tcp"] }, { "required": ["http"] }, { "required": ["exec"] }]);
     let services = json!({ "type": "array", "minItems": 1, "items": of_table(&service) });
@@ -76,7 +82,7 @@ pub fn json_schema() -> Json {
         },
         "required": ["service"],
         "additionalProperties": false,
-        "$defs": { CHECK: check, LISTENER: of_table(&listener) },
+        "$defs": { CHECK: check, CGROUP: of_table(&cgroup), LISTENER: of_table(&listener) },
     })
 }
 

@@ -33,6 +33,7 @@ pub(super) fn of(raw: &Service<'_>, notes: &mut Notes<'_>) -> Option<Identity> {
     let no_new_privs = raw.no_new_privs.read(notes).or_default(false);
     let kept = raw.capabilities.read(notes).map(|BoundingSet(kept)| Some(kept)).or_default(None);
     let given = raw.ambient_capabilities.read(notes).map(|AmbientSet(given)| Some(given)).or_default(None);
+    let cgroup = raw.cgroup.read(notes).map(Some).or_default(None);
     let (user, group, more) = (user?, group?, more?.map(|ServiceGroups(groups)| groups));
     let (kept, given) = (kept?, given?);
     if let (Some(given), Some(kept)) = (given, kept) {
@@ -53,6 +54,7 @@ pub(super) fn of(raw: &Service<'_>, notes: &mut Notes<'_>) -> Option<Identity> {
         no_new_privs: no_new_privs?,
         capabilities: kept,
         ambient_capabilities: given,
+        cgroup: cgroup?,
     })
 }
 

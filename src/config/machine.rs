@@ -5,10 +5,12 @@ use crate::plan::{Account, Capabilities, Group, User};
 use caps::{CapSet, Capability};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
-use nix::unistd::{self, Gid, Uid};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+use nix::unistd::{self, AccessFlags, Gid, Uid};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs;
+use std::path::Path;
 
 /// Shells that are there to refuse a login; for a server they would be no shell at all.
 const NO_SHELLS: [&str; 3] = ["nologin", "false", "true"];
@@ -165,6 +167,28 @@ fn own_nice() -> Option<i64> {
 /// The lowest `oom_score_adj` that anybody may take here.
 pub(super) fn lowest_oom_score() -> i64 {
     number_in("/proc/self/oom_score_adj").unwrap_or(0).min(0)
+}
+
+/// Can there be a cgroup at this path, with these controllers? It is made at the first start.
+pub(super) fn cgroup(path: &Path, controllers: impl Iterator<Item = &'static str>) -> Result<(), Rule> {
+    let there = [Some(path), path.parent()].into_iter().flatten().find(|path| path.is_dir());
+    let there = there.ok_or(Rule::CgroupMissing)?;
+    let is_cgroup =
+        |path: &Path| statfs(path).is_ok_and(|found| found.filesystem_type() == CGROUP2_SUPER_MAGIC);
+    if !is_cgroup(there) {
+        return Err(Rule::NoCgroup);
+    }
+    unistd::eaccess(there, AccessFlags::W_OK).map_err(|_| Rule::CgroupClosed)?;
+    for controller in controllers {
+        let offers = |path: &&Path| {
+            let offered = fs::read_to_string(path.join("cgroup.controllers")).unwrap_or_default();
+            offered.split_ascii_whitespace().any(|word| word == controller)
+        };
+        if !there.ancestors().take_while(|path| is_cgroup(path)).any(|path| offers(&path)) {
+            return Err(Rule::NoController { controller: controller.into() });
+        }
+    }
+    Ok(())
 }
 
 fn number_in<T: std::str::FromStr>(path: &str) -> Option<T> {

@@ -5,12 +5,14 @@
 //!                                                    --check--> Plan, once no rule is broken
 //! ```
 //!
-//! `raw` lists the keys, with their documentation; it is the only such list. `value`, `words`, `rights`, `probe`, `listen`
-//! and `address` say what one key may hold, and `schema` says it to editors; `machine` is asked whether there is what it
-//! names. `check`, `health` and `policy` know the rules between keys, `check` those between services. `problem` makes the
-//! sentences and `render` the picture for people; `document` describes the whole file, from the list of keys.
+//! `raw` lists the keys, with their documentation; it is the only such list. `value`, `words`, `rights`, `cgroup`,
+//! `probe`, `listen` and `address` say what one key may hold, and `schema` says it to editors; `machine` is asked whether
+//! there is what it names. `check`, `health` and `policy` know the rules between keys, `check` those between services.
+//! `problem` makes the sentences and `render` the picture for people; `document` describes the whole file, from the list
+//! of keys.
 
 mod address;
+mod cgroup;
 mod check;
 mod described;
 mod disk;

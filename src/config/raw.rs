@@ -1,5 +1,6 @@
 //! The keys of the file: the one list of them. The comment on a key is its documentation for users.
 
+use super::cgroup::{Bytes, Percent, Tasks};
 use super::described::Key;
 use super::field::{Field, Value as _};
 use super::listen::Listen;
@@ -16,7 +17,7 @@ use super::value::{
     Backlog, Command, Env, Failures, FilePath, Gate, Pause, Port, Signal, Starts, Status, Surge, Timeout,
     Unavailable, WholeSeconds, Workers,
 };
-use crate::plan::{Address, Handshake, Orphans, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
+use crate::plan::{self, Address, Handshake, Orphans, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
 use toml::de::DeTable;
 
 /// Makes of a list of keys a struct with one [`Field`] each, and what is the same for all tables.
@@ -196,6 +197,9 @@ tables! {
         capabilities: BoundingSet,
         /// Capabilities that it has although it is not root. Default: none with a `user`, else bootstrap's own.
         ambient_capabilities: AmbientSet,
+        /// A cgroup for its processes, as a table. In it a process is of the service whatever it does, and the limits
+        /// hold for all of them together. Default: none; it is in that of bootstrap.
+        cgroup: plan::Cgroup,
         /// The signal that asks the main process to leave: a name such as `"SIGQUIT"` or `"quit"`, or a number.
         /// Default: `"SIGUSR1"` with the pipe handshake, `"SIGUSR2"` with einhorn's, else `"SIGTERM"`.
         stop_signal: Signal,
@@ -213,6 +217,19 @@ tables! {
         restart_delay_max: Pause,
         /// A life of this length wipes the earlier crashes out. Default: `"10s"`.
         healthy_after: Pause,
+    }
+
+    /// `cgroup` of a service, in a tree of version 2.
+    Cgroup {
+        /// The cgroup below which there is one for each service. It is made where only its last name is missing. No
+        /// default.
+        path: FilePath,
+        /// Bytes of memory that its processes may use together, such as `"512M"`. Default: no limit.
+        memory_max: Bytes,
+        /// Their share of the processors, such as `"150%"` for one and a half. Default: no limit.
+        cpu_max: Percent,
+        /// How many processes and threads there may be. Default: no limit.
+        pids_max: Tasks,
     }
 
     /// `[service.check]`: how a process is asked whether it serves. One of the first three is needed. `{port}`,

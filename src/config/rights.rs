@@ -303,7 +303,7 @@ fn rlimit(found: &DeValue<'_>, name: &'static str, resource: Resource) -> Result
 }
 
 /// `1024`, `64M`, `unlimited`.
-fn amount(text: &str) -> Result<u64, Rule> {
+pub(super) fn amount(text: &str) -> Result<u64, Rule> {
     if ["unlimited", "infinity"].contains(&text) {
         return Ok(UNLIMITED);
     }

@@ -57,6 +57,13 @@ pub enum Rule {
     Capabilities,
     NoSuchCapability { meant: Option<String> },
     UnixOnly,
+    Cgroup,
+    Bytes,
+    Percent,
+    CgroupMissing,
+    NoCgroup,
+    CgroupClosed,
+    NoController { controller: String },
     CheckTable,
     TcpTarget,
     HttpTarget,
@@ -189,6 +196,27 @@ impl fmt::Display for Rule {
             Self::Capabilities => write!(f, "write an array of names, such as [\"net_bind_service\"]"),
             Self::NoSuchCapability { meant: Some(meant) } => write!(f, "did you mean {meant:?}?"),
             Self::NoSuchCapability { meant: None } => write!(f, "capabilities(7) lists those that there are"),
+            Self::Cgroup => {
+                write!(
+                    f,
+                    "write a table such as {{ path = \"/sys/fs/cgroup/bootstrap\", memory_max = \"512M\" }}"
+                )
+            }
+            Self::Bytes => write!(f, "write bytes, such as \"512M\", at least 4096"),
+            Self::Percent => {
+                write!(f, "write a share of one processor, such as \"50%\", or of several: \"150%\"")
+            }
+            Self::CgroupMissing => write!(f, "there is no such cgroup, and none above it to make it in"),
+            Self::NoCgroup => {
+                write!(f, "that is in no cgroup tree of version 2, which is often at /sys/fs/cgroup")
+            }
+            Self::CgroupClosed => {
+                write!(f, "bootstrap may not write there: run it as root, or have the cgroup delegated to it")
+            }
+            Self::NoController { controller } => write!(
+                f,
+                "the tree has no controller {controller:?}: it is switched off, in a tree of version 1, or not delegated"
+            ),
             Self::UnixOnly => write!(f, "only the path of a unix socket has it"),
             Self::WholeSeconds => write!(f, "write whole seconds, at least \"1s\""),
             Self::TableHeader { name } => write!(f, "write one table, [{name}]"),

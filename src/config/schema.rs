@@ -8,6 +8,9 @@ use serde_json::{Value as Json, json};
 /// Where the schema keeps what a `check` may be.
 pub(super) const CHECK: &str = "check";
 
+/// Where the schema keeps what a `cgroup` may be.
+pub(super) const CGROUP: &str = "cgroup";
+
 /// Where the schema keeps what a table in `listen` may be.
 pub(super) const LISTENER: &str = "listener";
 
@@ -89,6 +92,11 @@ pub(super) fn address() -> Json {
 /// A table that is a `check`.
 pub(super) fn check() -> Json {
     json!({ "$ref": format!("#/$defs/{CHECK}") })
+}
+
+/// A table that is a `cgroup`.
+pub(super) fn cgroup() -> Json {
+    json!({ "$ref": format!("#/$defs/{CGROUP}") })
 }
 
 /// A table in `listen`.

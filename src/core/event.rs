@@ -206,6 +206,8 @@ pub enum SpawnStage {
     Fork,
     /// Give it a process group of its own.
     Group,
+    /// Make its cgroup, with the limits of the service, or put it there; the subject is the file or controller.
+    Cgroup,
     /// Tell the kernel when to kill it as memory runs out; the subject is the score.
     OomScore,
     /// Give it its limits, or the original limit of descriptors; the subject is the resource and the limit.

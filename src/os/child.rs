@@ -152,6 +152,8 @@ pub(super) struct Prepared {
     pub(super) end: RawFd,
     /// The signal that it starts with ignored.
     pub(super) ignored: Option<c_int>,
+    /// What lets it into its cgroup.
+    pub(super) entrance: Option<RawFd>,
     /// What it becomes first.
     pub(super) becoming: Becoming,
 }
@@ -172,8 +174,9 @@ pub(super) struct Failed {
 }
 
 /// The steps of the child.
-const STEPS: [SpawnStage; 12] = [
+const STEPS: [SpawnStage; 13] = [
     SpawnStage::Group,
+    SpawnStage::Cgroup,
     SpawnStage::OomScore,
     SpawnStage::Limits,
     SpawnStage::Nice,
@@ -255,7 +258,13 @@ impl Talk<'_> {
         // SAFETY: plain integers.
         check(SpawnStage::Group, 0, unsafe { libc::setpgid(0, 0) }.into());
         reset_signals(prepared.ignored);
-        // First of all that touches a descriptor: from here on the table is the child's own.
+        if let Some(entrance) = prepared.entrance {
+            // "0" is whoever writes it.
+            // SAFETY: one byte that is readable, to a descriptor that we hold.
+            let result = unsafe { libc::write(entrance, c"0".as_ptr().cast(), 1) };
+            check(SpawnStage::Cgroup, 0, if result == 1 { 0 } else { -1 });
+        }
+        // First of all that changes a descriptor: from here on the table is the child's own.
         check(SpawnStage::Descriptors, 0, own_descriptors(prepared.end).into());
         prepared.becoming.limit_oneself(&check);
         // SAFETY: plain integers. Number 0 of this child becomes a copy, without close-on-exec.

@@ -210,6 +210,7 @@ impl ControlSocket {
             | Token::Voice(_)
             | Token::Listener(_)
             | Token::Probe(_)
+            | Token::Cgroup(_)
             | Token::Watch
             | Token::Successor
             | Token::Adopted(_) => {}

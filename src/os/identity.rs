@@ -147,6 +147,9 @@ const NO_NUMBER: u32 = u32::MAX;
 /// What a step that failed was about, for people.
 pub(super) fn subject(identity: &Identity, stage: SpawnStage, item: u32) -> String {
     match stage {
+        SpawnStage::Cgroup => {
+            identity.cgroup.as_ref().map_or_else(String::new, |cgroup| cgroup.path.display().to_string())
+        }
         SpawnStage::OomScore => identity.oom_score_adjust.map_or_else(String::new, |score| score.to_string()),
         SpawnStage::Limits => match usize::try_from(item).ok().and_then(|item| identity.rlimits.get(item)) {
             Some(limit) => format!("{} {limit}", limit.name),

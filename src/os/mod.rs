@@ -7,6 +7,7 @@ mod above;
 mod ack;
 mod adoption;
 mod bind;
+mod cgroup;
 mod child;
 mod children;
 mod client;
@@ -311,6 +312,7 @@ impl Os {
             }
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
+            Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
             Token::Successor => self.hear_successor(),
             Token::Adopted(leader) => self.events.extend(self.processes.adopted_ended(&self.poller, leader)),
             Token::Probe(number) => self.events.extend(self.probes.go_on(&self.poller, number)),

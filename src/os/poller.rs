@@ -17,6 +17,8 @@ pub(super) enum Token {
     Log,
     /// The server that talks under this number has said something, or will say no more.
     Voice(u32),
+    /// The first process is in the cgroup of the run with this number, or the last has left it.
+    Cgroup(u32),
     /// The connection of a question with this number is ready for more.
     Probe(u32),
     /// The file of a program may have changed.
@@ -45,6 +47,7 @@ impl Token {
             Self::Signal => 0,
             Self::Log => 1 << Self::KIND_SHIFT,
             Self::Voice(number) => (2 << Self::KIND_SHIFT) | u64::from(number),
+            Self::Cgroup(number) => (12 << Self::KIND_SHIFT) | u64::from(number),
             Self::Probe(number) => (4 << Self::KIND_SHIFT) | u64::from(number),
             Self::Watch => 5 << Self::KIND_SHIFT,
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
@@ -70,6 +73,7 @@ impl Token {
             7 => number.map(Self::Adopted),
             8 => Some(Self::Control),
             9 => Some(Self::RuntimeDir),
+            12 => number.map(Self::Cgroup),
             10 => number.map(Self::Client),
             11 => number.map(Self::ClientGone),
             _ => None,
@@ -125,6 +129,11 @@ impl Poller {
         }
     }
 
+    /// Watches a file of the kernel for its being changed; reading it ends that.
+    pub(super) fn watch_change(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
+        self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLPRI, token.pack()))
+    }
+
     /// Watches no more. To be called before the descriptor closes: a child that was being started may hold a
     /// copy, and epoll watches the description, not the number.
     pub(super) fn forget(&self, fd: impl AsFd) {
@@ -169,10 +178,11 @@ mod tests {
     #[test]
     fn every_token_survives_the_kernel() {
         let pipes = [0, 1, u32::MAX].map(Token::Voice).into_iter().chain([7, u32::MAX].map(Token::Probe));
+        let cgroups = [0, u32::MAX].map(Token::Cgroup);
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
         let clients = [0, u32::MAX].map(Token::Client).into_iter().chain([Token::ClientGone(7)]);
         let ours = [Token::Signal, Token::Log, Token::Control, Token::RuntimeDir];
-        let others = [Token::Watch, Token::Successor, Token::Adopted(7)];
+        let others = [Token::Watch, Token::Successor, Token::Adopted(7)].into_iter().chain(cgroups);
         for token in ours.into_iter().chain(others).chain(pipes).chain(listeners).chain(clients) {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }

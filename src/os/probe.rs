@@ -242,6 +242,8 @@ impl Question<'_> {
         definition.program.command = command.to_vec();
         definition.program.handshake = Handshake::None;
         definition.program.watchdog = None;
+        // It is none of the run: what is left in that cgroup must be.
+        definition.program.identity.cgroup = None;
         definition.program.env.insert("BOOTSTRAP_PID".into(), self.pid.to_string());
         definition
     }

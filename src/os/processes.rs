@@ -5,11 +5,13 @@
 
 mod adopted;
 mod kept;
+mod members;
 
 pub(super) use kept::KeptProcesses;
 
 use adopted::Adopted;
 
+use super::cgroup::Leaf;
 use super::children;
 use super::heard::Heard;
 use super::poller::Poller;
@@ -20,7 +22,6 @@ use super::spawn::Started;
 use super::voice::Voice;
 use crate::core::{Event, PipeEnd, RunEvent, Sight};
 use crate::plan::{ListenerId, Pid, RunId};
-use nix::errno::Errno;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -42,6 +43,10 @@ struct Process {
     adopted: Option<Adopted>,
     /// The path that this was found under.
     program: PathBuf,
+    /// Its cgroup, if it has one.
+    leaf: Option<Leaf>,
+    /// Whether its group was seen to be empty: the number may be anyone's since.
+    group_gone: bool,
 }
 
 /// What is to be noted of a run for a supervisor that comes later.
@@ -59,6 +64,8 @@ pub(super) struct Processes {
     by_leader: BTreeMap<i32, Process>,
     leaders: BTreeMap<RunId, i32>,
     voices: BTreeMap<u32, i32>,
+    /// The runs that have a cgroup, by the same numbers.
+    leaves: BTreeMap<u32, i32>,
     last_voice: u32,
     /// How many of the runs that stay have each socket.
     users: BTreeMap<ListenerId, u32>,
@@ -73,7 +80,7 @@ impl Processes {
     pub(super) fn next_voice(&mut self) -> u32 {
         loop {
             self.last_voice = self.last_voice.wrapping_add(1);
-            if !self.voices.contains_key(&self.last_voice) {
+            if !self.voices.contains_key(&self.last_voice) && !self.leaves.contains_key(&self.last_voice) {
                 return self.last_voice;
             }
         }
@@ -88,9 +95,13 @@ impl Processes {
         voice_number: u32,
         started: Started,
     ) -> Vec<Event> {
-        let Started { pid, voice, origin, program } = started;
-        // The kernel gave the number out again, so the group that had it is empty, however that escaped us.
+        let Started { pid, voice, origin, leaf, program } = started;
+        // The kernel gave the number out again, so the group that had it is empty, however that escaped us. What is left
+        // in its cgroup could not be told from the new one.
         let mut events = Vec::new();
+        if let Some(leaf) = self.by_leader.get(&pid).and_then(|process| process.leaf.as_ref()) {
+            leaf.signal(libc::SIGKILL);
+        }
         self.remove(poller, pid)
             .into_iter()
             .for_each(|run| events.push(Event::Run(run, RunEvent::GroupEmpty)));
@@ -104,7 +115,10 @@ impl Processes {
             origin,
             adopted: None,
             program,
+            leaf,
+            group_gone: false,
         };
+        self.watch_leaf(poller, pid, &process);
         self.insert(pid, process);
         events.push(Event::Run(run, RunEvent::Spawned { pid: Pid(pid) }));
         events
@@ -133,8 +147,12 @@ impl Processes {
         self.touched.extend(&process.listeners);
         self.leaders.remove(&process.run);
         self.voices.remove(&process.voice_number);
+        self.leaves.remove(&process.voice_number);
         if let Some(voice) = &process.voice {
             poller.forget(voice);
+        }
+        if let Some(leaf) = &process.leaf {
+            poller.forget(leaf);
         }
         if let Some(adopted) = &process.adopted {
             adopted.forget(poller);
@@ -239,24 +257,13 @@ impl Processes {
             let _ = process.send(leader, libc::SIGTERM);
             return None;
         }
-        self.signal_group(poller, leader, libc::SIGTERM)
+        self.signal_all(poller, leader, libc::SIGTERM)
     }
 
     /// Sends SIGKILL to the whole group.
     pub(super) fn kill(&mut self, poller: &Poller, run: RunId) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
-        self.signal_group(poller, leader, libc::SIGKILL)
-    }
-
-    /// A group that turns out to be empty, once its main process is gone, is told as such: its last member
-    /// may have been reaped by somebody else, whose exit says nothing to us.
-    fn signal_group(&mut self, poller: &Poller, leader: i32, signal: i32) -> Option<Event> {
-        let process = self.by_leader.get(&leader)?;
-        let gone = process.send_to_group(leader, signal) == Err(Errno::ESRCH);
-        if gone && !process.main_lives {
-            return self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty));
-        }
-        None
+        self.signal_all(poller, leader, libc::SIGKILL)
     }
 
     /// Reads the voice with this number.
@@ -315,7 +322,7 @@ impl Processes {
         }
         // Only now, with none of our zombies left in it, does a group say truly whether it is empty.
         for (leader, status) in exits {
-            let group_left = children::has_members(leader);
+            let group_left = !self.is_empty(leader);
             touched.remove(&leader);
             let run = self.by_leader.get(&leader).map(|process| process.run);
             if !group_left {
@@ -338,7 +345,7 @@ impl Processes {
         let mut events = Vec::new();
         for leader in touched {
             let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
-            if gone && !children::has_members(leader) {
+            if gone && self.is_empty(leader) {
                 // What its last process said may still be unread.
                 events.extend(self.hear_leader(poller, leader));
                 events.extend(self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty)));

@@ -1,5 +1,6 @@
 //! From a definition to a running program.
 
+use super::cgroup::Leaf;
 use super::child::{Cradle, Executable, Failed, Prepared, Strings};
 use super::environment::Environment;
 use super::identity::{self, Becoming};
@@ -30,6 +31,16 @@ pub(super) struct Started {
     pub(super) origin: Option<Origin>,
     /// The path of that file, as we see it.
     pub(super) program: PathBuf,
+    /// Its cgroup, if it has one.
+    pub(super) leaf: Option<Leaf>,
+}
+
+/// What came of a fork.
+struct Born {
+    pid: i32,
+    origin: Option<Origin>,
+    program: PathBuf,
+    leaf: Option<Leaf>,
 }
 
 /// What to start.
@@ -75,7 +86,9 @@ impl Spawner {
         let dialect = Dialect::of(order.definition.program.handshake);
         let (voice, their_end) = make_voice(dialect, poller, token)?;
         match (self.start_with(dialect, order, &their_end), voice) {
-            (Ok((pid, origin, program)), voice) => Ok(Started { pid, voice, origin, program }),
+            (Ok(Born { pid, origin, program, leaf }), voice) => {
+                Ok(Started { pid, voice, origin, program, leaf })
+            }
             (Err(failure), voice) => {
                 if let Some(voice) = voice {
                     poller.forget(&voice);
@@ -113,6 +126,7 @@ impl Spawner {
             mute: false,
             end: lending.end(),
             ignored: None,
+            entrance: None,
             becoming: Becoming::new(&Identity::default(), self.limit),
         };
         prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, path, None, &Identity::default()))
@@ -123,7 +137,7 @@ impl Spawner {
         dialect: &Dialect,
         order: &Order<'_>,
         their_end: &TheirEnd,
-    ) -> Result<(i32, Option<Origin>, PathBuf), SpawnFailure> {
+    ) -> Result<Born, SpawnFailure> {
         let definition = order.definition;
         let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
         let mut places =
@@ -156,6 +170,12 @@ impl Spawner {
         let own_pid = environment.own_pid().to_vec();
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
         let kept = order.pinned.map(|pinned| places.execute(pinned)).transpose().map_err(unplaced)?;
+        let (leaf, entrance) = match &definition.program.identity.cgroup {
+            Some(cgroup) => Leaf::new(cgroup, definition.name.as_str(), order.generation)
+                .map(|(leaf, entrance)| (Some(leaf), Some(entrance)))
+                .map_err(|(errno, subject)| failure(SpawnStage::Cgroup, errno, &subject))?,
+            None => (None, None),
+        };
         let prepared = Prepared {
             program: match kept {
                 Some(number) => Executable::Kept(number),
@@ -168,6 +188,7 @@ impl Spawner {
             mute: order.mute,
             end: places.lending.end(),
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
+            entrance: entrance.as_ref().map(AsRawFd::as_raw_fd),
             becoming: Becoming::new(&definition.program.identity, self.limit),
         };
         let pid = prepared
@@ -175,7 +196,7 @@ impl Spawner {
             .map_err(|failed| diagnose(failed, &path, directory, &definition.program.identity))?;
         let renamed =
             |origin: Origin| if order.pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
-        Ok((pid, origin.and_then(renamed), seen))
+        Ok(Born { pid, origin: origin.and_then(renamed), program: seen, leaf })
     }
 }
 

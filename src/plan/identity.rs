@@ -30,6 +30,21 @@ pub struct Identity {
     /// The rights that it has from its start on although it is not root; what it would have without the key where
     /// there is none.
     pub ambient_capabilities: Option<Capabilities>,
+    /// Where its processes are counted together.
+    pub cgroup: Option<Cgroup>,
+}
+
+/// A cgroup of version 2: below `path` there is one for the service, with these limits, and in it one for each run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cgroup {
+    /// The cgroup that bootstrap may use.
+    pub path: PathBuf,
+    /// Bytes of memory that all processes of the service may use together.
+    pub memory_max: Option<u64>,
+    /// Hundredths of a processor.
+    pub cpu_percent: Option<u32>,
+    /// How many processes and threads there may be.
+    pub pids_max: Option<u32>,
 }
 
 /// A user.

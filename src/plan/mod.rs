@@ -17,7 +17,7 @@ pub mod shared;
 pub use definition::{Definition, Handshake, Program};
 pub use diff::{Change, diff};
 pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};
-pub use identity::{Account, Capabilities, Group, Identity, Rlimit, UNLIMITED, User};
+pub use identity::{Account, Capabilities, Cgroup, Group, Identity, Rlimit, UNLIMITED, User};
 pub use listener::{Access, Address, ListenerSpec};
 pub use name::{NameError, ServiceName};
 pub use policy::{Policy, Ready, Restart, RestartOrder};

@@ -21,6 +21,15 @@ pub(super) fn spawn_failure(failure: &SpawnFailure) -> String {
         SpawnStage::Pipe => format!("no pipe for the handshake: {why}"),
         SpawnStage::Fork => format!("no process: {why}"),
         SpawnStage::Group => format!("no process group of its own: {why}"),
+        SpawnStage::Cgroup if *number == libc::ENODEV => {
+            format!("cgroup: no controller {subject:?} in the tree")
+        }
+        SpawnStage::Cgroup if *number == libc::EBUSY => {
+            format!(
+                "cgroup {subject}: processes are in it, so that those below get no limits; give them one of their own"
+            )
+        }
+        SpawnStage::Cgroup => format!("cgroup {subject}: {why}"),
         SpawnStage::OomScore => format!("set oom_score_adjust {subject}: {why}"),
         SpawnStage::Limits => format!("set limit {subject}: {why}"),
         SpawnStage::Nice => format!("set nice {subject}: {why}"),

@@ -267,6 +267,94 @@ fn only_a_path_has_a_mode_and_an_owner() {
 }
 
 #[test]
+fn a_cgroup_is_refused_with_what_the_machine_lacks() {
+    let bytes = "write bytes, such as \"512M\", at least 4096";
+    let percent = "write a share of one processor, such as \"50%\", or of several: \"150%\"";
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().to_str().unwrap();
+    assert_refused(&[
+        (
+            "cgroup = '/sys/fs/cgroup/a'",
+            "`cgroup` is \"/sys/fs/cgroup/a\"; write a table such as { path = \"/sys/fs/cgroup/bootstrap\", memory_max \
+             = \"512M\" }",
+        ),
+        ("cgroup = {}", "`path` is missing; it has no default"),
+        (
+            &format!("cgroup = {{ path = '{plain}/a' }}"),
+            &format!(
+                "`cgroup.path` is \"{plain}/a\"; that is in no cgroup tree of version 2, which is often at /sys/fs/cgroup"
+            ),
+        ),
+        (
+            "cgroup = { path = '/no/such/place' }",
+            "`cgroup.path` is \"/no/such/place\"; there is no such cgroup, and none above it to make it in",
+        ),
+    ]);
+    for (key, value, rule) in [
+        ("memory_max", "'4095'", bytes),
+        ("memory_max", "'much'", bytes),
+        ("memory_max", "'unlimited'", bytes),
+        ("cpu_max", "'0%'", percent),
+        ("cpu_max", "50", percent),
+        ("cpu_max", "'1.5'", percent),
+        ("pids_max", "0", "write a number from 1 to 4294967295, without quotes"),
+    ] {
+        let shown = value.replace('\'', "\"");
+        let said = lines(&in_service(&format!("cgroup = {{ path = '{plain}', {key} = {value} }}")));
+        assert!(
+            said.contains(&format!("f: line 3: service \"web\": `{key}` is {shown}; {rule}")),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_cgroup_needs_a_tree_that_is_writable_and_has_the_controllers() {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let Some(tree) = mounts.lines().find(|line| line.contains(" - cgroup2 ")) else {
+        eprintln!("skipped: no cgroup tree of version 2");
+        return;
+    };
+    let tree = tree.split(' ').nth(4).unwrap();
+    let offered = std::fs::read_to_string(format!("{tree}/cgroup.controllers")).unwrap();
+    let path = format!("{tree}/bootstrap-of-a-test");
+    if nix::unistd::eaccess(tree, nix::unistd::AccessFlags::W_OK).is_err() {
+        let closed = "bootstrap may not write there: run it as root, or have the cgroup delegated to it";
+        assert_refused(&[(
+            &format!("cgroup = {{ path = '{path}' }}"),
+            &format!("`cgroup.path` is {path:?}; {closed}"),
+        )]);
+        return;
+    }
+    let found = service(&format!("cgroup = {{ path = '{path}' }}")).program.identity.cgroup.unwrap();
+    assert_eq!(
+        (found.path, found.memory_max, found.cpu_percent, found.pids_max),
+        (path.clone().into(), None, None, None)
+    );
+    let body = format!("cgroup = {{ path = '{path}', memory_max = '1G', cpu_max = '150%', pids_max = 7 }}");
+    let missing = ["memory", "cpu", "pids"]
+        .into_iter()
+        .find(|name| !offered.split_whitespace().any(|word| word == *name));
+    match missing {
+        None => {
+            let found = service(&body).program.identity.cgroup.unwrap();
+            assert_eq!(
+                (found.memory_max, found.cpu_percent, found.pids_max),
+                (Some(1 << 30), Some(150), Some(7))
+            );
+        }
+        Some(name) => assert_refused(&[(
+            &body,
+            &format!(
+                "`cgroup.path` is {path:?}; the tree has no controller {name:?}: it is switched off, in a tree of version \
+                 1, or not delegated"
+            ),
+        )]),
+    }
+    assert!(!std::path::Path::new(&path).exists(), "it is made at the first start");
+}
+
+#[test]
 fn a_file_is_the_same_however_often_it_is_read() {
     let text = in_service("rlimits = { nofile = 16 }\numask = '27'");
     assert_eq!(plan(&text), plan(&text));

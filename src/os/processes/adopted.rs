@@ -126,6 +126,9 @@ impl Processes {
             origin: inode.map(Origin::of_binary),
             program,
             adopted: Some(Adopted { leader: process, rest: BTreeMap::new() }),
+            // What it had is the other supervisor's; its group is known.
+            leaf: None,
+            group_gone: false,
         };
         self.insert(leader, process);
     }

@@ -1,5 +1,6 @@
 //! Processes that are left to the next program: they stay children, for the pid stays the same.
 
+use super::super::cgroup::Leaf;
 use super::super::inherited::{Legacy, Numbers};
 use super::super::poller::{Poller, Token};
 use super::super::program::{KeptOrigin, Origin};
@@ -34,6 +35,9 @@ struct KeptProcess {
     /// What it is held by where it is not our child: the leader, and the rest of its group.
     adopted: Option<(RawFd, Vec<(i32, RawFd)>)>,
     program: PathBuf,
+    /// Its cgroup.
+    leaf: Option<PathBuf>,
+    group_gone: bool,
 }
 
 impl Processes {
@@ -50,6 +54,8 @@ impl Processes {
             origin: process.origin.as_ref().map(|origin| origin.keep(numbers)),
             program: process.program.clone(),
             adopted: process.adopted.as_ref().map(|adopted| adopted.keep(numbers)),
+            leaf: process.leaf.as_ref().map(|leaf| leaf.path().into()),
+            group_gone: process.group_gone,
         };
         KeptProcesses { all: self.by_leader.iter().map(kept).collect(), last_voice: self.last_voice }
     }
@@ -62,7 +68,9 @@ impl Processes {
     ) -> nix::Result<Self> {
         let mut processes = Self { last_voice: kept.last_voice, ..Self::default() };
         for one in kept.all {
-            let KeptProcess { leader, run, listeners, main_lives, stays, program, .. } = one;
+            let KeptProcess { leader, run, listeners, main_lives, stays, program, group_gone, .. } = one;
+            // One that cannot be opened any more is gone, and nobody is in it.
+            let leaf = one.leaf.and_then(|path| Leaf::at(path).ok());
             let voice = one.voice.map(|voice| Voice::restore(voice, legacy)).transpose()?;
             let origin = one.origin.map(|origin| Origin::restore(&origin, legacy)).transpose()?;
             let adopted = one.adopted.map(|kept| Adopted::restore(kept, legacy)).transpose()?;
@@ -73,10 +81,21 @@ impl Processes {
                 adopted.watch(poller, leader, main_lives)?;
             }
             let voice_number = one.voice_number;
-            processes.insert(
-                leader,
-                Process { run, listeners, main_lives, stays, voice, voice_number, origin, adopted, program },
-            );
+            let process = Process {
+                run,
+                listeners,
+                main_lives,
+                stays,
+                voice,
+                voice_number,
+                origin,
+                adopted,
+                program,
+                leaf,
+                group_gone,
+            };
+            processes.watch_leaf(poller, leader, &process);
+            processes.insert(leader, process);
         }
         Ok(processes)
     }

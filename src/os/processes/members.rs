@@ -1,0 +1,57 @@
+//! Who is left of a run: its process group, and its cgroup where it has one.
+
+use super::super::cgroup::Leaf;
+use super::super::children;
+use super::super::poller::{Poller, Token};
+use super::{Process, Processes};
+use crate::core::{Event, RunEvent};
+use nix::errno::Errno;
+use std::collections::BTreeSet;
+
+impl Processes {
+    /// Has the cgroup of a run tell when the last process has left it.
+    pub(super) fn watch_leaf(&mut self, poller: &Poller, leader: i32, process: &Process) {
+        let Some(leaf) = &process.leaf else { return };
+        self.leaves.insert(process.voice_number, leader);
+        // Read, so that its having been entered is no news.
+        leaf.is_populated();
+        // Where the kernel has no memory for it, the exit of an orphan tells.
+        let _ = poller.watch_change(leaf, Token::Cgroup(process.voice_number));
+    }
+
+    /// Signals all processes of a run. One that turns out to have none, once its main process is gone, is told as
+    /// such: the last may have been reaped by somebody else, whose exit says nothing to us.
+    pub(super) fn signal_all(&mut self, poller: &Poller, leader: i32, signal: i32) -> Option<Event> {
+        let process = self.by_leader.get(&leader)?;
+        let main_lives = process.main_lives;
+        let gone = if let Some(leaf) = &process.leaf {
+            leaf.signal(signal);
+            self.is_empty(leader)
+        } else {
+            process.send_to_group(leader, signal) == Err(Errno::ESRCH)
+        };
+        if gone && !main_lives {
+            return self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty));
+        }
+        None
+    }
+
+    /// Looks who is left, since the cgroup with this number says that it has changed.
+    pub(in super::super) fn count_again(&mut self, poller: &Poller, number: u32) -> Vec<Event> {
+        let Some(&leader) = self.leaves.get(&number) else { return Vec::new() };
+        // Read in any case: that takes the news from the poller.
+        if let Some(leaf) = self.by_leader.get(&leader).and_then(|process| process.leaf.as_ref()) {
+            leaf.is_populated();
+        }
+        self.empty_groups(poller, BTreeSet::from([leader]), false)
+    }
+
+    /// Is nobody left of this run, in its group or in its cgroup?
+    pub(super) fn is_empty(&mut self, leader: i32) -> bool {
+        let Some(process) = self.by_leader.get_mut(&leader) else { return true };
+        if !process.group_gone {
+            process.group_gone = !process.main_lives && !children::has_members(leader);
+        }
+        process.group_gone && !process.leaf.as_ref().is_some_and(Leaf::is_populated)
+    }
+}
