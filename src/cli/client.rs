@@ -85,7 +85,11 @@ impl Connection {
 
     /// Sends a request.
     pub(super) fn ask(&mut self, request: &ControlRequest) -> Result<(), Trouble> {
-        self.stream.get_mut().write_all(request.line(1).as_bytes()).map_err(Trouble::Lost)
+        match self.stream.get_mut().write_all(request.line(1).as_bytes()) {
+            // Whoever is refused is told so and closed without having been heard: the reason is to be read.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(Trouble::Lost),
+        }
     }
 
     /// The next reply; nothing when `patience` is over.

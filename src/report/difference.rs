@@ -2,8 +2,8 @@
 
 use super::words::signal_name;
 use crate::plan::{
-    Capabilities, Check, Definition, Handshake, Identity, ListenerSpec, Place, Ready, Restart, RestartOrder,
-    ServiceName, Target,
+    Capabilities, Cgroup, Check, Definition, Handshake, Identity, ListenerSpec, Place, Ready, Restart,
+    RestartOrder, ServiceName, Target,
 };
 use crate::protocol::status::KeyChange;
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ fn keys(definition: &Definition) -> Vec<(&'static str, String)> {
     all
 }
 
-fn rights(identity: &Identity) -> [(&'static str, String); 10] {
+fn rights(identity: &Identity) -> [(&'static str, String); 11] {
     let groups = identity.supplementary_groups.as_ref();
     let set = |rights: Option<Capabilities>| rights.map_or_else(none, |rights| format!("{:#x}", rights.0));
     [
@@ -72,10 +72,22 @@ fn rights(identity: &Identity) -> [(&'static str, String); 10] {
         ("nice", shown(identity.nice)),
         ("oom_score_adjust", shown(identity.oom_score_adjust)),
         ("rlimits", list(identity.rlimits.iter().map(|limit| format!("{} = \"{limit}\"", limit.name)))),
+        ("cgroup", identity.cgroup.as_ref().map_or_else(none, cgroup)),
         ("no_new_privs", identity.no_new_privs.to_string()),
         ("capabilities", set(identity.capabilities)),
         ("ambient_capabilities", set(identity.ambient_capabilities)),
     ]
+}
+
+fn cgroup(cgroup: &Cgroup) -> String {
+    let Cgroup { path, memory_max, cpu_percent, pids_max } = cgroup;
+    let limit = |key: &str, limit: Option<String>| {
+        limit.map_or_else(String::new, |limit| format!(", {key} = {limit}"))
+    };
+    let memory = limit("memory_max", memory_max.map(|bytes| bytes.to_string()));
+    let processor = limit("cpu_percent", cpu_percent.map(|percent| percent.to_string()));
+    let processes = limit("pids_max", pids_max.map(|most| most.to_string()));
+    format!("{{ path = {path:?}{memory}{processor}{processes} }}")
 }
 
 fn shown(value: Option<impl ToString>) -> String {

@@ -1,11 +1,9 @@
 //! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
 
-use super::control;
-use super::level::Level;
-use super::succession;
 use super::words::{
     answer, beginning, count, ended, errno, signal_name, spawn_failure, text, time, verb_words,
 };
+use super::{control, level::Level, succession};
 use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
