@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod exit;
+pub mod import;
 pub mod limits;
 pub mod os;
 pub mod plan;

@@ -138,3 +138,7 @@ pub const WATCH_MAX: Duration = Duration::from_secs(5);
 
 /// Symbolic links that are followed, and watched, on the way to a program; the kernel follows forty.
 pub const WATCH_LINKS: usize = 40;
+
+/// Pause before the manager above is told again what it had no room for: its socket takes a few hundred datagrams,
+/// and nobody tells when there is room again.
+pub const ABOVE_RETRY: Duration = Duration::from_millis(250);

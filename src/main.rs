@@ -1,11 +1,12 @@
 //! Entry: the command line decides what runs.
 
-use bootstrap::cli::{self, Command, Invocation};
+use bootstrap::cli::{self, Asked, Command, Invocation};
 use bootstrap::exit::ExitCode;
 
 fn main() -> std::process::ExitCode {
     match Invocation::parse(std::env::args_os()) {
-        Ok(invocation) => match invocation.command {
+        Ok(Asked::Print(printing)) => cli::print(&printing).into(),
+        Ok(Asked::OfFile(invocation)) => match invocation.command {
             None => match invocation.check_state {
                 Some(descriptors) => cli::check_state(descriptors),
                 None => cli::run(&invocation),

@@ -2,9 +2,9 @@
 
 use crate::config;
 use crate::core::snapshot::{self, Snapshot};
-use crate::core::{Action, Event, Fact, Orphan, Outcome, Report, Supervisor};
+use crate::core::{Above, Action, Event, Fact, Orphan, Outcome, Report, Supervisor, Time};
 use crate::exit::ExitCode;
-use crate::os::{self, Kept, Left, Os, Place, RuntimeDir};
+use crate::os::{self, Kept, Left, Os, Place, RuntimeDir, Superior};
 use crate::plan::{Plan, Selector, Settings};
 use crate::report::{self, Format};
 use std::io;
@@ -51,6 +51,17 @@ pub fn check_state(left: &Left) -> Result<(), String> {
     snapshot::read::<Kept>(&left.text).map(drop).map_err(|refused| refused.to_string())
 }
 
+/// Tells the manager above what it has to know after this event.
+fn tell(superior: &Superior, above: &mut Above, core: &Supervisor, now: Time) {
+    if let Some(message) = above.turn(core, now) {
+        if superior.tell(&message.notices) {
+            above.taken(&message, now);
+        } else {
+            above.refused(now);
+        }
+    }
+}
+
 fn exit_code(outcome: Outcome) -> ExitCode {
     match outcome {
         Outcome::Stopped | Outcome::Done => ExitCode::Ok,
@@ -83,9 +94,14 @@ impl World {
 
     /// The loop.
     fn supervise(mut self, mut core: Supervisor, mut actions: Vec<Action>) -> ExitCode {
+        let superior = Superior::of_environment();
+        let mut above = Above::new(superior.as_ref().and_then(Superior::watchdog), self.os.now());
         loop {
             for action in actions.drain(..) {
                 self.perform(action);
+            }
+            if let Some(superior) = &superior {
+                tell(superior, &mut above, &core, self.os.now());
             }
             if let Some(outcome) = core.outcome() {
                 self.os.release();
@@ -97,7 +113,8 @@ impl World {
                 Some(Upgrade::Check) => self.check_successor(&core),
                 Some(Upgrade::Become) => self.os.become_successor(&|kept| snapshot::write(&core, kept)),
             }
-            let (now, event) = self.os.wait(core.deadline());
+            let deadline = core.deadline().into_iter().chain(above.deadline()).min();
+            let (now, event) = self.os.wait(deadline);
             core.handle(now, event, &mut actions);
         }
     }

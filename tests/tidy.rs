@@ -55,7 +55,7 @@ const STEPS: [&[&str]; 7] = [
     &["plan"],
     &["protocol"],
     &["core"],
-    &["os", "config", "report"],
+    &["os", "config", "import", "report"],
     &["run"],
     &["cli"],
 ];

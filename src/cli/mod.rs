@@ -2,10 +2,15 @@
 
 mod check;
 mod check_state;
+mod import;
+mod manual;
+mod markdown;
+mod print;
 mod run;
 
 pub use check::check;
 pub use check_state::check_state;
+pub use print::{Printing, print};
 pub use run::run;
 
 use crate::exit::ExitCode;
@@ -22,6 +27,8 @@ const AFTER_HELP: &str = "\
 Examples:
   bootstrap -c services.toml          run the services of the file
   bootstrap -c services.toml check    say what is wrong with the file, and change nothing
+  bootstrap man bootstrap.toml        print the manual page of the file
+  bootstrap import procfile Procfile  print the services of another supervisor as a file
   kill -USR1 PID                      restart all services; no client is refused
   kill -HUP PID                       apply the changed file
 
@@ -64,10 +71,27 @@ struct Arguments {
     check_state: Option<(RawFd, RawFd)>,
 
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<AnyCommand>,
 }
 
-/// What the command line asks for, complete.
+#[derive(Debug, Subcommand)]
+enum AnyCommand {
+    #[command(flatten)]
+    OfFile(Command),
+    #[command(flatten)]
+    Print(Printing),
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Something with a config file.
+    OfFile(Invocation),
+    /// Text that no config file is needed for.
+    Print(Printing),
+}
+
+/// What is to be done with a config file, complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
     /// The file that lists the services.
@@ -132,10 +156,15 @@ impl Invocation {
     /// # Errors
     ///
     /// What clap prints: help, the version (exit code 0) or a mistake (exit code 2).
-    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Error> {
         let matches = definition().try_get_matches_from(arguments)?;
         let Arguments { mut config, mut log_format, mut color, state, check_state, command } =
             Arguments::from_arg_matches(&matches)?;
+        let command = match command {
+            Some(AnyCommand::Print(printing)) => return Ok(Asked::Print(printing)),
+            Some(AnyCommand::OfFile(command)) => Some(command),
+            None => None,
+        };
         if let Some((_, after_command)) = matches.subcommand() {
             given_once(&matches, after_command)?;
             take(&mut config, after_command, "config", Some);
@@ -147,17 +176,21 @@ impl Invocation {
             let message = "no config file is named; write --config FILE";
             definition().error(ErrorKind::MissingRequiredArgument, message)
         })?;
-        Ok(Self { config, log_format, color, state, check_state, command })
+        Ok(Asked::OfFile(Self { config, log_format, color, state, check_state, command }))
     }
 }
 
-/// The command line as clap knows it: each option may stand before the command or after it.
+/// The command line as clap knows it: each option may stand before the command or after it, where the command is
+/// about a file.
 ///
 /// What clap has for that (`global`) takes the second of two without a word.
 fn definition() -> clap::Command {
     let command = Arguments::command();
     let options: Vec<clap::Arg> = command.get_arguments().cloned().collect();
-    command.mut_subcommands(move |subcommand| subcommand.args(options.clone()))
+    command.mut_subcommands(move |subcommand| {
+        let of_file = !Printing::has_subcommand(subcommand.get_name());
+        if of_file { subcommand.args(options.clone()) } else { subcommand }
+    })
 }
 
 /// Refuses an option that stands on both sides of the command.
@@ -214,7 +247,11 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Invocation, ErrorKind> {
-        Invocation::parse(line.split(' ').map(OsString::from)).map_err(|error| error.kind())
+        match Invocation::parse(line.split(' ').map(OsString::from)) {
+            Ok(Asked::OfFile(invocation)) => Ok(invocation),
+            Ok(Asked::Print(printing)) => panic!("{line:?} is {printing:?}"),
+            Err(error) => Err(error.kind()),
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ impl Supervisor {
                 ("deadline", self.deadlines.of(*id) == service.deadline()),
                 ("busy", self.busy.contains(id) == service.is_busy()),
                 ("crashed", self.crashed.contains(id) == service.is_crashed()),
+                ("being up", self.up.contains(id) == service.is_up()),
                 ("starts", self.turns.starting.contains(id) == service.is_starting()),
             ];
             for (what, holds) in known {

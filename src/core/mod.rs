@@ -2,6 +2,7 @@
 //!
 //! [`Supervisor::handle`] takes one [`Event`] and appends [`Action`]s; that is all there is to it.
 
+mod above;
 mod action;
 mod adoption;
 mod backoff;
@@ -36,6 +37,7 @@ mod upgrade;
 mod watch;
 pub mod worker;
 
+pub use above::{Above, Message};
 pub use action::Action;
 pub use event::{
     BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,

@@ -34,6 +34,8 @@ pub struct Supervisor {
     /// Services that may still change without anybody asking.
     pub(super) busy: BTreeSet<ServiceId>,
     pub(super) crashed: BTreeSet<ServiceId>,
+    /// Services of which every worker serves.
+    pub(super) up: BTreeSet<ServiceId>,
     /// Services that wait for others: to start, or to be told to stop.
     pub(super) waiting: BTreeSet<ServiceId>,
     /// Those of them of which it was said.
@@ -76,6 +78,7 @@ impl Supervisor {
             deadlines: Deadlines::default(),
             busy: BTreeSet::new(),
             crashed: BTreeSet::new(),
+            up: BTreeSet::new(),
             waiting: BTreeSet::new(),
             announced: BTreeSet::new(),
             turns: Turns::default(),
@@ -151,6 +154,7 @@ impl Supervisor {
         self.deadlines.set(id, service.deadline());
         keep(&mut self.busy, id, service.is_busy());
         keep(&mut self.crashed, id, service.is_crashed());
+        keep(&mut self.up, id, service.is_up());
         keep(&mut self.turns.starting, id, service.is_starting());
         let (gone, changed) = (service.is_gone(), before != Standing::of(service));
         if changed {

@@ -3,6 +3,7 @@
 //!
 //! One thread. [`Os::wait`] is the only call that blocks, and with nothing to do it is never woken.
 
+mod above;
 mod ack;
 mod adoption;
 mod bind;
@@ -41,6 +42,7 @@ mod unix_path;
 mod voice;
 mod watches;
 
+pub use above::Superior;
 pub use env_file::variable_in_file;
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
