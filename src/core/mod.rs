@@ -9,6 +9,7 @@ mod backoff;
 pub mod candidate;
 mod care;
 mod deadlines;
+mod ending;
 mod event;
 mod fact;
 pub mod generation;
