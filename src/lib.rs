@@ -2,8 +2,10 @@
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod core;
 pub mod exit;
+pub mod import;
 pub mod limits;
 pub mod os;
 pub mod plan;

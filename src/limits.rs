@@ -103,6 +103,28 @@ pub const COMMAND_CHARS: usize = 200;
 /// a restart more often than they finish there would be no end to them.
 pub const LEAVING: usize = 64;
 
+/// Connections to the control socket. Each command is one; a hundred scripts at once are plenty. Members of
+/// `control_group` together have half of them, so that the owner always finds room.
+pub const CONTROL_CLIENTS: usize = 256;
+
+/// Longest request on the control socket, in bytes: a thousand names of services and their quotes.
+pub const CONTROL_LINE_BYTES: usize = 64 * 1024;
+
+/// How long a client may take for a whole request: from its connection, and from the answer before.
+pub const CONTROL_LINE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a client may take no byte of an answer that waits for it.
+pub const CONTROL_ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of events that wait for one client; what comes after is counted, dropped, and told.
+pub const CONTROL_EVENT_BYTES: usize = 256 * 1024;
+
+/// Bytes of answers that wait for all clients together; past it a status has to be asked for again later.
+/// Two answers about ten thousand services fit.
+pub const CONTROL_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// Connections taken in one turn, so that they keep nothing else waiting.
+pub const CONTROL_TURN: usize = 16;
 /// Requests of clients that may be waited for at a time. Each holds a connection; a script that asks in a loop is
 /// told so before it takes all descriptors.
 pub const TICKETS: usize = 1024;
@@ -142,3 +164,7 @@ pub const WATCH_MAX: Duration = Duration::from_secs(5);
 
 /// Symbolic links that are followed, and watched, on the way to a program; the kernel follows forty.
 pub const WATCH_LINKS: usize = 40;
+
+/// Pause before the manager above is told again what it had no room for: its socket takes a few hundred datagrams,
+/// and nobody tells when there is room again.
+pub const ABOVE_RETRY: Duration = Duration::from_millis(250);

@@ -1,18 +1,12 @@
 //! Entry: the command line decides what runs.
 
-use bootstrap::cli::{self, Command, Invocation};
+use bootstrap::cli::{self, Asked, Invocation};
 use bootstrap::exit::ExitCode;
 
 fn main() -> std::process::ExitCode {
     match Invocation::parse(std::env::args_os()) {
-        Ok(invocation) => match invocation.command {
-            None => match invocation.check_state {
-                Some(descriptors) => cli::check_state(descriptors),
-                None => cli::run(&invocation),
-            },
-            Some(Command::Check) => cli::check(&invocation.config, invocation.color),
-        }
-        .into(),
+        Ok(Asked::Print(printing)) => cli::print(&printing).into(),
+        Ok(Asked::OfFile(invocation)) => invocation.perform().into(),
         Err(question_or_mistake) => {
             let printed = question_or_mistake.print();
             if question_or_mistake.use_stderr() {

@@ -1,12 +1,18 @@
 //! The loop: one event, all the actions it caused, then the next event. No decision about a service is made here.
 
 use crate::config;
+use crate::control::Control;
 use crate::core::snapshot::{self, Snapshot};
-use crate::core::{Action, Event, Fact, Orphan, Outcome, Report, Supervisor};
+use crate::core::{
+    Above, Action, ControlFact, Event, Fact, Orphan, Outcome, Report, Succession, Supervisor, Time,
+};
 use crate::exit::ExitCode;
-use crate::os::{self, Kept, Left, Os, Place, RuntimeDir};
+use crate::os::{
+    self, ClientId, Heard, Input, Kept, Left, NoRuntimeDir, Os, Place, Renewed, RuntimeDir, Superior,
+};
 use crate::plan::{Plan, Selector, Settings};
 use crate::report::{self, Format};
+use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -19,9 +25,10 @@ const SELECT: &str = "BOOTSTRAP_SELECT";
 /// # Errors
 ///
 /// What the system refused before anything was bound or started.
-pub fn run(file: &Path, plan: Plan, format: Format) -> io::Result<ExitCode> {
-    let os = Os::new()?;
+pub fn run(file: &Path, plan: Plan, format: Format) -> Result<ExitCode, NotStarted> {
+    let os = Os::new().map_err(NotStarted::System)?;
     let mut world = World::new(os, file, format);
+    world.take_runtime_dir(&plan.settings).map_err(NotStarted::NoRuntimeDir)?;
     let orphans = world.find_orphans(&plan.settings);
     let mut actions = Vec::new();
     let core = Supervisor::boot_among(plan, orphans, world.os.now(), &mut actions);
@@ -39,7 +46,27 @@ pub fn go_on(file: &Path, number: RawFd, format: Format) -> io::Result<ExitCode>
     let (os, took) = Os::restore(beside, left)?;
     let mut actions = Vec::new();
     core.handle(os.now(), Event::Upgraded { from: program, took }, &mut actions);
-    Ok(World::new(os, file, format).supervise(core, actions))
+    let mut world = World::new(os, file, format);
+    world.open_control(&core.plan().settings);
+    Ok(world.supervise(core, actions))
+}
+
+/// Why the supervisor did not start.
+#[derive(Debug)]
+pub enum NotStarted {
+    /// The system refuses something that it cannot do without.
+    System(io::Error),
+    /// It has no runtime directory, although one is configured; or another supervisor has it.
+    NoRuntimeDir(NoRuntimeDir),
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(error) => write!(f, "the system refuses to start it: {error}"),
+            Self::NoRuntimeDir(why) => write!(f, "{why}"),
+        }
+    }
 }
 
 /// Can this program go on from the snapshot in the descriptor?
@@ -51,6 +78,17 @@ pub fn check_state(left: &Left) -> Result<(), String> {
     snapshot::read::<Kept>(&left.text).map(drop).map_err(|refused| refused.to_string())
 }
 
+/// Tells the manager above what it has to know after this event.
+fn tell(superior: &Superior, above: &mut Above, core: &Supervisor, now: Time) {
+    if let Some(message) = above.turn(core, now) {
+        if superior.tell(&message.notices) {
+            above.taken(&message, now);
+        } else {
+            above.refused(now);
+        }
+    }
+}
+
 fn exit_code(outcome: Outcome) -> ExitCode {
     match outcome {
         Outcome::Stopped | Outcome::Done => ExitCode::Ok,
@@ -58,9 +96,12 @@ fn exit_code(outcome: Outcome) -> ExitCode {
     }
 }
 
-/// The system calls, and what only this program knows: its config file and how it talks.
+/// The system calls, and what only this program knows: its config file, its clients, and how it talks.
 struct World {
     os: Os,
+    control: Control,
+    /// Those that the control socket follows.
+    settings: Settings,
     file: PathBuf,
     format: Format,
     /// What of the upgrade is to be done once all other actions are.
@@ -76,16 +117,22 @@ enum Upgrade {
 
 impl World {
     fn new(os: Os, file: &Path, format: Format) -> Self {
-        let mut world = Self { os, file: file.into(), format, upgrade: None };
+        let (control, settings) = (Control::new(file, os.now()), Settings::default());
+        let mut world = Self { os, control, settings, file: file.into(), format, upgrade: None };
         world.os.tell_loss_as(move |lines| line(&Report::of_supervisor(Fact::LogLost { lines }), format));
         world
     }
 
     /// The loop.
     fn supervise(mut self, mut core: Supervisor, mut actions: Vec<Action>) -> ExitCode {
+        let superior = Superior::of_environment();
+        let mut above = Above::new(superior.as_ref().and_then(Superior::watchdog), self.os.now());
         loop {
             for action in actions.drain(..) {
                 self.perform(action);
+            }
+            if let Some(superior) = &superior {
+                tell(superior, &mut above, &core, self.os.now());
             }
             if let Some(outcome) = core.outcome() {
                 self.os.release();
@@ -97,18 +144,75 @@ impl World {
                 Some(Upgrade::Check) => self.check_successor(&core),
                 Some(Upgrade::Become) => self.os.become_successor(&|kept| snapshot::write(&core, kept)),
             }
-            let (now, event) = self.os.wait(core.deadline());
-            core.handle(now, event, &mut actions);
+            let deadline = core.deadline().into_iter().chain(above.deadline()).min();
+            match self.os.wait(deadline) {
+                (now, Input::Event(event)) => core.handle(now, event, &mut actions),
+                (_, Input::Client(client, heard)) => self.heard(&core, client, heard),
+                (_, Input::ControlRenewed(renewed)) => self.renewed(renewed),
+            }
+            self.follow(&core.plan().settings);
         }
+    }
+
+    /// Takes the runtime directory and listens in it. Without one by custom there are no commands; but where one was
+    /// named, or another supervisor has it, there is no start.
+    fn take_runtime_dir(&mut self, settings: &Settings) -> Result<(), NoRuntimeDir> {
+        let place = Place::of(settings.runtime_dir.as_deref(), &self.file);
+        match RuntimeDir::take(&place, &self.file) {
+            Ok(directory) => self.os.hold(directory),
+            Err(why) if place.named || matches!(why, NoRuntimeDir::Held { .. }) => return Err(why),
+            Err(why) => self.tell(ControlFact::Missing { reason: why.to_string() }),
+        }
+        self.open_control(settings);
+        Ok(())
+    }
+
+    fn open_control(&mut self, settings: &Settings) {
+        if let Err(why) = self.os.open_control() {
+            self.tell(ControlFact::Missing { reason: why.to_string() });
+        }
+        self.settings.runtime_dir.clone_from(&settings.runtime_dir);
+        self.follow(settings);
+    }
+
+    /// Lets those speak to the control socket that the settings name.
+    fn follow(&mut self, settings: &Settings) {
+        if self.settings == *settings {
+            return;
+        }
+        if self.settings.runtime_dir != settings.runtime_dir {
+            self.tell(ControlFact::MovesLater);
+        }
+        self.settings = settings.clone();
+        let gid = settings.control_group.as_ref().map(|group| group.gid);
+        if let Err(error) = self.os.admit(gid, settings.control_rights) {
+            let group = settings.control_group.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.tell(ControlFact::NotAdmitted { group, reason: error.to_string() });
+        }
+    }
+
+    fn heard(&mut self, core: &Supervisor, client: ClientId, heard: Heard) {
+        if let Some(report) = self.control.heard(core, &mut self.os, client, heard) {
+            self.report(&report);
+        }
+    }
+
+    fn renewed(&mut self, renewed: Renewed) {
+        self.tell(match renewed {
+            Renewed::Again => ControlFact::Again { path: self.os.control_path().unwrap_or_default() },
+            Renewed::Failed(why) => ControlFact::Missing { reason: why.to_string() },
+        });
+    }
+
+    fn tell(&mut self, fact: ControlFact) {
+        self.report(&Report::of_supervisor(Fact::Control(fact)));
     }
 
     /// Writes down in the runtime directory who runs, and finds those who ran when the last supervisor was killed.
     fn find_orphans(&mut self, settings: &Settings) -> Vec<Orphan> {
-        let place = Place::of(settings.runtime_dir.as_deref(), &self.file);
-        let taken = RuntimeDir::take(&place, &self.file).map_err(|why| why.to_string());
-        let kept = taken.and_then(|held| self.os.keep_records(held).map_err(|error| error.to_string()));
-        if let Err(why) = kept {
-            self.report(&Report::of_supervisor(Fact::NoRecords { why }));
+        if let Err(error) = self.os.keep_records() {
+            let why = error.to_string();
+            self.report(&Report::of_supervisor(Fact::Succession(Succession::NoRecords { why })));
         }
         let (orphans, reports) = self.os.find_orphans(settings.orphans);
         reports.iter().for_each(|report| self.report(report));
@@ -118,19 +222,22 @@ impl World {
     fn check_successor(&mut self, core: &Supervisor) {
         if self.os.check_successor(&|kept| snapshot::write(core, kept)) {
             let program = self.os.program().into();
-            self.report(&Report::of_supervisor(Fact::UpgradeBegun { program }));
+            self.report(&Report::of_supervisor(Fact::Succession(Succession::UpgradeBegun { program })));
         }
     }
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::LoadPlan => self.os.post(load(&self.file)),
+            Action::LoadPlan => {
+                // Where nobody tells of removals, this is when they are noticed.
+                self.os.look_after_control();
+                self.os.post(load(&self.file));
+            }
             Action::ReadSelector { env_file } => self.read_selector(env_file),
             Action::CheckSuccessor => self.upgrade = Some(Upgrade::Check),
             Action::BecomeSuccessor => self.upgrade = Some(Upgrade::Become),
             Action::Report(report) => self.report(&report),
-            // Nobody has a ticket yet: there is no way to ask for one.
-            Action::Answer { .. } => {}
+            Action::Answer { ticket, answer } => self.control.answered(&mut self.os, ticket, &answer),
             Action::Spawn { .. }
             | Action::Signal { .. }
             | Action::Adopt { .. }
@@ -168,6 +275,7 @@ impl World {
 
     fn report(&mut self, report: &Report) {
         self.os.log(&line(report, self.format));
+        self.control.reported(&mut self.os, report);
     }
 }
 

@@ -15,7 +15,9 @@ use bootstrap::cli::Invocation;
 use bootstrap::config::{self, Problem};
 use bootstrap::core::state::State;
 use bootstrap::exit::ExitCode;
+use bootstrap::limits::{CONTROL_ANSWER_BYTES, CONTROL_CLIENTS, CONTROL_EVENT_BYTES, CONTROL_LINE_BYTES};
 use bootstrap::plan::Plan;
+use bootstrap::protocol::control::ErrorCode;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,7 +29,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use support::{Client, Log, Process, Stage, eventually, free_port, get};
 use tempfile::TempDir;
 
-const DOCUMENTS: [&str; 4] = ["README.md", "docs/architecture.md", "docs/protocols.md", "docs/security.md"];
+const DOCUMENTS: [&str; 5] =
+    ["README.md", "docs/architecture.md", "docs/control.md", "docs/protocols.md", "docs/security.md"];
 
 /// What stands in the documents where the test has its own ports.
 const PORTS: [&str; 2] = ["8080", "8081"];
@@ -506,9 +509,28 @@ fn help_and_readme_say_the_same_of_signals_and_exit_codes() {
 fn every_exit_code_is_in_the_table_and_happens() {
     // A new one does not compile until it stands here.
     let number = |code: ExitCode| match code {
-        ExitCode::Ok | ExitCode::Failed | ExitCode::Usage | ExitCode::Config => (code as u8).to_string(),
+        ExitCode::Ok
+        | ExitCode::Failed
+        | ExitCode::Usage
+        | ExitCode::NotRunning
+        | ExitCode::NoSuchService
+        | ExitCode::RestartFailed
+        | ExitCode::TimedOut
+        | ExitCode::NotReachable
+        | ExitCode::Config => (code as u8).to_string(),
     };
-    let codes = [ExitCode::Ok, ExitCode::Failed, ExitCode::Usage, ExitCode::Config].map(number);
+    let codes = [
+        ExitCode::Ok,
+        ExitCode::Failed,
+        ExitCode::Usage,
+        ExitCode::NotRunning,
+        ExitCode::NoSuchService,
+        ExitCode::RestartFailed,
+        ExitCode::TimedOut,
+        ExitCode::NotReachable,
+        ExitCode::Config,
+    ]
+    .map(number);
     let listed: Vec<String> = table("README.md", "code").into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(listed, codes);
 
@@ -530,6 +552,54 @@ fn every_exit_code_is_in_the_table_and_happens() {
         let output = stage.run(arguments);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?} said\n{said}");
+    }
+}
+
+/// Those of commands that speak to a supervisor are in `tests/clients.rs`.
+#[test]
+fn the_tables_of_the_control_socket_say_what_its_schema_says() {
+    let schema: serde_json::Value = serde_json::from_str(&document("docs/control.schema.json")).unwrap();
+    let first = |heading: &str| -> Vec<String> {
+        let rows = table("docs/control.md", heading);
+        rows.iter().flat_map(|row| quoted(&row[0])).map(str::to_owned).collect()
+    };
+    let sorted = |mut words: Vec<String>| {
+        words.sort();
+        words
+    };
+    // Every word that may stand for a field, wherever the schema lists some.
+    let words = |place: &str, field: &str| -> Vec<String> {
+        let mut found = Vec::new();
+        let mut ahead = vec![&schema["$defs"][place]];
+        while let Some(value) = ahead.pop() {
+            if let Some(allowed) = value.get(field) {
+                found.extend(allowed.get("const").and_then(|word| word.as_str()).map(str::to_owned));
+                let list = allowed.get("enum").and_then(|list| list.as_array()).into_iter().flatten();
+                found.extend(list.filter_map(|word| word.as_str()).map(str::to_owned));
+            }
+            ahead.extend(value.as_object().into_iter().flat_map(|object| object.values()));
+            ahead.extend(value.as_array().into_iter().flatten());
+        }
+        found
+    };
+    let requests = [words("request", "request"), words("order", "request")].concat();
+    assert_eq!(sorted(first("request")), sorted(requests));
+    assert_eq!(sorted(first("reply")), sorted(words("reply", "reply")));
+    assert_eq!(sorted(first("outcome")), sorted(words("outcome", "outcome")));
+    let codes = ErrorCode::ALL.map(|code| serde_json::to_value(code).unwrap().as_str().unwrap().to_owned());
+    assert_eq!(first("code"), codes);
+    assert_eq!(words("reply", "code"), codes);
+    let states = BTreeSet::from_iter(words("service", "state"));
+    assert!(State::WORDS.iter().all(|word| states.contains(*word)), "{states:?}");
+    for (what, limit) in [
+        ("connections", CONTROL_CLIENTS),
+        ("bytes of a request", CONTROL_LINE_BYTES),
+        ("bytes of events that wait for a client", CONTROL_EVENT_BYTES),
+        ("bytes of answers that wait for all clients", CONTROL_ANSWER_BYTES),
+    ] {
+        let rows = table("docs/control.md", "what");
+        let row = rows.iter().find(|row| row[0] == what).unwrap();
+        assert_eq!(row[1].split(';').next(), Some(&*limit.to_string()), "{what}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Checks, the gates that ask, and watchdogs: who is found sick, and what follows.
 
+#![expect(clippy::disallowed_methods, reason = "servers that answer what a test wants")]
+
 mod support;
 
 use nix::sys::signal::Signal::{SIGHUP, SIGTERM, SIGUSR1};

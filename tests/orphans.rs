@@ -160,7 +160,7 @@ fn orphans_may_be_stopped_or_left_alone() {
     supervised.wait_for(" web generation=1 … adopted, and asked to leave");
     supervised.wait_answer(port, 2);
     supervised.wait_for(" web generation=1 … ended with exit code 0");
-    load.wait_requests(40);
+    load.wait_requests(240);
     load.finish().must_be_perfect();
     assert!(!server.is_alive());
 

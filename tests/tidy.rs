@@ -31,14 +31,15 @@ const FOREIGN_TO_VALUES: [&str; 8] =
     ["std::fs", "std::io", "std::env", "std::process", "std::thread", "SystemTime", "Instant", "nix::"];
 
 /// The files that may have `unsafe`, and what for.
-const UNSAFE: [(&str, &str); 7] = [
+const UNSAFE: [(&str, &str); 8] = [
     ("src/os/child.rs", "clone, and what stands between it and execve"),
     ("src/os/children.rs", "waitid, waitpid and kill with numbers that have no name"),
     ("src/os/identity.rs", "what a child becomes between clone and execve"),
     ("src/os/inherited.rs", "descriptors that nobody here owns"),
     ("src/os/notify.rs", "a datagram with the credentials of its sender"),
+    ("src/os/pidfd.rs", "processes by descriptor"),
     ("src/os/slots.rs", "numbers instead of descriptors with an owner"),
-    ("src/os/sockopt.rs", "an option that no crate has"),
+    ("src/os/sockopt.rs", "options that no crate has"),
 ];
 
 /// Test files that may sleep, and what for.
@@ -50,12 +51,13 @@ const MAY_SLEEP: [(&str, &str); 4] = [
 ];
 
 /// The modules from the bottom up. An arrow points from a later step to an earlier one.
-const STEPS: [&[&str]; 7] = [
+const STEPS: [&[&str]; 8] = [
     &["limits", "exit"],
     &["plan"],
     &["protocol"],
     &["core"],
-    &["os", "config", "report"],
+    &["os", "config", "import", "report"],
+    &["control"],
     &["run"],
     &["cli"],
 ];

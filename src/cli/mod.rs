@@ -2,18 +2,36 @@
 
 mod check;
 mod check_state;
+mod client;
+mod events;
+mod import;
+mod manual;
+mod markdown;
+mod order;
+mod plan;
+mod print;
+mod progress;
 mod run;
+mod status;
+mod table;
 
 pub use check::check;
 pub use check_state::check_state;
+pub use client::{Services, Way};
+pub use events::EventsArgs;
+pub use order::{OrderArgs, Patience, ReloadArgs, SignalArgs, WaitArgs};
+pub use plan::PlanArgs;
+pub use print::{Printing, print};
 pub use run::run;
+pub use status::StatusArgs;
 
 use crate::exit::ExitCode;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use order::Kind;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
@@ -22,8 +40,12 @@ const AFTER_HELP: &str = "\
 Examples:
   bootstrap -c services.toml          run the services of the file
   bootstrap -c services.toml check    say what is wrong with the file, and change nothing
-  kill -USR1 PID                      restart all services; no client is refused
-  kill -HUP PID                       apply the changed file
+  bootstrap -c services.toml status   show how they are
+  bootstrap -c services.toml restart  restart them all; no client is refused
+  bootstrap -c services.toml plan     show what the changed file would do
+  bootstrap -c services.toml reload   apply it
+  bootstrap man bootstrap.toml        print the manual page of the file
+  bootstrap import procfile Procfile  print the services of another supervisor as a file
 
 Signals to the supervisor:
   SIGUSR1          restart all services, or those that BOOTSTRAP_SELECT names
@@ -33,9 +55,14 @@ Signals to the supervisor:
   SIGQUIT          stop now
 
 Exit codes:
-  0   stopped as asked, or every service has ended well
-  1   a service crashed and none is left, or a socket could not be bound
-  2   the command line is wrong
+  0   stopped as asked, or every service has ended well; a command: done
+  1   a service crashed and none is left, or a socket could not be bound; a command: refused
+  2   the command line is wrong; `plan`: a reload would change something
+  3   `status`, `wait`, `signal`: a service does not run
+  4   no service has this name
+  5   a restart, or a start, failed or was rolled back
+  6   what was waited for did not come in time
+  7   the supervisor is not reachable
   78  the config file is wrong";
 
 /// Holds the listen sockets of services and restarts their servers without refusing a client.
@@ -64,10 +91,27 @@ struct Arguments {
     check_state: Option<(RawFd, RawFd)>,
 
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<AnyCommand>,
 }
 
-/// What the command line asks for, complete.
+#[derive(Debug, Subcommand)]
+enum AnyCommand {
+    #[command(flatten)]
+    OfFile(Command),
+    #[command(flatten)]
+    Print(Printing),
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Something with a config file.
+    OfFile(Invocation),
+    /// Text that no config file is needed for.
+    Print(Printing),
+}
+
+/// What is to be done with a config file, complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
     /// The file that lists the services.
@@ -89,6 +133,28 @@ pub struct Invocation {
 pub enum Command {
     /// Say what is wrong with the config file; start nothing
     Check,
+    /// Show how services are: all in a table, or one in depth
+    Status(StatusArgs),
+    /// Show what a reload would do
+    Plan(PlanArgs),
+    /// Apply the config file
+    Reload(ReloadArgs),
+    /// Restart services without refusing a client
+    Restart(OrderArgs),
+    /// Start services that are down
+    Start(OrderArgs),
+    /// Stop services; clients are refused
+    Stop(OrderArgs),
+    /// Stop services; clients wait until they are released
+    Hold(OrderArgs),
+    /// Start services that are held
+    Release(OrderArgs),
+    /// Wait until services are up
+    Wait(WaitArgs),
+    /// Send a signal to the main processes of services
+    Signal(SignalArgs),
+    /// Follow what happens, as JSON lines
+    Events(EventsArgs),
 }
 
 /// How log lines are written.
@@ -114,28 +180,64 @@ pub enum Color {
 impl Color {
     /// Is what goes to stderr coloured?
     pub fn on_stderr(self) -> bool {
+        self.on(&io::stderr())
+    }
+
+    /// Is what goes to stdout coloured?
+    pub fn on_stdout(self) -> bool {
+        self.on(&io::stdout())
+    }
+
+    fn on(self, stream: &impl io::IsTerminal) -> bool {
         match self {
             Self::Always => true,
             Self::Never => false,
             Self::Auto => {
                 std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
                     && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
-                    && std::io::stderr().is_terminal()
+                    && stream.is_terminal()
             }
         }
     }
 }
 
 impl Invocation {
+    /// Does what the command line asks for.
+    pub fn perform(&self) -> ExitCode {
+        let Some(command) = &self.command else {
+            return self.check_state.map_or_else(|| run(self), check_state);
+        };
+        let config = &self.config;
+        match command {
+            Command::Check => check(config, self.color),
+            Command::Status(args) => status::status(config, self.color, args),
+            Command::Plan(args) => plan::plan(config, args),
+            Command::Reload(args) => order::reload(config, args),
+            Command::Restart(args) => order::order(config, Kind::Restart, args),
+            Command::Start(args) => order::order(config, Kind::Start, args),
+            Command::Stop(args) => order::order(config, Kind::Stop, args),
+            Command::Hold(args) => order::order(config, Kind::Hold, args),
+            Command::Release(args) => order::order(config, Kind::Release, args),
+            Command::Wait(args) => order::wait(config, args),
+            Command::Signal(args) => order::signal(config, args),
+            Command::Events(args) => events::events(config, args),
+        }
+    }
+
     /// Reads a command line, the name of the program first.
     ///
     /// # Errors
     ///
     /// What clap prints: help, the version (exit code 0) or a mistake (exit code 2).
-    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Error> {
         let matches = definition().try_get_matches_from(arguments)?;
         let Arguments { mut config, mut log_format, mut color, state, check_state, command } =
             Arguments::from_arg_matches(&matches)?;
+        let command = match command {
+            Some(AnyCommand::Print(printing)) => return Ok(Asked::Print(printing)),
+            Some(AnyCommand::OfFile(command)) => Some(command),
+            None => None,
+        };
         if let Some((_, after_command)) = matches.subcommand() {
             given_once(&matches, after_command)?;
             take(&mut config, after_command, "config", Some);
@@ -147,17 +249,21 @@ impl Invocation {
             let message = "no config file is named; write --config FILE";
             definition().error(ErrorKind::MissingRequiredArgument, message)
         })?;
-        Ok(Self { config, log_format, color, state, check_state, command })
+        Ok(Asked::OfFile(Self { config, log_format, color, state, check_state, command }))
     }
 }
 
-/// The command line as clap knows it: each option may stand before the command or after it.
+/// The command line as clap knows it: each option may stand before the command or after it, where the command is
+/// about a file.
 ///
 /// What clap has for that (`global`) takes the second of two without a word.
 fn definition() -> clap::Command {
     let command = Arguments::command();
     let options: Vec<clap::Arg> = command.get_arguments().cloned().collect();
-    command.mut_subcommands(move |subcommand| subcommand.args(options.clone()))
+    command.mut_subcommands(move |subcommand| {
+        let of_file = !Printing::has_subcommand(subcommand.get_name());
+        if of_file { subcommand.args(options.clone()) } else { subcommand }
+    })
 }
 
 /// Refuses an option that stands on both sides of the command.
@@ -214,7 +320,11 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Invocation, ErrorKind> {
-        Invocation::parse(line.split(' ').map(OsString::from)).map_err(|error| error.kind())
+        match Invocation::parse(line.split(' ').map(OsString::from)) {
+            Ok(Asked::OfFile(invocation)) => Ok(invocation),
+            Ok(Asked::Print(printing)) => panic!("{line:?} is {printing:?}"),
+            Err(error) => Err(error.kind()),
+        }
     }
 
     #[test]

@@ -27,9 +27,8 @@ pub fn run(invocation: &Invocation) -> ExitCode {
         Ok(plan) => plan,
         Err(refused) => return fail(&told(&refused, format, invocation.color), ExitCode::Config),
     };
-    run::run(&invocation.config, plan, format).unwrap_or_else(|error| {
-        fail(&format!("bootstrap: the system refuses to start it: {error}\n"), ExitCode::Failed)
-    })
+    run::run(&invocation.config, plan, format)
+        .unwrap_or_else(|error| fail(&format!("bootstrap: {error}\n"), ExitCode::Failed))
 }
 
 /// The mistakes as whoever reads stderr wants them: a picture for people, lines for a log.

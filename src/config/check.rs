@@ -9,10 +9,11 @@ use super::notes::Notes;
 use super::policy;
 use super::problem::{Problem, beginning};
 use super::raw::{Bootstrap, Service, unknown_keys};
+use super::rights::ServiceGroup;
 use super::rule::Rule;
 use super::sequence::{Names, Sequence};
 use super::unique::Unique;
-use super::value::{Env, FilePath, GroupName, Port, Starts};
+use super::value::{Env, FilePath, Port, Starts};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
 use crate::plan::{
     Address, Definition, Handshake, ListenerSpec, Orphans, Plan, Program, Rights, Settings, WhenIdle,
@@ -54,7 +55,7 @@ fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option
     let env_file = path(&raw.env_file, notes).or_default(None);
     let runtime_dir = path(&raw.runtime_dir, notes).or_default(None);
     let orphans = raw.orphans.read(notes).or_default(Orphans::default());
-    let control_group = raw.control_group.read(notes).map(|GroupName(name)| Some(name)).or_default(None);
+    let control_group = raw.control_group.read(notes).map(|ServiceGroup(group)| Some(group)).or_default(None);
     let control_rights = raw.control_rights.read(notes).or_default(Rights::default());
     let starts = raw.start_concurrency.read(notes).map(|Starts(starts)| starts);
     let start_concurrency = starts.or_default(Settings::default().start_concurrency);

@@ -3,6 +3,7 @@
 use super::notes::Notes;
 use super::problem::{Found, Problem};
 use super::rule::Rule;
+use serde_json::Value as Json;
 use std::marker::PhantomData;
 use std::ops::Range;
 use toml::Spanned;
@@ -39,12 +40,18 @@ pub(super) struct At<T> {
 pub(super) trait Value: Sized {
     /// Reads it, or notes all that is wrong with it.
     fn read(found: &Spanned<DeValue<'_>>, key: &'static str, notes: &mut Notes<'_>) -> Option<Self>;
+
+    /// What it may be, as JSON Schema: it takes all that `read` does, and as little else as can be said there.
+    fn schema() -> Json;
 }
 
 /// A value with at most one mistake, the whole of which is to be underlined.
 pub(super) trait Scalar: Sized {
     /// Reads it, or says what it has to be.
     fn read(found: &DeValue<'_>) -> Result<Self, Rule>;
+
+    /// The same as [`Value::schema`].
+    fn schema() -> Json;
 }
 
 impl<T: Scalar> Value for T {
@@ -56,6 +63,10 @@ impl<T: Scalar> Value for T {
                 None
             }
         }
+    }
+
+    fn schema() -> Json {
+        <T as Scalar>::schema()
     }
 }
 

@@ -7,8 +7,10 @@ use super::problem::Problem;
 use super::raw::Listener;
 use super::rights::{Mode, SocketGroup, SocketUser};
 use super::rule::Rule;
+use super::schema;
 use super::value::{Backlog, WholeSeconds};
 use crate::plan::{Access, Address, ListenerSpec, ServiceName};
+use serde_json::{Value as Json, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -23,6 +25,10 @@ impl Scalar for Address {
         let written = found.as_str().ok_or(Rule::Listen)?;
         address::parse(written).map_err(Rule::Address)
     }
+
+    fn schema() -> Json {
+        schema::address()
+    }
 }
 
 impl Value for Listen {
@@ -33,6 +39,11 @@ impl Value for Listen {
             None => listener(found, key, notes).into_iter().collect(),
         };
         (notes.count() == before).then_some(Self(entries))
+    }
+
+    fn schema() -> Json {
+        let entry = json!({ "anyOf": [schema::address(), schema::listener()] });
+        json!({ "anyOf": [schema::address(), schema::listener(), { "type": "array", "items": entry }] })
     }
 }
 

@@ -10,7 +10,8 @@ use crate::plan::Plan;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use toml::de::DeTable;
 
 /// Reads and checks a config file.
 ///
@@ -41,6 +42,15 @@ pub fn parse(file_name: &str, text: &str) -> Result<Plan, Refused> {
         (Some(plan), mistakes) if mistakes.is_empty() => Ok(plan),
         (_, mistakes) => Err(Refused::new(file_name, text, mistakes)),
     }
+}
+
+/// The `runtime_dir` of a config file, whatever else is wrong with it: clients find the supervisor by it.
+pub fn runtime_dir(path: &Path) -> Option<PathBuf> {
+    let bytes = read(path).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let (root, _) = DeTable::parse_recoverable(&text);
+    let bootstrap = root.get_ref().get("bootstrap")?.get_ref().as_table()?;
+    bootstrap.get("runtime_dir")?.get_ref().as_str().filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {

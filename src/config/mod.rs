@@ -5,12 +5,16 @@
 //!                                                    --check--> Plan, once no rule is broken
 //! ```
 //!
-//! `raw` lists the keys, with their documentation; it is the only such list. `value`, `rights`, `listen` and `address`
-//! say what one key may hold; `machine` is asked whether there is what it names. `check` and `policy` know the rules between keys, `check` those between services. `problem` makes the
-//! sentences and `render` the picture for people.
+//! `raw` lists the keys, with their documentation; it is the only such list. `value`, `words`, `rights`, `probe`, `listen`
+//! and `address` say what one key may hold, and `schema` says it to editors; `machine` is asked whether there is what it
+//! names. `check`, `health` and `policy` know the rules between keys, `check` those between services. `problem` makes the
+//! sentences and `render` the picture for people; `document` describes the whole file, from the list of keys.
 
 mod address;
 mod check;
+mod described;
+mod disk;
+mod document;
 mod error;
 mod field;
 mod health;
@@ -26,15 +30,20 @@ mod raw;
 mod render;
 mod rights;
 mod rule;
+mod schema;
 mod sequence;
 mod similar;
 mod syntax;
 mod unique;
 mod value;
+mod words;
 
 pub use address::{AddressError, AddressFault};
+pub use described::Key;
+pub use disk::Disk;
+pub use document::{Table, json_schema, tables};
 pub use error::{Mistake, Place, Position, Refused};
-pub use load::{load, parse};
+pub use load::{load, parse, runtime_dir};
 pub use problem::{Found, Problem};
 pub use rule::Rule;
 

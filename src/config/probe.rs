@@ -6,9 +6,11 @@ use super::notes::Notes;
 use super::problem::Problem;
 use super::raw::Check as RawCheck;
 use super::rule::Rule;
+use super::schema;
 use super::value::{Command, Failures, Status, Timeout};
 use crate::plan::{Address, ListenerSpec, Place, Target};
 use crate::protocol::{self, Granted, Placeholders};
+use serde_json::{Value as Json, json};
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -64,6 +66,10 @@ impl Value for CheckTable {
             (target?, period?, timeout?, failures?);
         good.then_some(Self { target, period, timeout, failures })
     }
+
+    fn schema() -> Json {
+        schema::check()
+    }
 }
 
 /// The one that is there.
@@ -98,12 +104,20 @@ impl Value for TcpTarget {
         });
         noted(read, found, key, notes)
     }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^(unix:.+|(tcp://)?[^/]+:[^/:]+)$" })
+    }
 }
 
 impl Value for HttpTarget {
     fn read(found: &Spanned<DeValue<'_>>, key: &'static str, notes: &mut Notes<'_>) -> Option<Self> {
         let read = found.get_ref().as_str().ok_or(Rule::HttpTarget).and_then(http);
         noted(read, found, key, notes)
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^http://.+$" })
     }
 }
 

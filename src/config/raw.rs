@@ -1,6 +1,7 @@
 //! The keys of the file: the one list of them. The comment on a key is its documentation for users.
 
-use super::field::Field;
+use super::described::Key;
+use super::field::{Field, Value as _};
 use super::listen::Listen;
 use super::notes::Notes;
 use super::probe::{CheckTable, HttpTarget, TcpTarget};
@@ -12,21 +13,31 @@ use super::rights::{
 use super::sequence::Names;
 use super::similar;
 use super::value::{
-    Backlog, Command, Env, Failures, FilePath, Gate, GroupName, Pause, Port, Signal, Starts, Status, Surge,
-    Timeout, Unavailable, WholeSeconds, Workers,
+    Backlog, Command, Env, Failures, FilePath, Gate, Pause, Port, Signal, Starts, Status, Surge, Timeout,
+    Unavailable, WholeSeconds, Workers,
 };
 use crate::plan::{Address, Handshake, Orphans, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
 use toml::de::DeTable;
 
 /// Makes of a list of keys a struct with one [`Field`] each, and what is the same for all tables.
 macro_rules! tables {
-    ($($(#[$about:meta])* $Table:ident { $($(#[$doc:meta])* $key:ident: $Kind:ty,)* })*) => {$(
-        $(#[$about])*
-        pub(super) struct $Table<'t> { $($(#[$doc])* pub(super) $key: Field<'t, $Kind>,)* }
+    ($($(#[doc = $about:literal])* $Table:ident {
+        $($(#[doc = $doc:literal])* $key:ident: $Kind:ty,)*
+    })*) => {$(
+        $(#[doc = $about])*
+        pub(super) struct $Table<'t> { $($(#[doc = $doc])* pub(super) $key: Field<'t, $Kind>,)* }
 
         impl<'t> $Table<'t> {
             /// The keys of this table.
             pub(super) const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+
+            /// What users are told of this table.
+            pub(super) const ABOUT: &'static [&'static str] = &[$($about),*];
+
+            /// What users are told of each key, in the order of the list.
+            pub(super) fn described() -> Vec<Key> {
+                vec![$(Key { name: stringify!($key), lines: &[$($doc),*], schema: <$Kind>::schema() }),*]
+            }
 
             /// The table where it is not there.
             #[allow(dead_code, reason = "an entry of `listen` is always there")]
@@ -74,7 +85,7 @@ tables! {
         runtime_dir: FilePath,
         /// Name of the group whose members may speak to the control socket, besides root and the user that the
         /// supervisor runs as. Default: none.
-        control_group: GroupName,
+        control_group: ServiceGroup,
         /// What members of `control_group` may do: `"read"` lets them look, `"full"` act as well. Default: `"read"`.
         control_rights: Rights,
         /// How many services may start or restart a process at a time, when more than that are to: a boot of ten

@@ -5,11 +5,13 @@ use super::machine::{self, Member, Named};
 use super::notes::Notes;
 use super::problem::{Problem, beginning};
 use super::rule::Rule;
+use super::schema;
 use super::similar;
 use super::value::number;
 use crate::plan::{Capabilities, Group, Rlimit, UNLIMITED};
 use caps::Capability;
 use nix::sys::resource::Resource;
+use serde_json::{Value as Json, json};
 use std::str::FromStr as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -116,6 +118,10 @@ impl Value for ServiceUser {
         });
         noted(result, found, key, notes)
     }
+
+    fn schema() -> Json {
+        schema::user_or_group()
+    }
 }
 
 impl Value for ServiceGroup {
@@ -127,6 +133,10 @@ impl Value for ServiceGroup {
             Ok(Self(group))
         });
         noted(result, found, key, notes)
+    }
+
+    fn schema() -> Json {
+        schema::user_or_group()
     }
 }
 
@@ -146,6 +156,10 @@ impl Value for ServiceGroups {
         }
         (notes.count() == before).then_some(Self(groups))
     }
+
+    fn schema() -> Json {
+        json!({ "type": "array", "items": schema::user_or_group() })
+    }
 }
 
 impl Value for SocketUser {
@@ -157,6 +171,10 @@ impl Value for SocketUser {
             Ok(Self(member.user.uid))
         });
         noted(result, found, key, notes)
+    }
+
+    fn schema() -> Json {
+        schema::user_or_group()
     }
 }
 
@@ -170,6 +188,10 @@ impl Value for SocketGroup {
         });
         noted(result, found, key, notes)
     }
+
+    fn schema() -> Json {
+        schema::user_or_group()
+    }
 }
 
 impl Scalar for Mode {
@@ -181,6 +203,10 @@ impl Scalar for Mode {
         };
         let bits = by_number().or_else(by_text).and_then(|bits| u32::try_from(bits).ok());
         bits.filter(|bits| *bits <= 0o777).map(Self).ok_or(Rule::Mode)
+    }
+
+    fn schema() -> Json {
+        schema::mode()
     }
 }
 
@@ -203,11 +229,19 @@ impl Scalar for Nice {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         within(found, (-20, 19), machine::lowest_nice, Capability::CAP_SYS_NICE).map(Self)
     }
+
+    fn schema() -> Json {
+        schema::integer(-20, 19)
+    }
 }
 
 impl Scalar for OomScore {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         within(found, (-1000, 1000), machine::lowest_oom_score, Capability::CAP_SYS_RESOURCE).map(Self)
+    }
+
+    fn schema() -> Json {
+        schema::integer(-1000, 1000)
     }
 }
 
@@ -231,6 +265,14 @@ impl Value for Rlimits {
         }
         limits.sort_by(|a: &Rlimit, b| a.name.cmp(&b.name));
         (notes.count() == before).then_some(Self(limits))
+    }
+
+    fn schema() -> Json {
+        json!({
+            "type": "object",
+            "propertyNames": { "enum": RLIMIT_NAMES },
+            "additionalProperties": schema::limit(),
+        })
     }
 }
 
@@ -300,6 +342,14 @@ fn capabilities(
     (notes.count() == before).then_some(Capabilities(all))
 }
 
+/// Names as files have them, which editors complete. Other spellings are left to the reader.
+fn capability_names() -> Json {
+    let mut plain: Vec<String> = caps::all().into_iter().map(plain).collect();
+    plain.sort();
+    let spelled = json!({ "type": "string", "pattern": "^[Cc][Aa][Pp]_|[A-Z]" });
+    json!({ "type": "array", "items": { "anyOf": [{ "enum": plain }, spelled] } })
+}
+
 /// A capability, as files have it.
 pub(super) fn plain(known: Capability) -> String {
     let name = known.to_string().to_lowercase();
@@ -327,6 +377,10 @@ impl Value for BoundingSet {
         }
         Some(Self(kept))
     }
+
+    fn schema() -> Json {
+        capability_names()
+    }
 }
 
 impl Value for AmbientSet {
@@ -336,5 +390,9 @@ impl Value for AmbientSet {
             noted(machine::needs(right), found, key, notes)?;
         }
         Some(Self(given))
+    }
+
+    fn schema() -> Json {
+        capability_names()
     }
 }

@@ -70,6 +70,7 @@ pub enum Rule {
 }
 
 impl fmt::Display for Rule {
+    #[expect(clippy::too_many_lines, reason = "one list of all rules, one look to compare them")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text => write!(f, "write text in quotes"),

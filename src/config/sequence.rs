@@ -5,8 +5,10 @@ use super::field::{At, Value};
 use super::notes::Notes;
 use super::problem::Problem;
 use super::rule::Rule;
+use super::schema;
 use super::similar;
 use crate::plan::ServiceName;
+use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use toml::Spanned;
@@ -35,6 +37,11 @@ impl Value for Names {
             }
         }
         (notes.count() == before).then_some(Self(names))
+    }
+
+    fn schema() -> Json {
+        let name = schema::service_name();
+        json!({ "anyOf": [name, { "type": "array", "items": name }] })
     }
 }
 

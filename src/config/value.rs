@@ -4,9 +4,10 @@ use super::field::{At, Scalar, Value, table};
 use super::notes::Notes;
 use super::problem::{Found, Problem};
 use super::rule::Rule;
-use super::similar;
+use super::schema;
 use crate::limits::{CHECK_FAILURES, DURATION_MAX, SERVICES, WORKERS};
-use crate::plan::{Handshake, Orphans, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
+use crate::plan::ServiceName;
+use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -27,8 +28,6 @@ pub(super) struct Surge(pub(super) u32);
 pub(super) struct Unavailable(pub(super) u32);
 /// A path that the system can open.
 pub(super) struct FilePath(pub(super) PathBuf);
-/// Name of a group of the system; whether there is one is not asked here.
-pub(super) struct GroupName(pub(super) String);
 /// A signal that a process can react to, by number.
 pub(super) struct Signal(pub(super) i32);
 /// At least a millisecond.
@@ -91,11 +90,19 @@ impl Scalar for Port {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         sixteen_bits(found, |quoted| Rule::Port { quoted }).map(Self)
     }
+
+    fn schema() -> Json {
+        schema::integer(1, u16::MAX.into())
+    }
 }
 
 impl Scalar for Backlog {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         sixteen_bits(found, |quoted| Rule::Backlog { quoted }).map(|number| Self(number.into()))
+    }
+
+    fn schema() -> Json {
+        schema::integer(1, u16::MAX.into())
     }
 }
 
@@ -111,11 +118,19 @@ impl Scalar for Status {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         between(found, 100, 599).map(|status| Self(u16::try_from(status).unwrap_or(u16::MAX)))
     }
+
+    fn schema() -> Json {
+        schema::integer(100, 599)
+    }
 }
 
 impl Scalar for Failures {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         between(found, 1, CHECK_FAILURES).map(Self)
+    }
+
+    fn schema() -> Json {
+        schema::integer(1, CHECK_FAILURES.into())
     }
 }
 
@@ -137,6 +152,10 @@ impl Scalar for Workers {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         count(found, WORKERS, None).map(Self)
     }
+
+    fn schema() -> Json {
+        schema::integer(1, WORKERS.into())
+    }
 }
 
 impl Scalar for Starts {
@@ -144,11 +163,19 @@ impl Scalar for Starts {
         let most = u32::try_from(SERVICES).expect("the limit is far below that of the type");
         count(found, most, None).map(|starts| Self(starts as usize))
     }
+
+    fn schema() -> Json {
+        schema::integer(1, i64::try_from(SERVICES).expect("the limit is far below that of the type"))
+    }
 }
 
 impl Scalar for Surge {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         count(found, WORKERS, Some(Rule::NoSurge)).map(Self)
+    }
+
+    fn schema() -> Json {
+        schema::integer(1, WORKERS.into())
     }
 }
 
@@ -156,17 +183,29 @@ impl Scalar for Unavailable {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         count(found, WORKERS, Some(Rule::NoneUnavailable)).map(Self)
     }
+
+    fn schema() -> Json {
+        schema::integer(1, WORKERS.into())
+    }
 }
 
 impl Scalar for bool {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         found.as_bool().ok_or(Rule::TrueOrFalse)
     }
+
+    fn schema() -> Json {
+        json!({ "type": "boolean" })
+    }
 }
 
 impl Scalar for ServiceName {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         ServiceName::parse(text(found, Rule::Text)?).map_err(Rule::Name)
+    }
+
+    fn schema() -> Json {
+        schema::service_name()
     }
 }
 
@@ -178,92 +217,9 @@ impl Scalar for FilePath {
             path => Ok(Self(path.into())),
         }
     }
-}
 
-/// One of a few words, or what somebody meant who wrote something like one of them.
-fn word<T: Clone>(found: &DeValue<'_>, words: &'static [&'static str], values: &[T]) -> Result<T, Rule> {
-    if let Some(written) = found.as_str() {
-        if let Some(at) = words.iter().position(|word| *word == written) {
-            return Ok(values[at].clone());
-        }
-        let plain = written.to_lowercase().replace('_', "-");
-        return Err(Rule::Word { words, meant: similar::nearest(&plain, words) });
-    }
-    let meant = found.as_bool().and_then(|yes| {
-        let synonyms = if yes { ["always", "yes"] } else { ["no", "none"] };
-        words.iter().find(|word| synonyms.contains(word)).copied()
-    });
-    Err(Rule::Word { words, meant })
-}
-
-impl Scalar for Restart {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(found, &["no", "on-failure", "always"], &[Self::No, Self::OnFailure, Self::Always])
-    }
-}
-
-impl Scalar for Handshake {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(
-            found,
-            &["pipe", "systemd", "server-starter", "einhorn", "inetd", "none"],
-            &[Self::Pipe, Self::Systemd, Self::ServerStarter, Self::Einhorn, Self::Inetd, Self::None],
-        )
-    }
-}
-
-impl Scalar for RestartOrder {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(found, &["stop-first", "start-first"], &[Self::StopFirst, Self::StartFirst])
-    }
-}
-
-impl Scalar for Gate {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        let gates = [
-            Self::Pipe,
-            Self::Notify,
-            Self::Ack,
-            Self::Accepting,
-            Self::Asks(Asks::Tcp),
-            Self::Asks(Asks::Http),
-            Self::Asks(Asks::Exec),
-            Self::Started,
-            Self::Delay,
-        ];
-        word(
-            found,
-            &["pipe", "notify", "ack", "accepting", "tcp", "http", "exec", "started", "delay"],
-            &gates,
-        )
-    }
-}
-
-impl Scalar for WhenIdle {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(found, &["exit", "wait"], &[Self::Exit, Self::Wait])
-    }
-}
-
-impl Scalar for Orphans {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(found, &["adopt", "stop", "ignore"], &[Self::Adopt, Self::Stop, Self::Ignore])
-    }
-}
-
-impl Scalar for Rights {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        word(found, &["read", "full"], &[Self::Read, Self::Full])
-    }
-}
-
-impl Scalar for GroupName {
-    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
-        match text(found, Rule::Group)? {
-            "" => Err(Rule::Group),
-            name if name.contains('\0') => Err(Rule::Nul),
-            name => Ok(Self(name.into())),
-        }
+    fn schema() -> Json {
+        schema::filled_text()
     }
 }
 
@@ -280,6 +236,10 @@ impl Scalar for Signal {
             Some(number @ 1..=64) => Ok(Self(number)),
             Some(_) | None => Err(Rule::Signal),
         }
+    }
+
+    fn schema() -> Json {
+        schema::signal()
     }
 }
 
@@ -305,11 +265,19 @@ impl Scalar for Timeout {
         let duration = duration(found)?;
         if duration.is_zero() { Err(Rule::DurationZero) } else { Ok(Self(duration)) }
     }
+
+    fn schema() -> Json {
+        schema::duration()
+    }
 }
 
 impl Scalar for Pause {
     fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
         duration(found).map(Self)
+    }
+
+    fn schema() -> Json {
+        schema::pause()
     }
 }
 
@@ -318,6 +286,10 @@ impl Scalar for WholeSeconds {
         let duration = duration(found)?;
         let whole = duration.subsec_nanos() == 0 && !duration.is_zero();
         if whole { Ok(Self(duration)) } else { Err(Rule::WholeSeconds) }
+    }
+
+    fn schema() -> Json {
+        schema::duration()
     }
 }
 
@@ -344,6 +316,11 @@ impl Value for Command {
             notes.add(found.span(), Problem::value(key, found.get_ref(), Rule::Nul));
         }
         (notes.count() == before).then_some(Self(items))
+    }
+
+    fn schema() -> Json {
+        let argument = json!({ "type": "string" });
+        json!({ "anyOf": [schema::filled_text(), { "type": "array", "minItems": 1, "items": argument }] })
     }
 }
 
@@ -385,5 +362,13 @@ impl Value for Env {
             }
         }
         (notes.count() == before).then_some(Self(env))
+    }
+
+    fn schema() -> Json {
+        json!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[^=]+$" },
+            "additionalProperties": { "type": "string" },
+        })
     }
 }

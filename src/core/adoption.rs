@@ -10,6 +10,7 @@ use super::leaving::Leaving;
 use super::orphan::Orphan;
 use super::service::{Ending, Service};
 use super::state::State;
+use super::succession::Succession;
 use super::supervisor::Supervisor;
 use super::worker::Worker;
 use super::{Action, Time};
@@ -99,7 +100,7 @@ impl Service {
         let mut run = orphan.run(self.id);
         let (_, mut scene) = self.scene(now, out);
         if orphan.leaving {
-            scene.report_on(&run, Fact::AdoptedLeaving);
+            scene.report_on(&run, Fact::Succession(Succession::AdoptedLeaving));
             worker.leaving.push(Leaving::by_itself(run, &scene));
         } else if orphan.held && worker.state == State::Stopped {
             if run.definition.runs_the_same(scene.definition) {
@@ -108,10 +109,10 @@ impl Service {
             // What it promised to say again and again is counted anew.
             let period = run.definition.program.watchdog;
             run.watchdog = period.map(|period| Watchdog::from(now, period));
-            scene.report_on(&run, Fact::Adopted { for_long: now - run.started });
+            scene.report_on(&run, Fact::Succession(Succession::Adopted { for_long: now - run.started }));
             worker.state = State::Up { run };
         } else {
-            scene.report_on(&run, Fact::AdoptedToLeave);
+            scene.report_on(&run, Fact::Succession(Succession::AdoptedToLeave));
             worker.ask_to_leave(run, &mut scene);
         }
     }

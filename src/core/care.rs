@@ -1,10 +1,10 @@
 //! Whom a worker asks how it is, and what follows from the answers: readiness, a way back, a restart.
 
+use super::ending::{Ending, Role};
 use super::event::Miss;
 use super::fact::{Fact, Next};
 use super::generation::Run;
 use super::health::{Health, Sign, Watchdog};
-use super::life::{Ending, Role};
 use super::pulse::{Beat, Purpose};
 use super::scene::Scene;
 use super::state::{Back, State};

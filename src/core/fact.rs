@@ -2,8 +2,9 @@
 
 use super::Outcome;
 use super::Verb;
-use super::event::{BindFailure, ExitStatus, Miss, PipeEnd, Repair, SpawnFailure, UpgradeRefusal};
+use super::event::{BindFailure, ExitStatus, Miss, PipeEnd, Repair, SpawnFailure};
 use super::health::Sign;
+use super::succession::Succession;
 use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
 use serde::{Deserialize, Serialize};
@@ -92,21 +93,6 @@ pub enum Fact {
     /// Processes of its group outlived it; they were sent SIGTERM.
     Leftovers { stop_timeout: Duration },
 
-    /// It was left behind by a supervisor that was killed, and serves on.
-    Adopted { for_long: Duration },
-    /// The same, and it is on its way out.
-    AdoptedLeaving,
-    /// The same, and it is asked to leave.
-    AdoptedToLeave,
-    /// It was left behind, and has ended since.
-    OrphanEnded,
-    /// It was left behind, and is left alone: so it is configured.
-    OrphanIgnored,
-    /// It was left behind, and cannot be taken over.
-    NotAdopted { errno: i32 },
-    /// It was not written down for a later supervisor.
-    NotWrittenDown { errno: i32 },
-
     // -- one service --
     /// A server had harmed a socket; it is whole again.
     Repaired { address: Address, what: Repair },
@@ -156,24 +142,51 @@ pub enum Fact {
     Changed { change: Change },
     /// SIGHUP arrived while everything is being stopped.
     ReloadIgnored,
-    /// Something was left behind in a way that cannot be read.
-    RecordUnreadable { file: String },
-    /// Who runs is written down nowhere.
-    NoRecords { why: String },
-    /// SIGUSR2 arrived; the program now on disk is asked.
-    UpgradeBegun { program: PathBuf },
-    /// The supervisor stays what it is.
-    UpgradeRefused { why: UpgradeRefusal },
-    /// The supervisor is another program now.
-    Upgraded { from: String, took: Duration, sockets: usize, runs: usize },
+    /// One supervisor follows another.
+    Succession(Succession),
     /// Log lines were lost: nobody read them.
     LogLost { lines: u64 },
+    /// It is about the control socket.
+    Control(ControlFact),
     /// SIGTERM, SIGINT arrived.
     Stopping { services: usize },
     /// SIGQUIT arrived, or a second stop.
     StoppingNow { processes: usize },
     /// Everything has ended.
     Ended { outcome: Outcome, crashed: usize },
+}
+
+/// What happened to the control socket, or on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlFact {
+    /// A client asked for something to be done.
+    Commanded {
+        /// What, in the words of the command line.
+        command: String,
+        /// The client's user.
+        uid: u32,
+        /// Its process.
+        pid: i32,
+    },
+    /// There is none.
+    Missing {
+        /// Why.
+        reason: String,
+    },
+    /// It was removed, and is there again.
+    Again {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The group that may speak to it cannot.
+    NotAdmitted {
+        /// Its name.
+        group: String,
+        /// Why.
+        reason: String,
+    },
+    /// Another runtime directory was configured.
+    MovesLater,
 }
 
 /// What a new config changed: how many services.

@@ -24,6 +24,7 @@ impl Supervisor {
                 ("deadline", self.deadlines.of(*id) == service.deadline()),
                 ("busy", self.busy.contains(id) == service.is_busy()),
                 ("crashed", self.crashed.contains(id) == service.is_crashed()),
+                ("being up", self.up.contains(id) == service.is_up()),
                 ("idle sockets", self.idle_sockets.contains(id) == service.has_idle_sockets()),
                 ("strays", self.astray.contains(id) == service.is_astray()),
                 ("starts", self.turns.starting.contains(id) == service.is_starting()),

@@ -1,61 +1,21 @@
 //! What happens to the runs of a worker, and what follows: readiness, the hand-over, the crash rule, the way back.
 
 use super::candidate::{Candidate, Progress};
+use super::ending::{Ending, Role};
 use super::event::Miss;
 use super::fact::{Fact, Next};
 use super::generation::Run;
-use super::health::{Health, Sign};
+use super::health::Health;
 use super::history::LastExit;
 use super::leaving::Leaving;
 use super::scene::Scene;
 use super::state::{Back, Fallback, State};
 use super::worker::{Worker, unpin};
-use super::{ExitStatus, PipeEnd, RunEvent, SpawnFailure};
+use super::{PipeEnd, RunEvent};
 use crate::plan::{Generation, Restart};
 use crate::protocol::{Notice, Word};
 use std::mem;
 use std::time::Duration;
-
-/// Why a run serves no more, or never will, although nobody asked it to leave.
-pub(super) enum Ending {
-    Exited { status: ExitStatus, group_left: bool },
-    SpawnFailed(SpawnFailure),
-    NotReady(Duration, Option<Miss>),
-    Said(Word),
-    Stopping,
-    Sick(Sign),
-}
-
-impl Ending {
-    fn is_success(&self) -> bool {
-        matches!(
-            self,
-            Self::Exited { status: ExitStatus::Code(0), .. } | Self::Said(Word::Success) | Self::Stopping
-        )
-    }
-
-    fn into_fact(self, lived: Duration, next: Next) -> Fact {
-        match self {
-            Self::Exited { status, .. } => Fact::Exited { status, lived, next },
-            Self::SpawnFailed(failure) => Fact::SpawnFailed { failure, next },
-            Self::NotReady(timeout, last) => Fact::NotReady { timeout, last, next },
-            Self::Said(word) => Fact::LeavesByItself { word, next },
-            Self::Stopping => Fact::SaidStopping { next },
-            Self::Sick(sign) => Fact::Unhealthy { sign, next },
-        }
-    }
-}
-
-/// Which of the runs that nobody asked to leave an event is about.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// It is not ready yet.
-    Candidate,
-    /// It serves.
-    Serving,
-    /// It serves beside its successor, which has yet to prove itself.
-    Reserve,
-}
 
 impl Worker {
     /// Takes note of what happened to one of its runs. A run that is over changes nothing (I3).

@@ -2,12 +2,14 @@
 //!
 //! [`Supervisor::handle`] takes one [`Event`] and appends [`Action`]s; that is all there is to it.
 
+mod above;
 mod action;
 mod adoption;
 mod backoff;
 pub mod candidate;
 mod care;
 mod deadlines;
+mod ending;
 mod event;
 mod fact;
 pub mod generation;
@@ -33,6 +35,7 @@ pub mod snapshot;
 mod sockets;
 mod standing;
 pub mod state;
+mod succession;
 mod supervisor;
 mod tickets;
 mod time;
@@ -41,15 +44,17 @@ mod upgrade;
 mod watch;
 pub mod worker;
 
+pub use above::{Above, Message};
 pub use action::Action;
 pub use event::{
     BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
     UpgradeRefusal,
 };
-pub use fact::{Applied, Fact, Next, Report};
+pub use fact::{Applied, ControlFact, Fact, Next, Report};
 pub use health::{Health, Sign};
 pub use orphan::Orphan;
 pub use outcome::Outcome;
 pub use request::{Answer, Refusal, Request, Ticket, Verb, Verdict, Wait};
+pub use succession::Succession;
 pub use supervisor::Supervisor;
 pub use time::Time;

@@ -97,6 +97,13 @@ impl Supervisor {
         self.waiting.contains(&id)
     }
 
+    /// The services that one of these waits for, if it does.
+    pub fn waits_for(&self, id: ServiceId) -> Vec<&ServiceName> {
+        let waiting = self.waiting.get(&id).and_then(|id| self.services.get(id));
+        let needed = waiting.into_iter().flat_map(|service| service.definition.predecessors());
+        needed.filter(|name| !self.named(name).is_none_or(Service::is_up)).collect()
+    }
+
     /// Is it to stop, once others have that need it?
     pub fn is_to_stop(&self, id: ServiceId) -> bool {
         self.stops.contains(&id)

@@ -401,6 +401,11 @@ impl Service {
         !self.workers.is_empty() && kept(&self.workers).iter().all(|worker| worker.serving().is_some())
     }
 
+    /// Was it started once, and is not ready yet? A start after a crash is another.
+    pub(super) fn is_at_its_first_start(&self) -> bool {
+        self.workers.iter().any(Worker::is_at_its_first_start)
+    }
+
     /// Does a process of it start, or is one waited for to make way for one that will?
     pub(super) fn is_starting(&self) -> bool {
         let starts = |worker: &Worker| {

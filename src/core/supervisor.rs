@@ -33,6 +33,8 @@ pub struct Supervisor {
     /// Services that may still change without anybody asking.
     pub(super) busy: BTreeSet<ServiceId>,
     pub(super) crashed: BTreeSet<ServiceId>,
+    /// Services of which every worker serves.
+    pub(super) up: BTreeSet<ServiceId>,
     /// Services that are to start when those are up that they need.
     pub(super) waiting: BTreeSet<ServiceId>,
     /// Those of them of which it was said.
@@ -86,6 +88,7 @@ impl Supervisor {
             deadlines: Deadlines::default(),
             busy: BTreeSet::new(),
             crashed: BTreeSet::new(),
+            up: BTreeSet::new(),
             waiting: BTreeSet::new(),
             announced: BTreeSet::new(),
             replacing: BTreeSet::new(),
@@ -157,6 +160,11 @@ impl Supervisor {
         self.services.values()
     }
 
+    /// The plan that applies.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Is a socket held at this address?
     pub fn holds(&self, address: &Address) -> bool {
         self.sockets.contains_key(address)
@@ -170,6 +178,7 @@ impl Supervisor {
         self.deadlines.set(id, service.deadline());
         keep(&mut self.busy, id, service.is_busy());
         keep(&mut self.crashed, id, service.is_crashed());
+        keep(&mut self.up, id, service.is_up());
         keep(&mut self.turns.starting, id, service.is_starting());
         keep(&mut self.idle_sockets, id, service.has_idle_sockets());
         keep(&mut self.astray, id, service.is_astray());

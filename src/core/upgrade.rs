@@ -4,6 +4,7 @@
 //! already.
 
 use super::fact::{Fact, Report};
+use super::succession::Succession;
 use super::supervisor::{Phase, Supervisor, report};
 use super::{Action, UpgradeRefusal};
 use crate::plan::RunId;
@@ -25,17 +26,18 @@ impl Supervisor {
     }
 
     pub(super) fn upgrade_refused(why: UpgradeRefusal, out: &mut Vec<Action>) {
-        out.push(report(Fact::UpgradeRefused { why }));
+        out.push(report(Fact::Succession(Succession::UpgradeRefused { why })));
     }
 
     pub(super) fn not_written_down(&self, run: RunId, errno: i32, out: &mut Vec<Action>) {
         let service = self.services.get(&run.service).map(|service| service.definition.name.clone());
-        let fact = Fact::NotWrittenDown { errno };
+        let fact = Fact::Succession(Succession::NotWrittenDown { errno });
         out.push(Action::Report(Report { service, generation: Some(run.generation), pid: None, fact }));
     }
 
     pub(super) fn upgraded(&self, from: String, took: Duration, out: &mut Vec<Action>) {
         let runs = self.services().map(super::service::Service::runs).sum();
-        out.push(report(Fact::Upgraded { from, took, sockets: self.sockets.len(), runs }));
+        let sockets = self.sockets.len();
+        out.push(report(Fact::Succession(Succession::Upgraded { from, took, sockets, runs })));
     }
 }

@@ -70,6 +70,11 @@ impl Worker {
         self.state = State::Starting { candidate, fallback };
     }
 
+    /// Is no generation of it ready yet, and none failed?
+    pub(super) fn is_at_its_first_start(&self) -> bool {
+        matches!(self.state, State::Starting { .. }) && self.backoff == Backoff::default()
+    }
+
     /// Takes an order. One that is fulfilled already, or by what is under way, changes nothing.
     pub(super) fn order(&mut self, order: Order, scene: &mut Scene<'_>) {
         match order {

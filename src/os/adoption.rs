@@ -4,21 +4,21 @@ use super::Os;
 use super::orphans::Finds;
 use super::processes::Change;
 use super::records::{Records, Start};
-use super::runtime_dir::RuntimeDir;
 use super::spawn::Started;
 use crate::core::{Event, Orphan, Report};
 use crate::plan::{Definition, ListenerId, Orphans, Pid, RunId};
 use std::io;
 
 impl Os {
-    /// Holds the runtime directory, and writes down in it who runs, from now on.
+    /// Writes down in the runtime directory who runs, from now on.
     ///
     /// # Errors
     ///
     /// The system's: a supervisor that comes after a SIGKILL would find nobody.
-    pub fn keep_records(&mut self, runtime_dir: RuntimeDir) -> io::Result<()> {
-        self.records = Some(Records::open(runtime_dir.path())?);
-        self.runtime_dir = Some(runtime_dir);
+    pub fn keep_records(&mut self) -> io::Result<()> {
+        if let Some(directory) = &self.runtime_dir {
+            self.records = Some(Records::open(directory.path())?);
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::core::Time;
 use nix::time::{ClockId, clock_gettime};
+use std::time::Duration;
 
 /// The time now, on `CLOCK_MONOTONIC`.
 pub(super) fn now() -> Time {
@@ -9,6 +10,12 @@ pub(super) fn now() -> Time {
     let seconds = u64::try_from(spec.tv_sec()).unwrap_or(0);
     let nanos = u64::try_from(spec.tv_nsec()).unwrap_or(0);
     Time { ms: seconds * 1000 + nanos / 1_000_000 }
+}
+
+/// The same clock in microseconds, as `RELOADING=1` needs it: rounded down to milliseconds, it would seem to be from
+/// before the request.
+pub(super) fn microseconds() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has CLOCK_MONOTONIC").into()
 }
 
 /// The time of day, for people.

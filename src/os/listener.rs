@@ -2,7 +2,7 @@
 //! before each start.
 
 use super::bind::{bind_ip, bind_unix};
-use super::sockopt::set_defer_accept;
+use super::sockopt::{set_defer_accept, tcp_queue};
 use super::unix_path::{Found, UnixPath};
 use crate::core::Repair;
 use crate::plan::{Address, ListenerSpec};
@@ -53,6 +53,14 @@ impl Listener {
     /// server would not have the new one: it gets one at the next start.
     pub(super) fn watched(&self) -> Option<BorrowedFd<'_>> {
         matches!(self.spec.address, Address::Tcp(_)).then(|| self.socket.as_fd())
+    }
+
+    /// Clients that wait in its queue, and how many may, where the kernel tells.
+    pub(super) fn queue(&self) -> Option<(u32, u32)> {
+        match self.spec.address {
+            Address::Tcp(_) if !self.parked => tcp_queue(&self.socket).ok(),
+            Address::Tcp(_) | Address::Udp(_) | Address::Unix(_) => None,
+        }
     }
 
     /// Where it is.

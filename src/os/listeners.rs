@@ -123,6 +123,11 @@ impl Listeners {
         ids.iter().filter_map(|id| self.0.get(id)?.inode().ok()).collect()
     }
 
+    /// Clients that wait in the queue of one, and how many may, where the kernel tells.
+    pub(super) fn queue(&self, id: ListenerId) -> Option<(u32, u32)> {
+        self.0.get(&id)?.queue()
+    }
+
     /// Takes other settings.
     pub(super) fn configure(&mut self, id: ListenerId, spec: ListenerSpec) {
         if let Some(listener) = self.0.get_mut(&id) {

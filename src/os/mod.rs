@@ -3,12 +3,16 @@
 //!
 //! One thread. [`Os::wait`] is the only call that blocks, and with nothing to do it is never woken.
 
+mod above;
 mod ack;
 mod adoption;
 mod bind;
 mod child;
 mod children;
+mod client;
 mod clock;
+mod commands;
+mod control;
 mod env_file;
 mod environment;
 mod heard;
@@ -41,6 +45,9 @@ mod unix_path;
 mod voice;
 mod watches;
 
+pub use above::Superior;
+pub use client::{Peer, Then};
+pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
@@ -50,6 +57,7 @@ pub use successor::answer_check;
 
 use crate::core::{Action, Event, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
+use control::ControlSocket;
 use inherited::DescriptorLimit;
 use listeners::Listeners;
 use log_output::LogOutput;
@@ -68,6 +76,17 @@ use std::path::PathBuf;
 use successor::Check;
 use watches::Watches;
 
+/// Something that happened.
+#[derive(Debug)]
+pub enum Input {
+    /// It is for the core.
+    Event(Event),
+    /// A client of the control socket did something.
+    Client(ClientId, Heard),
+    /// The control socket was removed by somebody.
+    ControlRenewed(Renewed),
+}
+
 /// The system, as the supervisor sees it.
 pub struct Os {
     poller: Poller,
@@ -79,6 +98,9 @@ pub struct Os {
     pins: Pins,
     listeners: Listeners,
     log: LogOutput,
+    control: Option<ControlSocket>,
+    /// The poller was asked since a client was last listened to.
+    polled: bool,
     /// What happened and was not given out yet.
     events: VecDeque<Event>,
     /// The path that this program was started by.
@@ -128,6 +150,8 @@ impl Os {
             pins: Pins::default(),
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
+            control: None,
+            polled: false,
             events: VecDeque::new(),
             program,
             limit,
@@ -139,27 +163,46 @@ impl Os {
         })
     }
 
-    /// The next event and the time at which it is taken. Blocks until there is one or `deadline` has come,
-    /// which is [`Event::DeadlinePassed`]; that is never kept back by others that keep coming.
-    pub fn wait(&mut self, deadline: Option<Time>) -> (Time, Event) {
+    /// The next thing that happened and the time at which it is taken. Blocks until there is one or `deadline` has
+    /// come, which is [`Event::DeadlinePassed`]; that is never kept back by others that keep coming. Clients are
+    /// listened to one at a time, and only when nothing else is there.
+    pub fn wait(&mut self, deadline: Option<Time>) -> (Time, Input) {
         loop {
             if let Some(event) = self.events.pop_front() {
-                return (self.now(), event);
+                return (self.now(), Input::Event(event));
             }
             let now = self.now();
             if deadline.is_some_and(|deadline| deadline <= now) {
-                return (now, Event::DeadlinePassed);
+                return (now, Input::Event(Event::DeadlinePassed));
             }
             self.note_changes();
             self.give_successor_up(now);
             if !self.events.is_empty() {
                 continue;
             }
-            let until = deadline.into_iter().chain(self.check.as_ref().map(|check| check.by)).min();
-            for token in self.poller.wait(now, until) {
+            if std::mem::take(&mut self.polled)
+                && let Some(input) = self.control.as_mut().and_then(listen_to)
+            {
+                return (now, input);
+            }
+            let at_once = self.control.as_ref().is_some_and(ControlSocket::has_news).then_some(now);
+            let cut = self.control.as_ref().and_then(ControlSocket::deadline);
+            let give_up = self.check.as_ref().map(|check| check.by);
+            for token in self.poller.wait(now, [deadline, at_once, cut, give_up].into_iter().flatten().min())
+            {
                 self.take(token);
             }
+            self.polled = true;
+            let now = self.now();
+            if let Some(control) = self.control.as_mut() {
+                control.deadline_passed(&self.poller, now);
+            }
         }
+    }
+
+    /// The time now, for those who have no system to ask.
+    pub fn clock() -> Time {
+        clock::now()
     }
 
     /// The time of day, for people.
@@ -251,6 +294,7 @@ impl Os {
     /// Gives all addresses up, at the end of the program. Unix paths are removed where they are still ours.
     pub fn release(&mut self) {
         self.listeners.close_all();
+        self.release_control();
     }
 
     fn take(&mut self, token: Token) {
@@ -275,6 +319,12 @@ impl Os {
                 self.events.extend(changed.map(|service| Event::ProgramChanged { service }));
             }
             Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
+            Token::Control | Token::RuntimeDir | Token::Client(_) | Token::ClientGone(_) => {
+                let now = self.now();
+                if let (Some(control), Some(directory)) = (&mut self.control, &mut self.runtime_dir) {
+                    control.take(&self.poller, directory, token, now);
+                }
+            }
         }
         self.mend_touched();
     }
@@ -311,4 +361,12 @@ impl Os {
             Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
         }
     }
+}
+
+/// The next thing that the control socket has, if any.
+fn listen_to(control: &mut ControlSocket) -> Option<Input> {
+    if let Some(renewed) = control.take_renewed() {
+        return Some(Input::ControlRenewed(renewed));
+    }
+    control.next().map(|(client, heard)| Input::Client(client, heard))
 }

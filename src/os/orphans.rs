@@ -5,7 +5,7 @@ use super::listener::{HeldSocket, Listener};
 use super::pidfd::Pidfd;
 use super::records::{Found, Record, Records, start_ticks};
 use super::voice::{Voice, find_descriptor};
-use crate::core::{Fact, Orphan, Report};
+use crate::core::{Fact, Orphan, Report, Succession};
 use crate::plan::{Address, Orphans, Pid};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
@@ -37,14 +37,14 @@ impl Finds {
     pub(super) fn look(records: &Records, policy: Orphans) -> (Self, Vec<Orphan>, Vec<Report>) {
         let (mut finds, mut orphans, mut reports) = (Self::default(), Vec::new(), Vec::new());
         let (found, unreadable) = records.found();
-        let of_file = |file| Report::of_supervisor(Fact::RecordUnreadable { file });
+        let of_file = |file| Report::of_supervisor(Fact::Succession(Succession::RecordUnreadable { file }));
         reports.extend(unreadable.into_iter().map(of_file));
         for Found { name, leaving, record } in found {
-            let report = |fact| Report {
+            let report = |what| Report {
                 service: Some(record.definition.name.clone()),
                 generation: Some(record.generation),
                 pid: Some(Pid(record.pid)),
-                fact,
+                fact: Fact::Succession(what),
             };
             match hold(&record, policy) {
                 Ok(process) => {
@@ -71,9 +71,9 @@ impl Finds {
                     };
                     finds.held.insert(record.pid, held);
                 }
-                Err(fact) => {
+                Err(what) => {
                     records.remove(&name);
-                    reports.push(report(fact));
+                    reports.push(report(what));
                 }
             }
         }
@@ -95,19 +95,19 @@ impl Finds {
 }
 
 /// The process, if it is still the one that was written down, and may be held.
-fn hold(record: &Record, policy: Orphans) -> Result<Pidfd, Fact> {
+fn hold(record: &Record, policy: Orphans) -> Result<Pidfd, Succession> {
     let is_same = || start_ticks(record.pid) == Some(record.ticks);
     if !is_same() {
-        return Err(Fact::OrphanEnded);
+        return Err(Succession::OrphanEnded);
     }
-    let refused = |errno: Errno| Fact::NotAdopted { errno: errno as i32 };
+    let refused = |errno: Errno| Succession::NotAdopted { errno: errno as i32 };
     let process = Pidfd::open(record.pid).map_err(refused)?;
     // The number may have become another's in between; what the descriptor holds cannot.
     if !is_same() {
-        return Err(Fact::OrphanEnded);
+        return Err(Succession::OrphanEnded);
     }
     match policy {
-        Orphans::Ignore => Err(Fact::OrphanIgnored),
+        Orphans::Ignore => Err(Succession::OrphanIgnored),
         Orphans::Adopt | Orphans::Stop => process.send(0).map(|()| process).map_err(refused),
     }
 }

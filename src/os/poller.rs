@@ -23,6 +23,14 @@ pub(super) enum Token {
     Watch,
     /// Somebody shut this listener down.
     Listener(ListenerId),
+    /// Somebody wants to speak to the control socket.
+    Control,
+    /// A name was removed from the runtime directory, or the directory itself.
+    RuntimeDir,
+    /// This client of the control socket has said something, or takes bytes again.
+    Client(u32),
+    /// This client has gone.
+    ClientGone(u32),
     /// The program that was asked whether it can take over has said something.
     Successor,
     /// A process of the run that this one leads, which is not our child, has ended.
@@ -42,6 +50,10 @@ impl Token {
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
             Self::Successor => 6 << Self::KIND_SHIFT,
             Self::Adopted(leader) => (7 << Self::KIND_SHIFT) | u64::from(leader),
+            Self::Control => 8 << Self::KIND_SHIFT,
+            Self::RuntimeDir => 9 << Self::KIND_SHIFT,
+            Self::Client(number) => (10 << Self::KIND_SHIFT) | u64::from(number),
+            Self::ClientGone(number) => (11 << Self::KIND_SHIFT) | u64::from(number),
         }
     }
 
@@ -56,6 +68,10 @@ impl Token {
             5 => Some(Self::Watch),
             6 => Some(Self::Successor),
             7 => number.map(Self::Adopted),
+            8 => Some(Self::Control),
+            9 => Some(Self::RuntimeDir),
+            10 => number.map(Self::Client),
+            11 => number.map(Self::ClientGone),
             _ => None,
         }
     }
@@ -90,6 +106,25 @@ impl Poller {
         self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET, token.pack()))
     }
 
+    /// Watches a client: for bytes to read, for room to write, both or neither; for its going in any case. The
+    /// first time it is added.
+    pub(super) fn watch_client(
+        &self,
+        fd: impl AsFd,
+        number: u32,
+        read: bool,
+        write: bool,
+    ) -> nix::Result<()> {
+        let mut flags = EpollFlags::empty();
+        flags.set(EpollFlags::EPOLLIN, read);
+        flags.set(EpollFlags::EPOLLOUT, write);
+        let mut event = EpollEvent::new(flags, Token::Client(number).pack());
+        match self.epoll.modify(&fd, &mut event) {
+            Err(Errno::ENOENT) => self.epoll.add(fd, event),
+            result => result,
+        }
+    }
+
     /// Watches no more. To be called before the descriptor closes: a child that was being started may hold a
     /// copy, and epoll watches the description, not the number.
     pub(super) fn forget(&self, fd: impl AsFd) {
@@ -105,11 +140,20 @@ impl Poller {
         });
         let mut events = [EpollEvent::empty(); Self::TURN];
         match self.epoll.wait(&mut events, timeout) {
-            Ok(found) => events.iter().take(found).filter_map(|event| Token::unpack(event.data())).collect(),
+            Ok(found) => events.iter().take(found).filter_map(token).collect(),
             // The signal that interrupted is in its queue, and makes the next call return.
             Err(Errno::EINTR) => Vec::new(),
             Err(error) => panic!("epoll_wait on our own set: {error}"),
         }
+    }
+}
+
+/// What an event is about. Only of a client it matters that nobody is at the other end any more.
+fn token(event: &EpollEvent) -> Option<Token> {
+    let gone = event.events().intersects(EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
+    match Token::unpack(event.data())? {
+        Token::Client(number) if gone => Some(Token::ClientGone(number)),
+        token => Some(token),
     }
 }
 
@@ -126,11 +170,10 @@ mod tests {
     fn every_token_survives_the_kernel() {
         let pipes = [0, 1, u32::MAX].map(Token::Voice).into_iter().chain([7, u32::MAX].map(Token::Probe));
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
-        for token in [Token::Signal, Token::Log, Token::Watch, Token::Successor, Token::Adopted(7)]
-            .into_iter()
-            .chain(pipes)
-            .chain(listeners)
-        {
+        let clients = [0, u32::MAX].map(Token::Client).into_iter().chain([Token::ClientGone(7)]);
+        let ours = [Token::Signal, Token::Log, Token::Control, Token::RuntimeDir];
+        let others = [Token::Watch, Token::Successor, Token::Adopted(7)];
+        for token in ours.into_iter().chain(others).chain(pipes).chain(listeners).chain(clients) {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
     }

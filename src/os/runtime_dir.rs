@@ -135,7 +135,7 @@ impl RuntimeDir {
     /// # Errors
     ///
     /// As [`take`](Self::take); what there was is kept.
-    pub fn renew(&mut self) -> Result<(), NoRuntimeDir> {
+    pub(super) fn renew(&mut self) -> Result<(), NoRuntimeDir> {
         if !is_at(&self.lock, &self.path.join(LOCK)) {
             self.lock = take(&self.path, true, &self.config)?;
         }

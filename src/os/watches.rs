@@ -209,3 +209,95 @@ fn names_on_the_way(path: &Path) -> BTreeSet<Name> {
     }
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+    use std::io::Write as _;
+    use std::os::unix::fs::symlink;
+    use tempfile::TempDir;
+
+    const SERVICE: ServiceId = ServiceId(7);
+
+    /// A program, and what watches it.
+    fn watched(name: &str) -> (TempDir, Poller, Watches) {
+        let (directory, poller) = (TempDir::new().unwrap(), Poller::new().unwrap());
+        fs::write(directory.path().join("server"), "1").unwrap();
+        symlink("server", directory.path().join("link")).unwrap();
+        let mut watches = Watches::default();
+        watches.watch(&poller, SERVICE, &directory.path().join(name));
+        (directory, poller, watches)
+    }
+
+    #[test]
+    fn a_file_that_is_half_written_is_no_change_and_a_whole_one_is() {
+        let (directory, _poller, mut watches) = watched("server");
+        let path = directory.path().join("server");
+        fs::remove_file(&path).unwrap();
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        assert_eq!(watches.changed(), [], "it is still open");
+        file.write_all(b" and half").unwrap();
+        drop(file);
+        assert_eq!(watches.changed(), [SERVICE]);
+        assert_eq!(watches.changed(), [], "told once");
+    }
+
+    #[test]
+    fn what_does_not_change_the_program_is_no_change() {
+        let (directory, _poller, mut watches) = watched("server");
+        fs::write(directory.path().join("log"), "x").unwrap();
+        fs::rename(directory.path().join("log"), directory.path().join("log.1")).unwrap();
+        fs::remove_file(directory.path().join("server")).unwrap();
+        assert_eq!(watches.changed(), []);
+        fs::write(directory.path().join("server.new"), "2").unwrap();
+        fs::rename(directory.path().join("server.new"), directory.path().join("server")).unwrap();
+        assert_eq!(watches.changed(), [SERVICE]);
+    }
+
+    #[test]
+    fn a_link_that_leads_elsewhere_is_a_change_and_so_is_what_it_then_leads_to() {
+        let (directory, _poller, mut watches) = watched("link");
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("other")).unwrap();
+        fs::write(at("other/server"), "2").unwrap();
+        // Not atomic, but made at one go.
+        fs::remove_file(at("link")).unwrap();
+        symlink("other/server", at("link")).unwrap();
+        assert_eq!(watches.changed(), [SERVICE]);
+        fs::write(at("other/server.new"), "3").unwrap();
+        fs::rename(at("other/server.new"), at("other/server")).unwrap();
+        assert_eq!(watches.changed(), [SERVICE]);
+        fs::write(at("server.new"), "4").unwrap();
+        fs::rename(at("server.new"), at("server")).unwrap();
+        assert_eq!(watches.changed(), [], "nobody goes there any more");
+    }
+
+    #[test]
+    fn events_that_were_lost_are_found_by_looking() {
+        let (directory, _poller, mut watches) = watched("server");
+        let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        let (a, b) = (directory.path().join("a"), directory.path().join("b"));
+        fs::write(&a, "").unwrap();
+        for _ in 0..limit.trim().parse::<u32>().unwrap() {
+            fs::rename(&a, &b).unwrap();
+            fs::rename(&b, &a).unwrap();
+        }
+        fs::rename(&a, directory.path().join("server")).unwrap();
+        let mut turns = (0..50_000).map(|_| watches.changed());
+        assert_eq!(turns.find(|changed| !changed.is_empty()), Some(vec![SERVICE]));
+    }
+
+    #[test]
+    fn a_circle_of_links_has_an_end_and_what_is_forgotten_is_watched_no_more() {
+        let (directory, poller, mut watches) = watched("server");
+        let (one, two) = (directory.path().join("one"), directory.path().join("two"));
+        symlink(&one, &two).unwrap();
+        symlink(&two, &one).unwrap();
+        assert_eq!(names_on_the_way(&one).len(), 2);
+        watches.forget(&poller, SERVICE);
+        fs::write(directory.path().join("server"), "22").unwrap();
+        assert!(watches.directories.is_empty() && watches.changed().is_empty());
+    }
+}

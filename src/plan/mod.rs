@@ -51,8 +51,8 @@ pub struct Settings {
     pub env_file: Option<PathBuf>,
     /// Directory of the control socket and the lock; where there is none the system layer chooses one.
     pub runtime_dir: Option<PathBuf>,
-    /// The group, by its name, whose members may speak to the control socket.
-    pub control_group: Option<String>,
+    /// The group whose members may speak to the control socket.
+    pub control_group: Option<Group>,
     /// What they may ask for.
     pub control_rights: Rights,
     /// What becomes of those whom a supervisor left behind that was killed.

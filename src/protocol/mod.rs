@@ -2,10 +2,12 @@
 
 mod ack;
 mod argv;
+pub mod control;
 mod dialect;
 mod granted;
 mod http;
 mod notify;
+pub mod status;
 mod verdict;
 
 pub use ack::AckReader;

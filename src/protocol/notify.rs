@@ -2,6 +2,7 @@
 
 use crate::plan::Pid;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::time::Duration;
 
 /// One thing that a server says.
@@ -44,6 +45,12 @@ impl Notice {
         lines().filter_map(|line| Self::line(line, since)).collect()
     }
 
+    /// The datagram that says this.
+    pub fn datagram(notices: &[Self]) -> String {
+        let lines: Vec<String> = notices.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    }
+
     fn line(line: &str, since: Option<Duration>) -> Option<Self> {
         let (name, value) = line.split_once('=')?;
         let notice = match (name, value) {
@@ -60,6 +67,26 @@ impl Notice {
             _ => return None,
         };
         Some(notice)
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready => write!(f, "READY=1"),
+            Self::Stopping => write!(f, "STOPPING=1"),
+            Self::Reloading { since: None } => write!(f, "RELOADING=1"),
+            Self::Reloading { since: Some(since) } => {
+                write!(f, "RELOADING=1\nMONOTONIC_USEC={}", since.as_micros())
+            }
+            Self::Status(words) => write!(f, "STATUS={words}"),
+            Self::MainPid(pid) => write!(f, "MAINPID={}", pid.0),
+            Self::ExtendTimeout(time) => write!(f, "EXTEND_TIMEOUT_USEC={}", time.as_micros()),
+            Self::Watchdog => write!(f, "WATCHDOG=1"),
+            Self::WatchdogTrigger => write!(f, "WATCHDOG=trigger"),
+            Self::WatchdogPeriod(time) => write!(f, "WATCHDOG_USEC={}", time.as_micros()),
+            Self::Errno(number) => write!(f, "ERRNO={number}"),
+        }
     }
 }
 
@@ -99,6 +126,7 @@ mod tests {
             ("", vec![]),
         ] {
             assert_eq!(Notice::read(text.as_bytes()), expected, "{text:?}");
+            assert_eq!(Notice::read(Notice::datagram(&expected).as_bytes()), expected, "said again");
         }
         assert_eq!(Notice::read(b"STATUS=\xff\nREADY=1"), [Notice::Ready], "one line that is no text");
     }

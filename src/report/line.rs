@@ -1,7 +1,8 @@
 //! The shape of a log line: text, JSON, or text for the journal.
 
-use super::sentence::{Level, key, level, sentence};
-use crate::core::Report;
+use super::level::Level;
+use super::sentence::{key, level, sentence};
+use crate::core::{Fact, Report};
 use crate::plan::ServiceName;
 use serde::Serialize;
 use std::time::SystemTime;
@@ -62,11 +63,16 @@ fn json(report: &Report, at: SystemTime, level: Level) -> String {
     serde_json::to_string(&line).expect("strings and numbers can be written as JSON")
 }
 
+/// What a report says, without its subject.
+pub fn message(fact: &Fact) -> String {
+    printable(&sentence(fact))
+}
+
 fn subject_and_sentence(report: &Report) -> String {
     let subject = report.service.as_ref().map_or("bootstrap", ServiceName::as_str);
     let generation = report.generation.map_or_else(String::new, |g| format!(" generation={g}"));
     let pid = report.pid.map_or_else(String::new, |pid| format!(" pid={pid}"));
-    format!("{subject}{generation}{pid} {}", printable(&sentence(&report.fact)))
+    format!("{subject}{generation}{pid} {}", message(&report.fact))
 }
 
 /// One line stays one line, and no terminal takes an order from a command or a file name.
@@ -102,7 +108,6 @@ fn priority(level: Level) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::Fact;
     use crate::plan::{Generation, Pid};
     use std::time::Duration;
 

@@ -1,8 +1,16 @@
-//! From facts to words: one report is one log line.
+//! From facts to words: one report is one log line; a service and all that is known of it is a status.
 
+mod control;
+mod difference;
+mod level;
 mod line;
 mod sentence;
+mod status;
+mod succession;
 mod words;
 
-pub use line::{Format, format};
-pub use sentence::Level;
+pub use difference::differences;
+pub use level::Level;
+pub use line::{Format, format, message};
+pub use status::of_service;
+pub use words::{beginning, signal_name};

@@ -1,24 +1,15 @@
 //! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
 
+use super::control;
+use super::level::Level;
+use super::succession;
 use super::words::{
-    answer, beginning, count, ended, errno, signal_name, spawn_failure, text, time, upgrade_refused,
-    verb_words,
+    answer, beginning, count, ended, errno, signal_name, spawn_failure, text, time, verb_words,
 };
 use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
-
-/// How much a fact matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// All is as it should be.
-    Info,
-    /// Something is not, and bootstrap deals with it.
-    Warn,
-    /// Something is not, and somebody has to.
-    Error,
-}
 
 /// How much a fact matters.
 pub(super) fn level(fact: &Fact) -> Level {
@@ -46,11 +37,8 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::Changed { .. }
         | Fact::Stopping { .. }
         | Fact::StoppingNow { .. }
-        | Fact::Adopted { .. }
-        | Fact::AdoptedLeaving
-        | Fact::UpgradeBegun { .. }
-        | Fact::Upgraded { .. }
         | Fact::Ended { outcome: Outcome::Stopped | Outcome::Done, .. } => Level::Info,
+        Fact::Succession(what) => succession::level(what),
         Fact::Left { status, .. } => match status {
             // A server may end by the very signal that asked it to; that is a clean end.
             ExitStatus::Code(0) | ExitStatus::Unknown | ExitStatus::Signal { core_dumped: false, .. } => {
@@ -72,14 +60,9 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::NothingSelected
         | Fact::SelectorFileMissing { .. }
         | Fact::LogLost { .. }
-        | Fact::AdoptedToLeave
-        | Fact::OrphanEnded
-        | Fact::OrphanIgnored
-        | Fact::NotWrittenDown { .. }
-        | Fact::RecordUnreadable { .. }
-        | Fact::NoRecords { .. }
         | Fact::TooManyLeaving { .. }
         | Fact::ReloadIgnored => Level::Warn,
+        Fact::Control(fact) => control::level(fact),
         Fact::Exited { next, .. }
         | Fact::NotReady { next, .. }
         | Fact::SpawnFailed { next, .. }
@@ -97,8 +80,6 @@ pub(super) fn level(fact: &Fact) -> Level {
             Next::OldServesOn(_) | Next::RollsBack(_) | Next::LeftAlone | Next::Crashed => Level::Error,
         },
         Fact::Unkillable { .. }
-        | Fact::NotAdopted { .. }
-        | Fact::UpgradeRefused { .. }
         | Fact::RolloutStopped { .. }
         | Fact::BindFailed { .. }
         | Fact::BindRefused { .. }
@@ -160,19 +141,9 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Reloaded { .. } => "reloaded",
         Fact::Changed { .. } => "changed",
         Fact::ReloadIgnored => "reload-ignored",
-        Fact::Adopted { .. } => "adopted",
-        Fact::AdoptedLeaving => "adopted-leaving",
-        Fact::AdoptedToLeave => "adopted-to-leave",
-        Fact::OrphanEnded => "orphan-ended",
-        Fact::OrphanIgnored => "orphan-ignored",
-        Fact::NotAdopted { .. } => "not-adopted",
-        Fact::NotWrittenDown { .. } => "not-written-down",
-        Fact::RecordUnreadable { .. } => "record-unreadable",
-        Fact::NoRecords { .. } => "no-records",
-        Fact::UpgradeBegun { .. } => "upgrade-begun",
-        Fact::UpgradeRefused { .. } => "upgrade-refused",
-        Fact::Upgraded { .. } => "upgraded",
+        Fact::Succession(what) => succession::name(what),
         Fact::LogLost { .. } => "log-lost",
+        Fact::Control(fact) => control::key(fact),
         Fact::TooManyLeaving { .. } => "too-many-leaving",
         Fact::Stopping { .. } => "stopping",
         Fact::StoppingNow { .. } => "stopping-now",
@@ -346,57 +317,9 @@ pub(super) fn sentence(fact: &Fact) -> String {
             }
         },
         Fact::ReloadIgnored => "reload: everything is being stopped; the config is not read".into(),
-        Fact::Adopted { for_long } => {
-            format!(
-                "left behind by a supervisor that was killed; adopted: it serves since {}",
-                time(*for_long)
-            )
-        }
-        Fact::AdoptedLeaving => {
-            "left behind by a supervisor that was killed; adopted: it was asked to leave, and finishes".into()
-        }
-        Fact::AdoptedToLeave => {
-            "left behind by a supervisor that was killed; adopted, and asked to leave".into()
-        }
-        Fact::OrphanEnded => "left behind by a supervisor that was killed; it has ended since".into(),
-        Fact::OrphanIgnored => {
-            "left behind by a supervisor that was killed; left alone, as `orphans` says".into()
-        }
-        Fact::NotAdopted { errno: number } => format!(
-            "left behind by a supervisor that was killed; cannot be adopted: {}; it is left alone",
-            errno(*number)
-        ),
-        Fact::NotWrittenDown { errno: number } => {
-            format!(
-                "not written down: {}; after a SIGKILL of this supervisor it would not be found",
-                errno(*number)
-            )
-        }
-        Fact::RecordUnreadable { file } => {
-            format!(
-                "{file} in the runtime directory is no record that can be read; whoever it was about is not adopted"
-            )
-        }
-        Fact::NoRecords { why } => {
-            format!(
-                "who runs is not written down: {why}; after a SIGKILL of this supervisor nobody would be found"
-            )
-        }
-        Fact::UpgradeBegun { program } => {
-            format!("SIGUSR2: asking {} whether it can go on from here", program.display())
-        }
-        Fact::UpgradeRefused { why } => format!("SIGUSR2: {}; this one goes on", upgrade_refused(why)),
-        Fact::Upgraded { from, took, sockets, runs } => format!(
-            "pid={} is now {}, was {from}; took {}; holds {} and {} as before",
-            std::process::id(),
-            env!("CARGO_PKG_VERSION"),
-            time(*took),
-            count(*sockets, "socket"),
-            count(*runs, "run")
-        ),
-        Fact::LogLost { lines } => {
-            format!("{lines} log lines lost: stderr was not read")
-        }
+        Fact::Succession(what) => succession::sentence(what),
+        Fact::LogLost { lines } => format!("{lines} log lines lost: stderr was not read"),
+        Fact::Control(fact) => control::sentence(fact),
         Fact::TooManyLeaving { limit } => {
             format!("{limit} generations are leaving already; sent SIGTERM to this one, the oldest")
         }

@@ -1,6 +1,6 @@
 //! The words that sentences are made of: failures, signals, times, numbers of things.
 
-use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage, UpgradeRefusal, Verb};
+use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage, Verb};
 use crate::limits::COMMAND_CHARS;
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
@@ -81,7 +81,8 @@ pub(super) fn errno(number: i32) -> String {
     text.rsplit_once(" (os error").map_or_else(|| text.clone(), |(words, _)| words.into())
 }
 
-pub(super) fn signal_name(number: i32) -> String {
+/// The name of a signal, where it has one.
+pub fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().into())
 }
 
@@ -102,7 +103,7 @@ pub(super) fn text(word: Word) -> String {
 }
 
 /// A text that fits a line: a command may be as long as the kernel allows.
-pub(super) fn beginning(text: &str) -> String {
+pub fn beginning(text: &str) -> String {
     match text.char_indices().nth(COMMAND_CHARS) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text.into(),
@@ -122,24 +123,5 @@ pub(super) fn count(number: usize, noun: &str) -> String {
         (1, _) => format!("1 {noun}"),
         (_, "address") => format!("{number} addresses"),
         _ => format!("{number} {noun}s"),
-    }
-}
-
-/// Why the supervisor stays what it is.
-pub(super) fn upgrade_refused(why: &UpgradeRefusal) -> String {
-    match why {
-        UpgradeRefusal::Missing(number) => format!("the program is not there: {}", errno(*number)),
-        UpgradeRefusal::NotStarted(failure) => {
-            format!("the program could not be started: {}", spawn_failure(failure))
-        }
-        UpgradeRefusal::Silent { after } => {
-            format!("the program did not say within {} whether it can go on; sent it SIGKILL", time(*after))
-        }
-        UpgradeRefusal::NoProof => "the program is no bootstrap that can be upgraded to".into(),
-        UpgradeRefusal::Rejected(why) => format!("the program cannot go on from here: {why}"),
-        UpgradeRefusal::Replaced => "the program was replaced while it was asked; ask again".into(),
-        UpgradeRefusal::Unwritten(why) => format!("the state cannot be written: {why}"),
-        UpgradeRefusal::System(number) => format!("the system refuses: {}", errno(*number)),
-        UpgradeRefusal::NotBecome(number) => format!("the program could not be executed: {}", errno(*number)),
     }
 }

@@ -5,11 +5,13 @@ mod health;
 mod listeners;
 mod report;
 mod rights;
+mod schema;
 mod tables;
 mod values;
 
 use bootstrap::config::parse;
 use bootstrap::plan::{Definition, Plan};
+use examples::uncommented;
 
 /// The report of a text, one line for each mistake.
 #[track_caller]

@@ -1,9 +1,11 @@
 //! What reads bytes that others wrote. Each entry takes any bytes and asserts what must hold of the result; the
 //! targets in `fuzz` call the same ones.
 
-use bootstrap::config;
+use bootstrap::config::{self, Problem};
+use bootstrap::import::{Input, Origin, import};
 use bootstrap::limits::ENV_FILE_BYTES;
 use bootstrap::os::variable_in_file;
+use bootstrap::protocol::control::{ControlRequest, Reply};
 use bootstrap::protocol::{AckReader, Notice, Word, WordReader};
 use std::io::Write as _;
 
@@ -18,6 +20,27 @@ pub(crate) fn config_text(bytes: &[u8]) {
             assert!(lines.iter().all(|line| !line.is_empty()), "an empty line: {lines:?}");
             assert!(!refused.render(false).is_empty(), "no picture of {lines:?}");
         }
+    }
+}
+
+/// A file of another supervisor: a file of ours that is refused at most for what people have to decide, or nothing.
+pub(crate) fn import_text(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let keys: Vec<&str> = config::tables().iter().flat_map(|table| &table.keys).map(|key| key.name).collect();
+    for (origin, name) in [
+        (Origin::Supervisord, "supervisord.conf"),
+        (Origin::Procfile, "Procfile"),
+        (Origin::Systemd, "a.service"),
+        (Origin::Systemd, "a.socket"),
+        (Origin::StartServer, "run.sh"),
+    ] {
+        let input = |name: &str| Input { name: name.into(), text: text.into() };
+        let Ok(ours) = import(origin, &[input("a.service"), input(name)], &keys) else { continue };
+        let Err(refused) = config::parse("ours.toml", &ours) else { continue };
+        let decisions = refused.mistakes().iter().all(|mistake| {
+            matches!(mistake.problem, Problem::AddressTaken { .. } | Problem::OneSocket { .. })
+        });
+        assert!(decisions, "{origin:?}: {}\n--- of\n{text}\n--- came\n{ours}", refused.render(false));
     }
 }
 
@@ -46,6 +69,28 @@ pub(crate) fn words(bytes: &[u8]) {
     let whole = AckReader::default().push(bytes);
     let mut reader = AckReader::default();
     assert_eq!(bytes.chunks(len).map(|piece| reader.push(piece)).sum::<usize>(), whole, "in pieces of {len}");
+}
+
+/// A line of the control socket: a request that is written as it was read, or an error that fits a line. And what is
+/// no reply is no panic of a client.
+pub(crate) fn control_line(bytes: &[u8]) {
+    let (id, result) = ControlRequest::read(bytes);
+    match result {
+        Ok(request) => {
+            let line = request.line(id);
+            assert_eq!(line.find('\n'), Some(line.len() - 1), "{line:?}");
+            assert_eq!(ControlRequest::read(line.as_bytes()), (id, Ok(request)));
+        }
+        Err(reply) => {
+            assert!(matches!(reply, Reply::Error { .. }), "{reply:?}");
+            let line = reply.line(id);
+            assert_eq!(line.find('\n'), Some(line.len() - 1), "{line:?}");
+            assert_eq!(Reply::read(line.as_bytes()).expect("our own"), (id, reply));
+        }
+    }
+    if let Ok((id, reply)) = Reply::read(bytes) {
+        assert_eq!(Reply::read(reply.line(id).as_bytes()).expect("our own"), (id, reply));
+    }
 }
 
 /// An environment file: a line that is added at its end counts, unless the file was refused before.

@@ -50,6 +50,56 @@ const CONFIG: &[&str] = &[
     "\n",
 ];
 
+const FOREIGN: &[&str] = &[
+    "[program:a b]\n",
+    "[fcgi-program:c]\n",
+    "command=./a --b %(process_num)02d {port}\n",
+    "command=",
+    "numprocs=4\n",
+    "environment=A=\"1, 2\",B='x',C=\n",
+    "startsecs=99999999999999\n",
+    "stopwaitsecs=0\n",
+    "autorestart=maybe\n",
+    "socket=unix:///run/a.sock\n",
+    " ; no\n",
+    "web: bundle exec puma -p $PORT\n",
+    "worker: rake jobs:work\n",
+    "bootstrap: true\n",
+    "[Service]\n",
+    "[Unit]\n",
+    "[Socket]\n",
+    "ExecStart=@-/usr/bin/a 'b c' {fd:x} \\\n",
+    "ExecStart=/bin/sh -c \"$X\"\n",
+    "Type=notify\n",
+    "Restart=always\n",
+    "RestartSec=2min\n",
+    "TimeoutStopSec=infinity\n",
+    "TimeoutSec=1e300\n",
+    "KillSignal=SIGKILL\n",
+    "Environment=\"A=b c\" D= =x\n",
+    "ListenStream=80\n",
+    "ListenStream=[::1]:0\n",
+    "ListenStream=/run/a\n",
+    "ListenDatagram=127.0.0.1:53\n",
+    "Backlog=70000\n",
+    "Backlog=5\n",
+    "FileDescriptorName=web\n",
+    "exec start_server --port=80 --port 127.0.0.1:8080 --path=/run/a -- ./a {worker}\n",
+    "FOO=1 start_server --interval=-1 --interval 1e400 --signal-on-term=QUIT --backlog=7 --port=u53 -- a\n",
+    "start_server --",
+    "User=x\n",
+    "\u{0}",
+    "\u{7f}",
+    "\\\n",
+    "\n",
+    "=",
+    "'",
+    "\"",
+    "{",
+    "}}",
+    "%",
+];
+
 const NOTICES: &[&str] = &[
     "READY=1",
     "STOPPING=1",
@@ -83,6 +133,31 @@ const WORDS: &[&str] = &[
     "%0A",
 ];
 
+const CONTROL: &[&str] = &[
+    "{\"version\":1,",
+    "{\"version\":1,",
+    "\"id\":7,",
+    "\"request\":\"restart\"",
+    "\"request\":\"status\"",
+    "\"request\":\"signal\",\"signal\":1",
+    "\"request\":\"reload\"",
+    ",\"services\":[\"web*\"]",
+    ",\"services\":[]",
+    ",\"wait\":true",
+    "\"reply\":\"error\",\"code\":\"busy\",\"message\":\"a\"",
+    "\"reply\":\"lost\",\"events\":3",
+    "\"reply\":\"event\",\"event\":{\"a\":[1.5e300]}",
+    "\"reply\":\"done\",\"ok\":true,\"services\":[]",
+    "}",
+    "}",
+    "\\u0000",
+    "[[[[",
+    "18446744073709551616",
+    "-1",
+    "null",
+    " ",
+];
+
 const LINES: &[&str] = &[
     "A=b\n",
     "A=b\n",
@@ -108,6 +183,11 @@ proptest! {
     }
 
     #[test]
+    fn any_file_of_others_is_one_of_ours_or_none(bytes in mixture(FOREIGN)) {
+        entries::import_text(&bytes);
+    }
+
+    #[test]
     fn any_datagram_is_a_list_of_notices(bytes in mixture(NOTICES)) {
         entries::notify_datagram(&bytes);
     }
@@ -115,6 +195,11 @@ proptest! {
     #[test]
     fn words_are_the_same_in_any_pieces(bytes in mixture(WORDS), len in 1..20_u8) {
         entries::words(&[&[len], &*bytes].concat());
+    }
+
+    #[test]
+    fn any_line_is_a_request_or_told_why(bytes in mixture(CONTROL)) {
+        entries::control_line(&bytes);
     }
 
     #[test]

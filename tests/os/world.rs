@@ -1,7 +1,7 @@
 //! An `Os`, and what a test does with it.
 
 use bootstrap::core::{Action, Event, ExitStatus, Request, RunEvent, Time};
-use bootstrap::os::Os;
+use bootstrap::os::{Input, Os};
 use bootstrap::plan::{
     Definition, Generation, Handshake, Identity, ListenerId, ListenerSpec, Pid, Policy, Program, RunId,
     ServiceId, ServiceName,
@@ -78,16 +78,18 @@ impl World {
     pub(crate) fn next(&mut self) -> Event {
         let deadline = self.os.now() + Duration::from_secs(30);
         match self.os.wait(Some(deadline)) {
-            (_, Event::DeadlinePassed) => panic!("nothing happened"),
-            (_, event) => event,
+            (_, Input::Event(Event::DeadlinePassed)) => panic!("nothing happened"),
+            (_, Input::Event(event)) => event,
+            (_, other) => panic!("there is no control socket: {other:?}"),
         }
     }
 
     /// What else happened: nothing, where the answer is `None`.
     pub(crate) fn next_before(&mut self, deadline: Time) -> Option<Event> {
         match self.os.wait(Some(deadline)) {
-            (_, Event::DeadlinePassed) => None,
-            (_, event) => Some(event),
+            (_, Input::Event(Event::DeadlinePassed)) => None,
+            (_, Input::Event(event)) => Some(event),
+            (_, other) => panic!("there is no control socket: {other:?}"),
         }
     }
 

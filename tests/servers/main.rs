@@ -35,4 +35,4 @@ macro_rules! servers {
     };
 }
 
-servers! { gunicorn uvicorn nginx haproxy puma node starlet systemd }
+servers! { gunicorn uvicorn nginx haproxy puma unicorn node starlet systemd }

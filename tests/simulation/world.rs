@@ -20,8 +20,8 @@ use bootstrap::core::{
 };
 use bootstrap::limits::TEXT_BUSY_PATIENCE;
 use bootstrap::plan::{
-    Address, Definition, Generation, Handshake, ListenerId, Pid, Plan, Ready, RestartOrder, RunId, Selector,
-    ServiceId, ServiceName,
+    Address, Definition, Generation, Handshake, ListenerId, Pid, Plan, Ready, RestartOrder, RunId, Scope,
+    Selector, ServiceId, ServiceName,
 };
 use bootstrap::protocol::{Notice, Word};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -623,6 +623,12 @@ impl World {
     fn probe(&mut self, run: RunId, attempt: u32) {
         assert!(self.asked.insert(run, attempt).is_none(), "asked while an answer is awaited: {run:?}");
         let process = &self.processes[&run];
+        let of =
+            self.core.services().flat_map(|s| &s.workers).find(|w| w.staying().iter().any(|r| r.id == run));
+        if let Some(State::Baking { new, back: Back::Old(_), .. }) = of.map(|worker| &worker.state) {
+            let check = new.definition.policy.check.as_ref().expect("it is asked");
+            assert_eq!(check.probe.scope, Scope::Run, "asked where its predecessor may answer: {run:?}");
+        }
         let Some(after) = process.temper.answers_after.filter(|_| process.alive()) else { return };
         let at = self.now + after;
         let sick = |(from, until): (Duration, Duration)| {

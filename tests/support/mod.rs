@@ -13,12 +13,14 @@ mod load;
 mod log;
 mod process;
 mod stage;
+mod wire;
 
 pub(crate) use client::{Answer, Client, Failure, get, get_unix, in_flight};
 pub(crate) use load::{Load, Manner, Outcome};
 pub(crate) use log::Log;
 pub(crate) use process::{Process, eventually};
 pub(crate) use stage::{Stage, Supervised};
+pub(crate) use wire::Wire;
 
 use std::net::TcpListener;
 use std::path::PathBuf;

@@ -72,7 +72,10 @@ impl Stage {
         let mut command = Command::new(words[0]);
         // A process group of its own, as a shell gives it: ^C goes to the group.
         command.args(&words[1..]).process_group(0).current_dir(self.dir()).stdin(Stdio::null());
-        command.env_remove("BOOTSTRAP_SELECT").env("BOOTSTRAP_TEST", &self.marker);
+        command
+            .env_remove("BOOTSTRAP_SELECT")
+            .env_remove("BOOTSTRAP_RUNTIME_DIR")
+            .env("BOOTSTRAP_TEST", &self.marker);
         // Supervisors of other tests have files of the same name.
         command.env("RUNTIME_DIRECTORY", self.dir().join("run"));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));

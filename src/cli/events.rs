@@ -1,0 +1,55 @@
+//! `events`: whatever is reported, as it happens.
+
+use super::client::{Connection, Services, Trouble, Way, complain, in_trouble, refused};
+use crate::exit::ExitCode;
+use crate::protocol::control::{ControlRequest, Reply};
+use clap::Args;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+/// To follow what happens.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct EventsArgs {
+    #[command(flatten)]
+    services: Services,
+
+    #[command(flatten)]
+    way: Way,
+}
+
+/// Prints each event as a JSON object in a line, until the supervisor ends or nobody reads any more.
+pub(super) fn events(config: &Path, args: &EventsArgs) -> ExitCode {
+    match follow(config, args) {
+        Ok(code) => code,
+        Err(trouble) => in_trouble(&trouble),
+    }
+}
+
+fn follow(config: &Path, args: &EventsArgs) -> Result<ExitCode, Trouble> {
+    let mut connection = Connection::open(config, &args.way)?;
+    connection.ask(&ControlRequest::Events { services: args.services.patterns() })?;
+    let mut following = false;
+    loop {
+        let line = match connection.next(None) {
+            Ok(Some(Reply::Following {})) => {
+                following = true;
+                continue;
+            }
+            Ok(Some(Reply::Event { event })) => event.to_string(),
+            Ok(Some(Reply::Lost { events })) => {
+                serde_json::json!({ "level": "WARN", "event": "events-lost", "events": events }).to_string()
+            }
+            Ok(Some(other)) => return Ok(refused(&args.way, &other)),
+            Ok(None) => continue,
+            Err(Trouble::Lost(_)) if following => {
+                complain("the supervisor has ended");
+                return Ok(ExitCode::Ok);
+            }
+            Err(trouble) => return Err(trouble),
+        };
+        let mut out = io::stdout();
+        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+            return Ok(ExitCode::Ok);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What the core says became of a request, as its client is told.
+
+use super::order;
+use crate::core::{Answer, Refusal, Report, Verb, Verdict};
+use crate::plan::{Generation, ServiceName};
+use crate::protocol::control::{ErrorCode, Reply};
+use crate::protocol::status::{AppliedCounts, ServiceOutcome};
+use crate::report;
+
+/// The reply for an answer to an order, or to a reload where there is no verb.
+pub(super) fn reply(verb: Option<Verb>, answer: &Answer) -> Reply {
+    match answer {
+        Answer::NoSuchService { patterns } => order::no_such_service(patterns.clone()),
+        Answer::Refused(refusal) => refused(*refusal),
+        Answer::Done { services } => done(verb, services, None),
+        Answer::Reloaded { applied, services } => {
+            let counts = AppliedCounts {
+                added: applied.added,
+                removed: applied.removed,
+                restarted: applied.restarted,
+                in_place: applied.in_place,
+                untouched: applied.untouched,
+            };
+            done(verb, services, Some(counts))
+        }
+        Answer::ReloadRefused { reasons } => Reply::Error {
+            code: ErrorCode::BadConfig,
+            message: "the config is refused; nothing was changed".into(),
+            details: reasons.iter().map(report::message).collect(),
+        },
+    }
+}
+
+fn refused(refusal: Refusal) -> Reply {
+    match refusal {
+        Refusal::Booting => Reply::error(ErrorCode::Booting, "the sockets are not bound yet; try again"),
+        Refusal::Stopping => Reply::error(ErrorCode::Stopping, "everything is being stopped"),
+        Refusal::TooManyTickets { limit } => {
+            Reply::error(ErrorCode::Busy, format!("{limit} clients wait for an outcome already; try again"))
+        }
+    }
+}
+
+fn done(verb: Option<Verb>, services: &[(ServiceName, Verdict)], applied: Option<AppliedCounts>) -> Reply {
+    let services: Vec<ServiceOutcome> =
+        services.iter().map(|(name, verdict)| outcome(verb, name, verdict)).collect();
+    Reply::Done { ok: services.iter().all(|service| service.ok), services, applied }
+}
+
+fn outcome(verb: Option<Verb>, name: &ServiceName, verdict: &Verdict) -> ServiceOutcome {
+    let (outcome, generation, message) = words(verdict);
+    ServiceOutcome {
+        service: name.as_str().into(),
+        outcome: outcome.into(),
+        ok: is_ok(verb, verdict),
+        generation: generation.map(|generation| generation.0),
+        message,
+    }
+}
+
+/// Is it as it was asked for?
+fn is_ok(verb: Option<Verb>, verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Ordered => true,
+        Verdict::Up { .. } => {
+            matches!(verb, None | Some(Verb::Start | Verb::Restart | Verb::Release | Verb::Wait))
+        }
+        // One that ends well by itself has done what it was started for, but it is not up.
+        Verdict::Stopped => verb != Some(Verb::Wait),
+        // What is held is left as it is.
+        Verdict::Held => matches!(verb, None | Some(Verb::Hold | Verb::Restart)),
+        Verdict::Signalled { processes } => *processes > 0,
+        Verdict::Crashed { .. } | Verdict::Removed => verb == Some(Verb::Stop),
+        Verdict::Failed { .. }
+        | Verdict::RolledBack { .. }
+        | Verdict::Backoff { .. }
+        | Verdict::WaitsFor { .. }
+        | Verdict::Superseded { .. } => false,
+    }
+}
+
+fn words(verdict: &Verdict) -> (&'static str, Option<Generation>, String) {
+    match verdict {
+        Verdict::Ordered => ("ordered", None, "ordered".into()),
+        Verdict::Up { generation } => {
+            ("up", Some(*generation), format!("up: generation {generation} serves"))
+        }
+        Verdict::Stopped => ("stopped", None, "stopped".into()),
+        Verdict::Held => ("held", None, "held: clients wait until it is released".into()),
+        Verdict::Signalled { processes: 1 } => ("signalled", None, "sent to 1 process".into()),
+        Verdict::Signalled { processes } => ("signalled", None, format!("sent to {processes} processes")),
+        Verdict::Failed { serving, why } => {
+            let told =
+                format!("the restart failed; generation {serving} serves on{}", because(why.as_deref()));
+            ("failed", Some(*serving), told)
+        }
+        Verdict::RolledBack { generation, why } => {
+            let told = format!(
+                "the restart failed; what ran before serves, as generation {generation}{}",
+                because(why.as_deref())
+            );
+            ("rolled-back", Some(*generation), told)
+        }
+        Verdict::Crashed { why } => {
+            ("crashed", None, format!("crashed, and stays down{}", because(why.as_deref())))
+        }
+        Verdict::Backoff { why } => (
+            "backoff",
+            None,
+            format!("crashed, and is started again after a pause{}", because(why.as_deref())),
+        ),
+        Verdict::WaitsFor { names } => {
+            let names: Vec<&str> = names.iter().map(ServiceName::as_str).collect();
+            ("waits", None, format!("waits for {}", names.join(", ")))
+        }
+        Verdict::Removed => ("removed", None, "removed from the config meanwhile".into()),
+        Verdict::Superseded { by } => {
+            ("superseded", None, format!("somebody asked for {} meanwhile", verb_word(*by)))
+        }
+    }
+}
+
+fn verb_word(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Start => "start",
+        Verb::Stop => "stop",
+        Verb::Restart => "restart",
+        Verb::Hold => "hold",
+        Verb::Release => "release",
+        Verb::Wait => "wait",
+        Verb::Signal(_) => "signal",
+    }
+}
+
+/// What was reported of the failure.
+fn because(why: Option<&Report>) -> String {
+    let Some(why) = why else { return String::new() };
+    let generation =
+        why.generation.map_or_else(String::new, |generation| format!("generation {generation} "));
+    format!(": {generation}{}", report::message(&why.fact))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_verb_has_its_own_idea_of_success() {
+        let up = Verdict::Up { generation: Generation(2) };
+        let crashed = Verdict::Crashed { why: None };
+        let failed = Verdict::Failed { serving: Generation(1), why: None };
+        for (verb, good, bad) in [
+            (
+                Some(Verb::Start),
+                vec![&up, &Verdict::Stopped, &Verdict::Ordered],
+                vec![&crashed, &Verdict::Held],
+            ),
+            (Some(Verb::Restart), vec![&up, &Verdict::Held], vec![&crashed, &failed]),
+            (Some(Verb::Stop), vec![&Verdict::Stopped, &crashed, &Verdict::Removed], vec![&up]),
+            (Some(Verb::Hold), vec![&Verdict::Held], vec![&up, &crashed]),
+            (Some(Verb::Wait), vec![&up], vec![&Verdict::Stopped, &crashed, &Verdict::Held]),
+            (
+                Some(Verb::Signal(1)),
+                vec![&Verdict::Signalled { processes: 1 }],
+                vec![&Verdict::Signalled { processes: 0 }],
+            ),
+            (None, vec![&up, &Verdict::Stopped], vec![&failed, &crashed]),
+        ] {
+            for verdict in good {
+                assert!(is_ok(verb, verdict), "{verb:?} {verdict:?}");
+            }
+            for verdict in bad {
+                assert!(!is_ok(verb, verdict), "{verb:?} {verdict:?}");
+            }
+        }
+    }
+}

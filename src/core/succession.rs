@@ -1,0 +1,37 @@
+//! What is told when one supervisor follows another: the next program in the same process, or the next process after
+//! one that was killed.
+
+use super::event::UpgradeRefusal;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What happened, and what happens next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "a field's meaning is the sentence that `report` makes of it")]
+pub enum Succession {
+    /// SIGUSR2 arrived; the program now on disk is asked.
+    UpgradeBegun { program: PathBuf },
+    /// The supervisor stays what it is.
+    UpgradeRefused { why: UpgradeRefusal },
+    /// The supervisor is another program now.
+    Upgraded { from: String, took: Duration, sockets: usize, runs: usize },
+    /// It was left behind by a supervisor that was killed, and serves on.
+    Adopted { for_long: Duration },
+    /// The same, and it is on its way out.
+    AdoptedLeaving,
+    /// The same, and it is asked to leave.
+    AdoptedToLeave,
+    /// It was left behind, and has ended since.
+    OrphanEnded,
+    /// It was left behind, and is left alone: so it is configured.
+    OrphanIgnored,
+    /// It was left behind, and cannot be taken over.
+    NotAdopted { errno: i32 },
+    /// It was not written down for a later supervisor.
+    NotWrittenDown { errno: i32 },
+    /// Something was left behind in a way that cannot be read.
+    RecordUnreadable { file: String },
+    /// Who runs is written down nowhere.
+    NoRecords { why: String },
+}

@@ -1,0 +1,63 @@
+//! A Procfile: `NAME: COMMAND` lines, each for a shell.
+
+use super::Input;
+use super::draft::{Draft, Drafts, literal};
+
+/// What foreman gives the first process as `PORT`, and how far the next is from it.
+const FIRST_PORT: u32 = 5000;
+const PORT_STEP: u32 = 100;
+
+pub(super) fn read(input: &Input, drafts: &mut Drafts) {
+    let mut port = FIRST_PORT;
+    for line in input.text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if line.starts_with('#') {
+            drafts.note(line.trim_start_matches(['#', ' ']));
+            continue;
+        }
+        let named = line.split_once(':').filter(|(name, _)| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+        });
+        let Some((name, command)) = named.map(|(name, command)| (name, command.trim())) else {
+            drafts.note(format!("{line}: is no line of a Procfile"));
+            continue;
+        };
+        let mut draft = Draft::new(name);
+        of_line(&mut draft, command);
+        if command.contains("PORT") {
+            draft.variable("PORT", &port.to_string());
+            draft.note(
+                "it binds its port itself, so clients are refused while it restarts; `port` here and {fd} in",
+            );
+            draft.note("the command hold the socket for it");
+        }
+        if name == "release" {
+            draft.note("some run this once, before the others; here it runs beside them");
+        }
+        port += PORT_STEP;
+        drafts.add(draft);
+    }
+}
+
+/// Without a shell where none is needed.
+fn of_line(draft: &mut Draft, line: &str) {
+    let needs_shell =
+        line.contains(['$', '`', '|', '&', ';', '<', '>', '(', ')', '*', '?', '~', '#', '[', '{']);
+    // `NAME=value command` is the shell's, too.
+    let assigns = line.split_whitespace().next().is_some_and(|word| word.contains('='));
+    match shlex::split(line) {
+        Some(words) if !needs_shell && !assigns => {
+            draft.command(words.iter().map(|word| literal(word)).collect());
+        }
+        _ => {
+            draft.shell(line);
+            let simple = !line.contains(['|', '&', ';', '(', '`']);
+            if simple && !assigns {
+                draft.shell(&format!("exec {line}"));
+            } else {
+                draft.note(
+                    "a shell stands between, and takes the stop signal; `exec` before the server helps",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Units of systemd: `.service`, and the `.socket` of the same name.
+
+use super::Input;
+use super::draft::{Draft, Drafts, literal};
+use super::ini::{Continues, Entry, read as read_ini};
+use super::systemd_socket;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Who a process is and what it may do, and the key that does it here.
+const RIGHTS: [(&str, &str); 11] = [
+    ("User", "user"),
+    ("Group", "group"),
+    ("SupplementaryGroups", "supplementary_groups"),
+    ("UMask", "umask"),
+    ("Nice", "nice"),
+    ("OOMScoreAdjust", "oom_score_adjust"),
+    ("NoNewPrivileges", "no_new_privs"),
+    ("CapabilityBoundingSet", "capabilities"),
+    ("AmbientCapabilities", "ambient_capabilities"),
+    ("LimitNOFILE", "rlimits"),
+    ("LimitNPROC", "rlimits"),
+];
+
+/// Where the shell of `sh -c` must be asked: variables.
+const SHELL: char = '$';
+
+pub(super) fn read(inputs: &[Input], drafts: &mut Drafts) {
+    let mut sockets: BTreeMap<String, Vec<&Input>> = BTreeMap::new();
+    let (of_sockets, services): (Vec<&Input>, Vec<&Input>) =
+        inputs.iter().partition(|input| input.name.ends_with(".socket"));
+    for input in of_sockets {
+        sockets.entry(systemd_socket::service_of(input)).or_default().push(input);
+    }
+    for input in services {
+        let stem = input.name.strip_suffix(".service").unwrap_or(&input.name);
+        let mut draft = Draft::new(stem);
+        service(input, &mut draft, &|key| drafts.knows(key));
+        for socket in sockets.remove(stem).into_iter().flatten() {
+            systemd_socket::add(socket, &mut draft);
+        }
+        drafts.add(draft);
+    }
+    for input in sockets.into_values().flatten() {
+        drafts.note(format!("{}: the service that it is for is not among the files", input.name));
+    }
+}
+
+fn service(input: &Input, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) {
+    let mut section = String::new();
+    for entry in read_ini(&input.text, Continues::Backslash) {
+        match entry {
+            Entry::Section(name) => section = name,
+            Entry::Strange(text) => draft.note(format!("{text}: is no key")),
+            Entry::Key(key, value) => match &*section {
+                "Service" => of_service(&key, &value, draft, knows),
+                // What the unit is called by people, and where it belongs among others of systemd.
+                "Unit" if key == "Description" => draft.note(value),
+                _ => draft.note(format!("[{section}] {key}={value}: has no counterpart")),
+            },
+        }
+    }
+}
+
+fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) {
+    let time =
+        |key: &'static str, draft: &mut Draft| timespan(value).is_some_and(|time| draft.set_time(key, time));
+    let done = match key {
+        "ExecStart" if draft.has("command") => false,
+        "ExecStart" => {
+            command(value, draft);
+            true
+        }
+        "Type" => kind(value, draft),
+        "Environment" => match shlex::split(value) {
+            Some(words) => {
+                for word in words {
+                    let (name, content) = word.split_once('=').unwrap_or((&word, ""));
+                    draft.variable(name, content);
+                }
+                !value.contains('%')
+            }
+            None => false,
+        },
+        // With a `-` in front it may be missing, which ours may not.
+        "EnvironmentFile" if value.starts_with('/') && !draft.has("env_file") => {
+            draft.set("env_file", value);
+            !value.contains('%')
+        }
+        "WorkingDirectory" if value.starts_with('/') => {
+            draft.set("directory", value);
+            !value.contains('%')
+        }
+        "Restart" => restart(value, draft),
+        "RestartSec" => time("restart_delay", draft) && within_the_longest_pause(value, draft),
+        "TimeoutStartSec" => time("ready_timeout", draft),
+        "TimeoutStopSec" => time("drain_timeout", draft),
+        "TimeoutSec" => time("ready_timeout", draft) && time("drain_timeout", draft),
+        "KillSignal" => {
+            draft.stop_signal(key, value);
+            true
+        }
+        _ => false,
+    };
+    let ours = RIGHTS.iter().find(|(theirs, _)| *theirs == key).map(|(_, ours)| *ours);
+    match ours.filter(|ours| knows(ours)) {
+        _ if done => {}
+        // Not by ourselves: this machine need not have that user, nor we those rights.
+        Some(ours) => draft.note(format!("{key}={value}: see `{ours}`")),
+        None => draft.without_counterpart(key, value),
+    }
+}
+
+/// The prefixes of systemd, its quotes and its specifiers; a shell for variables.
+fn command(value: &str, draft: &mut Draft) {
+    let bare = value.trim_start_matches(['@', '-', ':', '+', '!', '|']);
+    if bare.len() < value.len() {
+        draft.note(format!("ExecStart={value}: what stands before the program has no counterpart"));
+    }
+    if bare.replace("%%", "").contains('%') {
+        draft.note(format!("ExecStart={value}: write what its specifiers (%) stand for"));
+    }
+    let line = bare.replace("%%", "%");
+    match shlex::split(&line) {
+        Some(_) if line.contains(SHELL) => draft.shell(&format!("exec {line}")),
+        Some(words) => draft.command(words.iter().map(|word| literal(word)).collect()),
+        None => draft.note(format!("ExecStart={value}: a quote in it is never closed")),
+    }
+}
+
+fn kind(value: &str, draft: &mut Draft) -> bool {
+    match value {
+        "simple" | "exec" => true,
+        "notify" | "notify-reload" => {
+            draft.set("handshake", "systemd");
+            draft.set("ready", "notify");
+            value == "notify"
+        }
+        "forking" => {
+            draft
+                .note("Type=forking: it has to stay in the foreground; most servers have an option for that");
+            true
+        }
+        _ => false,
+    }
+}
+
+fn restart(value: &str, draft: &mut Draft) -> bool {
+    let (ours, same) = match value {
+        "no" | "on-failure" | "always" => (value, true),
+        "on-abnormal" | "on-abort" | "on-watchdog" => ("on-failure", false),
+        _ => return false,
+    };
+    draft.set("restart", ours);
+    same
+}
+
+/// `restart_delay` must not be longer than `restart_delay_max`.
+fn within_the_longest_pause(value: &str, draft: &mut Draft) -> bool {
+    let long = timespan(value).filter(|time| *time > crate::plan::Policy::default().restart_delay_max);
+    long.is_none_or(|time| draft.set_time("restart_delay_max", time))
+}
+
+/// `90`, `5min 20s`: a number without a unit counts seconds.
+fn timespan(text: &str) -> Option<Duration> {
+    match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => humantime::parse_duration(text).ok(),
+    }
+}

@@ -1,0 +1,95 @@
+//! A `.socket` unit: what is held for a service.
+
+use super::Input;
+use super::draft::Draft;
+use super::ini::{Continues, Entry, read as read_ini};
+use crate::limits::{LISTENERS_PER_SERVICE, UNIX_PATH_BYTES};
+use crate::plan::ServiceName;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use toml::Value;
+
+/// The service that a socket unit is for.
+pub(super) fn service_of(input: &Input) -> String {
+    let named = read_ini(&input.text, Continues::Backslash).into_iter().find_map(|entry| match entry {
+        Entry::Key(key, value) if key == "Service" => Some(value),
+        Entry::Key(..) | Entry::Section(_) | Entry::Strange(_) => None,
+    });
+    let name = named.unwrap_or_else(|| input.name.replace(".socket", ".service"));
+    name.strip_suffix(".service").unwrap_or(&name).to_owned()
+}
+
+/// Adds its sockets to the service, handed over as systemd does.
+pub(super) fn add(input: &Input, draft: &mut Draft) {
+    let (mut addresses, mut name, mut backlog) = (Vec::new(), None, None);
+    for entry in read_ini(&input.text, Continues::Backslash) {
+        let Entry::Key(key, value) = entry else { continue };
+        let own = match &*key {
+            "ListenStream" => stream(&value),
+            "ListenDatagram" => datagram(&value),
+            "FileDescriptorName" if ServiceName::parse(&value).is_ok() => {
+                name = Some(value);
+                continue;
+            }
+            "Backlog" => {
+                backlog = value.parse::<i64>().ok().filter(|number| (1..=65535).contains(number));
+                if backlog.is_some() {
+                    continue;
+                }
+                Vec::new()
+            }
+            "Service" => continue,
+            "Accept" if ["no", "false"].contains(&&*value) => continue,
+            _ => Vec::new(),
+        };
+        if own.is_empty() || addresses.len() + own.len() > LISTENERS_PER_SERVICE {
+            draft.note(format!("{}: {key}={value}: has no counterpart", input.name));
+        } else {
+            addresses
+                .extend(own.into_iter().filter(|address| !addresses.contains(address)).collect::<Vec<_>>());
+        }
+    }
+    if addresses.is_empty() {
+        return;
+    }
+    // Names are for one socket each; systemd gives all of a unit the same.
+    let name = name.filter(|_| addresses.len() == 1);
+    let entry = |address: String| {
+        let backlog = backlog.filter(|_| !address.starts_with("udp:"));
+        if name.is_none() && backlog.is_none() {
+            return Value::from(address);
+        }
+        let mut table = toml::Table::new();
+        table.insert("address".into(), address.into());
+        table.extend(name.clone().map(|name| ("name".into(), name.into())));
+        table.extend(backlog.map(|backlog| ("backlog".into(), backlog.into())));
+        Value::Table(table)
+    };
+    draft.extend("listen", addresses.into_iter().map(entry).collect());
+    draft.set("handshake", "systemd");
+}
+
+fn stream(value: &str) -> Vec<String> {
+    if value.starts_with('/') {
+        let fits = value.len() <= UNIX_PATH_BYTES && !value.starts_with("//") && !value.contains(['%', '\0']);
+        return fits.then(|| format!("unix:{value}")).into_iter().collect();
+    }
+    on_ip("tcp", value)
+}
+
+fn datagram(value: &str) -> Vec<String> {
+    on_ip("udp", value)
+}
+
+/// A port alone is that of every address, of both versions of IP: two sockets, since ours are of one.
+fn on_ip(scheme: &str, value: &str) -> Vec<String> {
+    let addresses = match value.parse::<u16>() {
+        Ok(port) => [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()]
+            .map(|host| SocketAddr::new(host, port))
+            .to_vec(),
+        Err(_) => value.parse().into_iter().collect(),
+    };
+    let mapped =
+        |address: &SocketAddr| matches!(address.ip(), IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
+    let good = addresses.into_iter().filter(|address| address.port() > 0 && !mapped(address));
+    good.map(|address| format!("{scheme}://{address}")).collect()
+}

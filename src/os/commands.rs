@@ -1,0 +1,90 @@
+//! The system's side of commands: the control socket in the runtime directory, and what is sent to its clients.
+
+use super::Os;
+use super::client::Then;
+use super::control::{ClientId, ControlSocket};
+use super::runtime_dir::{NoRuntimeDir, RuntimeDir};
+use crate::plan::{ListenerId, Rights};
+use std::io;
+use std::path::PathBuf;
+
+impl Os {
+    /// Holds the runtime directory.
+    pub fn hold(&mut self, directory: RuntimeDir) {
+        self.runtime_dir = Some(directory);
+    }
+
+    /// Listens for commands in the runtime directory, if there is one. They come from [`wait`](Self::wait).
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be made.
+    pub fn open_control(&mut self) -> Result<(), NoRuntimeDir> {
+        self.control = match &self.runtime_dir {
+            Some(directory) => Some(ControlSocket::open(&self.poller, directory)?),
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// Where the control socket is, if there is one.
+    pub fn control_path(&self) -> Option<PathBuf> {
+        self.control.as_ref().and(self.runtime_dir.as_ref()).map(RuntimeDir::socket)
+    }
+
+    /// Lets the members of a group speak to the control socket, or nobody but us and root.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be given to the group: then nobody else may.
+    pub fn admit(&mut self, gid: Option<u32>, rights: Rights) -> io::Result<()> {
+        match (&mut self.control, &self.runtime_dir) {
+            (Some(control), Some(directory)) => control.admit(directory, gid, rights),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sees that the control socket is still there, and makes it anew if not.
+    pub fn look_after_control(&mut self) {
+        if let (Some(control), Some(directory)) = (&mut self.control, &mut self.runtime_dir) {
+            control.look(&self.poller, directory);
+        }
+    }
+
+    /// Sends a line to a client of the control socket, without waiting until it takes it.
+    pub fn answer(&mut self, client: ClientId, line: &str, then: Then) {
+        let now = self.now();
+        if let Some(control) = self.control.as_mut() {
+            control.answer(&self.poller, client, line, then, now);
+        }
+    }
+
+    /// Tells a client of an event. It loses those that it is too slow for, and is told how many, by the number
+    /// of its request.
+    pub fn tell(&mut self, client: ClientId, id: u64, line: &str) {
+        let now = self.now();
+        if let Some(control) = self.control.as_mut() {
+            control.tell(&self.poller, client, id, line, now);
+        }
+    }
+
+    /// Is there room for a large answer to a client, or do too many wait already?
+    pub fn has_room_for_answers(&self) -> bool {
+        self.control.as_ref().is_some_and(ControlSocket::has_room)
+    }
+
+    /// Clients that wait in the queue of a listener, and how many may, where the kernel tells.
+    pub fn queue(&self, listener: ListenerId) -> Option<(u32, u32)> {
+        self.listeners.queue(listener)
+    }
+
+    /// Closes what clients speak to, and lets the runtime directory go, at the end of the program.
+    pub(super) fn release_control(&mut self) {
+        let now = self.now();
+        let Some(directory) = &self.runtime_dir else { return };
+        if let Some(mut control) = self.control.take() {
+            control.close(directory, now);
+        }
+        directory.release();
+    }
+}

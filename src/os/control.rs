@@ -1,0 +1,368 @@
+//! The control socket: who may speak to it, and its clients. What they say is understood elsewhere.
+//!
+//! No client delays anything: each is read and written as far as it goes without blocking, what waits for it is
+//! bounded, and one that keeps us waiting is cut. While none is connected there is nothing to wake up for.
+
+use super::client::{Client, Peer, Read, Then};
+use super::poller::{Poller, Token};
+use super::runtime_dir::{NoRuntimeDir, RuntimeDir};
+use super::sockopt::peer_groups;
+use crate::core::Time;
+use crate::limits::{CONTROL_ANSWER_BYTES, CONTROL_CLIENTS, CONTROL_TURN};
+use crate::plan::Rights;
+use crate::protocol::control::{ErrorCode, Reply};
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::socket::{MsgFlags, getsockopt, send, sockopt};
+use nix::sys::stat::{Mode, fchmod};
+use nix::unistd::geteuid;
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// One connection to the control socket; no two have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClientId(pub u32);
+
+/// Something that a client did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It sent a line, here without its end. The next one comes when this one was answered.
+    Line(Peer, Vec<u8>),
+    /// It is gone.
+    Gone,
+}
+
+/// A group, and what its members may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Admitted {
+    gid: u32,
+    rights: Rights,
+}
+
+/// What came of a look at the socket's path.
+#[derive(Debug)]
+pub enum Renewed {
+    /// It was removed, and is there again.
+    Again,
+    /// It was removed, and cannot be made.
+    Failed(NoRuntimeDir),
+}
+
+/// The socket and its clients.
+pub(super) struct ControlSocket {
+    socket: Socket,
+    /// Device and inode of its path.
+    inode: (u64, u64),
+    removals: Inotify,
+    admitted: Option<Admitted>,
+    clients: BTreeMap<u32, Client>,
+    last: u32,
+    heard: VecDeque<(ClientId, Heard)>,
+    renewed: VecDeque<Renewed>,
+    /// Given up for a moment to turn a client away when there is no other descriptor left.
+    spare: Option<File>,
+}
+
+impl ControlSocket {
+    /// Listens in a runtime directory, for us and root alone.
+    pub(super) fn open(poller: &Poller, directory: &RuntimeDir) -> Result<Self, NoRuntimeDir> {
+        let system = |error: io::Error| NoRuntimeDir::System { path: directory.socket(), error };
+        let (socket, inode) = listen(&directory.socket(), None).map_err(system)?;
+        let removals = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK);
+        let removals = removals.map_err(|errno| system(errno.into()))?;
+        poller.watch_readable(&socket, Token::Control).map_err(|errno| system(errno.into()))?;
+        poller.watch_readable(&removals, Token::RuntimeDir).map_err(|errno| system(errno.into()))?;
+        let control = Self {
+            socket,
+            inode,
+            removals,
+            admitted: None,
+            clients: BTreeMap::new(),
+            last: 0,
+            heard: VecDeque::new(),
+            renewed: VecDeque::new(),
+            spare: File::open("/dev/null").ok(),
+        };
+        control.watch_removals(directory);
+        Ok(control)
+    }
+
+    /// Lets the members of a group speak to it, or nobody but us and root.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be given to the group: then nobody else may.
+    pub(super) fn admit(
+        &mut self,
+        directory: &RuntimeDir,
+        gid: Option<u32>,
+        rights: Rights,
+    ) -> io::Result<()> {
+        self.admitted = None;
+        gid.map_or(Ok(()), |gid| directory.admit(gid))?;
+        give(&directory.socket(), gid)?;
+        self.admitted = gid.map(|gid| Admitted { gid, rights });
+        Ok(())
+    }
+
+    /// The next thing that a client did.
+    pub(super) fn next(&mut self) -> Option<(ClientId, Heard)> {
+        self.heard.pop_front()
+    }
+
+    /// What became of the socket's path, once for each time that somebody removed it.
+    pub(super) fn take_renewed(&mut self) -> Option<Renewed> {
+        self.renewed.pop_front()
+    }
+
+    /// Is something there that nobody has taken?
+    pub(super) fn has_news(&self) -> bool {
+        !self.heard.is_empty() || !self.renewed.is_empty()
+    }
+
+    /// When a client has to be cut, if ever.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.clients.values().filter_map(Client::deadline).min()
+    }
+
+    /// Cuts those that kept us waiting.
+    pub(super) fn deadline_passed(&mut self, poller: &Poller, now: Time) {
+        let due = |client: &Client| client.deadline().is_some_and(|by| by <= now);
+        let due: Vec<u32> =
+            self.clients.iter().filter(|(_, client)| due(client)).map(|(number, _)| *number).collect();
+        for number in due {
+            let goes_on = self.clients.get_mut(&number).is_some_and(|client| client.deadline_passed(now));
+            self.go_on(poller, number, goes_on, now);
+        }
+    }
+
+    /// Takes some of those that want to speak.
+    fn accept(&mut self, poller: &Poller, now: Time) {
+        for _ in 0..CONTROL_TURN {
+            // Those who ask and go without waiting are no clients any more, but their requests are to be dealt with.
+            if self.heard.len() >= CONTROL_CLIENTS {
+                return;
+            }
+            match self.socket.accept() {
+                Ok((stream, _)) => self.welcome(poller, stream.into(), now),
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EINTR | libc::ECONNABORTED) => {}
+                    Some(libc::EMFILE | libc::ENFILE) => return self.turn_away(),
+                    Some(_) | None => return,
+                },
+            }
+        }
+    }
+
+    /// Takes the connection of somebody for whom there is no descriptor, and closes it: else it would wake us for ever.
+    fn turn_away(&mut self) {
+        self.spare = None;
+        if let Ok((stream, _)) = self.socket.accept() {
+            refuse(&stream, ErrorCode::Busy, "bootstrap has no descriptor left for this connection");
+        }
+        self.spare = File::open("/dev/null").ok();
+    }
+
+    fn welcome(&mut self, poller: &Poller, stream: OwnedFd, now: Time) {
+        let Ok(found) = getsockopt(&stream, sockopt::PeerCredentials) else { return };
+        let is_owner = found.uid() == geteuid().as_raw() || found.uid() == 0;
+        let admitted = self
+            .admitted
+            .filter(|admitted| found.gid() == admitted.gid || peer_groups(&stream).contains(&admitted.gid));
+        let rights = match (is_owner, admitted) {
+            (true, _) => Rights::Full,
+            (false, Some(admitted)) => admitted.rights,
+            (false, None) => {
+                let who = found.uid();
+                let message = format!("the user {who} may not speak to this supervisor; see `control_group`");
+                return refuse(&stream, ErrorCode::Forbidden, &message);
+            }
+        };
+        let others = || self.clients.values().filter(|client| !self.is_owner(client.peer.uid)).count();
+        if self.clients.len() >= CONTROL_CLIENTS || !is_owner && others() >= CONTROL_CLIENTS / 2 {
+            let message = format!("{} clients are connected already; try again", self.clients.len());
+            return refuse(&stream, ErrorCode::Busy, &message);
+        }
+        self.last = self.last.wrapping_add(1);
+        let peer = Peer { uid: found.uid(), pid: found.pid(), rights };
+        self.clients.insert(self.last, Client::new(stream, peer, now));
+        self.go_on(poller, self.last, true, now);
+    }
+
+    fn is_owner(&self, uid: u32) -> bool {
+        uid == 0 || uid == geteuid().as_raw()
+    }
+
+    /// Does what the poller found.
+    pub(super) fn take(&mut self, poller: &Poller, directory: &mut RuntimeDir, token: Token, now: Time) {
+        match token {
+            Token::Control => self.accept(poller, now),
+            Token::RuntimeDir => self.look(poller, directory),
+            Token::Client(number) => self.serve(poller, number, false, now),
+            Token::ClientGone(number) => self.serve(poller, number, true, now),
+            Token::Signal
+            | Token::Log
+            | Token::Voice(_)
+            | Token::Listener(_)
+            | Token::Probe(_)
+            | Token::Watch
+            | Token::Successor
+            | Token::Adopted(_) => {}
+        }
+    }
+
+    /// A client has said something, takes bytes again, or has gone.
+    fn serve(&mut self, poller: &Poller, number: u32, gone: bool, now: Time) {
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        let mut goes_on = client.write(now);
+        // What it said before it went counts.
+        let gone = gone && !client.reads();
+        match client.read() {
+            Read::Nothing => {}
+            Read::Line(line) => {
+                self.heard.push_back((ClientId(number), Heard::Line(client.peer, line)));
+            }
+            Read::End => goes_on = false,
+        }
+        self.go_on(poller, number, goes_on && !gone, now);
+    }
+
+    /// Sends a line to a client.
+    pub(super) fn answer(&mut self, poller: &Poller, client: ClientId, line: &str, then: Then, now: Time) {
+        if let Some(found) = self.clients.get_mut(&client.0) {
+            found.answer(line, then, now);
+            let mut goes_on = found.write(now);
+            if goes_on && found.reads() {
+                // The next request may be there already.
+                match found.next_line() {
+                    Read::Nothing => {}
+                    Read::Line(line) => self.heard.push_back((client, Heard::Line(found.peer, line))),
+                    Read::End => goes_on = false,
+                }
+            }
+            self.go_on(poller, client.0, goes_on, now);
+        }
+    }
+
+    /// Tells a client of an event; not, if too much waits for it already.
+    pub(super) fn tell(&mut self, poller: &Poller, client: ClientId, id: u64, line: &str, now: Time) {
+        if let Some(found) = self.clients.get_mut(&client.0) {
+            found.tell(id, line);
+            let goes_on = found.write(now);
+            self.go_on(poller, client.0, goes_on, now);
+        }
+    }
+
+    /// Is there room for a large answer?
+    pub(super) fn has_room(&self) -> bool {
+        self.clients.values().map(Client::waiting_bytes).sum::<usize>() < CONTROL_ANSWER_BYTES
+    }
+
+    /// Watches a client for what it is to do next, or closes it.
+    fn go_on(&mut self, poller: &Poller, number: u32, goes_on: bool, now: Time) {
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        // An error for a client that is to be closed may still wait to be written.
+        let goes_on = goes_on && (!client.writes() || client.write(now));
+        let watched =
+            goes_on && poller.watch_client(&*client, number, client.reads(), client.writes()).is_ok();
+        if !watched {
+            poller.forget(&*client);
+            if self.clients.remove(&number).is_some_and(|client| client.has_spoken()) {
+                self.heard.push_back((ClientId(number), Heard::Gone));
+            }
+        }
+    }
+
+    /// Somebody removed a name from the directory: is the socket still there?
+    pub(super) fn look(&mut self, poller: &Poller, directory: &mut RuntimeDir) {
+        loop {
+            match self.removals.read_events() {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => break,
+            }
+        }
+        if inode(&directory.socket()).is_ok_and(|found| found == self.inode) {
+            return;
+        }
+        let renewed = self.renew(poller, directory).map_or_else(Renewed::Failed, |()| Renewed::Again);
+        self.renewed.push_back(renewed);
+    }
+
+    fn renew(&mut self, poller: &Poller, directory: &mut RuntimeDir) -> Result<(), NoRuntimeDir> {
+        directory.renew()?;
+        let path = directory.socket();
+        let gid = self.admitted.map(|admitted| admitted.gid);
+        let system = |error| NoRuntimeDir::System { path: path.clone(), error };
+        gid.map_or(Ok(()), |gid| directory.admit(gid)).map_err(system)?;
+        let (socket, inode) = listen(&path, gid).map_err(system)?;
+        poller.forget(&self.socket);
+        poller.watch_readable(&socket, Token::Control).map_err(|errno| system(errno.into()))?;
+        (self.socket, self.inode) = (socket, inode);
+        self.watch_removals(directory);
+        Ok(())
+    }
+
+    fn watch_removals(&self, directory: &RuntimeDir) {
+        let flags = AddWatchFlags::IN_DELETE
+            | AddWatchFlags::IN_MOVED_FROM
+            | AddWatchFlags::IN_DELETE_SELF
+            | AddWatchFlags::IN_MOVE_SELF;
+        // Without it a socket that was removed is made anew at the next SIGHUP.
+        let _ = self.removals.add_watch(directory.path(), flags);
+    }
+
+    /// Removes what is ours, at the end of the program, after a last try to write what waits.
+    pub(super) fn close(&mut self, directory: &RuntimeDir, now: Time) {
+        for client in self.clients.values_mut() {
+            client.write(now);
+        }
+        let path = directory.socket();
+        if inode(&path).is_ok_and(|found| found == self.inode) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// A socket that listens at a path which only its owner can connect to, or a group as well. The directory is ours, so
+/// what stands at the path is what a former supervisor left.
+fn listen(path: &Path, gid: Option<u32>) -> io::Result<(Socket, (u64, u64))> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    // The path gets the mode of the socket: there is no moment at which others could connect.
+    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    socket.bind(&address)?;
+    give(path, gid)?;
+    socket.listen(i32::try_from(CONTROL_CLIENTS).expect("a small number"))?;
+    Ok((socket, inode(path)?))
+}
+
+/// Lets a group connect, or nobody but the owner.
+fn give(path: &Path, gid: Option<u32>) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = if gid.is_some() { 0o660 } else { 0o600 };
+    if gid.is_some() {
+        std::os::unix::fs::chown(path, None, gid)?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+/// Tells somebody why, as far as one write does, before the connection closes.
+fn refuse(stream: &impl AsRawFd, code: ErrorCode, message: &str) {
+    let line = Reply::error(code, message).line(0);
+    // Who does not take it sees the connection close.
+    let _ = send(stream.as_raw_fd(), line.as_bytes(), MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
+}

@@ -1,0 +1,236 @@
+//! What a status, a plan and an outcome consist of, as programs read it. Times are milliseconds.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer to `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the supervisor.
+    pub supervisor: SupervisorStatus,
+    /// Of each service that was asked for, in the order of names.
+    pub services: Vec<ServiceStatus>,
+}
+
+/// How the supervisor is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupervisorStatus {
+    /// Its pid.
+    pub pid: i32,
+    /// The version of the program.
+    pub program: String,
+    /// Its config file.
+    pub config: String,
+    /// Whether the file is what runs.
+    pub config_state: ConfigState,
+    /// How long it has been there.
+    pub uptime_ms: u64,
+    /// How many services it has.
+    pub services: usize,
+    /// How many of them are up.
+    pub up: usize,
+}
+
+/// Whether the file on disk is what runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigState {
+    /// It is.
+    Applied,
+    /// A reload would change something.
+    Changed,
+    /// A reload would be refused: the file has mistakes, or cannot be read.
+    Broken,
+}
+
+/// How a service is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// The word for its state.
+    pub state: String,
+    /// What runs is not what the file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale: Option<Stale>,
+    /// How many workers it is to have.
+    pub workers: u32,
+    /// Its newest generation; none before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
+    /// Since when all that serves has served: the age of the youngest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<u64>,
+    /// How often it was started again, each worker for itself.
+    pub restarts: RestartCounts,
+    /// The runs that nobody has asked to leave.
+    pub runs: Vec<RunStatus>,
+    /// Those that were asked to, and have not ended.
+    pub draining: Vec<DrainStatus>,
+    /// Its sockets, in the order of the file.
+    pub sockets: Vec<SocketStatus>,
+    /// It starts when these are up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<String>,
+    /// How the last main process ended that has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exit: Option<LastExit>,
+    /// What was reported of the last run that ended or failed without being asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
+}
+
+/// How what runs differs from the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stale {
+    /// The file has another definition.
+    Changed,
+    /// The file does not have it.
+    Removed,
+}
+
+/// A run that nobody has asked to leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStatus {
+    /// Which worker it is, from 0.
+    pub worker: u32,
+    /// Which generation.
+    pub generation: u32,
+    /// Its main process, once it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    /// Clients are served by it.
+    pub serves: bool,
+    /// How long ago it was started.
+    pub age_ms: u64,
+}
+
+/// A run that was asked to leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainStatus {
+    /// Which worker it was.
+    pub worker: u32,
+    /// Which generation.
+    pub generation: u32,
+    /// Its main process, which may have ended before the rest of its group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    /// How far it is: `asked`, `draining`, `terminating`, `killed` or `stuck`.
+    pub phase: String,
+    /// How long ago it was asked.
+    pub age_ms: u64,
+    /// How long until the next step; none for one that is stuck.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_ms: Option<u64>,
+}
+
+/// A socket that is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketStatus {
+    /// As in the file.
+    pub address: String,
+    /// Its name for `{fd:NAME}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Clients that wait to be accepted, where the kernel tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u32>,
+    /// How many may, where the kernel tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// How often a service was started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartCounts {
+    /// Somebody asked for it.
+    pub asked: u64,
+    /// It had ended, and its policy brought it back.
+    pub crash: u64,
+    /// What ran before was started again.
+    pub rollback: u64,
+    /// Of those that were asked for: how many failed.
+    pub failed: u64,
+}
+
+/// How a main process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastExit {
+    /// Which generation.
+    pub generation: u32,
+    /// How long ago.
+    pub age_ms: u64,
+    /// How, in words.
+    pub message: String,
+}
+
+/// What a reload changed: how many services.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedCounts {
+    /// Are new.
+    pub added: usize,
+    /// Are gone.
+    pub removed: usize,
+    /// Have another program or other addresses.
+    pub restarted: usize,
+    /// Have another policy.
+    pub in_place: usize,
+    /// Are as they were.
+    pub untouched: usize,
+}
+
+/// What a reload would do to one service, or to `[bootstrap]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanChange {
+    /// The service; none for `[bootstrap]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// What would be done.
+    pub effect: Effect,
+    /// Each key that differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyChange>,
+}
+
+/// What a reload would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// It is new and is started.
+    Add,
+    /// It is gone and is stopped.
+    Remove,
+    /// It gets a new generation, by its restart order.
+    Restart,
+    /// It applies at once; the process stays.
+    InPlace,
+    /// It applies when the supervisor itself is started again.
+    NextStart,
+}
+
+/// A key that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyChange {
+    /// As in the file.
+    pub key: String,
+    /// What runs.
+    pub old: String,
+    /// What the file says.
+    pub new: String,
+}
+
+/// What came of an order for one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceOutcome {
+    /// Its name.
+    pub service: String,
+    /// The word for it.
+    pub outcome: String,
+    /// It is as it was asked for, as far as the client wanted to wait.
+    pub ok: bool,
+    /// The generation that serves now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
+    /// For people.
+    pub message: String,
+}

@@ -1,0 +1,93 @@
+//! What is known of a service, as people and programs are told.
+
+use crate::core::Time;
+use crate::core::leaving::{Leaving, Phase};
+use crate::core::service::Service;
+use crate::core::worker::Worker;
+use crate::plan::ListenerId;
+use crate::protocol::status::{DrainStatus, RestartCounts, RunStatus, ServiceStatus, SocketStatus};
+use std::time::Duration;
+
+/// What is known of a service. `queue` gives the clients that wait at a listener, and how many may.
+pub fn of_service(
+    service: &Service,
+    now: Time,
+    queue: impl Fn(ListenerId) -> Option<(u32, u32)>,
+) -> ServiceStatus {
+    let kept: Vec<&Worker> = service.workers.iter().filter(|worker| !worker.is_being_removed()).collect();
+    let youngest = kept.iter().filter_map(|worker| worker.serving()).map(|run| run.started).max();
+    ServiceStatus {
+        name: service.definition.name.as_str().into(),
+        state: word(service).into(),
+        stale: None,
+        workers: service.definition.policy.workers,
+        generation: (service.last.0 > 0).then_some(service.last.0),
+        uptime_ms: youngest.map(|started| ms(now - started)).filter(|_| service.is_up()),
+        restarts: RestartCounts::default(),
+        runs: kept.iter().flat_map(|worker| runs(worker, now)).collect(),
+        draining: service.workers.iter().flat_map(|worker| draining(worker, now)).collect(),
+        sockets: sockets(service, queue),
+        waits_for: Vec::new(),
+        last_exit: None,
+        last_failure: None,
+    }
+}
+
+/// The word for all workers together: what is on its way comes first, then what is wrong.
+fn word(service: &Service) -> &'static str {
+    const ORDER: [&str; 8] =
+        ["restarting", "starting", "stopping", "backoff", "crashed", "held", "up", "stopped"];
+    let words: Vec<&str> = service.workers.iter().map(|worker| worker.state.word()).collect();
+    // One without a worker waits for others, and its clients wait with it.
+    ORDER.into_iter().find(|word| words.contains(word)).unwrap_or("starting")
+}
+
+fn runs(worker: &Worker, now: Time) -> Vec<RunStatus> {
+    let serving = worker.serving().map(|run| run.id);
+    let run = |run: &crate::core::generation::Run| RunStatus {
+        worker: worker.index,
+        generation: run.generation().0,
+        pid: run.pid.map(|pid| pid.0),
+        serves: serving == Some(run.id),
+        age_ms: ms(now - run.started),
+    };
+    worker.staying().into_iter().map(run).collect()
+}
+
+fn draining(worker: &Worker, now: Time) -> Vec<DrainStatus> {
+    let one = |leaving: &Leaving| {
+        let phase = match leaving.phase {
+            Phase::Asked { .. } => "asked",
+            Phase::Draining { .. } => "draining",
+            Phase::Terminating { .. } => "terminating",
+            Phase::Killed { .. } => "killed",
+            Phase::Stuck => "stuck",
+        };
+        DrainStatus {
+            worker: worker.index,
+            generation: leaving.run.generation().0,
+            pid: leaving.run.pid.map(|pid| pid.0),
+            phase: phase.into(),
+            age_ms: ms(now - leaving.since),
+            left_ms: (leaving.phase != Phase::Stuck).then(|| ms(leaving.patience(now))),
+        }
+    };
+    worker.leaving.iter().map(one).collect()
+}
+
+fn sockets(service: &Service, queue: impl Fn(ListenerId) -> Option<(u32, u32)>) -> Vec<SocketStatus> {
+    let socket = |(spec, id): (&crate::plan::ListenerSpec, &ListenerId)| {
+        let queue = queue(*id);
+        SocketStatus {
+            address: spec.address.to_string(),
+            name: spec.name.as_ref().map(ToString::to_string),
+            waiting: queue.map(|(waiting, _)| waiting),
+            limit: queue.map(|(_, limit)| limit),
+        }
+    };
+    service.definition.listeners.iter().zip(&service.listeners).map(socket).collect()
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,113 @@
+//! The sentences of supervisors that follow each other.
+
+use super::level::Level;
+use super::words::{count, errno, spawn_failure, time};
+use crate::core::{Succession, UpgradeRefusal};
+
+/// How much a fact matters.
+pub(super) fn level(what: &Succession) -> Level {
+    match what {
+        Succession::UpgradeBegun { .. }
+        | Succession::Upgraded { .. }
+        | Succession::Adopted { .. }
+        | Succession::AdoptedLeaving => Level::Info,
+        Succession::AdoptedToLeave
+        | Succession::OrphanEnded
+        | Succession::OrphanIgnored
+        | Succession::NotWrittenDown { .. }
+        | Succession::RecordUnreadable { .. }
+        | Succession::NoRecords { .. } => Level::Warn,
+        Succession::UpgradeRefused { .. } | Succession::NotAdopted { .. } => Level::Error,
+    }
+}
+
+/// Its name for programs.
+pub(super) fn name(what: &Succession) -> &'static str {
+    match what {
+        Succession::UpgradeBegun { .. } => "upgrade-begun",
+        Succession::UpgradeRefused { .. } => "upgrade-refused",
+        Succession::Upgraded { .. } => "upgraded",
+        Succession::Adopted { .. } => "adopted",
+        Succession::AdoptedLeaving => "adopted-leaving",
+        Succession::AdoptedToLeave => "adopted-to-leave",
+        Succession::OrphanEnded => "orphan-ended",
+        Succession::OrphanIgnored => "orphan-ignored",
+        Succession::NotAdopted { .. } => "not-adopted",
+        Succession::NotWrittenDown { .. } => "not-written-down",
+        Succession::RecordUnreadable { .. } => "record-unreadable",
+        Succession::NoRecords { .. } => "no-records",
+    }
+}
+
+/// What happened, and what happens next.
+pub(super) fn sentence(what: &Succession) -> String {
+    match what {
+        Succession::Adopted { for_long } => {
+            format!(
+                "left behind by a supervisor that was killed; adopted: it serves since {}",
+                time(*for_long)
+            )
+        }
+        Succession::AdoptedLeaving => {
+            "left behind by a supervisor that was killed; adopted: it was asked to leave, and finishes".into()
+        }
+        Succession::AdoptedToLeave => {
+            "left behind by a supervisor that was killed; adopted, and asked to leave".into()
+        }
+        Succession::OrphanEnded => "left behind by a supervisor that was killed; it has ended since".into(),
+        Succession::OrphanIgnored => {
+            "left behind by a supervisor that was killed; left alone, as `orphans` says".into()
+        }
+        Succession::NotAdopted { errno: number } => format!(
+            "left behind by a supervisor that was killed; cannot be adopted: {}; it is left alone",
+            errno(*number)
+        ),
+        Succession::NotWrittenDown { errno: number } => {
+            format!(
+                "not written down: {}; after a SIGKILL of this supervisor it would not be found",
+                errno(*number)
+            )
+        }
+        Succession::RecordUnreadable { file } => {
+            format!(
+                "{file} in the runtime directory is no record that can be read; whoever it was about is not adopted"
+            )
+        }
+        Succession::NoRecords { why } => {
+            format!(
+                "who runs is not written down: {why}; after a SIGKILL of this supervisor nobody would be found"
+            )
+        }
+        Succession::UpgradeBegun { program } => {
+            format!("SIGUSR2: asking {} whether it can go on from here", program.display())
+        }
+        Succession::UpgradeRefused { why } => format!("SIGUSR2: {}; this one goes on", upgrade_refused(why)),
+        Succession::Upgraded { from, took, sockets, runs } => format!(
+            "pid={} is now {}, was {from}; took {}; holds {} and {} as before",
+            std::process::id(),
+            env!("CARGO_PKG_VERSION"),
+            time(*took),
+            count(*sockets, "socket"),
+            count(*runs, "run")
+        ),
+    }
+}
+
+/// Why the supervisor stays what it is.
+fn upgrade_refused(why: &UpgradeRefusal) -> String {
+    match why {
+        UpgradeRefusal::Missing(number) => format!("the program is not there: {}", errno(*number)),
+        UpgradeRefusal::NotStarted(failure) => {
+            format!("the program could not be started: {}", spawn_failure(failure))
+        }
+        UpgradeRefusal::Silent { after } => {
+            format!("the program did not say within {} whether it can go on; sent it SIGKILL", time(*after))
+        }
+        UpgradeRefusal::NoProof => "the program is no bootstrap that can be upgraded to".into(),
+        UpgradeRefusal::Rejected(why) => format!("the program cannot go on from here: {why}"),
+        UpgradeRefusal::Replaced => "the program was replaced while it was asked; ask again".into(),
+        UpgradeRefusal::Unwritten(why) => format!("the state cannot be written: {why}"),
+        UpgradeRefusal::System(number) => format!("the system refuses: {}", errno(*number)),
+        UpgradeRefusal::NotBecome(number) => format!("the program could not be executed: {}", errno(*number)),
+    }
+}

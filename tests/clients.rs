@@ -1,0 +1,381 @@
+//! The client commands, each against the real supervisor: what they print, as text and as JSON, and how they end.
+
+mod support;
+
+use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
+use serde_json::Value;
+use std::process::Output;
+use support::{Log, Stage, Supervised, Wire, eventually, free_port, get, http, rude, service};
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs a command to its end; what it prints, and its exit code.
+fn command(supervised: &Supervised, words: &str) -> (String, Option<i32>) {
+    let words: Vec<&str> = words.split(' ').collect();
+    let output = supervised.stage.run(&[&["-c", "services.toml"], &words[..]].concat());
+    (stdout(&output) + &stderr(&output), output.status.code())
+}
+
+/// Asserts what a command says and how it ends. Pieces are separated by `…`.
+#[track_caller]
+fn says(supervised: &Supervised, words: &str, wanted: &[&str], code: i32) {
+    let (said, ended) = command(supervised, words);
+    assert_eq!(ended, Some(code), "`{words}` said\n{said}\n{supervised}");
+    for wanted in wanted {
+        let found = said.lines().any(|line| {
+            let mut rest = line;
+            wanted.split('…').all(|piece| {
+                rest.split_once(piece.trim()).is_some_and(|(_, after)| {
+                    rest = after;
+                    true
+                })
+            })
+        });
+        assert!(found, "`{words}`: no {wanted:?} in\n{said}\n{supervised}");
+    }
+}
+
+/// What a command says in JSON, which is as its schema says, and how it ends.
+#[track_caller]
+fn json(supervised: &Supervised, words: &str) -> (Value, i32) {
+    let (said, code) = command(supervised, &format!("{words} --json"));
+    let value: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    is_valid(&value);
+    (value, code.unwrap())
+}
+
+#[track_caller]
+fn is_valid(value: &Value) {
+    let schema: Value = serde_json::from_str(include_str!("../docs/control.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mistakes: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    assert!(mistakes.is_empty(), "{mistakes:#?} in {value:#}");
+}
+
+const WAITS: &str = "[bootstrap]\nwhen_idle = \"wait\"\n";
+
+/// `web` and `api`, which say that they are ready.
+fn two(more: &str) -> (Supervised, [u16; 2]) {
+    let ports = [free_port(), free_port()];
+    let ready = "ready = \"pipe\"\n";
+    let config =
+        WAITS.to_owned() + &http("web", ports[0], &format!("{ready}{more}")) + &http("api", ports[1], ready);
+    let supervised = Supervised::start(&config, &["web", "api"]);
+    for service in ["web", "api"] {
+        supervised.wait_for(&format!(" {service} generation=1 … ready after"));
+    }
+    (supervised, ports)
+}
+
+#[test]
+fn status_is_a_table_and_one_service_in_depth() {
+    let (supervised, ports) = two("");
+    let pid = supervised.pid_of("web", 1).0;
+    says(&supervised, "status", &["SERVICE…STATE…PID", &format!("web…up…1…{pid}")], 0);
+    let socket = format!("socket … tcp://127.0.0.1:{}: 0 of …clients wait", ports[0]);
+    says(&supervised, "status web", &["web: up for ", &format!("generation 1, pid {pid}"), &socket], 0);
+    says(&supervised, "status web wbe xyz*", &["no service matches \"wbe\", \"xyz*\""], 4);
+    let (status, code) = json(&supervised, "status");
+    assert_eq!((&status["supervisor"]["up"], code), (&2.into(), 0));
+    assert_eq!(status["services"][1]["runs"][0]["pid"], pid);
+    let (error, code) = json(&supervised, "status wbe");
+    assert_eq!((&error["code"], code), (&"no-such-service".into(), 4));
+    supervised.stop();
+}
+
+#[test]
+fn status_tells_who_waits_at_a_socket() {
+    // It never accepts: who comes waits.
+    let port = free_port();
+    let config = service("deaf", port, &["sleep", "600"], "handshake = \"none\"\nready = \"started\"");
+    let supervised = Supervised::start(&(WAITS.to_owned() + &config), &["deaf"]);
+    let waiting: Vec<_> =
+        (0..3).map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    eventually("three wait", || {
+        let (status, _) = json(&supervised, "status deaf");
+        status["services"][0]["sockets"][0]["waiting"] == 3
+    });
+    drop(waiting);
+}
+
+#[test]
+fn status_and_plan_tell_what_the_file_would_change() {
+    let (supervised, ports) = two("env = { SECRET = \"xyzzy\" }");
+    says(&supervised, "plan", &["a reload would change nothing"], 0);
+    let changed =
+        http("web", ports[0], "ready = \"pipe\"\ndrain_timeout = \"3s\"\nenv = { SECRET = \"plugh\" }")
+            + &http("new", free_port(), "");
+    supervised.stage.write("services.toml", &changed);
+    let wanted = [
+        "[bootstrap] changes in place",
+        "  when_idle: \"wait\" -> \"exit\"",
+        "web is restarted",
+        "  drain_timeout: \"1m\" -> \"3s\"",
+        "  env.SECRET: set -> another value",
+        "new is new and is started",
+        "api is gone and is stopped",
+    ];
+    says(&supervised, "plan", &wanted, 2);
+    let (said, _) = command(&supervised, "plan");
+    assert!(!said.contains("xyzzy") && !said.contains("plugh"), "values of variables are nobody's:\n{said}");
+    let (plan, code) = json(&supervised, "plan");
+    assert_eq!((plan["changes"].as_array().unwrap().len(), code), (4, 2));
+    let wanted = ["web…differs from the file", "api…not in the file", "services.toml is not what runs"];
+    says(&supervised, "status", &wanted, 0);
+    let (status, _) = json(&supervised, "status");
+    assert_eq!(status["supervisor"]["config_state"], "changed");
+    assert_eq!(
+        (&status["services"][0]["stale"], &status["services"][1]["stale"]),
+        (&"removed".into(), &"changed".into())
+    );
+
+    supervised.stage.write("services.toml", "[[service]]\nname = 'web'\nprot = 1");
+    says(&supervised, "plan", &["the file has 2 mistakes", "unknown key `prot`"], 78);
+    says(&supervised, "status", &["services.toml has mistakes"], 0);
+    says(&supervised, "reload", &["the config is refused; nothing was changed", "unknown key `prot`"], 78);
+    // A file with mistakes does not hide the supervisor.
+    says(&supervised, "restart web", &["web: up: generation 2 serves"], 0);
+    supervised.stop();
+}
+
+#[test]
+fn reload_tells_what_it_changed_and_what_came_of_it() {
+    let (supervised, ports) = two("");
+    let config = |more: &str| WAITS.to_owned() + &http("web", ports[0], &format!("ready = \"pipe\"\n{more}"));
+    supervised.stage.write("services.toml", &config("env = { A = \"1\" }"));
+    let wanted = [
+        "config applied: 0 added, 1 removed, 1 restarted, 0 changed in place, 0 untouched",
+        "web: up: generation 2",
+    ];
+    says(&supervised, "reload", &wanted, 0);
+    supervised.stage.write("services.toml", &config("env = { A = \"2\" }"));
+    let (reply, code) = json(&supervised, "reload");
+    assert_eq!((&reply["ok"], &reply["applied"]["restarted"], code), (&true.into(), &1.into(), 0));
+    supervised
+        .stage
+        .write("services.toml", &config("").replace("command = [", "command = [\"/nonexistent\", "));
+    says(&supervised, "reload", &["web: the restart failed; what ran before serves, as generation "], 5);
+    supervised.stop();
+}
+
+#[test]
+fn restart_waits_for_the_outcome_and_shows_the_way() {
+    let (supervised, ports) = two("");
+    let wanted =
+        ["web generation=1 asked to stop", "web generation=2 ready after", "web: up: generation 2 serves"];
+    says(&supervised, "restart web", &wanted, 0);
+    assert_eq!((supervised.get(ports[0]).generation(), supervised.get(ports[1]).generation()), (2, 1));
+    supervised.wait_for("restart web: asked for by user …, pid ");
+    says(&supervised, "restart a* w?b", &["api: up: generation 2", "web: up: generation 3"], 0);
+    let (reply, code) = json(&supervised, "restart");
+    assert_eq!((&reply["ok"], reply["services"].as_array().unwrap().len(), code), (&true.into(), 2, 0));
+    says(&supervised, "restart --no-wait web", &["web: ordered"], 0);
+    supervised.wait_answer(ports[0], 5);
+    says(&supervised, "restart wbe", &["no service matches \"wbe\""], 4);
+    supervised.stop();
+}
+
+/// `BOOTSTRAP_SELECT=web bootstrap -c services.toml restart`.
+#[test]
+fn the_selector_of_the_clients_environment_is_heard() {
+    let (mut supervised, ports) = two("");
+    let select = |supervised: &mut Supervised, value: &str| {
+        let stage = std::mem::replace(&mut supervised.stage, Stage::new());
+        supervised.stage = stage.env("BOOTSTRAP_SELECT", value);
+    };
+    select(&mut supervised, "web");
+    says(&supervised, "restart", &["web: up: generation 2"], 0);
+    assert_eq!(supervised.get(ports[1]).generation(), 1);
+    says(&supervised, "restart api", &["api: up: generation 2"], 0);
+    select(&mut supervised, "w*, wbe");
+    says(&supervised, "restart", &["no service matches \"wbe\""], 4);
+    assert_eq!(supervised.get(ports[0]).generation(), 2);
+    supervised.stop();
+}
+
+#[test]
+fn a_restart_that_fails_is_told_and_the_old_program_serves() {
+    for (order, wanted, code) in [
+        ("start-first", "web: the restart failed; generation 1 serves on: generation 2 …exit code 1", 5),
+        (
+            "stop-first",
+            "web: the restart failed; what ran before serves, as generation 3: generation 2 …exit code 1",
+            5,
+        ),
+    ] {
+        let port = free_port();
+        let stage = Stage::new();
+        let program =
+            stage.write("server", &format!("#!/bin/sh\nexec {} \"$@\"\n", support::example("http")));
+        let executable = || {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        executable();
+        let more = format!("ready = \"pipe\"\nrestart_order = \"{order}\"");
+        let config = service("web", port, &[program.to_str().unwrap(), "--name", "web"], &more);
+        let supervised = stage.start(&config, &["web"]);
+        supervised.wait_for(" web generation=1 … ready after");
+        supervised.stage.write("server", "#!/bin/sh\nexit 1\n");
+        executable();
+        says(&supervised, "restart web", &[wanted], code);
+        assert!(get(port, "/").is_ok());
+        let (status, _) = json(&supervised, "status web");
+        assert_eq!(status["services"][0]["restarts"]["failed"], 1);
+        assert!(
+            status["services"][0]["last_failure"].as_str().unwrap().contains("exit code 1"),
+            "{status:#}"
+        );
+        supervised.stop();
+    }
+}
+
+#[test]
+fn what_does_not_come_in_time_ends_with_six_and_goes_on() {
+    let port = free_port();
+    let slow = rude("slow", port, &["--mute"], "handover_timeout = \"20s\"");
+    let supervised = Supervised::start(&(WAITS.to_owned() + &slow), &["slow"]);
+    supervised.wait_for(" slow generation=1 … ready after");
+    says(
+        &supervised,
+        "restart --timeout 50ms slow",
+        &["not known after 50ms what came of it; it goes on"],
+        6,
+    );
+}
+
+#[test]
+fn stop_start_hold_and_release() {
+    let (supervised, ports) = two("");
+    says(&supervised, "stop web", &["web: stopped"], 0);
+    assert!(get(ports[0], "/").is_err(), "clients are refused");
+    says(&supervised, "status web", &["web: stopped"], 3);
+    says(&supervised, "status", &["web…stopped", "api…up"], 3);
+    says(&supervised, "wait --timeout 10s web", &["web: stopped"], 3);
+    says(&supervised, "start web", &["web: up: generation 2 serves"], 0);
+    says(&supervised, "hold web", &["web: held"], 0);
+    says(&supervised, "status web", &["web: held"], 3);
+    let client = std::thread::spawn(move || get(ports[0], "/"));
+    says(&supervised, "release web", &["web: up: generation 3 serves"], 0);
+    assert_eq!(client.join().unwrap().unwrap().generation(), 3, "who came meanwhile has waited");
+    says(&supervised, "wait", &["web: up", "api: up"], 0);
+    says(&supervised, "stop", &["web: stopped", "api: stopped"], 0);
+    let (reply, code) = json(&supervised, "start");
+    assert_eq!((&reply["ok"], code), (&true.into(), 0));
+    supervised.stop();
+}
+
+#[test]
+fn a_signal_reaches_the_main_process() {
+    let (supervised, _) = two("restart = \"always\"");
+    let pid = supervised.pid_of("web", 1);
+    says(&supervised, "signal KILL web", &["web: sent to 1 process"], 0);
+    eventually("it has ended", || !pid.is_alive());
+    supervised.wait_for(" web generation=2 … ready after");
+    let (status, _) = json(&supervised, "status web");
+    assert_eq!(status["services"][0]["restarts"]["crash"], 1);
+    assert!(
+        status["services"][0]["last_exit"]["message"].as_str().unwrap().contains("SIGKILL"),
+        "{status:#}"
+    );
+    says(&supervised, "signal NOSUCH web", &["no such signal"], 2);
+    supervised.stop();
+}
+
+#[test]
+fn events_are_followed_as_json_lines() {
+    use std::process::{Command, Stdio};
+    let (supervised, _) = two("");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
+        .args(["-c", "services.toml", "events", "web", "--runtime-dir"])
+        .arg(supervised.stage.dir().join("run"))
+        .current_dir(supervised.stage.dir())
+        .env_remove("BOOTSTRAP_SELECT")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let log = Log::of(child.stdout.take().unwrap());
+    // Until it follows, nothing is told.
+    eventually("it follows", || {
+        let _ = command(&supervised, "restart web");
+        !log.lines().is_empty()
+    });
+    says(&supervised, "restart", &["api: up"], 0);
+    assert!(log.wait(0, "\"event\":\"ready\"").is_some());
+    supervised.signal(SIGTERM);
+    assert_eq!(child.wait().unwrap().code(), Some(0), "the end of the supervisor is the end of the events");
+    log.wait_end();
+    for line in log.lines() {
+        let event: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(event["service"], "web", "{line}");
+        is_valid(&serde_json::json!({ "reply": "event", "event": event }));
+    }
+}
+
+#[test]
+fn a_supervisor_that_is_not_there_is_not_reachable() {
+    let (mut supervised, _) = two("");
+    supervised.signal(SIGKILL);
+    supervised.wait_exit();
+    for words in ["status", "restart web", "plan", "events", "wait", "signal HUP", "reload"] {
+        says(&supervised, words, &["the supervisor is not reachable: …/run/control: Connection refused"], 7);
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_can_read_is_a_failure() {
+    let (mut supervised, _) = two("");
+    let stage = std::mem::replace(&mut supervised.stage, Stage::new());
+    supervised.stage = stage.through(&["sh", "-c", "exec \"$0\" \"$@\" >/dev/full"]);
+    for words in ["status", "status --json", "plan", "restart web"] {
+        says(&supervised, words, &["cannot write to stdout: No space left"], 1);
+    }
+}
+
+#[test]
+fn colour_is_for_terminals() {
+    let (supervised, _) = two("");
+    let (said, _) = command(&supervised, "status");
+    assert!(!said.contains('\u{1b}'), "{said}");
+    let (said, _) = command(&supervised, "status --color always");
+    assert!(said.contains("\u{1b}[32mup\u{1b}[0m"), "{said}");
+    supervised.stop();
+}
+
+/// Every line that is told over a whole story is as the schema says.
+#[test]
+fn replies_are_as_their_schema_says() {
+    let (supervised, _) = two("");
+    let mut wire = Wire::to(&supervised);
+    for request in [
+        "\"version\"",
+        "\"status\"",
+        "\"plan\"",
+        "\"explode\"",
+        "\"stop\",\"services\":[\"nobody\"]",
+        "\"signal\",\"signal\":18",
+        "\"restart\"",
+    ] {
+        let line = format!("{{\"version\":1,\"request\":{request}}}");
+        let reply = wire.ask(request);
+        is_valid(&reply);
+        assert_eq!(reply["version"], 1, "{line}");
+    }
+    wire.send("{\"version\":1,\"id\":3,\"request\":\"restart\",\"wait\":true}");
+    loop {
+        let reply = wire.reply();
+        is_valid(&reply);
+        assert_eq!(reply["id"], 3);
+        if reply["reply"] == "done" {
+            break;
+        }
+    }
+    supervised.stop();
+}

@@ -1,0 +1,266 @@
+//! The control socket: who may speak, what is answered, and that nobody who speaks can do harm.
+
+mod support;
+
+use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+use support::{Stage, Supervised, Wire, eventually, free_port, http};
+
+/// Two services that are up.
+fn two() -> (Supervised, u16) {
+    let port = free_port();
+    let config = http("web", port, "ready = \"pipe\"") + &http("api", free_port(), "ready = \"pipe\"");
+    let supervised = Supervised::start(&config, &["web", "api"]);
+    for service in ["web", "api"] {
+        supervised.wait_for(&format!(" {service} generation=1 … ready after"));
+    }
+    (supervised, port)
+}
+
+#[test]
+fn requests_are_answered_one_after_the_other() {
+    let (supervised, _) = two();
+    let mut wire = Wire::to(&supervised);
+    wire.send(
+        "{\"version\":1,\"id\":5,\"request\":\"version\"}\n{\"version\":1,\"id\":6,\"request\":\"plan\"}",
+    );
+    let version = wire.reply();
+    assert_eq!((&version["reply"], &version["id"]), (&"version".into(), &5.into()));
+    assert_eq!(version["pid"], supervised.process().0);
+    assert_eq!(version["rights"], "full");
+    let plan = wire.reply();
+    assert_eq!((&plan["id"], &plan["changes"]), (&6.into(), &serde_json::json!([])));
+    let status = wire.ask("\"status\",\"services\":[\"w*\"]");
+    assert_eq!(status["services"][0]["name"], "web");
+    assert_eq!(status["services"][0]["runs"][0]["pid"], supervised.pid_of("web", 1).0);
+    assert_eq!(status["services"].as_array().unwrap().len(), 1);
+    supervised.stop();
+}
+
+#[test]
+fn what_is_no_request_is_told_why_and_the_next_one_is_heard() {
+    let (supervised, _) = two();
+    let mut wire = Wire::to(&supervised);
+    for (line, code) in [
+        ("status", "bad-request"),
+        ("{\"version\":1,\"request\":\"explode\"}", "bad-request"),
+        ("{\"version\":2,\"request\":\"status\"}", "version"),
+        ("{\"version\":1,\"request\":\"stop\",\"services\":[\"\"]}", "bad-request"),
+        ("{\"version\":1,\"request\":\"signal\",\"signal\":99}", "bad-request"),
+        ("{\"version\":1,\"request\":\"status\",\"services\":[\"wbe\"]}", "no-such-service"),
+    ] {
+        wire.send(line);
+        assert_eq!(wire.reply()["code"], code, "{line}");
+    }
+    wire.stream().write_all(b"\xff\xfe\n").unwrap();
+    assert_eq!(wire.reply()["code"], "bad-request");
+    assert_eq!(wire.ask("\"plan\"")["reply"], "plan");
+    supervised.stop();
+}
+
+/// `echo '{...}' | socat - UNIX:...` closes its side before it reads.
+#[test]
+fn a_client_that_has_said_all_is_answered() {
+    let (supervised, _) = two();
+    let mut wire = Wire::to(&supervised);
+    wire.send("{\"version\":1,\"request\":\"version\"}");
+    wire.stream().shutdown(Shutdown::Write).unwrap();
+    assert_eq!(wire.reply()["reply"], "version");
+    assert_eq!(wire.line(), None);
+    supervised.stop();
+}
+
+#[test]
+fn a_second_supervisor_is_refused_by_name_and_pid_before_it_binds_anything() {
+    let (supervised, port) = two();
+    let other = free_port();
+    supervised.stage.write("other.toml", &http("other", other, ""));
+    let second = supervised.stage.run(&["-c", "other.toml"]);
+    let said = String::from_utf8_lossy(&second.stderr);
+    let expected = format!("held by another bootstrap, pid {}, with ", supervised.process().0);
+    assert!(second.status.code() == Some(1) && said.contains(&expected), "{said}");
+    assert!(said.contains("services.toml; give one of them another `runtime_dir`"), "{said}");
+    assert!(!said.contains("holds"), "{said}");
+    assert_eq!(supervised.get(port).generation(), 1);
+    supervised.stop();
+}
+
+#[test]
+fn what_a_killed_supervisor_left_is_no_obstacle() {
+    let (mut supervised, _) = two();
+    supervised.signal(SIGKILL);
+    supervised.wait_exit();
+    assert!(Wire::path(&supervised).exists() && supervised.stage.dir().join("run/lock").exists());
+    supervised.stage.write("other.toml", "[[service]]\nname = 'a'\ncommand = 'true'");
+    let second = supervised.stage.run(&["-c", "other.toml"]);
+    assert_eq!(second.status.code(), Some(0), "{}", String::from_utf8_lossy(&second.stderr));
+    assert!(!Wire::path(&supervised).exists(), "removed at the end");
+}
+
+#[test]
+fn a_socket_that_was_removed_is_made_anew_and_the_directory_too() {
+    let (supervised, _) = two();
+    let before = Wire::to(&supervised);
+    fs::remove_file(Wire::path(&supervised)).unwrap();
+    supervised.wait_for("removed the control socket …it is there again");
+    assert_eq!(Wire::to(&supervised).ask("\"version\"")["reply"], "version");
+    fs::remove_dir_all(supervised.stage.dir().join("run")).unwrap();
+    eventually("it is there again", || Wire::connect(&Wire::path(&supervised)).is_ok());
+    assert_eq!(Wire::to(&supervised).ask("\"version\"")["reply"], "version");
+    let mode = |path: &str| fs::metadata(supervised.stage.dir().join(path)).unwrap().mode() & 0o777;
+    assert_eq!((mode("run"), mode("run/control")), (0o700, 0o600));
+    let second = supervised.stage.run(&["-c", "services.toml"]);
+    assert_eq!(second.status.code(), Some(1), "the lock is held again");
+    let mut before = before;
+    assert_eq!(before.ask("\"version\"")["reply"], "version", "who is connected stays so");
+    supervised.stop();
+}
+
+#[test]
+fn a_runtime_directory_that_others_can_write_to_is_refused() {
+    let stage = Stage::new();
+    let open = stage.dir().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    stage.write("a.toml", &format!("[bootstrap]\nruntime_dir = {open:?}\n{}", http("web", free_port(), "")));
+    let output = stage.run(&["-c", "a.toml"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("others may write to it (mode 0777); chmod go-w"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// How long a restart of `web` takes, from the signal to the line that says it is ready.
+fn restart(supervised: &mut Supervised, generation: u32) -> Duration {
+    let began = Instant::now();
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(&format!(" web generation={generation} … ready after"));
+    supervised.wait_for(&format!(" api generation={generation} … ready after"));
+    began.elapsed()
+}
+
+#[test]
+fn a_hundred_rude_clients_are_bounded_and_delay_no_restart() {
+    let (mut supervised, _) = two();
+    let calm: Duration = (2..7).map(|generation| restart(&mut supervised, generation)).max().unwrap();
+    let memory = supervised.process().heap_kib();
+    let path = Wire::path(&supervised);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (siege, after) = std::thread::scope(|scope| {
+        let stopped = || stop.load(std::sync::atomic::Ordering::Relaxed);
+        for number in 0..100 {
+            let path = &path;
+            scope.spawn(move || {
+                while !stopped() {
+                    let Ok(mut stream) = UnixStream::connect(path) else { continue };
+                    stream.set_read_timeout(Some(support::LIMIT)).unwrap();
+                    let _ = match number % 5 {
+                        // A flood without an end of line.
+                        0 => (0..64).try_for_each(|_| stream.write_all(&[b'{'; 65_536])),
+                        // Gone in the middle of a request.
+                        1 => stream.write_all(b"{\"version\":1,"),
+                        // Bytes that are no text.
+                        2 => {
+                            stream.write_all(b"\xff\xff\xff\n").and_then(|()| stream.read_exact(&mut [0; 16]))
+                        }
+                        // Many requests, and not one answer is read.
+                        3 => (0..50)
+                            .try_for_each(|_| stream.write_all(b"{\"version\":1,\"request\":\"status\"}\n")),
+                        // A client as it should be.
+                        _ => {
+                            let mut wire = Wire::connect(path).unwrap();
+                            wire.send("{\"version\":1,\"request\":\"status\"}");
+                            assert!(wire.line().is_some_and(|line| line.contains("\"name\":\"web\"")));
+                            Ok(())
+                        }
+                    };
+                }
+            });
+        }
+        let siege = (7..12).map(|generation| restart(&mut supervised, generation)).max().unwrap();
+        let after = supervised.process().heap_kib();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        (siege, after)
+    });
+    // A hundred threads share the processors with it.
+    let limit = calm * 10 + Duration::from_secs(2);
+    assert!(siege < limit, "a restart took {calm:?}, and {siege:?} under siege");
+    assert!(after < memory + 32 * 1024, "{memory} KiB became {after} KiB");
+    eventually("the descriptors of clients are closed", || {
+        let sockets = supervised.process().descriptors();
+        sockets.iter().filter(|(_, what)| what.starts_with("socket:")).count() < 8
+    });
+    assert_eq!(Wire::to(&supervised).ask("\"version\"")["reply"], "version");
+    supervised.stop();
+}
+
+#[test]
+fn a_line_at_the_limit_is_read_and_one_past_it_is_not() {
+    let (supervised, _) = two();
+    let limit = bootstrap::limits::CONTROL_LINE_BYTES;
+    let padded = |len: usize| {
+        let (start, end) = ("{\"version\":1,\"request\":", "\"plan\"}");
+        format!("{start}{}{end}", " ".repeat(len - start.len() - end.len()))
+    };
+    let mut wire = Wire::to(&supervised);
+    wire.send(&padded(limit));
+    assert_eq!(wire.reply()["reply"], "plan");
+    wire.send(&padded(limit + 1));
+    assert_eq!(wire.reply()["code"], "too-long");
+    assert_eq!(wire.line(), None, "it is closed");
+    supervised.stop();
+}
+
+#[test]
+fn a_client_that_sends_a_byte_a_second_is_cut_and_one_that_waits_is_not() {
+    let (supervised, _) = two();
+    let mut follower = Wire::to(&supervised);
+    assert_eq!(follower.ask("\"events\"")["reply"], "following");
+    let silent = Wire::to(&supervised);
+    let mut slow = Wire::to(&supervised);
+    let request = b"{\"version\":1,\"request\":\"version\"}\n";
+    // The pause between two bytes is a wait for an answer.
+    let reply = request.iter().find_map(|byte| {
+        slow.stream().write_all(&[*byte]).unwrap();
+        slow.line_within(Duration::from_secs(1))
+    });
+    assert!(reply.is_some_and(|line| line.contains("\"too-slow\"")), "it is cut before all was said");
+    assert_eq!(slow.line(), None);
+    assert_eq!(silent.rest(), "", "a silent client is closed without a word");
+    supervised.signal(SIGHUP);
+    assert_eq!(follower.reply()["event"]["event"], "reloaded");
+    supervised.stop();
+}
+
+#[test]
+fn a_follower_that_does_not_read_loses_events_and_is_told_how_many() {
+    let (mut supervised, _) = two();
+    let mut follower = Wire::to(&supervised);
+    assert_eq!(follower.ask("\"events\"")["reply"], "following");
+    let memory = supervised.process().heap_kib();
+    // Each is a few hundred bytes: more than the socket and the queue take.
+    let mut reloads = 0;
+    for round in 0..2000 {
+        supervised.forget();
+        supervised.signal(SIGHUP);
+        supervised.wait_for("config applied");
+        reloads = round + 1;
+    }
+    assert!(supervised.process().heap_kib() < memory + 4096, "what waits is bounded");
+    let (mut told, mut lost) = (0, 0);
+    while told + lost < reloads {
+        let reply = follower.reply();
+        match reply["reply"].as_str() {
+            Some("event") => told += 1,
+            Some("lost") => lost += reply["events"].as_u64().unwrap(),
+            other => panic!("{other:?}: {reply}"),
+        }
+    }
+    assert!(lost > 0 && told > 100, "{told} told, {lost} lost");
+    assert_eq!(told + lost, reloads, "none is missing from the count");
+    supervised.stop();
+}

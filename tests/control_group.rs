@@ -1,0 +1,113 @@
+//! Who may speak to the control socket: the owner, root, and whom the config grants it.
+
+mod support;
+
+use nix::sys::signal::Signal::SIGHUP;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use support::{Stage, Supervised, free_port, http};
+
+/// Numbers that no user and no group of the machine has.
+const USER: u32 = 54_321;
+const GROUP: u32 = 54_322;
+
+fn config(port: u16, more: &str) -> String {
+    format!("[bootstrap]\n{more}\n") + &http("web", port, "ready = \"pipe\"")
+}
+
+/// A supervisor whose stage everybody may enter, with a copy of the program, since the checkout may be closed to others.
+/// None where nobody else can be tried, which is said.
+fn public(more: &str) -> Option<Supervised> {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return None;
+    }
+    let stage = Stage::new();
+    let open = |path: &std::path::Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    open(stage.dir());
+    let copy = stage.dir().join("bootstrap");
+    fs::copy(env!("CARGO_BIN_EXE_bootstrap"), &copy).unwrap();
+    open(&copy);
+    let supervised = stage.start(&config(free_port(), more), &["web"]);
+    supervised.wait_for(" web generation=1 … ready after");
+    Some(supervised)
+}
+
+/// Runs a command as another user, in these groups besides its own; what it says, and how it ends.
+fn run_as(supervised: &Supervised, groups: &str, words: &str) -> (String, Option<i32>) {
+    let stage = supervised.stage.dir();
+    let output = Command::new("setpriv")
+        .arg(format!("--reuid={USER}"))
+        .arg(format!("--regid={USER}"))
+        .arg(groups)
+        .arg(stage.join("bootstrap"))
+        .args(["-c", "services.toml", "--runtime-dir"])
+        .arg(stage.join("run"))
+        .args(words.split(' '))
+        .current_dir(stage)
+        .env_remove("BOOTSTRAP_SELECT")
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (String::from_utf8_lossy(&said).into_owned(), output.status.code())
+}
+
+#[test]
+fn another_user_is_refused_whatever_the_modes_are() {
+    let Some(supervised) = public("") else { return };
+    let (said, code) = run_as(&supervised, "--clear-groups", "status");
+    assert!(code == Some(7) && said.contains("Permission denied"), "{said}");
+    // Somebody opens it for all, and still it is not for all.
+    let run = supervised.stage.dir().join("run");
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(run.join("control"), fs::Permissions::from_mode(0o666)).unwrap();
+    for words in ["status", "restart", "events"] {
+        let (said, code) = run_as(&supervised, "--clear-groups", words);
+        let expected = format!("the user {USER} may not speak to this supervisor; see `control_group`");
+        assert!(code == Some(1) && said.contains(&expected), "{words}: {said}");
+    }
+    supervised.stop();
+}
+
+#[test]
+fn a_member_of_the_group_may_do_what_the_config_grants() {
+    let Some(mut supervised) = public(&format!("control_group = {GROUP}")) else { return };
+    let member = format!("--groups={GROUP}");
+    let (said, code) = run_as(&supervised, &member, "status");
+    assert!(code == Some(0) && said.contains("web"), "{said}");
+    assert_eq!(run_as(&supervised, &member, "plan").1, Some(0));
+    for words in ["restart web", "stop", "hold", "release", "start", "reload", "signal HUP"] {
+        let (said, code) = run_as(&supervised, &member, words);
+        assert!(code == Some(1) && said.contains("may look, not act"), "{words}: {said}");
+    }
+    assert!(!supervised.said("asked for by"), "{supervised}");
+    let (said, code) = run_as(&supervised, "--clear-groups", "status");
+    assert!(code == Some(7) && said.contains("Permission denied"), "who is not in it: {said}");
+
+    let file = fs::read_to_string(supervised.stage.dir().join("services.toml")).unwrap();
+    let grant = |supervised: &mut Supervised, lines: &str| {
+        let (_, services) = file.split_once("[[service]]").unwrap();
+        supervised.stage.write("services.toml", &format!("[bootstrap]\n{lines}\n[[service]]{services}"));
+        supervised.forget();
+        supervised.signal(SIGHUP);
+        supervised.wait_for("config applied");
+    };
+    grant(&mut supervised, &format!("control_group = {GROUP}\ncontrol_rights = \"full\""));
+    let (said, code) = run_as(&supervised, &member, "restart web");
+    assert!(code == Some(0) && said.contains("web: up: generation 2"), "{said}");
+    supervised.wait_for(&format!("restart web: asked for by user {USER}, pid "));
+    grant(&mut supervised, "");
+    let (said, code) = run_as(&supervised, &member, "status");
+    assert!(code == Some(7) && said.contains("Permission denied"), "{said}");
+    supervised.stop();
+}
+
+#[test]
+fn a_group_that_does_not_exist_is_a_mistake() {
+    let stage = Stage::new();
+    stage.write("a.toml", &config(free_port(), "control_group = \"no-such-group\""));
+    let output = stage.run(&["-c", "a.toml", "check"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(78) && said.contains("this machine has no such group"), "{said}");
+}

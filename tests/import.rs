@@ -1,0 +1,251 @@
+//! Files of other supervisors: those that Debian's packages bring, and some as people write them.
+
+#![expect(clippy::disallowed_methods, reason = "supervisor prints its own sample")]
+
+mod support;
+
+use bootstrap::config::{parse, tables};
+use bootstrap::import::{Input, Origin, import};
+use bootstrap::plan::{Address, Definition, Handshake, Plan, Ready, Restart, RestartOrder};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use support::Stage;
+
+fn ours(origin: Origin, inputs: &[(&str, &str)]) -> String {
+    let inputs: Vec<Input> =
+        inputs.iter().map(|(name, text)| Input { name: (*name).into(), text: (*text).into() }).collect();
+    let keys: Vec<&str> = tables().iter().flat_map(|table| &table.keys).map(|key| key.name).collect();
+    import(origin, &inputs, &keys).unwrap_or_else(|none| panic!("{none}:\n{inputs:#?}"))
+}
+
+#[track_caller]
+fn plan(text: &str) -> Plan {
+    parse("ours.toml", text).unwrap_or_else(|refused| panic!("{}\n{text}", refused.render(false)))
+}
+
+#[track_caller]
+fn only(text: &str) -> Definition {
+    let plan = plan(text);
+    assert_eq!(plan.services.len(), 1, "{text}");
+    (*plan.services[0]).clone()
+}
+
+/// Does a key of a foreign file stand in ours: as a comment, or as what it has become?
+#[track_caller]
+fn assert_none_is_dropped(foreign: &str, ours: &str, become_ours: &[&str]) {
+    for line in foreign.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';', '['])) {
+        let Some((key, _)) = line.split_once('=') else { continue };
+        let key = key.trim();
+        assert!(become_ours.contains(&key) || ours.contains(&format!("{key}=")), "{key} is lost:\n{ours}");
+    }
+}
+
+#[test]
+fn a_program_of_supervisord_keeps_what_it_means() {
+    let foreign = "[supervisord]\nlogfile=/tmp/a.log ; where\n\n\
+         [program:Web App]\n\
+         command=/srv/app --name %(program_name)s -n %(process_num)02d '50%%' {port} ; the server\n\
+         numprocs=3\nprocess_name=%(program_name)s_%(process_num)d\ndirectory=/srv\nautorestart=true\nstartsecs=2\n\
+         stopsignal=QUIT\nstopwaitsecs=25\nuser=www-data\nstdout_logfile=/var/log/app.log\n\
+         environment=A=\"1, 2\",\n    B='x y',C=plain\n\
+         [fcgi-program:php]\ncommand=php-cgi\nsocket=tcp://localhost:9000\nstartsecs=0\n";
+    let text = ours(Origin::Supervisord, &[("supervisord.conf", foreign)]);
+    let plan = plan(&text);
+    let [web, php] = &plan.services[..] else { panic!("{text}") };
+    assert_eq!(web.name.as_str(), "web-app");
+    let command = ["/srv/app", "--name", "Web", "App", "-n", "{worker}", "50%", "{{port}}"];
+    assert_eq!(web.program.command, command);
+    assert_eq!(web.program.directory.as_deref(), Some(Path::new("/srv")));
+    let env: Vec<_> = web.program.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(env, ["A=1, 2", "B=x y", "C=plain"]);
+    let policy = &web.policy;
+    assert_eq!((policy.workers, policy.restart, policy.stop_signal), (3, Restart::Always, libc::SIGQUIT));
+    assert_eq!(
+        (policy.drain_timeout, &policy.ready),
+        (Duration::from_secs(25), &Ready::Delay(Duration::from_secs(2)))
+    );
+    assert_eq!((php.program.handshake, &php.policy.ready), (Handshake::Inetd, &Ready::Started));
+    assert_eq!(php.policy.restart, Restart::OnFailure, "what supervisord does where nothing is said");
+    assert_eq!(php.listeners[0].address, Address::Tcp(([127, 0, 0, 1], 9000).into()));
+    for comment in [
+        "# [supervisord]: has no counterpart",
+        "#     logfile=/tmp/a.log",
+        "# process_name=%(program_name)s_%(process_num)d: has no counterpart",
+        "# stdout_logfile=/var/log/app.log: has no counterpart",
+    ] {
+        assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
+    }
+    assert!(text.contains("# user=www-data: "), "{text}");
+}
+
+/// The sample has every key that there is, most of them commented out.
+#[test]
+fn the_sample_that_supervisor_prints_passes_with_every_key_in_it() {
+    let output = Command::new("echo_supervisord_conf").output().expect("run tests/install");
+    let sample = String::from_utf8(output.stdout).unwrap();
+    let all: String = sample
+        .lines()
+        .map(|line| match line.strip_prefix(';') {
+            Some(key)
+                if key.starts_with('[') || key.split_once('=').is_some_and(|(k, _)| !k.contains(' ')) =>
+            {
+                format!("{key}\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let text = ours(Origin::Supervisord, &[("supervisord.conf", &all)]);
+    assert!(!plan(&text).services.is_empty(), "{text}");
+    let known = [
+        "command",
+        "numprocs",
+        "directory",
+        "environment",
+        "autorestart",
+        "startsecs",
+        "stopsignal",
+        "stopwaitsecs",
+    ];
+    let same = ["autostart", "process_name", "exitcodes", "socket"];
+    assert_none_is_dropped(&all, &text, &[&known[..], &same].concat());
+}
+
+#[test]
+fn a_procfile_is_its_lines() {
+    let foreign = "# the site\nweb: bundle exec puma -C config/puma.rb -p ${PORT:-3000}\n\
+                   worker: bundle exec sidekiq -q default\nRelease_Job: A=1 rake db:migrate && true\nnonsense\n";
+    let text = ours(Origin::Procfile, &[("Procfile", foreign)]);
+    let plan = plan(&text);
+    let [web, worker, job] = &plan.services[..] else { panic!("{text}") };
+    let line = "exec bundle exec puma -C config/puma.rb -p ${PORT:-3000}";
+    assert_eq!(web.program.command, ["sh", "-c", line]);
+    assert_eq!(web.program.env.get("PORT").map(String::as_str), Some("5000"));
+    assert_eq!(worker.program.command, ["bundle", "exec", "sidekiq", "-q", "default"], "no shell between");
+    assert_eq!(job.name.as_str(), "release_job");
+    assert_eq!(job.program.command, ["sh", "-c", "A=1 rake db:migrate && true"]);
+    for comment in ["# the site", "# nonsense: is no line of a Procfile"] {
+        assert!(text.contains(comment), "{text}");
+    }
+}
+
+#[test]
+fn a_service_of_systemd_takes_its_socket_along() {
+    let service = "[Unit]\nDescription=The site\nAfter=network.target\n\n[Service]\nType=notify\n\
+        ExecStart=/srv/app --opt 'a b' \\\n    --more\nExecStartPre=/bin/true\nUser=www-data\n\
+        Environment=A=1 \"B=x y\"\nEnvironmentFile=/etc/app.env\nWorkingDirectory=/srv\nRestart=on-failure\n\
+        RestartSec=45\nTimeoutStopSec=1min 5s\nTimeoutStartSec=20\nKillSignal=SIGQUIT\nPrivateTmp=yes\n\
+        [Install]\nWantedBy=multi-user.target\n";
+    let socket = "[Socket]\nListenStream=80\nListenStream=/run/app.sock\nBacklog=100\nSocketMode=0600\n";
+    let text = ours(Origin::Systemd, &[("app.service", service), ("app.socket", socket)]);
+    let app = only(&text);
+    assert_eq!(app.program.command, ["/srv/app", "--opt", "a b", "--more"]);
+    assert_eq!((app.program.handshake, &app.policy.ready), (Handshake::Systemd, &Ready::Word));
+    assert_eq!(app.program.env_file.as_deref(), Some(Path::new("/etc/app.env")));
+    assert_eq!(app.policy.restart_delay, Duration::from_secs(45));
+    assert_eq!(app.policy.drain_timeout, Duration::from_secs(65));
+    assert_eq!(app.policy.ready_timeout, Duration::from_secs(20));
+    let addresses: Vec<String> = app.listeners.iter().map(|listener| listener.address.to_string()).collect();
+    assert_eq!(addresses, ["tcp://0.0.0.0:80", "tcp://[::]:80", "unix:/run/app.sock"]);
+    assert!(app.listeners.iter().all(|listener| listener.backlog == Some(100)));
+    for comment in [
+        "# The site",
+        "# [Unit] After=network.target: has no counterpart",
+        "# ExecStartPre=/bin/true: has no counterpart",
+        "# PrivateTmp=yes: has no counterpart",
+        "# [Install] WantedBy=multi-user.target: has no counterpart",
+        "# app.socket: SocketMode=0600: has no counterpart",
+    ] {
+        assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
+    }
+}
+
+/// Every unit of this machine: those of nginx, haproxy and supervisor, which the tests install, and a hundred others.
+#[test]
+fn every_unit_of_this_machine_passes_and_loses_no_key() {
+    const BECOME_OURS: [&str; 12] = [
+        "ExecStart",
+        "Type",
+        "Environment",
+        "EnvironmentFile",
+        "WorkingDirectory",
+        "Restart",
+        "RestartSec",
+        "TimeoutStartSec",
+        "TimeoutStopSec",
+        "TimeoutSec",
+        "KillSignal",
+        "Description",
+    ];
+    let mut passed = Vec::new();
+    for path in
+        fs::read_dir("/lib/systemd/system").expect("run tests/install").map(|entry| entry.unwrap().path())
+    {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let Some(text) = fs::read_to_string(&path).ok().filter(|_| name.ends_with(".service")) else {
+            continue;
+        };
+        let socket = fs::read_to_string(path.with_extension("socket")).unwrap_or_default();
+        if !text.lines().any(|line| line.starts_with("ExecStart=")) {
+            continue;
+        }
+        let inputs = [(&*name, &*text), (&*name.replace(".service", ".socket"), &*socket)];
+        let result = ours(Origin::Systemd, &inputs);
+        only(&result);
+        assert_none_is_dropped(&text.replace("\\\n", " "), &result, &BECOME_OURS);
+        passed.push(name);
+    }
+    for wanted in ["nginx.service", "haproxy.service", "supervisor.service"] {
+        assert!(passed.iter().any(|name| name == wanted), "{wanted} is not among {passed:?}");
+    }
+    assert!(passed.len() > 20, "{passed:?}");
+}
+
+#[test]
+fn a_command_line_of_start_server_is_a_service_that_starts_first() {
+    let foreign = "#!/bin/sh\nexport A=1\nexec start_server --port=80 --port=127.0.0.1:8080 --path=/run/app.sock \\\n\
+        \x20   --interval 3 --signal-on-term=QUIT --pid-file=/run/app.pid --backlog=128 -- \\\n\
+        \x20   plackup -s Starlet app.psgi\n";
+    let text = ours(Origin::StartServer, &[("run.sh", foreign)]);
+    let app = only(&text);
+    assert_eq!(app.name.as_str(), "plackup");
+    assert_eq!(app.program.command, ["plackup", "-s", "Starlet", "app.psgi"]);
+    let policy = &app.policy;
+    assert_eq!(app.program.handshake, Handshake::ServerStarter);
+    assert_eq!((policy.restart_order, policy.restart), (RestartOrder::StartFirst, Restart::Always));
+    assert_eq!((&policy.ready, policy.stop_signal), (&Ready::Delay(Duration::from_secs(3)), libc::SIGQUIT));
+    let addresses: Vec<String> = app.listeners.iter().map(|listener| listener.address.to_string()).collect();
+    assert_eq!(addresses, ["tcp://0.0.0.0:80", "tcp://127.0.0.1:8080", "unix:/run/app.sock"]);
+    for comment in ["# export A=1: is no start_server", "# --pid-file=/run/app.pid: has no counterpart"] {
+        assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
+    }
+}
+
+#[test]
+fn the_command_prints_it_and_says_what_is_wrong() {
+    let stage = Stage::new();
+    stage.write("Procfile", "web: ./server\n");
+    stage.write("twice.sh", "start_server --port=80 -- ./a\nstart_server --port=80 -- ./b\n");
+    stage.write("empty", "");
+    let run = |arguments: &[&str]| {
+        let output = stage.run(arguments);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let expected = "[[service]]\nname = \"web\"\ncommand = [\"./server\"]\n";
+    assert_eq!(run(&["import", "procfile", "Procfile"]), (Some(0), expected.into(), String::new()));
+    let (code, text, said) = run(&["import", "start_server", "twice.sh"]);
+    assert!(code == Some(78) && text.matches("[[service]]").count() == 2, "{text}");
+    assert!(said.contains("tcp://0.0.0.0:80"), "{said}");
+    for (arguments, code, wanted) in [
+        (&["import", "procfile", "empty"][..], 1, "no service is in it: there is not a line `NAME: COMMAND`"),
+        (&["import", "systemd", "absent"], 1, "absent: No such file"),
+        (&["import", "pm2", "empty"], 2, "invalid value 'pm2'"),
+        (&["import", "systemd"], 2, "FILE"),
+    ] {
+        let (found, text, said) = run(arguments);
+        assert_eq!((found, &*text), (Some(code), ""), "{arguments:?}");
+        assert!(said.contains(wanted), "{arguments:?}: {said}");
+    }
+}
