@@ -85,7 +85,7 @@ fn cgroup(cgroup: &Cgroup) -> String {
         limit.map_or_else(String::new, |limit| format!(", {key} = {limit}"))
     };
     let memory = limit("memory_max", memory_max.map(|bytes| bytes.to_string()));
-    let processor = limit("cpu_percent", cpu_percent.map(|percent| percent.to_string()));
+    let processor = limit("cpu_max", cpu_percent.map(|percent| format!("\"{percent}%\"")));
     let processes = limit("pids_max", pids_max.map(|most| most.to_string()));
     format!("{{ path = {path:?}{memory}{processor}{processes} }}")
 }

@@ -1,6 +1,6 @@
 //! The words that sentences are made of: failures, signals, times, numbers of things.
 
-use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage, Verb};
+use crate::core::{ExitStatus, Miss, PipeEnd, SpawnFailure, SpawnStage, Verb};
 use crate::limits::COMMAND_CHARS;
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
@@ -133,5 +133,18 @@ pub(super) fn count(number: usize, noun: &str) -> String {
         (1, _) => format!("1 {noun}"),
         (_, "address") => format!("{number} addresses"),
         _ => format!("{number} {noun}s"),
+    }
+}
+
+pub(super) fn pipe_ended(end: PipeEnd, left: Option<Duration>) -> String {
+    let what = match end {
+        PipeEnd::Closed => "closed its pipe without an answer".into(),
+        PipeEnd::Gibberish(bytes) => {
+            format!("wrote \"{}\" to its pipe, which is no word of the handshake", bytes.escape_ascii())
+        }
+    };
+    match left {
+        Some(left) => format!("{what}; its exit is awaited for {} more", time(left)),
+        None => format!("{what}; what follows is ignored"),
     }
 }
