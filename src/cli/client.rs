@@ -21,7 +21,7 @@ const RUNTIME_DIR: &str = "BOOTSTRAP_RUNTIME_DIR";
 /// How a command finds the supervisor, and how it talks.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Way {
-    /// The supervisor's runtime directory [default: $BOOTSTRAP_RUNTIME_DIR, else as the config file has it]
+    /// The supervisor's runtime directory [default: `$BOOTSTRAP_RUNTIME_DIR`, else as the config file has it]
     #[arg(long, value_name = "DIR")]
     runtime_dir: Option<PathBuf>,
 
@@ -175,7 +175,9 @@ pub(super) fn refused(way: &Way, reply: &Reply) -> ExitCode {
     }
     complain(message);
     if *code == ErrorCode::BadConfig {
-        details.iter().for_each(|detail| complain(detail));
+        for detail in details {
+            complain(detail);
+        }
     }
     exit_code
 }

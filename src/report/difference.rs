@@ -87,7 +87,7 @@ fn cgroup(cgroup: &Cgroup) -> String {
     let memory = limit("memory_max", memory_max.map(|bytes| bytes.to_string()));
     let processor = limit("cpu_max", cpu_percent.map(|percent| format!("\"{percent}%\"")));
     let processes = limit("pids_max", pids_max.map(|most| most.to_string()));
-    format!("{{ path = {path:?}{memory}{processor}{processes} }}")
+    format!("{{ path = \"{}\"{memory}{processor}{processes} }}", path.display())
 }
 
 fn shown(value: Option<impl ToString>) -> String {
@@ -128,7 +128,7 @@ fn names(names: &[ServiceName]) -> String {
 }
 
 fn path(path: Option<&PathBuf>) -> String {
-    path.map_or_else(none, |path| format!("{path:?}"))
+    path.map_or_else(none, |path| format!("\"{}\"", path.display()))
 }
 
 fn time(duration: Duration) -> String {
@@ -137,29 +137,17 @@ fn time(duration: Duration) -> String {
 
 fn listener(spec: &ListenerSpec) -> String {
     let ListenerSpec { name, address, backlog, nonblocking, defer_accept, access } = spec;
-    let mut text = format!("{{ address = \"{address}\"");
-    if let Some(name) = name {
-        text += &format!(", name = \"{name}\"");
-    }
-    if let Some(backlog) = backlog {
-        text += &format!(", backlog = {backlog}");
-    }
-    if *nonblocking {
-        text += ", nonblocking = true";
-    }
-    if let Some(patience) = defer_accept {
-        text += &format!(", defer_accept = {}", time(*patience));
-    }
-    if let Some(mode) = access.mode {
-        text += &format!(", mode = \"{mode:04o}\"");
-    }
-    if let Some(uid) = access.uid {
-        text += &format!(", user = {uid}");
-    }
-    if let Some(gid) = access.gid {
-        text += &format!(", group = {gid}");
-    }
-    text + " }"
+    let settings = [
+        Some(format!("address = \"{address}\"")),
+        name.as_ref().map(|name| format!("name = \"{name}\"")),
+        backlog.map(|backlog| format!("backlog = {backlog}")),
+        nonblocking.then(|| "nonblocking = true".into()),
+        defer_accept.map(|patience| format!("defer_accept = {}", time(patience))),
+        access.mode.map(|mode| format!("mode = \"{mode:04o}\"")),
+        access.uid.map(|uid| format!("user = {uid}")),
+        access.gid.map(|gid| format!("group = {gid}")),
+    ];
+    format!("{{ {} }}", settings.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
 fn restart(restart: Restart) -> &'static str {
