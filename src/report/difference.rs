@@ -222,9 +222,8 @@ mod tests {
     fn every_key_of_a_service_is_compared() {
         let refused =
             config::parse("a.toml", "[[service]]\nname = 'a'\ncommand = 'a'\nxyzzy = 1").unwrap_err();
-        let known = refused.mistakes().iter().find_map(|mistake| match &mistake.problem {
-            config::Problem::UnknownKey { known, .. } => Some(*known),
-            _ => None,
+        let known = refused.mistakes().iter().find_map(|mistake| {
+            if let config::Problem::UnknownKey { known, .. } = &mistake.problem { Some(*known) } else { None }
         });
         let known: BTreeSet<&str> = known.unwrap().iter().copied().collect();
         let mut compared: BTreeSet<&str> = keys(&definition("")).iter().map(|(key, _)| *key).collect();
