@@ -1,7 +1,5 @@
 //! What config/ has for systemd and for Kubernetes: it is accepted where it goes to, and its times agree with ours.
 
-#![expect(clippy::disallowed_methods, reason = "systemd-analyze reads the unit")]
-
 mod support;
 
 use bootstrap::config;

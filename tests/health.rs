@@ -228,6 +228,23 @@ fn a_successor_that_is_sick_in_its_bake_time_goes_and_the_old_process_serves_on(
 }
 
 #[test]
+fn the_last_answer_of_a_bake_time_has_to_be_good() {
+    let port = free_port();
+    let more = format!("bake_time = \"500ms\"\nrestart_order = \"start-first\"\n{}", check(UNLESS_SICK, 100));
+    let mut supervised = Supervised::start(&web(port, &more), &["web"]);
+    supervised.wait_answer(port, 1);
+    supervised.stage.write("sick-2", "");
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=2 … unhealthy: … the restart failed; generation 1 serves on");
+    supervised.forget();
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=3 … ready after");
+    supervised.wait_for(" web generation=1 … asked to stop accepting");
+    assert!(!supervised.said("unhealthy"), "{supervised}");
+    supervised.stop();
+}
+
+#[test]
 fn one_that_is_sick_from_its_start_is_restarted_less_and_less_often() {
     let port = free_port();
     let more = format!("restart = \"always\"\n{}", check("exec = \"false\"", 1));

@@ -1,7 +1,5 @@
 //! Files of other supervisors: those that Debian's packages bring, and some as people write them.
 
-#![expect(clippy::disallowed_methods, reason = "supervisor prints its own sample")]
-
 mod support;
 
 use bootstrap::config::{parse, tables};
