@@ -241,6 +241,7 @@ impl World {
             Action::Spawn { .. }
             | Action::Signal { .. }
             | Action::Adopt { .. }
+            | Action::NoteServing { .. }
             | Action::Ask { .. }
             | Action::Look { .. }
             | Action::Probe { .. }

@@ -24,6 +24,8 @@ pub struct Orphan {
     pub definition: Arc<Definition>,
     /// When its start was ordered.
     pub started: Time,
+    /// Whether it had come as far as to serve.
+    pub serves: bool,
     /// Whether it was asked to leave.
     pub leaving: bool,
     /// Whether its pipe may still bring a word.
