@@ -112,6 +112,11 @@ pub(super) fn text(word: Word) -> String {
     String::from_utf8_lossy(word.bytes()).into_owned()
 }
 
+/// A command as a shell takes it: an argument with blanks in it is told from several.
+pub(super) fn quoted(command: &[String]) -> String {
+    shlex::try_join(command.iter().map(String::as_str)).unwrap_or_else(|_| command.join(" "))
+}
+
 /// A text that fits a line: a command may be as long as the kernel allows.
 pub fn beginning(text: &str) -> String {
     match text.char_indices().nth(COMMAND_CHARS) {
@@ -146,5 +151,19 @@ pub(super) fn pipe_ended(end: PipeEnd, left: Option<Duration>) -> String {
     match left {
         Some(left) => format!("{what}; its exit is awaited for {} more", time(left)),
         None => format!("{what}; what follows is ignored"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_told_as_a_shell_takes_it() {
+        let told = |command: &[&str]| quoted(&command.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(told(&["./server", "--port=80"]), "./server --port=80");
+        assert_eq!(told(&["nginx", "-g", "daemon off;"]), "nginx -g 'daemon off;'");
+        assert_eq!(told(&["sh", "-c", ""]), "sh -c ''");
+        assert_eq!(told(&["a\0b", "c"]), "a\0b c");
     }
 }
