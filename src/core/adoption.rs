@@ -102,9 +102,9 @@ impl Service {
         for index in 0..most.max(self.definition.policy.workers) {
             let mut worker = Worker::new(index, now);
             let its: Vec<&Orphan> = orphans.iter().filter(|orphan| orphan.worker == index).collect();
-            let stays = its.iter().filter(|orphan| orphan.held && !orphan.leaving);
+            let mut stays = its.iter().filter(|orphan| orphan.held && !orphan.leaving);
             let serves = stays.clone().find(|orphan| orphan.serves);
-            let chosen = serves.or(stays.last()).map(|orphan| orphan.generation);
+            let chosen = serves.or(stays.next_back()).map(|orphan| orphan.generation);
             for orphan in its {
                 let stays = chosen == Some(orphan.generation);
                 self.adopt_run(&mut worker, orphan, stays, now, out);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A run that another supervisor started and that still lives, held so that it is no other process.
+#[expect(clippy::struct_excessive_bools, reason = "facts about a process, independent of each other")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Orphan {

@@ -160,7 +160,7 @@ impl Records {
             match serde_json::from_slice::<Record>(&text).ok().filter(|record| record.version == VERSION) {
                 Some(record) if record.boot == self.boot => {
                     let (serves, leaving) = (name.ends_with(SERVING), name.ends_with(LEAVING));
-                    found.push(Found { serves, leaving, name, record });
+                    found.push(Found { name, serves, leaving, record });
                 }
                 Some(_) => self.remove(&name),
                 None => {

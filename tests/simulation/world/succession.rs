@@ -1,6 +1,7 @@
 //! One supervisor follows another: the core goes on from its snapshot, or another comes after one that was killed.
 
 use super::{Deed, Entry, Process, World, plans};
+use crate::clients::Clients;
 use bootstrap::core::{Event, Orphan, RunEvent, Supervisor, Time, snapshot};
 use bootstrap::plan::{ListenerId, Pid, RunId, ServiceName};
 use bootstrap::protocol::{Notice, Word};
@@ -53,6 +54,9 @@ impl World {
         self.watched.clear();
         self.waiting_since.clear();
         self.owed = super::Owed::default();
+        // What operators ordered is lost with the one that they ordered it of.
+        self.clients = Clients::default();
+        self.rested.clear();
         self.reloaded_at = Some(self.now);
         let plan =
             if self.rng.chance(50) { self.plan.clone() } else { plans::edited(&self.plan, &mut self.rng) };
