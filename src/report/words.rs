@@ -112,9 +112,13 @@ pub(super) fn text(word: Word) -> String {
     String::from_utf8_lossy(word.bytes()).into_owned()
 }
 
-/// A command as a shell takes it: an argument with blanks in it is told from several.
+/// A command as text of the config file, which is split again where an argument has no quotes.
 pub(super) fn quoted(command: &[String]) -> String {
-    shlex::try_join(command.iter().map(String::as_str)).unwrap_or_else(|_| command.join(" "))
+    let word = |argument: &String| match shlex::split(argument) {
+        Some(words) if words == [argument.as_str()] => argument.clone(),
+        _ => shlex::try_quote(argument).map_or_else(|_| argument.clone(), Into::into),
+    };
+    command.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// A text that fits a line: a command may be as long as the kernel allows.
@@ -159,11 +163,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_told_as_a_shell_takes_it() {
+    fn a_command_is_told_as_it_could_be_written() {
         let told = |command: &[&str]| quoted(&command.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(told(&["./server", "--port=80"]), "./server --port=80");
         assert_eq!(told(&["nginx", "-g", "daemon off;"]), "nginx -g 'daemon off;'");
         assert_eq!(told(&["sh", "-c", ""]), "sh -c ''");
+        assert_eq!(told(&["gunicorn", "-b", "fd://{fd}"]), "gunicorn -b fd://{fd}");
         assert_eq!(told(&["a\0b", "c"]), "a\0b c");
     }
 }
