@@ -1,11 +1,14 @@
 //! What is known of a service, as people and programs are told.
 
-use crate::core::Time;
+use super::line::message;
+use super::words::ended;
+use crate::core::history::{self, Restarts};
 use crate::core::leaving::{Leaving, Phase};
 use crate::core::service::Service;
 use crate::core::worker::Worker;
+use crate::core::{ExitStatus, Time};
 use crate::plan::ListenerId;
-use crate::protocol::status::{DrainStatus, RestartCounts, RunStatus, ServiceStatus, SocketStatus};
+use crate::protocol::status::{DrainStatus, LastExit, RestartCounts, RunStatus, ServiceStatus, SocketStatus};
 use std::time::Duration;
 
 /// What is known of a service. `queue` gives the clients that wait at a listener, and how many may.
@@ -23,13 +26,35 @@ pub fn of_service(
         workers: service.definition.policy.workers,
         generation: (service.last.0 > 0).then_some(service.last.0),
         uptime_ms: youngest.map(|started| ms(now - started)).filter(|_| service.is_up()),
-        restarts: RestartCounts::default(),
+        restarts: restarts(service.history.restarts),
+        repairs: service.history.repairs,
+        ready_ms: service.history.ready.map(ms),
         runs: kept.iter().flat_map(|worker| runs(worker, now)).collect(),
         draining: service.workers.iter().flat_map(|worker| draining(worker, now)).collect(),
         sockets: sockets(service, queue),
         waits_for: Vec::new(),
-        last_exit: None,
-        last_failure: None,
+        last_exit: service.history.last_exit.map(|exit| last_exit(exit, now)),
+        last_failure: service.history.last_failure.as_deref().map(|report| message(&report.fact)),
+    }
+}
+
+fn restarts(counts: Restarts) -> RestartCounts {
+    let Restarts { asked, crash, rollback, failed } = counts;
+    RestartCounts { asked, crash, rollback, failed }
+}
+
+fn last_exit(exit: history::LastExit, now: Time) -> LastExit {
+    let (code, signal) = match exit.status {
+        ExitStatus::Code(code) => (Some(code), None),
+        ExitStatus::Signal { signal, .. } => (None, Some(signal)),
+        ExitStatus::Unknown => (None, None),
+    };
+    LastExit {
+        generation: exit.generation.0,
+        age_ms: ms(now - exit.at),
+        code,
+        signal,
+        message: ended(exit.status),
     }
 }
 
