@@ -142,7 +142,7 @@ fn numbers_are_true_after_a_restart_a_crash_and_a_repair() {
     let [port, web, crash] = [free_port(), free_port(), free_port()];
     let socket = tempfile::tempdir().unwrap();
     let path = socket.path().join("socket");
-    let web_more = format!("ready = \"pipe\"\nrestart = \"always\"\n[service.env]\n");
+    let web_more = "ready = \"pipe\"\nrestart = \"always\"\n";
     let local = format!(
         "[[service]]\nname = \"local\"\nlisten = [\"unix:{}\"]\ncommand = [{:?}]\nready = \"pipe\"\n",
         path.display(),
@@ -150,7 +150,7 @@ fn numbers_are_true_after_a_restart_a_crash_and_a_repair() {
     );
     let supervised = with_metrics(
         port,
-        &(http("web", web, &web_more) + &rude("dies", crash, &["--exit-at-start", "3"], "") + &local),
+        &(http("web", web, web_more) + &rude("dies", crash, &["--exit", "3"], "") + &local),
     );
     for name in ["web", "local"] {
         supervised.wait_for(&format!(" {name} generation=1 … ready after"));
@@ -220,7 +220,7 @@ fn numbers_are_true_after_a_restart_a_crash_and_a_repair() {
 #[test]
 fn probes_are_told_who_is_not_up_and_that_the_supervisor_answers() {
     let [port, crash] = [free_port(), free_port()];
-    let supervised = with_metrics(port, &rude("dies", crash, &["--exit-at-start", "3"], ""));
+    let supervised = with_metrics(port, &rude("dies", crash, &["--exit", "3"], ""));
     supervised.wait_for(" dies … crashed");
     assert_eq!(page(port, "/readyz"), (503, "dies is crashed\n".into()));
     assert_eq!(page(port, "/healthz"), (200, "the supervisor answers\n".into()));
