@@ -2,11 +2,11 @@
 
 use super::line::message;
 use super::words::ended;
-use crate::core::history::{self, Restarts};
+use crate::core::history;
 use crate::core::leaving::{Leaving, Phase};
 use crate::core::service::Service;
 use crate::core::worker::Worker;
-use crate::core::{ExitStatus, Time};
+use crate::core::{ExitStatus, Report, Time};
 use crate::plan::ListenerId;
 use crate::protocol::status::{DrainStatus, LastExit, RestartCounts, RunStatus, ServiceStatus, SocketStatus};
 use std::time::Duration;
@@ -19,6 +19,7 @@ pub fn of_service(
 ) -> ServiceStatus {
     let kept: Vec<&Worker> = service.workers.iter().filter(|worker| !worker.is_being_removed()).collect();
     let youngest = kept.iter().filter_map(|worker| worker.serving()).map(|run| run.started).max();
+    let history = &service.history;
     ServiceStatus {
         name: service.definition.name.as_str().into(),
         state: word(service).into(),
@@ -26,21 +27,21 @@ pub fn of_service(
         workers: service.definition.policy.workers,
         generation: (service.last.0 > 0).then_some(service.last.0),
         uptime_ms: youngest.map(|started| ms(now - started)).filter(|_| service.is_up()),
-        restarts: restarts(service.history.restarts),
-        repairs: service.history.repairs,
-        ready_ms: service.history.ready.map(ms),
+        restarts: RestartCounts {
+            asked: history.restarts.asked,
+            crash: history.restarts.crash,
+            rollback: history.restarts.rollback,
+            failed: history.restarts.failed,
+        },
+        repairs: history.repairs,
+        ready_ms: history.ready.map(ms),
         runs: kept.iter().flat_map(|worker| runs(worker, now)).collect(),
         draining: service.workers.iter().flat_map(|worker| draining(worker, now)).collect(),
         sockets: sockets(service, queue),
         waits_for: Vec::new(),
-        last_exit: service.history.last_exit.map(|exit| last_exit(exit, now)),
-        last_failure: service.history.last_failure.as_deref().map(|report| message(&report.fact)),
+        last_exit: history.last_exit.map(|exit| last_exit(exit, now)),
+        last_failure: history.last_failure.as_deref().map(failure),
     }
-}
-
-fn restarts(counts: Restarts) -> RestartCounts {
-    let Restarts { asked, crash, rollback, failed } = counts;
-    RestartCounts { asked, crash, rollback, failed }
 }
 
 fn last_exit(exit: history::LastExit, now: Time) -> LastExit {
@@ -56,6 +57,13 @@ fn last_exit(exit: history::LastExit, now: Time) -> LastExit {
         signal,
         message: ended(exit.status),
     }
+}
+
+/// What was reported of a run that ended or failed without being asked.
+pub fn failure(report: &Report) -> String {
+    let generation =
+        report.generation.map_or_else(String::new, |generation| format!("generation {generation} "));
+    generation + &message(&report.fact)
 }
 
 /// The word for all workers together: what is on its way comes first, then what is wrong.

@@ -95,7 +95,8 @@ pub fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().into())
 }
 
-pub(super) fn verb_words(verb: Verb) -> String {
+/// What somebody wants done, for a sentence that goes on with whom.
+pub fn verb_words(verb: Verb) -> String {
     match verb {
         Verb::Start => "start".into(),
         Verb::Stop => "stop".into(),
