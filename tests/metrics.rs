@@ -2,7 +2,9 @@
 
 mod support;
 
-use bootstrap::limits::METRICS_CLIENTS;
+use bootstrap::limits::{
+    METRICS_CLIENTS, METRICS_HEAD_BYTES, METRICS_HEADERS, METRICS_PATIENCE, METRICS_STATUS_PATIENCE,
+};
 use bootstrap::metrics::{Kind, METRICS};
 use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGUSR1, SIGUSR2};
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,6 +138,15 @@ fn every_metric_is_told_and_is_in_the_table_of_the_documents() {
         })
         .collect();
     assert_eq!(rows.collect::<Vec<_>>(), wanted, "the table should be\n{}", wanted.join("\n"));
+    for (what, limit) in [
+        ("clients at a time", METRICS_CLIENTS.to_string()),
+        ("bytes of the head of a request", METRICS_HEAD_BYTES.to_string()),
+        ("header fields of a request", METRICS_HEADERS.to_string()),
+        ("time for a request, and for taking the answer", format!("{}s", METRICS_PATIENCE.as_secs())),
+        ("time of the supervisor for its answer", format!("{}s", METRICS_STATUS_PATIENCE.as_secs())),
+    ] {
+        assert!(document.contains(&format!("| {what} | {limit};")), "{what}: {limit}");
+    }
     supervised.stop();
 }
 
