@@ -198,7 +198,8 @@ fn numbers_are_true_after_a_restart_a_crash_and_a_repair() {
     let open = std::fs::read_dir(format!("/proc/{}/fd", supervised.process().0)).unwrap().count();
     let told = before["bootstrap_supervisor_descriptors{}"];
     // Our own connection comes and goes.
-    assert!((told - open as f64).abs() <= 2.0, "{told} against {open}");
+    let open = f64::from(u32::try_from(open).unwrap());
+    assert!((told - open).abs() <= 2.0, "{told} against {open}");
 
     // A restart, a crash, a repair.
     let reply = supervised.stage.run(&["-c", "services.toml", "restart", "web"]);

@@ -17,7 +17,7 @@ const OWN: &str = "BOOTSTRAP_SERVICE";
 /// To serve metrics.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct MetricsArgs {
-    /// The supervisor's runtime directory [default: $BOOTSTRAP_RUNTIME_DIR, else as the config file has it]
+    /// The supervisor's runtime directory [default: `$BOOTSTRAP_RUNTIME_DIR`, else as the config file has it]
     #[arg(long, value_name = "DIR")]
     runtime_dir: Option<PathBuf>,
 
