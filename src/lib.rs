@@ -7,6 +7,7 @@ pub mod core;
 pub mod exit;
 pub mod import;
 pub mod limits;
+pub mod metrics;
 pub mod os;
 pub mod plan;
 pub mod protocol;

@@ -172,3 +172,18 @@ pub const WATCH_LINKS: usize = 40;
 /// Pause before the manager above is told again what it had no room for: its socket takes a few hundred datagrams,
 /// and nobody tells when there is room again.
 pub const ABOVE_RETRY: Duration = Duration::from_millis(250);
+
+/// Connections to the metrics at a time; more wait in the queue of the socket. A Prometheus or two, and probes.
+pub const METRICS_CLIENTS: usize = 64;
+
+/// Longest head of a request to the metrics, in bytes. That of Prometheus has some 300.
+pub const METRICS_HEAD_BYTES: usize = 8192;
+
+/// Most header fields of such a request.
+pub const METRICS_HEADERS: usize = 64;
+
+/// How long a client of the metrics may take for its request, and for its answer. Half of what Prometheus waits.
+pub const METRICS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the supervisor may take to answer the metrics; its clients are told then that it does not.
+pub const METRICS_STATUS_PATIENCE: Duration = Duration::from_secs(2);

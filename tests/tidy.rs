@@ -57,7 +57,7 @@ const STEPS: [&[&str]; 8] = [
     &["protocol"],
     &["core"],
     &["os", "config", "import", "report"],
-    &["control"],
+    &["control", "metrics"],
     &["run"],
     &["cli"],
 ];

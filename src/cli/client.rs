@@ -7,6 +7,7 @@ use crate::exit::ExitCode;
 use crate::os::{Os, Place};
 use crate::protocol::control::{ControlRequest, ErrorCode, Reply};
 use clap::Args;
+use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,13 @@ pub struct Services {
     /// Names and globs [default: those of `$BOOTSTRAP_SELECT`, else all]
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
+}
+
+impl Way {
+    /// That of one who asks for others: the supervisor has this runtime directory, if one was named.
+    pub(super) fn to(runtime_dir: Option<PathBuf>) -> Self {
+        Self { runtime_dir, json: false }
+    }
 }
 
 impl Services {
@@ -137,18 +145,23 @@ pub(super) fn ask(config: &Path, way: &Way, request: &ControlRequest) -> Result<
     }
 }
 
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotReachable(tried) => {
+                let tried: Vec<String> =
+                    tried.iter().map(|(path, error)| format!("{}: {error}", path.display())).collect();
+                write!(f, "the supervisor is not reachable: {}", tried.join("; "))
+            }
+            Self::Lost(error) => write!(f, "the supervisor went away before it answered: {error}"),
+            Self::Gibberish(error) => write!(f, "the supervisor does not speak this protocol: {error}"),
+        }
+    }
+}
+
 /// Says why there is no answer, and gives the exit code.
 pub(super) fn in_trouble(trouble: &Trouble) -> ExitCode {
-    let why = match trouble {
-        Trouble::NotReachable(tried) => {
-            let tried: Vec<String> =
-                tried.iter().map(|(path, error)| format!("{}: {error}", path.display())).collect();
-            format!("the supervisor is not reachable: {}", tried.join("; "))
-        }
-        Trouble::Lost(error) => format!("the supervisor went away before it answered: {error}"),
-        Trouble::Gibberish(error) => format!("the supervisor does not speak this protocol: {error}"),
-    };
-    complain(&why);
+    complain(&trouble.to_string());
     ExitCode::NotReachable
 }
 

@@ -7,6 +7,7 @@ mod events;
 mod import;
 mod manual;
 mod markdown;
+mod metrics;
 mod order;
 mod plan;
 mod print;
@@ -19,6 +20,7 @@ pub use check::check;
 pub use check_state::check_state;
 pub use client::{Services, Way};
 pub use events::EventsArgs;
+pub use metrics::MetricsArgs;
 pub use order::{OrderArgs, Patience, ReloadArgs, SignalArgs, WaitArgs};
 pub use plan::PlanArgs;
 pub use print::{Printing, print};
@@ -155,6 +157,8 @@ pub enum Command {
     Signal(SignalArgs),
     /// Follow what happens, as JSON lines
     Events(EventsArgs),
+    /// Serve metrics to Prometheus, as a service on a socket of the supervisor
+    Metrics(MetricsArgs),
 }
 
 /// How log lines are written.
@@ -221,6 +225,7 @@ impl Invocation {
             Command::Wait(args) => order::wait(config, args),
             Command::Signal(args) => order::signal(config, args),
             Command::Events(args) => events::events(config, args),
+            Command::Metrics(args) => metrics::metrics(config, args),
         }
     }
 

@@ -45,6 +45,7 @@ pub(super) fn status(core: &Supervisor, os: &Os, disk: &mut Disk, began: Time, s
         uptime_ms: u64::try_from((now - began).as_millis()).unwrap_or(u64::MAX),
         services: services.len(),
         up: services.iter().filter(|service| service.is_up()).count(),
+        usage: os.usage(),
     };
     Reply::Status(Box::new(Status { supervisor, services: services_told }))
 }

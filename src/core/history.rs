@@ -5,6 +5,7 @@ use super::fact::Report;
 use super::time::Time;
 use crate::plan::Generation;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What a service has been through since the supervisor knows it. Nothing here decides anything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ pub struct History {
     pub restarts: Restarts,
     /// Sockets that a server had harmed and that were repaired.
     pub repairs: u64,
+    /// How long the last run that became ready took, from the order to start it.
+    #[serde(default)]
+    pub ready: Option<Duration>,
     /// The last end of a main process, asked for or not.
     pub last_exit: Option<LastExit>,
     /// What was reported of the last run that ended or failed without being asked.

@@ -199,7 +199,9 @@ impl Worker {
     }
 
     fn admit(candidate: Candidate, scene: &mut Scene<'_>) -> Run {
-        scene.report_on(&candidate.run, Fact::Ready { after: scene.now - candidate.run.started });
+        let after = scene.now - candidate.run.started;
+        scene.history.ready = Some(after);
+        scene.report_on(&candidate.run, Fact::Ready { after });
         candidate.into_ready_run(scene)
     }
 

@@ -1,5 +1,6 @@
 //! The restart of a service with several workers: some at a time, and no further after one that failed.
 
+use super::generation::Run;
 use super::state::State;
 use super::worker::Worker;
 use crate::plan::{Generation, Policy, RestartOrder};
@@ -134,8 +135,13 @@ impl Rollout {
         let Some(round) = &mut self.under_way else { return Turn::Nobody };
         round.take_ended(workers);
         if round.failure.is_some() && !round.waiting.is_empty() {
-            let left = std::mem::take(&mut round.waiting).len();
-            return Turn::Stopped(left);
+            let left = std::mem::take(&mut round.waiting);
+            let serving = workers.iter().filter(|worker| left.contains(&worker.index));
+            if let Some(old) = serving.filter_map(|worker| worker.serving()).map(Run::generation).min() {
+                // Whatever becomes of the worker that failed, these serve on as they were (simulation, seed 370).
+                round.failure = Some(End::OldServes(old));
+            }
+            return Turn::Stopped(left.len());
         }
         if let Some(end) = round.end() {
             let number = self.last;

@@ -16,6 +16,17 @@ pub(super) struct DescriptorLimit {
     pub(super) hard: rlim_t,
 }
 
+/// Descriptors that were handed to this program by their numbers, in the same order. To be called before it opens any
+/// of its own.
+///
+/// # Errors
+///
+/// One of them is not open, or stands twice.
+pub fn claim_granted(numbers: &[RawFd]) -> io::Result<Vec<OwnedFd>> {
+    let mut legacy = Legacy::find()?;
+    numbers.iter().map(|number| Ok(legacy.claim(*number)?)).collect()
+}
+
 /// Makes 0, 1 and 2 something, so that no socket of ours ever gets one of these numbers: in a child they
 /// would be taken for its stdin, stdout or stderr.
 pub(super) fn fill_standard_descriptors() -> io::Result<()> {

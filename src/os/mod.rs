@@ -43,6 +43,7 @@ mod sockopt;
 mod spawn;
 mod successor;
 mod unix_path;
+mod usage;
 mod voice;
 mod watches;
 
@@ -50,7 +51,8 @@ pub use above::Superior;
 pub use client::{Peer, Then};
 pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
-pub use inherited::TooFewDescriptors;
+pub use inherited::{TooFewDescriptors, claim_granted};
+
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
 pub use reexec::Write;
@@ -60,6 +62,7 @@ pub use successor::answer_check;
 use crate::core::{Action, Event, RunEvent, Time};
 use crate::limits::OWN_DESCRIPTORS;
 use crate::plan::{Definition, ListenerId, RunId};
+use crate::protocol::status::Usage;
 use control::ControlSocket;
 use inherited::DescriptorLimit;
 use listeners::Listeners;
@@ -286,6 +289,11 @@ impl Os {
             | Action::BecomeSuccessor
             | Action::Report(_) => {}
         }
+    }
+
+    /// What this process takes of the machine now.
+    pub fn usage(&self) -> Usage {
+        usage::own()
     }
 
     /// Takes an event that the loop made; [`wait`](Self::wait) gives it out in its turn.

@@ -367,15 +367,15 @@ impl Processes {
     }
 }
 
-/// Does this process ignore the signal? `/proc/PID/status` has a bit for each, the lowest for signal 1.
-/// Where it cannot be read the answer is no.
+/// Would this signal be lost on the process? `/proc/PID/status` has a bit for each, the lowest for signal 1. One
+/// that is blocked waits for the process, even while it is ignored: that is how servers with `signalfd(2)` or
+/// `sigwait(3)` are asked. Where it cannot be read the answer is no.
 fn ignores(pid: i32, signal: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
-        .unwrap_or(0);
     let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or(0);
-    mask & bit != 0
+    let has = |name: &str| {
+        let bits = status.lines().find_map(|line| line.strip_prefix(name));
+        bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|mask| mask & bit != 0)
+    };
+    has("SigIgn:") && !has("SigBlk:")
 }

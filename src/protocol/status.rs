@@ -28,6 +28,26 @@ pub struct SupervisorStatus {
     pub services: usize,
     /// How many of them are up.
     pub up: usize,
+    /// What it takes of the machine, as far as the kernel tells.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// What a process takes of the machine, as far as the kernel tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Bytes of memory that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident_bytes: Option<u64>,
+    /// The same, with its part only of what it shares with others (PSS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proportional_bytes: Option<u64>,
+    /// Descriptors that are open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptors: Option<u64>,
+    /// How many may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptor_limit: Option<u64>,
 }
 
 /// Whether the file on disk is what runs.
@@ -62,6 +82,12 @@ pub struct ServiceStatus {
     pub uptime_ms: Option<u64>,
     /// How often it was started again, each worker for itself.
     pub restarts: RestartCounts,
+    /// Sockets that a server had harmed and that were repaired.
+    #[serde(default)]
+    pub repairs: u64,
+    /// How long the last run that became ready took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_ms: Option<u64>,
     /// The runs that nobody has asked to leave.
     pub runs: Vec<RunStatus>,
     /// Those that were asked to, and have not ended.
@@ -160,6 +186,12 @@ pub struct LastExit {
     pub generation: u32,
     /// How long ago.
     pub age_ms: u64,
+    /// The code that it returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
     /// How, in words.
     pub message: String,
 }

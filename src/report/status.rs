@@ -3,10 +3,11 @@
 use super::line::message;
 use super::sentence::and_then;
 use super::words::ended;
+use crate::core::history;
 use crate::core::leaving::{Leaving, Phase};
 use crate::core::service::Service;
 use crate::core::worker::Worker;
-use crate::core::{Fact, Report, Time};
+use crate::core::{ExitStatus, Fact, Report, Time};
 use crate::plan::ListenerId;
 use crate::protocol::status::{DrainStatus, LastExit, RestartCounts, RunStatus, ServiceStatus, SocketStatus};
 use std::time::Duration;
@@ -33,16 +34,29 @@ pub fn of_service(
             rollback: history.restarts.rollback,
             failed: history.restarts.failed,
         },
+        repairs: history.repairs,
+        ready_ms: history.ready.map(ms),
         runs: kept.iter().flat_map(|worker| runs(worker, now)).collect(),
         draining: service.workers.iter().flat_map(|worker| draining(worker, now)).collect(),
         sockets: sockets(service, queue),
         waits_for: Vec::new(),
-        last_exit: history.last_exit.map(|exit| LastExit {
-            generation: exit.generation.0,
-            age_ms: ms(now - exit.at),
-            message: ended(exit.status),
-        }),
+        last_exit: history.last_exit.map(|exit| last_exit(exit, now)),
         last_failure: history.last_failure.as_deref().map(failure),
+    }
+}
+
+fn last_exit(exit: history::LastExit, now: Time) -> LastExit {
+    let (code, signal) = match exit.status {
+        ExitStatus::Code(code) => (Some(code), None),
+        ExitStatus::Signal { signal, .. } => (None, Some(signal)),
+        ExitStatus::Unknown => (None, None),
+    };
+    LastExit {
+        generation: exit.generation.0,
+        age_ms: ms(now - exit.at),
+        code,
+        signal,
+        message: ended(exit.status),
     }
 }
 

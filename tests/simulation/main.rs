@@ -16,7 +16,7 @@ use std::time::Duration;
 use world::World;
 
 /// Stories that every run of the tests tells.
-const STORIES: u64 = 10_000;
+const STORIES: u64 = 1_000;
 
 /// Tells the stories, on all cores; a failing one is printed with its seed.
 fn tell(story: fn(&mut World)) {

@@ -1,0 +1,46 @@
+//! What this process takes of the machine, as the kernel tells it.
+
+use crate::protocol::status::Usage;
+use nix::sys::resource::{Resource, getrlimit};
+use std::fs;
+
+/// What it takes now. Each number comes alone: what the kernel does not tell is none.
+pub(super) fn own() -> Usage {
+    let memory = fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    Usage {
+        resident_bytes: bytes(&memory, "Rss:"),
+        proportional_bytes: bytes(&memory, "Pss:"),
+        descriptors: descriptors(),
+        descriptor_limit: getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft),
+    }
+}
+
+/// The number of a line such as `Rss:    2048 kB`.
+fn bytes(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let number: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(number * 1024)
+}
+
+/// How many descriptors are open. From Linux 6.2 on the size of the directory says it; before, they are counted.
+fn descriptors() -> Option<u64> {
+    let size = fs::metadata("/proc/self/fd").ok()?.len();
+    if size > 0 {
+        return Some(size);
+    }
+    // One of them is the directory that is being read.
+    let count = fs::read_dir("/proc/self/fd").ok()?.count();
+    u64::try_from(count).ok()?.checked_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_kernel_is_read() {
+        let text = "Rss:                2460 kB\nPss:                 611 kB\nPss_Dirty:           72 kB\n";
+        assert_eq!((bytes(text, "Rss:"), bytes(text, "Pss:")), (Some(2460 * 1024), Some(611 * 1024)));
+        assert_eq!((bytes(text, "Swap:"), bytes("Rss: many kB", "Rss:")), (None, None));
+    }
+}
