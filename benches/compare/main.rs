@@ -50,10 +50,10 @@ fn main() {
 
     let mut marks = Marks::new();
     println!("{}", under_load::subject());
-    println!("bare start of one process until main  {}", millis(bare::start(&mut marks)));
     println!("load of the machine at the beginning  {}", load());
     println!();
     table::head();
+    table::bare(&mut marks, services);
     let supervisors = Way::ALL.iter().filter(|way| way.name != Way::BY_HAND.name);
     for way in supervisors.filter(|way| way.name.contains(&only)) {
         table::row(way, services, fewer);

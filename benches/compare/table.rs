@@ -1,5 +1,6 @@
 //! A row for each supervisor.
 
+use crate::bare;
 use crate::marks::Marks;
 use crate::peers::under_load::{self, LONG_PAUSE, RESTARTS};
 use crate::peers::{Many, Way};
@@ -27,6 +28,23 @@ pub(crate) fn head() {
         "processes",
         "PSS",
         "wake-ups/s"
+    );
+}
+
+/// The yardsticks, in their columns.
+pub(crate) fn bare(marks: &mut Marks, services: usize) {
+    let one = millis(bare::start(marks));
+    let (started, stopped) = bare::start_and_stop(marks, services);
+    println!(
+        "{:<28} {:>6} {:>9} {one:>9} {one:>9} {services:>8} {:>9} {:>9} {:>9} {:>9} {:>10}",
+        "nobody: bare loops",
+        "-",
+        "-",
+        millis(started),
+        millis(stopped),
+        0,
+        "-",
+        "-"
     );
 }
 
