@@ -29,8 +29,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use support::{Client, Log, Process, Stage, eventually, free_port, get};
 use tempfile::TempDir;
 
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "docs/architecture.md", "docs/control.md", "docs/protocols.md", "docs/security.md"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "docs/architecture.md",
+    "docs/comparison.md",
+    "docs/control.md",
+    "docs/protocols.md",
+    "docs/security.md",
+];
 
 /// What stands in the documents where the test has its own ports.
 const PORTS: [&str; 2] = ["8080", "8081"];
