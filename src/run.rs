@@ -43,6 +43,7 @@ pub fn run(file: &Path, plan: Plan, format: Format) -> Result<ExitCode, NotStart
 pub fn go_on(file: &Path, number: RawFd, format: Format) -> io::Result<ExitCode> {
     let left = Left::take(number)?;
     let Snapshot { program, mut core, beside } = snapshot::read(&left.text).map_err(io::Error::other)?;
+    core.drop_clients();
     let (os, took) = Os::restore(beside, left)?;
     let mut actions = Vec::new();
     core.handle(os.now(), Event::Upgraded { from: program, took }, &mut actions);
@@ -215,7 +216,9 @@ impl World {
             self.report(&Report::of_supervisor(Fact::Succession(Succession::NoRecords { why })));
         }
         let (orphans, reports) = self.os.find_orphans(settings.orphans);
-        reports.iter().for_each(|report| self.report(report));
+        for report in &reports {
+            self.report(report);
+        }
         orphans
     }
 
@@ -241,6 +244,7 @@ impl World {
             Action::Spawn { .. }
             | Action::Signal { .. }
             | Action::Adopt { .. }
+            | Action::NoteServing { .. }
             | Action::Ask { .. }
             | Action::Look { .. }
             | Action::Probe { .. }

@@ -350,7 +350,7 @@ fn the_server_in_python_restarts_without_a_failure() {
 }
 
 #[test]
-fn servers_outlive_a_supervisor_that_was_killed_and_keep_the_address() {
+fn servers_outlive_a_supervisor_that_was_killed_and_are_taken_over() {
     let port = free_port();
     let stage = Stage::new();
     stage.write(
@@ -358,17 +358,17 @@ fn servers_outlive_a_supervisor_that_was_killed_and_keep_the_address() {
         &blocks("README.md").iter().find(|b| b.file() == Some("server.py")).unwrap().text,
     );
     let config = format!(
-        "[[service]]\nname = \"hello\"\nport = {port}\ncommand = \"python3 server.py\"\nready = \"pipe\""
+        "[bootstrap]\norphans = \"ignore\"\n[[service]]\nname = \"hello\"\nport = {port}\ncommand = \"python3 server.py\"\nready = \"pipe\""
     );
     let mut supervised = stage.start(&config, &["hello"]);
     supervised.wait_for("ready after");
     supervised.signal(Signal::SIGKILL);
     assert_eq!(supervised.wait_exit(), -9);
     assert_eq!(get(port, "/").unwrap().body, "hello\n");
-    let second = supervised.stage.run(&["-c", "services.toml"]);
-    let said = String::from_utf8_lossy(&second.stderr);
-    assert_eq!(second.status.code(), Some(1), "{said}");
-    assert!(said.contains(&format!("cannot bind tcp://0.0.0.0:{port}: ")), "{said}");
+    supervised.start_again();
+    supervised.wait_for(" hello generation=1 … adopted");
+    assert_eq!(get(port, "/").unwrap().body, "hello\n");
+    supervised.stop();
 }
 
 #[test]

@@ -22,20 +22,20 @@ fn started(more: &str) -> (Supervised, u16, Process) {
 #[test]
 fn fifty_kills_under_load_fail_no_request_and_restart_nobody() {
     let (mut supervised, port, server) = started("");
+    let sockets = |process: Process| {
+        process.descriptors().iter().filter(|(_, what)| what.starts_with("socket:")).count()
+    };
+    let before = sockets(supervised.process());
     let load = Load::start("web", port, 2);
     for _ in 0..50 {
         supervised.kill_and_start_again();
-        supervised.wait_for(" web generation=1 … adopted: it serves");
+        supervised.wait_for(" web generation=1 … adopted");
         load.wait_requests(4);
     }
     let outcome = load.finish();
     outcome.must_be_perfect();
     assert_eq!(outcome.pids.iter().collect::<Vec<_>>(), [&server.0], "{outcome}");
-    let sockets = |process: Process| {
-        process.descriptors().iter().filter(|(_, what)| what.starts_with("socket:")).count()
-    };
-    // Its listener, and the two ends of its signals.
-    assert_eq!(sockets(supervised.process()), 3, "{:?}", supervised.process().descriptors());
+    assert_eq!(sockets(supervised.process()), before, "{:?}", supervised.process().descriptors());
     // The handshake works as if nothing had been: the pipe is heard again.
     supervised.signal(SIGUSR1);
     supervised.wait_for(" web generation=1 … answered \"success\"");
@@ -90,6 +90,7 @@ fn a_server_that_ended_in_between_is_told_and_replaced() {
 
 /// A number that came to mean another process is nobody of ours, and nothing happens to it.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a process that is nobody's")]
 fn another_process_under_the_same_number_is_left_alone() {
     let (mut supervised, port, server) = started("");
     supervised.signal(SIGKILL);
@@ -120,7 +121,7 @@ fn a_drain_goes_on_under_the_next_supervisor_and_ends() {
     let second = supervised.pid_of("web", 2);
     supervised.kill_and_start_again();
     supervised.wait_for(" web generation=1 … it was asked to leave, and finishes");
-    supervised.wait_for(" web generation=2 … adopted: it serves");
+    supervised.wait_for(" web generation=2 … adopted");
     let answer = answer.join().unwrap().unwrap();
     assert_eq!((answer.pid(), pid), (server.0, server.0));
     supervised.wait_for(" web generation=1 … ended with exit code 0");

@@ -21,7 +21,7 @@ const RUNTIME_DIR: &str = "BOOTSTRAP_RUNTIME_DIR";
 /// How a command finds the supervisor, and how it talks.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Way {
-    /// The supervisor's runtime directory [default: $BOOTSTRAP_RUNTIME_DIR, else as the config file has it]
+    /// The supervisor's runtime directory [default: `$BOOTSTRAP_RUNTIME_DIR`, else as the config file has it]
     #[arg(long, value_name = "DIR")]
     runtime_dir: Option<PathBuf>,
 
@@ -85,7 +85,11 @@ impl Connection {
 
     /// Sends a request.
     pub(super) fn ask(&mut self, request: &ControlRequest) -> Result<(), Trouble> {
-        self.stream.get_mut().write_all(request.line(1).as_bytes()).map_err(Trouble::Lost)
+        match self.stream.get_mut().write_all(request.line(1).as_bytes()) {
+            // Whoever is refused is told so and closed without having been heard: the reason is to be read.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(Trouble::Lost),
+        }
     }
 
     /// The next reply; nothing when `patience` is over.
@@ -171,7 +175,9 @@ pub(super) fn refused(way: &Way, reply: &Reply) -> ExitCode {
     }
     complain(message);
     if *code == ErrorCode::BadConfig {
-        details.iter().for_each(|detail| complain(detail));
+        for detail in details {
+            complain(detail);
+        }
     }
     exit_code
 }

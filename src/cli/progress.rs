@@ -71,18 +71,18 @@ impl Progress {
     /// Writes how long it has taken so far.
     pub(super) fn wait(&self) {
         if self.how == How::Live {
-            self.rewrite(&format!("{} waiting", self.elapsed()));
+            Self::rewrite(&format!("{} waiting", self.elapsed()));
         }
     }
 
     /// Takes that line back.
     pub(super) fn end(&self) {
         if self.how == How::Live {
-            self.rewrite("");
+            Self::rewrite("");
         }
     }
 
-    fn rewrite(&self, text: &str) {
+    fn rewrite(text: &str) {
         let mut out = io::stdout();
         // Back to the start of the line, and what stood there is erased. Who does not read it misses nothing.
         let _ = write!(out, "\r\x1b[K{text}").and_then(|()| out.flush());

@@ -42,15 +42,15 @@ impl Disk {
     pub fn look(&mut self, plan: &Plan) -> Result<&Plan, &Refused> {
         let stamp = stamp(&self.file);
         // A file that is not there has no stamp, and is quickly looked for.
-        if stamp.is_none() || self.read.as_ref().map(|(read, _)| *read) != stamp {
+        let known = self.read.take().filter(|(read, _)| stamp.is_some_and(|stamp| stamp == *read));
+        let read = known.unwrap_or_else(|| {
             let mut found = load(&self.file);
             if let Ok(found) = &mut found {
                 share(found, plan);
             }
-            self.read = Some((stamp.unwrap_or(Stamp::NONE), found));
-        }
-        let (_, found) = self.read.as_ref().expect("it was read above");
-        found.as_ref()
+            (stamp.unwrap_or(Stamp::NONE), found)
+        });
+        self.read.insert(read).1.as_ref()
     }
 }
 

@@ -36,6 +36,8 @@ struct Open {
 struct Follower {
     id: u64,
     selector: Selector,
+    /// Until its own request is answered; it knows what it asked for.
+    waits: bool,
 }
 
 /// A request is either on its way, or answered with this.
@@ -45,7 +47,9 @@ impl Control {
     /// For a supervisor that began at this time with this config file.
     pub fn new(file: &Path, began: Time) -> Self {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
-        Self { disk: Disk::of(&file), began, open: BTreeMap::new(), last: 0, followers: BTreeMap::new() }
+        // After an upgrade the core may still have tickets of the program before: those numbers are not used again.
+        let last = began.ms << 20;
+        Self { disk: Disk::of(&file), began, open: BTreeMap::new(), last, followers: BTreeMap::new() }
     }
 
     /// Takes what a client did; what it wants of the core is posted, what is known is answered. Gives what there is
@@ -113,7 +117,7 @@ impl Control {
             ControlRequest::Events { services } => {
                 let selector = order::selector(core, &services)?;
                 os.answer(from.0, &Reply::Following {}.line(from.1), Then::More);
-                self.followers.insert(from.0, Follower { id: from.1, selector });
+                self.followers.insert(from.0, Follower { id: from.1, selector, waits: false });
                 Ok(())
             }
             ControlRequest::Start(order) => self.order(os, from, Verb::Start, &order.services, order.wait),
@@ -132,7 +136,8 @@ impl Control {
             }
             ControlRequest::Reload { wait } => {
                 if wait {
-                    self.followers.insert(from.0, Follower { id: from.1, selector: Selector::All });
+                    self.followers
+                        .insert(from.0, Follower { id: from.1, selector: Selector::All, waits: true });
                 }
                 let ticket = self.ticket(from, None);
                 os.post(Event::Request(Request::ReloadFor { ticket, wait: order::wait(wait) }));
@@ -152,7 +157,7 @@ impl Control {
     ) -> Answered {
         let selector = order::patterns(services)?;
         if wait {
-            self.followers.insert(from.0, Follower { id: from.1, selector: selector.clone() });
+            self.followers.insert(from.0, Follower { id: from.1, selector: selector.clone(), waits: true });
         }
         let ticket = self.ticket(from, Some(verb));
         let wait = order::wait(wait);
@@ -178,9 +183,10 @@ impl Control {
 
     /// Tells those who follow what is reported.
     pub fn reported(&self, os: &mut Os, report: &Report) {
+        let is_command = matches!(report.fact, Fact::Control(ControlFact::Commanded { .. }));
         let concerns = |follower: &Follower| match &report.service {
             Some(name) => follower.selector.matches(name),
-            None => follower.selector == Selector::All,
+            None => follower.selector == Selector::All && !(is_command && follower.waits),
         };
         let mut line = None;
         for (client, follower) in self.followers.iter().filter(|(_, follower)| concerns(follower)) {

@@ -115,29 +115,14 @@ fn words(verdict: &Verdict) -> (&'static str, Option<Generation>, String) {
         }
         Verdict::Removed => ("removed", None, "removed from the config meanwhile".into()),
         Verdict::Superseded { by } => {
-            ("superseded", None, format!("somebody asked for {} meanwhile", verb_word(*by)))
+            ("superseded", None, format!("somebody asked otherwise meanwhile: {}", report::verb_words(*by)))
         }
-    }
-}
-
-fn verb_word(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Start => "start",
-        Verb::Stop => "stop",
-        Verb::Restart => "restart",
-        Verb::Hold => "hold",
-        Verb::Release => "release",
-        Verb::Wait => "wait",
-        Verb::Signal(_) => "signal",
     }
 }
 
 /// What was reported of the failure.
 fn because(why: Option<&Report>) -> String {
-    let Some(why) = why else { return String::new() };
-    let generation =
-        why.generation.map_or_else(String::new, |generation| format!("generation {generation} "));
-    format!(": {generation}{}", report::message(&why.fact))
+    why.map_or_else(String::new, |why| format!(": {}", report::failure(why)))
 }
 
 #[cfg(test)]

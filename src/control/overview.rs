@@ -118,7 +118,7 @@ fn changes(old: &Plan, new: &Plan) -> Vec<PlanChange> {
 fn settings(old: &Settings, new: &Settings) -> Vec<PlanChange> {
     let values = |settings: &Settings| {
         let path = |path: &Option<std::path::PathBuf>| {
-            path.as_ref().map_or_else(|| "none".into(), |path| format!("{path:?}"))
+            path.as_ref().map_or_else(|| "none".into(), |path| format!("\"{}\"", path.display()))
         };
         let when_idle = match settings.when_idle {
             WhenIdle::Exit => "\"exit\"",

@@ -24,6 +24,11 @@ pub enum Action {
         /// a parked one listens again.
         listeners: Vec<ListenerId>,
     },
+    /// Note for a later supervisor that this run serves.
+    NoteServing {
+        /// Which one.
+        run: RunId,
+    },
     /// Take over a process of another supervisor, which is held already.
     Adopt {
         /// Its name from now on.

@@ -1,10 +1,10 @@
 //! Taking over what another supervisor left behind when it was killed: those who serve go on serving.
 //!
-//! Who was asked to leave is left to finish. Of two that nobody asked, the older one is known to serve: the restart
-//! that the other one was for is over, and it is asked to leave.
+//! Who was asked to leave is left to finish. Of several that nobody asked, the oldest that served stays, else the
+//! newest: the restart that the others were for is over, and they are asked to leave.
 
+use super::candidate::{Candidate, Progress};
 use super::fact::Fact;
-use super::generation::Run;
 use super::health::Watchdog;
 use super::leaving::Leaving;
 use super::orphan::Orphan;
@@ -26,20 +26,22 @@ impl Supervisor {
         }
         let stays = self.plan.settings.orphans != Orphans::Stop;
         for (name, mut orphans) in by_name {
-            orphans.sort_by_key(|orphan| orphan.generation);
-            for orphan in orphans.iter_mut().filter(|orphan| !orphan.leaving) {
-                // It may be the one that serves on: its sockets have to be ours.
-                let addresses = orphan.definition.listeners.iter().map(|spec| &spec.address);
-                orphan.held &= stays && addresses.clone().all(|address| self.sockets.contains_key(address));
-            }
-            let id = self.names.get(&name).copied();
-            let id = id.unwrap_or_else(|| self.foster(&orphans));
-            self.report_adoption(id, &orphans, out);
-            self.touch(id, |service| service.adopt(&orphans, now, out));
-            if self.names.contains_key(&name) {
-                self.take_up(id, now, out);
-            } else {
-                self.touch(id, |service| service.end(Ending::Remove, now, out));
+            // One that was removed may still have ended when the name came back: its runs have numbers of their own.
+            let mut known = self.names.get(&name).copied();
+            while !orphans.is_empty() {
+                let mut own = take_one_of_each(&mut orphans);
+                for orphan in own.iter_mut().filter(|orphan| !orphan.leaving) {
+                    // It may be the one that serves on: its sockets have to be ours.
+                    let mut addresses = orphan.definition.listeners.iter().map(|spec| &spec.address);
+                    orphan.held &= stays && addresses.all(|address| self.sockets.contains_key(address));
+                }
+                let id = known.unwrap_or_else(|| self.foster(&own));
+                self.take_over(id, &own, out);
+                self.touch(id, |service| service.adopt(&own, now, out));
+                match known.take() {
+                    Some(id) => self.take_up(id, now, out),
+                    None => _ = self.touch(id, |service| service.end(Ending::Remove, now, out)),
+                }
             }
         }
     }
@@ -54,7 +56,7 @@ impl Supervisor {
         id
     }
 
-    fn report_adoption(&self, id: ServiceId, orphans: &[Orphan], out: &mut Vec<Action>) {
+    fn take_over(&self, id: ServiceId, orphans: &[Orphan], out: &mut Vec<Action>) {
         for orphan in orphans {
             let run = RunId { service: id, generation: orphan.generation };
             let socket = |address| self.sockets.get(address).copied();
@@ -64,14 +66,11 @@ impl Supervisor {
         }
     }
 
-    /// Where somebody serves, nobody is waited for: what is missing is started, and what has changed restarted.
+    /// It was there already, so it waits for nobody: what is missing is started, and what has changed restarted.
     fn take_up(&mut self, id: ServiceId, now: Time, out: &mut Vec<Action>) {
         let Some(service) = self.services.get(&id) else { return };
-        let staying: Vec<&Run> = service.workers.iter().flat_map(Worker::staying).collect();
-        if staying.is_empty() {
-            return;
-        }
-        let changed = staying.iter().any(|run| !run.definition.runs_the_same(&service.definition));
+        let mut staying = service.workers.iter().flat_map(Worker::staying);
+        let changed = staying.any(|run| !run.definition.runs_the_same(&service.definition));
         self.waiting.remove(&id);
         self.touch(id, |service| {
             service.start_missing(now, out);
@@ -82,6 +81,19 @@ impl Supervisor {
     }
 }
 
+/// Takes out one run of each number, in their order: of two with the same the one that nobody asked to leave.
+fn take_one_of_each(orphans: &mut Vec<Orphan>) -> Vec<Orphan> {
+    orphans.sort_by_key(|orphan| (orphan.generation, orphan.leaving));
+    let mut taken: Vec<Orphan> = Vec::new();
+    let mut left = Vec::new();
+    for orphan in orphans.drain(..) {
+        let twice = taken.last().is_some_and(|last| last.generation == orphan.generation);
+        if twice { left.push(orphan) } else { taken.push(orphan) }
+    }
+    *orphans = left;
+    taken
+}
+
 impl Service {
     /// Takes over its runs. Nobody is started by it.
     fn adopt(&mut self, orphans: &[Orphan], now: Time, out: &mut Vec<Action>) {
@@ -89,28 +101,49 @@ impl Service {
         let most = orphans.iter().map(|orphan| orphan.worker + 1).max().unwrap_or(0);
         for index in 0..most.max(self.definition.policy.workers) {
             let mut worker = Worker::new(index, now);
-            for orphan in orphans.iter().filter(|orphan| orphan.worker == index) {
-                self.adopt_run(&mut worker, orphan, now, out);
+            let its: Vec<&Orphan> = orphans.iter().filter(|orphan| orphan.worker == index).collect();
+            let mut stays = its.iter().filter(|orphan| orphan.held && !orphan.leaving);
+            let serves = stays.clone().find(|orphan| orphan.serves);
+            let chosen = serves.or(stays.next_back()).map(|orphan| orphan.generation);
+            for orphan in its {
+                let stays = chosen == Some(orphan.generation);
+                self.adopt_run(&mut worker, orphan, stays, now, out);
             }
             self.workers.push(worker);
         }
     }
 
-    fn adopt_run(&mut self, worker: &mut Worker, orphan: &Orphan, now: Time, out: &mut Vec<Action>) {
+    fn adopt_run(
+        &mut self,
+        worker: &mut Worker,
+        orphan: &Orphan,
+        stays: bool,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
         let mut run = orphan.run(self.id);
         let (_, mut scene) = self.scene(now, out);
         if orphan.leaving {
             scene.report_on(&run, Fact::Succession(Succession::AdoptedLeaving));
             worker.leaving.push(Leaving::by_itself(run, &scene));
-        } else if orphan.held && worker.state == State::Stopped {
+        } else if stays {
             if run.definition.runs_the_same(scene.definition) {
                 run.definition = scene.definition.clone();
             }
-            // What it promised to say again and again is counted anew.
-            let period = run.definition.program.watchdog;
-            run.watchdog = period.map(|period| Watchdog::from(now, period));
             scene.report_on(&run, Fact::Succession(Succession::Adopted { for_long: now - run.started }));
-            worker.state = State::Up { run };
+            worker.state = if orphan.serves {
+                // What it promised to say again and again is counted anew.
+                let period = run.definition.program.watchdog;
+                run.watchdog = period.map(|period| Watchdog::from(now, period));
+                State::Up { run }
+            } else {
+                match Candidate::adopt(run, &mut scene) {
+                    (candidate, Progress::Ready) => State::Up { run: candidate.into_ready_run(&mut scene) },
+                    (candidate, Progress::Waits | Progress::TooLate) => {
+                        State::Starting { candidate, fallback: None }
+                    }
+                }
+            };
         } else {
             scene.report_on(&run, Fact::Succession(Succession::AdoptedToLeave));
             worker.ask_to_leave(run, &mut scene);

@@ -111,6 +111,7 @@ impl Candidate {
     /// if it has promised to.
     pub fn into_ready_run(mut self, scene: &mut Scene<'_>) -> Run {
         scene.out.extend(self.unpin());
+        scene.out.push(Action::NoteServing { run: self.run.id });
         let period = self.run.watchdog.map(|dog| dog.period).or(self.run.definition.program.watchdog);
         self.run.watchdog = period.map(|period| Watchdog::from(scene.now, period));
         self.run
@@ -136,6 +137,19 @@ impl Candidate {
     pub fn spawned(&mut self, pid: Pid, scene: &mut Scene<'_>) -> Progress {
         self.run.pid = Some(pid);
         scene.report_on(&self.run, Fact::Started { definition: self.run.definition.clone() });
+        self.gate(scene)
+    }
+
+    /// A run of another supervisor that had not come as far as to serve: it is held to its gate from now on.
+    pub fn adopt(run: Run, scene: &mut Scene<'_>) -> (Self, Progress) {
+        let ready_by = scene.now + run.definition.policy.ready_timeout;
+        let mut candidate = Self { run, ready_by, busy_until: scene.now, step: Step::Ordered, missed: None };
+        let progress = candidate.gate(scene);
+        (candidate, progress)
+    }
+
+    /// It lives: from now on it is held to its gate.
+    fn gate(&mut self, scene: &Scene<'_>) -> Progress {
         // Its own sockets: a reload may have come meanwhile (simulation, seed 230).
         let watched = !self.run.definition.listeners.is_empty();
         let look = || watched.then(|| Watch::from(scene.now));

@@ -37,6 +37,7 @@ mod standing;
 pub mod state;
 mod succession;
 mod supervisor;
+mod survey;
 mod tickets;
 mod time;
 mod turns;

@@ -314,7 +314,7 @@ impl Supervisor {
     /// What there is to say to somebody who waits for this, if anything.
     fn verdict(&self, service: &Service, goal: Goal) -> Option<Verdict> {
         match goal {
-            Goal::Up | Goal::Settled if self.waits(service.id) => {
+            Goal::Up | Goal::Settled if self.waits(service.id) && !service.is_up() => {
                 let names = self.blockers(service.id);
                 (!names.is_empty()).then_some(Verdict::WaitsFor { names })
             }

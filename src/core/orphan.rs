@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A run that another supervisor started and that still lives, held so that it is no other process.
+#[expect(clippy::struct_excessive_bools, reason = "facts about a process, independent of each other")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Orphan {
@@ -24,6 +25,8 @@ pub struct Orphan {
     pub definition: Arc<Definition>,
     /// When its start was ordered.
     pub started: Time,
+    /// Whether it had come as far as to serve.
+    pub serves: bool,
     /// Whether it was asked to leave.
     pub leaving: bool,
     /// Whether its pipe may still bring a word.

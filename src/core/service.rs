@@ -60,7 +60,7 @@ pub struct Service {
     /// Its sockets that refuse clients.
     pub(super) parked: BTreeSet<ListenerId>,
     pub(super) rollout: Rollout,
-    guard: Guard,
+    pub(super) guard: Guard,
     /// Restarts that have ended, and how, since somebody looked.
     ended: Vec<(u32, End)>,
 }
@@ -220,13 +220,6 @@ impl Service {
         round
     }
 
-    /// Is all of it to end, and has not yet?
-    pub(super) fn is_ending(&self) -> bool {
-        let stops = |worker: &Worker| matches!(worker.state, State::Stopping { .. });
-        let rests = |worker: &Worker| matches!(worker.state, State::Stopped | State::Crashed | State::Gone);
-        self.workers.iter().any(stops) && self.workers.iter().all(|worker| stops(worker) || rests(worker))
-    }
-
     /// Says once, for all workers, that it has ended.
     fn report_end(&mut self, was_ending: bool, out: &mut Vec<Action>) {
         if was_ending && !self.is_busy() {
@@ -370,51 +363,9 @@ impl Service {
         }
     }
 
-    /// Is there no run of it that nobody has asked to leave?
-    pub(super) fn served_by_nobody(&self) -> bool {
-        self.workers.iter().all(|worker| worker.staying().is_empty())
-    }
-
-    /// Is there a worker of it that a start would start now, or is it just ending?
-    pub(super) fn lacks_a_worker(&self) -> bool {
-        let down = |worker: &Worker| {
-            matches!(
-                worker.state,
-                State::Stopped
-                    | State::Crashed
-                    | State::Held
-                    | State::Backoff { .. }
-                    | State::Stopping { then: Then::Stopped }
-            )
-        };
-        let missing = kept(&self.workers).len() < self.definition.policy.workers as usize;
-        missing || self.workers.iter().any(down)
-    }
-
-    /// Is all of it down, with nothing to bring it back by itself?
-    pub(super) fn is_down(&self) -> bool {
-        self.workers.iter().all(|worker| matches!(worker.state, State::Stopped | State::Crashed))
-    }
-
-    /// Does every worker of it serve?
-    pub fn is_up(&self) -> bool {
-        !self.workers.is_empty() && kept(&self.workers).iter().all(|worker| worker.serving().is_some())
-    }
-
     /// Was it started once, and is not ready yet? A start after a crash is another.
     pub(super) fn is_at_its_first_start(&self) -> bool {
         self.workers.iter().any(Worker::is_at_its_first_start)
-    }
-
-    /// Does a process of it start, or is one waited for to make way for one that will?
-    pub(super) fn is_starting(&self) -> bool {
-        let starts = |worker: &Worker| {
-            matches!(
-                worker.state,
-                State::Starting { .. } | State::Restarting { .. } | State::Replacing { .. }
-            )
-        };
-        self.workers.iter().any(starts)
     }
 
     /// A report about it as a whole.
@@ -422,34 +373,9 @@ impl Service {
         let service = Some(self.definition.name.clone());
         Action::Report(Report { service, generation: None, pid: None, fact })
     }
-
-    /// May it still change without anybody asking?
-    pub fn is_busy(&self) -> bool {
-        self.workers.iter().any(Worker::is_busy)
-    }
-
-    /// Is a worker of it down that nothing brings back?
-    pub fn is_crashed(&self) -> bool {
-        self.workers.iter().any(|worker| worker.state == State::Crashed)
-    }
-
-    /// Was it removed, and has its last run ended?
-    pub fn is_gone(&self) -> bool {
-        self.wish == Wish::Remove && self.workers.is_empty()
-    }
-
-    /// Runs that have not ended, as far as is known.
-    pub fn runs(&self) -> usize {
-        self.workers.iter().map(|worker| worker.leaving.len() + worker.staying().len()).sum()
-    }
-
-    /// When it must hear of the time, if ever.
-    pub fn deadline(&self) -> Option<Time> {
-        self.workers.iter().filter_map(Worker::deadline).chain(self.guard.deadline()).min()
-    }
 }
 
 /// The workers that are to stay.
-fn kept(workers: &[Worker]) -> Vec<&Worker> {
+pub(super) fn kept(workers: &[Worker]) -> Vec<&Worker> {
     workers.iter().filter(|worker| !worker.is_being_removed()).collect()
 }

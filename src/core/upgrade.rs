@@ -6,6 +6,7 @@
 use super::fact::{Fact, Report};
 use super::succession::Succession;
 use super::supervisor::{Phase, Supervisor, report};
+use super::tickets::Tickets;
 use super::{Action, UpgradeRefusal};
 use crate::plan::RunId;
 use std::time::Duration;
@@ -33,6 +34,11 @@ impl Supervisor {
         let service = self.services.get(&run.service).map(|service| service.definition.name.clone());
         let fact = Fact::Succession(Succession::NotWrittenDown { errno });
         out.push(Action::Report(Report { service, generation: Some(run.generation), pid: None, fact }));
+    }
+
+    /// Forgets all clients that wait for an answer: their connections did not come along.
+    pub fn drop_clients(&mut self) {
+        self.tickets = Tickets::default();
     }
 
     pub(super) fn upgraded(&self, from: String, took: Duration, out: &mut Vec<Action>) {

@@ -95,7 +95,7 @@ impl Client {
     pub(super) fn read(&mut self) -> Read {
         match self.next_line() {
             Read::Nothing if self.reads() => {}
-            found => return found,
+            found @ (Read::Nothing | Read::Line(_) | Read::End) => return found,
         }
         let mut piece = [0; Self::PIECE_BYTES];
         match recv(self.stream.as_raw_fd(), &mut piece, MsgFlags::MSG_DONTWAIT) {

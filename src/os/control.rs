@@ -183,7 +183,7 @@ impl ControlSocket {
                 return refuse(&stream, ErrorCode::Forbidden, &message);
             }
         };
-        let others = || self.clients.values().filter(|client| !self.is_owner(client.peer.uid)).count();
+        let others = || self.clients.values().filter(|client| !Self::is_owner(client.peer.uid)).count();
         if self.clients.len() >= CONTROL_CLIENTS || !is_owner && others() >= CONTROL_CLIENTS / 2 {
             let message = format!("{} clients are connected already; try again", self.clients.len());
             return refuse(&stream, ErrorCode::Busy, &message);
@@ -194,7 +194,7 @@ impl ControlSocket {
         self.go_on(poller, self.last, true, now);
     }
 
-    fn is_owner(&self, uid: u32) -> bool {
+    fn is_owner(uid: u32) -> bool {
         uid == 0 || uid == geteuid().as_raw()
     }
 
@@ -281,12 +281,7 @@ impl ControlSocket {
 
     /// Somebody removed a name from the directory: is the socket still there?
     pub(super) fn look(&mut self, poller: &Poller, directory: &mut RuntimeDir) {
-        loop {
-            match self.removals.read_events() {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(_) => break,
-            }
-        }
+        while let Ok(_) | Err(Errno::EINTR) = self.removals.read_events() {}
         if inode(&directory.socket()).is_ok_and(|found| found == self.inode) {
             return;
         }

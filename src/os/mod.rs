@@ -229,6 +229,11 @@ impl Os {
                 let taken_back = &mut self.finds.sockets;
                 self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));
             }
+            Action::NoteServing { run } => {
+                if let Some(records) = &mut self.records {
+                    records.serves(run);
+                }
+            }
             Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),
             Action::Configure { listener, spec } => self.listeners.configure(listener, spec),
             Action::Listen { listener } => self.listeners.listen(listener),

@@ -39,7 +39,7 @@ impl Finds {
         let (found, unreadable) = records.found();
         let of_file = |file| Report::of_supervisor(Fact::Succession(Succession::RecordUnreadable { file }));
         reports.extend(unreadable.into_iter().map(of_file));
-        for Found { name, leaving, record } in found {
+        for Found { name, serves, leaving, record } in found {
             let report = |what| Report {
                 service: Some(record.definition.name.clone()),
                 generation: Some(record.generation),
@@ -56,6 +56,7 @@ impl Finds {
                         generation: record.generation,
                         pid: Pid(record.pid),
                         started: record.started,
+                        serves,
                         leaving,
                         pipe_open: voice.is_some(),
                         held,

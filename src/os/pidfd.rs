@@ -69,7 +69,7 @@ impl Pidfd {
             status: i32,
         }
         const EXIT: u64 = 1 << 3;
-        const GET_INFO: u64 = 3 << 30 | (size_of::<Found>() as u64) << 16 | 0xFF << 8 | 11;
+        const GET_INFO: u64 = 3 << 30 | (size_of::<Found>() as u64) << 16 | 0xFF << 8 | 0x0B;
         let mut found = Found { mask: EXIT, ..Found::default() };
         // SAFETY: the request says how large `found` is, which is writable for the time of the call.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), GET_INFO as _, &raw mut found) };

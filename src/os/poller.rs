@@ -160,10 +160,8 @@ impl Poller {
 /// What an event is about. Only of a client it matters that nobody is at the other end any more.
 fn token(event: &EpollEvent) -> Option<Token> {
     let gone = event.events().intersects(EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
-    match Token::unpack(event.data())? {
-        Token::Client(number) if gone => Some(Token::ClientGone(number)),
-        token => Some(token),
-    }
+    let token = Token::unpack(event.data())?;
+    Some(if let (Token::Client(number), true) = (token, gone) { Token::ClientGone(number) } else { token })
 }
 
 #[cfg(test)]

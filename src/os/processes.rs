@@ -22,6 +22,7 @@ use super::spawn::Started;
 use super::voice::Voice;
 use crate::core::{Event, PipeEnd, RunEvent, Sight};
 use crate::plan::{ListenerId, Pid, RunId};
+use crate::protocol::{Notice, Word};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -52,7 +53,7 @@ struct Process {
 /// What is to be noted of a run for a supervisor that comes later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// It was asked to leave.
+    /// It was told to leave, or has said that it does. One that ignores the signal still was not told.
     Asked,
     /// All its processes have ended.
     Ended,
@@ -175,7 +176,6 @@ impl Processes {
     fn retire(&mut self, leader: i32) {
         let Some(process) = self.by_leader.get_mut(&leader).filter(|process| process.stays) else { return };
         process.stays = false;
-        self.changes.push((process.run, Change::Asked));
         for id in &process.listeners {
             if let Entry::Occupied(mut users) = self.users.entry(*id) {
                 *users.get_mut() -= 1;
@@ -213,6 +213,7 @@ impl Processes {
         }
         // It may have ended already: then its exit is on the way.
         let _ = process.send(leader, signal);
+        self.changes.push((run, Change::Asked));
         None
     }
 
@@ -252,6 +253,8 @@ impl Processes {
     /// Sends SIGTERM to the main process, or to what is left of its group.
     pub(super) fn terminate(&mut self, poller: &Poller, run: RunId) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
+        self.retire(leader);
+        self.changes.push((run, Change::Asked));
         if let Some(process) = self.by_leader.get(&leader).filter(|process| process.main_lives) {
             // As above.
             let _ = process.send(leader, libc::SIGTERM);
@@ -263,6 +266,8 @@ impl Processes {
     /// Sends SIGKILL to the whole group.
     pub(super) fn kill(&mut self, poller: &Poller, run: RunId) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
+        self.retire(leader);
+        self.changes.push((run, Change::Asked));
         self.signal_all(poller, leader, libc::SIGKILL)
     }
 
@@ -287,6 +292,13 @@ impl Processes {
             }
         }
         let run = process.run;
+        let leaves = |heard: &Heard| {
+            matches!(heard, Heard::Word(Word::Success | Word::Failed) | Heard::Notice(Notice::Stopping))
+        };
+        if heard.iter().any(leaves) {
+            self.retire(leader);
+            self.changes.push((run, Change::Asked));
+        }
         heard.into_iter().filter_map(|heard| Some(Event::Run(run, heard.event()?))).collect()
     }
 

@@ -17,6 +17,9 @@ const VERSION: u32 = 1;
 /// The directory in the runtime directory.
 const DIRECTORY: &str = "runs";
 
+/// What is appended to the name of the file once the run serves.
+const SERVING: &str = ".serving";
+
 /// What is appended to the name of the file once the run was asked to leave.
 const LEAVING: &str = ".leaving";
 
@@ -46,6 +49,7 @@ pub(super) struct Record {
 /// A record that was found, and its file.
 pub(super) struct Found {
     pub(super) name: String,
+    pub(super) serves: bool,
     pub(super) leaving: bool,
     pub(super) record: Record,
 }
@@ -115,11 +119,23 @@ impl Records {
 
     /// Notes that a run was asked to leave.
     pub(super) fn asked(&mut self, run: RunId) {
-        let Some(name) = self.names.get_mut(&run).filter(|name| !name.ends_with(LEAVING)) else { return };
-        let leaving = format!("{name}{LEAVING}");
-        // Where it fails the next supervisor asks once more.
-        if fs::rename(self.directory.join(&*name), self.directory.join(&leaving)).is_ok() {
-            *name = leaving;
+        self.mark(run, LEAVING);
+    }
+
+    /// Notes that a run serves.
+    pub(super) fn serves(&mut self, run: RunId) {
+        self.mark(run, SERVING);
+    }
+
+    fn mark(&mut self, run: RunId, mark: &str) {
+        let Some(name) = self.names.get_mut(&run) else { return };
+        if name.ends_with(LEAVING) || name.ends_with(mark) {
+            return;
+        }
+        let marked = format!("{}{mark}", name.trim_end_matches(SERVING));
+        // Where it fails the next supervisor takes it for what it was before.
+        if fs::rename(self.directory.join(&*name), self.directory.join(&marked)).is_ok() {
+            *name = marked;
         }
     }
 
@@ -143,7 +159,8 @@ impl Records {
             let text = fs::read(self.directory.join(&name)).unwrap_or_default();
             match serde_json::from_slice::<Record>(&text).ok().filter(|record| record.version == VERSION) {
                 Some(record) if record.boot == self.boot => {
-                    found.push(Found { leaving: name.ends_with(LEAVING), name, record });
+                    let (serves, leaving) = (name.ends_with(SERVING), name.ends_with(LEAVING));
+                    found.push(Found { name, serves, leaving, record });
                 }
                 Some(_) => self.remove(&name),
                 None => {

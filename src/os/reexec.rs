@@ -42,7 +42,9 @@ impl Os {
         os.events.extend(changed.into_iter().map(|service| Event::ProgramChanged { service }));
         // Signals were blocked meanwhile, so none is lost; but that of a child may have been before.
         os.events.extend(os.processes.reap(&os.poller, &mut os.probes));
-        questions.into_iter().for_each(|question| os.perform(question));
+        for question in questions {
+            os.perform(question);
+        }
         Ok((os, clock::now() - kept.since))
     }
 

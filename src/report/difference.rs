@@ -2,8 +2,8 @@
 
 use super::words::signal_name;
 use crate::plan::{
-    Capabilities, Check, Definition, Handshake, Identity, ListenerSpec, Place, Ready, Restart, RestartOrder,
-    ServiceName, Target,
+    Capabilities, Cgroup, Check, Definition, Handshake, Identity, ListenerSpec, Place, Ready, Restart,
+    RestartOrder, ServiceName, Target,
 };
 use crate::protocol::status::KeyChange;
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ fn keys(definition: &Definition) -> Vec<(&'static str, String)> {
     all
 }
 
-fn rights(identity: &Identity) -> [(&'static str, String); 10] {
+fn rights(identity: &Identity) -> [(&'static str, String); 11] {
     let groups = identity.supplementary_groups.as_ref();
     let set = |rights: Option<Capabilities>| rights.map_or_else(none, |rights| format!("{:#x}", rights.0));
     [
@@ -72,10 +72,22 @@ fn rights(identity: &Identity) -> [(&'static str, String); 10] {
         ("nice", shown(identity.nice)),
         ("oom_score_adjust", shown(identity.oom_score_adjust)),
         ("rlimits", list(identity.rlimits.iter().map(|limit| format!("{} = \"{limit}\"", limit.name)))),
+        ("cgroup", identity.cgroup.as_ref().map_or_else(none, cgroup)),
         ("no_new_privs", identity.no_new_privs.to_string()),
         ("capabilities", set(identity.capabilities)),
         ("ambient_capabilities", set(identity.ambient_capabilities)),
     ]
+}
+
+fn cgroup(cgroup: &Cgroup) -> String {
+    let Cgroup { path, memory_max, cpu_percent, pids_max } = cgroup;
+    let limit = |key: &str, limit: Option<String>| {
+        limit.map_or_else(String::new, |limit| format!(", {key} = {limit}"))
+    };
+    let memory = limit("memory_max", memory_max.map(|bytes| bytes.to_string()));
+    let processor = limit("cpu_max", cpu_percent.map(|percent| format!("\"{percent}%\"")));
+    let processes = limit("pids_max", pids_max.map(|most| most.to_string()));
+    format!("{{ path = \"{}\"{memory}{processor}{processes} }}", path.display())
 }
 
 fn shown(value: Option<impl ToString>) -> String {
@@ -116,7 +128,7 @@ fn names(names: &[ServiceName]) -> String {
 }
 
 fn path(path: Option<&PathBuf>) -> String {
-    path.map_or_else(none, |path| format!("{path:?}"))
+    path.map_or_else(none, |path| format!("\"{}\"", path.display()))
 }
 
 fn time(duration: Duration) -> String {
@@ -125,29 +137,17 @@ fn time(duration: Duration) -> String {
 
 fn listener(spec: &ListenerSpec) -> String {
     let ListenerSpec { name, address, backlog, nonblocking, defer_accept, access } = spec;
-    let mut text = format!("{{ address = \"{address}\"");
-    if let Some(name) = name {
-        text += &format!(", name = \"{name}\"");
-    }
-    if let Some(backlog) = backlog {
-        text += &format!(", backlog = {backlog}");
-    }
-    if *nonblocking {
-        text += ", nonblocking = true";
-    }
-    if let Some(patience) = defer_accept {
-        text += &format!(", defer_accept = {}", time(*patience));
-    }
-    if let Some(mode) = access.mode {
-        text += &format!(", mode = \"{mode:04o}\"");
-    }
-    if let Some(uid) = access.uid {
-        text += &format!(", user = {uid}");
-    }
-    if let Some(gid) = access.gid {
-        text += &format!(", group = {gid}");
-    }
-    text + " }"
+    let settings = [
+        Some(format!("address = \"{address}\"")),
+        name.as_ref().map(|name| format!("name = \"{name}\"")),
+        backlog.map(|backlog| format!("backlog = {backlog}")),
+        nonblocking.then(|| "nonblocking = true".into()),
+        defer_accept.map(|patience| format!("defer_accept = {}", time(patience))),
+        access.mode.map(|mode| format!("mode = \"{mode:04o}\"")),
+        access.uid.map(|uid| format!("user = {uid}")),
+        access.gid.map(|gid| format!("group = {gid}")),
+    ];
+    format!("{{ {} }}", settings.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
 fn restart(restart: Restart) -> &'static str {
@@ -222,9 +222,8 @@ mod tests {
     fn every_key_of_a_service_is_compared() {
         let refused =
             config::parse("a.toml", "[[service]]\nname = 'a'\ncommand = 'a'\nxyzzy = 1").unwrap_err();
-        let known = refused.mistakes().iter().find_map(|mistake| match &mistake.problem {
-            config::Problem::UnknownKey { known, .. } => Some(*known),
-            _ => None,
+        let known = refused.mistakes().iter().find_map(|mistake| {
+            if let config::Problem::UnknownKey { known, .. } = &mistake.problem { Some(*known) } else { None }
         });
         let known: BTreeSet<&str> = known.unwrap().iter().copied().collect();
         let mut compared: BTreeSet<&str> = keys(&definition("")).iter().map(|(key, _)| *key).collect();

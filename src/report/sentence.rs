@@ -4,12 +4,11 @@ use super::control;
 use super::level::Level;
 use super::succession;
 use super::words::{
-    answer, beginning, count, ended, errno, signal_name, spawn_failure, text, time, verb_words,
+    answer, beginning, count, ended, errno, pipe_ended, signal_name, spawn_failure, text, time, verb_words,
 };
-use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, PipeEnd, Repair, Sign};
+use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
-use std::time::Duration;
 
 /// How much a fact matters.
 pub(super) fn level(fact: &Fact) -> Level {
@@ -385,18 +384,5 @@ fn symptom(sign: &Sign) -> String {
         }
         Sign::Silence(period) => format!("it did not say within {} that it is alive", time(*period)),
         Sign::Trigger => "it says so itself".into(),
-    }
-}
-
-fn pipe_ended(end: PipeEnd, left: Option<Duration>) -> String {
-    let what = match end {
-        PipeEnd::Closed => "closed its pipe without an answer".into(),
-        PipeEnd::Gibberish(bytes) => {
-            format!("wrote \"{}\" to its pipe, which is no word of the handshake", bytes.escape_ascii())
-        }
-    };
-    match left {
-        Some(left) => format!("{what}; its exit is awaited for {} more", time(left)),
-        None => format!("{what}; what follows is ignored"),
     }
 }

@@ -1,11 +1,13 @@
 //! What is known of a service, as people and programs are told.
 
-use crate::core::Time;
+use super::line::message;
+use super::words::ended;
 use crate::core::leaving::{Leaving, Phase};
 use crate::core::service::Service;
 use crate::core::worker::Worker;
+use crate::core::{Report, Time};
 use crate::plan::ListenerId;
-use crate::protocol::status::{DrainStatus, RestartCounts, RunStatus, ServiceStatus, SocketStatus};
+use crate::protocol::status::{DrainStatus, LastExit, RestartCounts, RunStatus, ServiceStatus, SocketStatus};
 use std::time::Duration;
 
 /// What is known of a service. `queue` gives the clients that wait at a listener, and how many may.
@@ -16,6 +18,7 @@ pub fn of_service(
 ) -> ServiceStatus {
     let kept: Vec<&Worker> = service.workers.iter().filter(|worker| !worker.is_being_removed()).collect();
     let youngest = kept.iter().filter_map(|worker| worker.serving()).map(|run| run.started).max();
+    let history = &service.history;
     ServiceStatus {
         name: service.definition.name.as_str().into(),
         state: word(service).into(),
@@ -23,14 +26,30 @@ pub fn of_service(
         workers: service.definition.policy.workers,
         generation: (service.last.0 > 0).then_some(service.last.0),
         uptime_ms: youngest.map(|started| ms(now - started)).filter(|_| service.is_up()),
-        restarts: RestartCounts::default(),
+        restarts: RestartCounts {
+            asked: history.restarts.asked,
+            crash: history.restarts.crash,
+            rollback: history.restarts.rollback,
+            failed: history.restarts.failed,
+        },
         runs: kept.iter().flat_map(|worker| runs(worker, now)).collect(),
         draining: service.workers.iter().flat_map(|worker| draining(worker, now)).collect(),
         sockets: sockets(service, queue),
         waits_for: Vec::new(),
-        last_exit: None,
-        last_failure: None,
+        last_exit: history.last_exit.map(|exit| LastExit {
+            generation: exit.generation.0,
+            age_ms: ms(now - exit.at),
+            message: ended(exit.status),
+        }),
+        last_failure: history.last_failure.as_deref().map(failure),
     }
+}
+
+/// What was reported of a run that ended or failed without being asked.
+pub fn failure(report: &Report) -> String {
+    let generation =
+        report.generation.map_or_else(String::new, |generation| format!("generation {generation} "));
+    generation + &message(&report.fact)
 }
 
 /// The word for all workers together: what is on its way comes first, then what is wrong.

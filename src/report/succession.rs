@@ -44,7 +44,7 @@ pub(super) fn sentence(what: &Succession) -> String {
     match what {
         Succession::Adopted { for_long } => {
             format!(
-                "left behind by a supervisor that was killed; adopted: it serves since {}",
+                "left behind by a supervisor that was killed; adopted: it was started {} ago and goes on",
                 time(*for_long)
             )
         }

@@ -1,6 +1,6 @@
 //! The words that sentences are made of: failures, signals, times, numbers of things.
 
-use crate::core::{ExitStatus, Miss, SpawnFailure, SpawnStage, Verb};
+use crate::core::{ExitStatus, Miss, PipeEnd, SpawnFailure, SpawnStage, Verb};
 use crate::limits::COMMAND_CHARS;
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
@@ -95,7 +95,8 @@ pub fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().into())
 }
 
-pub(super) fn verb_words(verb: Verb) -> String {
+/// What somebody wants done, for a sentence that goes on with whom.
+pub fn verb_words(verb: Verb) -> String {
     match verb {
         Verb::Start => "start".into(),
         Verb::Stop => "stop".into(),
@@ -132,5 +133,18 @@ pub(super) fn count(number: usize, noun: &str) -> String {
         (1, _) => format!("1 {noun}"),
         (_, "address") => format!("{number} addresses"),
         _ => format!("{number} {noun}s"),
+    }
+}
+
+pub(super) fn pipe_ended(end: PipeEnd, left: Option<Duration>) -> String {
+    let what = match end {
+        PipeEnd::Closed => "closed its pipe without an answer".into(),
+        PipeEnd::Gibberish(bytes) => {
+            format!("wrote \"{}\" to its pipe, which is no word of the handshake", bytes.escape_ascii())
+        }
+    };
+    match left {
+        Some(left) => format!("{what}; its exit is awaited for {} more", time(left)),
+        None => format!("{what}; what follows is ignored"),
     }
 }

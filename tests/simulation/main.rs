@@ -151,6 +151,14 @@ fn a_stop_at_any_moment_ends_every_process_in_time() {
 }
 
 #[test]
+fn a_kill_at_any_step_loses_nobody() {
+    tell_some(STORIES / 100, |world| {
+        world.deaths = world.rng.pick(&[1, 5, 20]);
+        an_hour(world);
+    });
+}
+
+#[test]
 fn an_upgrade_after_every_step_changes_nothing() {
     tell_some(STORIES / 50, |world| {
         world.upgrades = 100;

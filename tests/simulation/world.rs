@@ -11,7 +11,6 @@ use crate::rng::Rng;
 use bootstrap::core::generation::Run;
 use bootstrap::core::leaving::{Leaving, Phase};
 use bootstrap::core::service::{Service, Wish};
-use bootstrap::core::snapshot;
 use bootstrap::core::state::{Back, State};
 use bootstrap::core::worker::Worker;
 use bootstrap::core::{
@@ -52,6 +51,14 @@ enum Deed {
 #[expect(clippy::struct_excessive_bools, reason = "facts about a process, independent of each other")]
 struct Process {
     temper: Temper,
+    pid: Pid,
+    generation: Generation,
+    /// It was taken over from a supervisor that was killed.
+    adopted: bool,
+    /// It is written down that it serves.
+    noted: bool,
+    /// It is written down that it was asked to leave, or has said that it does.
+    told: bool,
     worker: u32,
     definition: Arc<Definition>,
     started: Time,
@@ -91,6 +98,9 @@ impl Process {
     }
 }
 
+mod succession;
+use succession::Left;
+
 /// The world and the core in it.
 pub(crate) struct World {
     pub(crate) rng: Rng,
@@ -100,6 +110,10 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     /// After how many steps in a hundred the supervisor becomes another.
     pub(crate) upgrades: u64,
+    /// After how many steps in a thousand the supervisor is killed, and another comes.
+    pub(crate) deaths: u64,
+    /// Those whom it left behind, by pid, until the next one takes them over.
+    left: BTreeMap<Pid, Left>,
     /// The core has asked to be another now.
     becomes: bool,
     plan: Plan,
@@ -155,6 +169,8 @@ impl World {
             core,
             calm: false,
             upgrades: 1,
+            deaths: 0,
+            left: BTreeMap::new(),
             becomes: false,
             plan,
             agenda: BTreeMap::new(),
@@ -230,7 +246,9 @@ impl World {
                 self.processes.get_mut(run).expect("as below").answered |= answer.is_ok();
             }
         } else if let Event::Run(run, _) = &event {
-            self.processes.get_mut(run).expect("heard is of who was started").on_their_way -= 1;
+            let process = self.processes.get_mut(run).expect("heard is of who was started");
+            process.on_their_way -= 1;
+            process.told |= succession::is_last_word(&event);
         }
         self.clients_ask(&event);
         self.owe(&event);
@@ -245,20 +263,9 @@ impl World {
         if self.rng.chance(self.upgrades) || mem::take(&mut self.becomes) {
             self.upgrade();
         }
-    }
-
-    /// The core goes on from its snapshot (I11). What shared a definition shares it again, or the second snapshot
-    /// would have it in full where the first has a number.
-    fn upgrade(&mut self) {
-        let written = snapshot::write(&self.core, &()).expect("it can be written");
-        let read = snapshot::read::<()>(&written).unwrap_or_else(|refused| panic!("{refused}\n{written}"));
-        assert!(read.core == self.core, "another core came back from\n{written}");
-        assert_eq!(snapshot::write(&read.core, &()).expect("as above"), written);
-        self.core = read.core;
-        let mut out = Vec::new();
-        let took = Duration::from_millis(3);
-        self.core.handle(self.now, Event::Upgraded { from: read.program, took }, &mut out);
-        assert_eq!(out.len(), 1, "an upgrade is told, and no more: {out:?}");
+        if self.deaths > 0 && self.rng.below(1_000) < self.deaths {
+            self.die();
+        }
     }
 
     fn owe(&mut self, event: &Event) {
@@ -475,7 +482,10 @@ impl World {
                 };
                 self.arrives(event, 2);
             }
-            Action::Adopt { run, .. } => panic!("{run:?} was left behind by nobody"),
+            Action::NoteServing { run } => {
+                self.processes.get_mut(&run).expect("it serves").noted = true;
+            }
+            Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),
             Action::CheckSuccessor => {
                 let event = if self.rng.chance(30) {
                     Event::UpgradeRefused(UpgradeRefusal::NoProof)
@@ -491,7 +501,7 @@ impl World {
     }
 
     fn bind(&mut self, sockets: Vec<(ListenerId, bootstrap::plan::ListenerSpec)>) {
-        if !self.calm && self.rng.chance(10) {
+        if !self.calm && self.left.is_empty() && self.rng.chance(10) {
             let failures = sockets
                 .into_iter()
                 .map(|(_, spec)| BindFailure { address: spec.address, errno: libc::EADDRINUSE, owner: None })
@@ -565,6 +575,7 @@ impl World {
         };
         let busy = !self.calm && self.busy_programs(run.service);
         let failed = busy || (!self.calm && self.rng.chance(4));
+        let pid = Pid(i32::try_from(self.entries).unwrap_or(1));
         let process = Process {
             worker,
             definition,
@@ -581,6 +592,11 @@ impl World {
             heard: self.now,
             on_their_way: 0,
             temper,
+            pid,
+            generation: run.generation,
+            adopted: false,
+            noted: false,
+            told: false,
         };
         assert_eq!(self.processes.insert(run, process).is_some(), again, "started twice: {run:?}");
         if failed {
@@ -589,7 +605,7 @@ impl World {
             let failure = SpawnFailure { stage: SpawnStage::Exec, errno, subject: "x".into() };
             self.hear(run, RunEvent::SpawnFailed(failure));
         } else {
-            self.hear(run, RunEvent::Spawned { pid: Pid(i32::try_from(self.entries).unwrap_or(1)) });
+            self.hear(run, RunEvent::Spawned { pid });
             self.live(run);
         }
     }
@@ -670,6 +686,7 @@ impl World {
             return;
         }
         process.missed = false;
+        process.told = true;
         process.asks += 1;
         assert!(process.asks <= 2, "a server is asked a third time");
         if process.asks == 2 {
@@ -697,6 +714,7 @@ impl World {
         let now = self.now;
         let process = self.processes.get_mut(&run).expect("terminated is who was started");
         process.asked = true;
+        process.told = true;
         // The longest pause between two tries is a second, and the poller may be late.
         let could_hear = process.started + process.temper.listens_after + Duration::from_millis(1_100);
         assert!(!process.missed || now < could_hear, "terminated, although it could have been asked again");
@@ -712,6 +730,7 @@ impl World {
         let now = self.now;
         let process = self.processes.get_mut(&run).expect("killed is who was started");
         process.asked = true;
+        process.told = true;
         process.killed_at = Some(now);
         let after = process.temper.killed_after;
         let status = ExitStatus::Signal { signal: libc::SIGKILL, core_dumped: false };
@@ -771,6 +790,7 @@ impl World {
         if self.core.outcome().is_some() {
             return self.check_all_answered();
         }
+        self.check_adopted();
         self.check_tickets();
         self.check_owed();
         let mut waiting = BTreeMap::new();
@@ -872,6 +892,12 @@ impl World {
 
     /// In start-first nobody is asked to leave before another of the same worker can be seen to accept.
     fn check_ask(&self, run: RunId) {
+        let process = &self.processes[&run];
+        let quiet = process.quiet_at.is_some_and(|quiet| quiet <= self.now);
+        if process.adopted && (quiet || !process.noted) {
+            // It accepts no more, or did not yet, when its supervisor was killed.
+            return;
+        }
         let service = self.core.services().find(|s| s.id == run.service);
         let its = |worker: &&Worker| known_of(worker).any(|known| known.id == run);
         let worker = service.and_then(|s| s.workers.iter().find(its));

@@ -1,0 +1,149 @@
+//! One supervisor follows another: the core goes on from its snapshot, or another comes after one that was killed.
+
+use super::{Deed, Entry, Process, World, plans};
+use crate::clients::Clients;
+use bootstrap::core::{Event, Orphan, RunEvent, Supervisor, Time, snapshot};
+use bootstrap::plan::{ListenerId, Pid, RunId, ServiceName};
+use bootstrap::protocol::{Notice, Word};
+use std::collections::BTreeMap;
+use std::mem;
+use std::time::Duration;
+
+/// A process whose supervisor was killed.
+pub(super) struct Left {
+    process: Process,
+    service: ServiceName,
+    /// What it will do.
+    deeds: Vec<(Time, Deed)>,
+    /// What it has said and nobody has read yet: that is still in its pipe.
+    unread: Vec<RunEvent>,
+}
+
+/// Is it known from now on that it leaves?
+pub(super) fn is_last_word(event: &Event) -> bool {
+    let last = |event: &RunEvent| {
+        matches!(event, RunEvent::Said(Word::Success | Word::Failed) | RunEvent::Notified(Notice::Stopping))
+    };
+    matches!(event, Event::Run(_, event) if last(event))
+}
+
+impl World {
+    /// The core goes on from its snapshot (I11). What shared a definition shares it again, or the second snapshot
+    /// would have it in full where the first has a number.
+    pub(super) fn upgrade(&mut self) {
+        let written = snapshot::write(&self.core, &()).expect("it can be written");
+        let read = snapshot::read::<()>(&written).unwrap_or_else(|refused| panic!("{refused}\n{written}"));
+        assert!(read.core == self.core, "another core came back from\n{written}");
+        assert_eq!(snapshot::write(&read.core, &()).expect("as above"), written);
+        self.core = read.core;
+        let mut out = Vec::new();
+        let took = Duration::from_millis(3);
+        self.core.handle(self.now, Event::Upgraded { from: read.program, took }, &mut out);
+        assert_eq!(out.len(), 1, "an upgrade is told, and no more: {out:?}");
+    }
+
+    /// The supervisor is killed; another comes and finds who lives. The config may have changed meanwhile.
+    pub(super) fn die(&mut self) {
+        if self.core.outcome().is_some() || self.stopped_at.is_some() || !self.left.is_empty() {
+            return;
+        }
+        self.gather();
+        self.listening.clear();
+        self.pinned.clear();
+        self.asked.clear();
+        self.watched.clear();
+        self.waiting_since.clear();
+        self.owed = super::Owed::default();
+        // What operators ordered is lost with the one that they ordered it of.
+        self.clients = Clients::default();
+        self.rested.clear();
+        self.reloaded_at = Some(self.now);
+        let plan =
+            if self.rng.chance(50) { self.plan.clone() } else { plans::edited(&self.plan, &mut self.rng) };
+        let orphans = self.left.values().map(|left| left.orphan(self.now)).collect();
+        let mut out = Vec::new();
+        self.core = Supervisor::boot_among(plan, orphans, self.now, &mut out);
+        self.perform_all(out);
+    }
+
+    /// Those who live, and what of theirs outlives the supervisor. Events that were on their way are lost with it.
+    fn gather(&mut self) {
+        let names: BTreeMap<_, _> =
+            self.core.services().map(|service| (service.id, service.definition.name.clone())).collect();
+        let agenda = mem::take(&mut self.agenda);
+        let living = mem::take(&mut self.processes).into_iter().filter(|(_, process)| process.alive());
+        let mut pids = BTreeMap::new();
+        for (run, process) in living {
+            // One that its service has forgotten hangs in the kernel.
+            let Some(service) = names.get(&run.service).cloned() else { continue };
+            pids.insert(run, process.pid);
+            let left = Left { process, service, deeds: Vec::new(), unread: Vec::new() };
+            self.left.insert(left.process.pid, left);
+        }
+        for ((time, _), entry) in agenda {
+            match entry {
+                Entry::Does(run, deed) => {
+                    let left = pids.get(&run).and_then(|pid| self.left.get_mut(pid));
+                    if let Some(left) = left {
+                        left.deeds.push((time, deed));
+                    }
+                }
+                Entry::Arrives(Event::Run(run, event @ (RunEvent::Said(_) | RunEvent::Notified(_)))) => {
+                    let left = pids.get(&run).and_then(|pid| self.left.get_mut(pid));
+                    if let Some(left) = left {
+                        left.unread.push(event);
+                    }
+                }
+                // Signals that were sent to it; and what other processes are yet to do.
+                Entry::Arrives(_) => {}
+            }
+        }
+    }
+
+    /// Only those are taken over that live, and each once.
+    pub(super) fn adopt(&mut self, run: RunId, pid: Pid, listeners: &[ListenerId]) {
+        let Left { mut process, deeds, unread, .. } = self.left.remove(&pid).expect("it was left behind");
+        assert!(listeners.iter().all(|listener| self.listening.contains_key(listener)), "a socket of nobody");
+        process.on_their_way = 0;
+        if mem::take(&mut process.missed) && !process.told {
+            // It never heard that it was to leave, and so was not written down as one that does (simulation, seed 3).
+            process.asked = false;
+        }
+        process.heard = self.now;
+        process.adopted = true;
+        // What it promised under its old name it does under the new one.
+        assert!(self.processes.insert(run, process).is_none(), "adopted twice: {run:?}");
+        for event in unread {
+            self.hear(run, event);
+        }
+        for (time, deed) in deeds {
+            self.note(time.max(self.now), Entry::Does(run, deed));
+        }
+    }
+
+    /// Once the sockets are there all are taken over, and who served serves.
+    pub(super) fn check_adopted(&self) {
+        if self.core.services().next().is_none() {
+            return;
+        }
+        assert!(self.left.is_empty(), "left behind for good: {:?}", self.left.keys());
+    }
+}
+
+impl Left {
+    fn orphan(&self, now: Time) -> Orphan {
+        let process = &self.process;
+        Orphan {
+            service: self.service.clone(),
+            worker: process.worker,
+            generation: process.generation,
+            pid: process.pid,
+            definition: process.definition.clone(),
+            started: process.started,
+            serves: process.noted,
+            leaving: process.told,
+            pipe_open: process.talks(),
+            held: process.quiet_at.is_none_or(|quiet| now < quiet),
+        }
+    }
+}
