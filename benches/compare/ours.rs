@@ -164,7 +164,7 @@ fn reload(supervised: &Supervised, marks: &mut Marks, count: usize, started: Dur
     if marks.wait(changed, LIMIT).is_none() {
         return println!("the changed ones were not restarted within {} s", LIMIT.as_secs());
     }
-    let share = u32::try_from(changed).expect("few") as f64 / count as f64;
+    let share = changed as f64 / count as f64;
     let ratio = took.saturating_sub(nothing).as_secs_f64() / (started.as_secs_f64() * share);
     println!(
         "{:<44} {:>10} {:>11}   more than nothing, by a bare loop of these",

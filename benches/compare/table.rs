@@ -64,8 +64,8 @@ pub(crate) fn row(way: &Way, services: usize, fewer: usize) {
         Many::All => services,
         Many::Fewer => fewer.min(services),
     };
-    let [boot, stop, processes, memory, wakes] =
-        if count == 0 { std::array::from_fn(|_| "-".into()) } else { cells(|| many(way, count)) };
+    let [count, boot, stop, processes, memory, wakes] =
+        cells(|| if count == 0 { None } else { many(way, count) });
     println!(
         "{:<28} {failed:>6} {gap:>9} {reaction:>9} {recovery:>9} {count:>8} {boot:>9} {stop:>9} {processes:>9} {memory:>9} {wakes:>10}",
         way.name
@@ -108,8 +108,8 @@ fn one(way: &Way) -> Option<[Duration; 2]> {
     Some([median(reaction), median(recovery)])
 }
 
-/// Many services: boot, stop, processes that supervise, their memory, their wake-ups when nothing happens.
-fn many(way: &Way, count: usize) -> Option<[String; 5]> {
+/// Many services: how many, boot, stop, processes that supervise, their memory, their wake-ups when nothing happens.
+fn many(way: &Way, count: usize) -> Option<[String; 6]> {
     let mut marks = Marks::new();
     let mut running = way.start(&marks.services(count))?;
     let services = marks.wait(count, LIMIT)?;
@@ -126,6 +126,7 @@ fn many(way: &Way, count: usize) -> Option<[String; 5]> {
     let ended = marks.wait_ended(LIMIT);
     let stop = begin.elapsed();
     Some([
+        count.to_string(),
         millis(boot),
         if ended { millis(stop) } else { "-".into() },
         supervisors.len().to_string(),

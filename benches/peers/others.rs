@@ -74,7 +74,7 @@ pub(super) fn daemontools(stage: &Stage, program: &Path, services: &[Service]) -
 
 pub(super) fn supervisord(stage: &Stage, program: &Path, services: &[Service]) -> Begun {
     let socket = stage.path("supervisor.sock");
-    let mut config = format!(
+    let head = format!(
         "[unix_http_server]\nfile={socket}\n\
          [supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\nminfds=8192\npidfile={}\n\
          [rpcinterface:supervisor]\n\
@@ -82,12 +82,14 @@ pub(super) fn supervisord(stage: &Stage, program: &Path, services: &[Service]) -
          [supervisorctl]\nserverurl=unix://{socket}\n",
         stage.path("pid"),
     );
-    for Service { name, command, .. } in services {
-        config += &format!(
-            "[program:{name}]\ncommand={}\nstartsecs=0\nautorestart=true\nstdout_logfile=NONE\nstderr_logfile=NONE\n",
-            command.join(" ")
-        );
-    }
+    let one = |service: &Service| {
+        let (name, command) = (&service.name, service.command.join(" "));
+        format!(
+            "[program:{name}]\ncommand={command}\nstartsecs=0\nautorestart=true\n\
+             stdout_logfile=NONE\nstderr_logfile=NONE\n"
+        )
+    };
+    let config = head + &services.iter().map(one).collect::<String>();
     let config = stage.write("supervisord.conf", &config);
     let mut restart = Command::new(program.with_file_name("supervisorctl"));
     restart.arg("-c").arg(&config).args(["restart", &services[0].name]);
@@ -98,16 +100,16 @@ pub(super) fn supervisord(stage: &Stage, program: &Path, services: &[Service]) -
 
 pub(super) fn circus(stage: &Stage, program: &Path, services: &[Service]) -> Begun {
     let endpoint = format!("ipc://{}", stage.path("control"));
-    let mut config =
-        format!("[circus]\nendpoint = {endpoint}\npubsub_endpoint = ipc://{}\n", stage.path("events"));
-    for Service { name, command, address, .. } in services {
-        let (host, port) = address.split_once(':').expect("an address has a port");
-        config += &format!(
-            "[watcher:{name}]\ncmd = {} $(circus.sockets.{name})\nuse_sockets = True\ncopy_env = True\n\
-             [socket:{name}]\nhost = {host}\nport = {port}\n",
-            command.join(" ")
-        );
-    }
+    let head = format!("[circus]\nendpoint = {endpoint}\npubsub_endpoint = ipc://{}\n", stage.path("events"));
+    let one = |service: &Service| {
+        let (host, port) = service.address.split_once(':').expect("an address has a port");
+        let (name, command) = (&service.name, service.command.join(" "));
+        format!(
+            "[watcher:{name}]\ncmd = {command} $(circus.sockets.{name})\nuse_sockets = True\ncopy_env = True\n\
+             [socket:{name}]\nhost = {host}\nport = {port}\n"
+        )
+    };
+    let config = head + &services.iter().map(one).collect::<String>();
     let config = stage.write("circus.ini", &config);
     let mut restart = Command::new(program.with_file_name("circusctl"));
     restart.args(["--endpoint", &endpoint, "reload", &services[0].name]);

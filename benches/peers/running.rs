@@ -7,6 +7,7 @@ use std::thread::{sleep, yield_now};
 use std::time::{Duration, Instant};
 
 /// What runs, or is to be run by `bootstrap` as this config says.
+#[expect(clippy::large_enum_variant, reason = "there is one of it at a time")]
 pub(super) enum Begun {
     Config(String),
     /// Programs to start, one or several side by side.
@@ -35,8 +36,9 @@ pub(crate) struct Running {
     pub(crate) began: Instant,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one of it at a time")]
 enum Kind {
-    Bootstrap(Box<Supervised>),
+    Bootstrap(Supervised),
     Other {
         commands: Vec<Command>,
         children: Vec<Child>,
@@ -50,9 +52,9 @@ enum Kind {
 
 impl Running {
     pub(super) fn new(stage: Stage, begun: Begun) -> Self {
-        let began = Instant::now();
+        let now = Instant::now();
         let kind = match begun {
-            Begun::Config(config) => Kind::Bootstrap(Box::new(stage.launch_with(&config, Stdio::null()))),
+            Begun::Config(config) => Kind::Bootstrap(stage.launch_with(&config, Stdio::null())),
             Begun::Other(mut commands, restart, stop) => {
                 // Its environment, by which every process of it is found at the end.
                 let marker = format!("bench {}", stage.dir().display());
@@ -64,7 +66,7 @@ impl Running {
                 Kind::Other { commands, children, restart, stop, marker, _stage: stage }
             }
         };
-        Self { kind, began }
+        Self { kind, began: now }
     }
 
     /// Has the first service restarted. It may not be complete when this returns.
@@ -112,7 +114,9 @@ impl Running {
             }
             Kind::Other { children, stop, .. } => {
                 let signal = if let Stop::Signal(signal) = stop { *signal } else { SIGTERM };
-                children.iter().for_each(|child| process(child).signal(signal));
+                for child in children.iter() {
+                    process(child).signal(signal);
+                }
                 children.iter_mut().for_each(wait);
                 if let Stop::Then(command) = stop {
                     let output = command.output().unwrap();
@@ -152,7 +156,9 @@ impl Drop for Running {
             if left.is_empty() {
                 return;
             }
-            left.iter().for_each(|process| process.signal(SIGKILL));
+            for process in left {
+                process.signal(SIGKILL);
+            }
             yield_now();
         }
     }
