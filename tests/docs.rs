@@ -29,9 +29,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use support::{Client, Log, Process, Stage, eventually, free_port, get};
 use tempfile::TempDir;
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "docs/architecture.md",
+    "docs/comparison.md",
     "docs/control.md",
     "docs/metrics.md",
     "docs/protocols.md",

@@ -3,10 +3,11 @@
 //! What a machine does besides changes from minute to minute, and a p99.9 is made of the few answers that it delayed.
 //! So each round is compared with one of the same length right after it, and all of them together with each other.
 
-use crate::clients::{Clients, Seen};
+use crate::Time;
+use crate::peers::Way;
+use crate::peers::clients::{Clients, Seen};
+use crate::peers::under_load::PAUSE;
 use crate::support::{Process, eventually, free_port, get};
-use crate::ways::Way;
-use crate::{PAUSE, Time};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ struct Kind {
 /// Measures it and prints what was seen. `way` must fail no request, or there is no p99.9 to compare.
 pub(crate) fn compare(way: &Way) {
     let port = free_port();
-    let mut running = way.start(port).expect("this is bootstrap");
+    let mut running = way.start(&[way.server(port)]).expect("this is bootstrap");
     eventually("the first process answers", || get(port, "/").is_ok());
     let (mut restarts, mut restarted, mut quiet) = (0, Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

@@ -3,7 +3,7 @@
 //! A client that waits for an answer before it asks again would ask a server that is away only once, and so hide most
 //! of what others suffer. Here a request that is late because of the one before is counted from when it was due.
 
-use crate::support::{Client, Failure};
+use crate::support::{Client, Failure, eventually};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -53,7 +53,7 @@ impl Clients {
             thread::spawn(move || One::default().ask_until(&stop, port, first, period, &newest))
         });
         let clients = Self { all: all.collect(), stop, newest };
-        crate::eventually("clients are answered", || clients.newest() != 0);
+        eventually("clients are answered", || clients.newest() != 0);
         clients
     }
 

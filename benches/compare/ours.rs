@@ -1,0 +1,186 @@
+//! Many services under `bootstrap`, each figure with its ratio to the bare loop of the same run and with its goal.
+
+use crate::marks::Marks;
+use crate::peers::ours;
+use crate::support::{Stage, Supervised};
+use crate::table::kib_as_mb;
+use crate::{LIMIT, REST, bare, median, millis};
+use nix::sys::signal::Signal::SIGUSR1;
+use std::fs::File;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How often the short ones are measured.
+const TIMES: usize = 5;
+
+/// At most so many times the bare loop, or so much.
+struct Goals {
+    boot: f64,
+    restart: f64,
+    stop: f64,
+    memory_mb: f64,
+}
+
+const GOALS: Goals = Goals { boot: 1.25, restart: 2.0, stop: 2.0, memory_mb: 4.0 };
+
+/// From here on these.
+const MANY: usize = 10_000;
+
+const GOALS_OF_MANY: Goals = Goals { boot: 1.4, restart: 2.2, stop: 2.0, memory_mb: 14.0 };
+
+/// Longest time of a `status`, for any number of services.
+const STATUS_MS: f64 = 50.0;
+
+/// Prints all figures of so many services.
+pub(crate) fn print(count: usize) {
+    let goals = if count < MANY { GOALS } else { GOALS_OF_MANY };
+    let mut marks = Marks::new();
+    let (started, stopped) = bare::start_and_stop(&mut marks, count);
+    println!();
+    println!("{count} services under bootstrap");
+    println!("{:<44} {:>10}", "bare loop: start until main", millis(started));
+    println!("{:<44} {:>10}", "bare loop: kill and reap", millis(stopped));
+
+    let Some((mut supervised, boot)) = boot(&mut marks, count) else { return };
+    against("boot until main of all", boot, started, goals.boot);
+    sleep(2 * REST);
+    let memory = kib_as_mb(supervised.process().memory_kib());
+    verdict(
+        "PSS",
+        &format!("{memory:.1} MB"),
+        "",
+        &format!("{:.0} MB", goals.memory_mb),
+        memory <= goals.memory_mb,
+    );
+    status("status --json, at rest", &supervised);
+
+    let begin = Instant::now();
+    supervised.signal(SIGUSR1);
+    if marks.wait(count, LIMIT).is_none() {
+        return println!("not restarted within {} s; left", LIMIT.as_secs());
+    }
+    against("restart of all until main of all", begin.elapsed(), started, goals.restart);
+    sleep(2 * REST);
+    supervised.signal(SIGUSR1);
+    status("status --json, while all restart", &supervised);
+    if marks.wait(count, LIMIT).is_none() {
+        return println!("not restarted within {} s; left", LIMIT.as_secs());
+    }
+    sleep(2 * REST);
+    reload(&supervised, &mut marks, count, started);
+    sleep(2 * REST);
+
+    let begin = Instant::now();
+    supervised.signal(nix::sys::signal::Signal::SIGTERM);
+    supervised.wait_exit();
+    marks.wait_ended(LIMIT);
+    against("stop until it has ended", begin.elapsed(), stopped, goals.stop);
+}
+
+/// Starts them, with a socket each; where that is refused, without: none when that is refused too, or takes too long.
+fn boot(marks: &mut Marks, count: usize) -> Option<(Supervised, Duration)> {
+    for (with, handshake) in [("a socket each", "pipe"), ("no socket", "none")] {
+        let stage = Stage::new();
+        let log = stage.path("log");
+        let file = File::create(&log).expect("the directory is ours");
+        let config = config(marks, count, handshake, 0);
+        let begin = Instant::now();
+        let mut supervised = stage.launch_with(&config, file.into());
+        if first(marks, &supervised) && marks.wait(count - 1, LIMIT).is_some() {
+            println!("with {with}");
+            return Some((supervised, begin.elapsed()));
+        }
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        println!(
+            "with {with}: not booted, or not within {} s: {}",
+            LIMIT.as_secs(),
+            said.lines().last().unwrap_or("silent")
+        );
+        supervised.signal(nix::sys::signal::Signal::SIGTERM);
+        supervised.wait_exit();
+        marks.wait_ended(LIMIT);
+    }
+    None
+}
+
+/// Waits until one has begun, for as long as the supervisor is there: a boot may be refused.
+fn first(marks: &mut Marks, supervised: &Supervised) -> bool {
+    let until = Instant::now() + LIMIT;
+    while supervised.process().is_alive() && Instant::now() < until {
+        if marks.wait(1, Duration::from_millis(20)).is_some() {
+            return true;
+        }
+    }
+    false
+}
+
+/// The first `changed` services have another variable each time the number is another.
+fn config(marks: &Marks, count: usize, handshake: &str, changed: usize) -> String {
+    let mut services = marks.services(count);
+    for service in &mut services[..changed] {
+        service.more += "\nenv = { CHANGED = \"yes\" }";
+    }
+    let text = ours(&services, &format!("handshake = \"{handshake}\""));
+    if handshake == "pipe" {
+        return text;
+    }
+    text.lines().filter(|line| !line.starts_with("listen")).map(|line| line.to_owned() + "\n").collect()
+}
+
+fn against(figure: &str, time: Duration, bare: Duration, goal: f64) {
+    let ratio = time.as_secs_f64() / bare.as_secs_f64();
+    verdict(figure, &millis(time), &format!("{ratio:.2} times"), &format!("{goal} times"), ratio <= goal);
+}
+
+fn verdict(figure: &str, value: &str, ratio: &str, goal: &str, met: bool) {
+    let word = if met { "met" } else { "missed" };
+    println!("{figure:<44} {value:>10} {ratio:>11}   goal {goal:<10} {word}");
+}
+
+fn status(figure: &str, supervised: &Supervised) {
+    let times = (0..TIMES).map(|_| run(supervised, &["status", "--json"]));
+    let time = median(times.collect());
+    let ms = time.as_secs_f64() * 1000.0;
+    verdict(figure, &millis(time), "", &format!("{STATUS_MS:.0} ms"), ms < STATUS_MS);
+}
+
+/// How long this command takes.
+fn run(supervised: &Supervised, command: &[&str]) -> Duration {
+    let begin = Instant::now();
+    let output = supervised.stage.run(&[&["-c", "services.toml"], command].concat());
+    let took = begin.elapsed();
+    // Three: a service does not run, such as while it is restarted.
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{command:?}: {}: {said}", output.status);
+    took
+}
+
+/// One in a hundred changes. What a reload takes that changes nothing is reading the file.
+fn reload(supervised: &Supervised, marks: &mut Marks, count: usize, started: Duration) {
+    let nothing = median((0..TIMES).map(|_| run(supervised, &["reload"])).collect());
+    println!("{:<44} {:>10}", "reload that changes nothing", millis(nothing));
+    let handshake = if std::fs::read_to_string(supervised.stage.path("services.toml"))
+        .expect("we wrote it")
+        .contains("\nlisten")
+    {
+        "pipe"
+    } else {
+        "none"
+    };
+    let changed = count / 100;
+    supervised.stage.write("services.toml", &config(marks, count, handshake, changed));
+    let begin = Instant::now();
+    run(supervised, &["reload"]);
+    let took = begin.elapsed();
+    if marks.wait(changed, LIMIT).is_none() {
+        return println!("the changed ones were not restarted within {} s", LIMIT.as_secs());
+    }
+    let share = changed as f64 / count as f64;
+    let ratio = took.saturating_sub(nothing).as_secs_f64() / (started.as_secs_f64() * share);
+    println!(
+        "{:<44} {:>10} {:>11}   more than nothing, by a bare loop of these",
+        format!("reload that changes {changed}"),
+        millis(took),
+        format!("{ratio:.2} times")
+    );
+}
