@@ -102,7 +102,7 @@ pub(super) fn ready(
         notes.add(span, Problem::ReadyOfAnother { ready: asks.key() });
         return None;
     }
-    Some(Ready::Probe(probe))
+    Some(Ready::Probe(Box::new(probe)))
 }
 
 /// The first socket that one can connect to, as a client of this machine reaches it.

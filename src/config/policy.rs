@@ -59,7 +59,7 @@ pub(super) fn of(
         restart: restart?,
         restart_order: restart_order?,
         ready: ready?,
-        check: check?,
+        check: check?.map(Box::new),
         watch: watch?,
         bake_time: bake_time?.0,
         workers: workers?.0,

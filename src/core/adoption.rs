@@ -140,7 +140,7 @@ impl Service {
                 match Candidate::adopt(run, &mut scene) {
                     (candidate, Progress::Ready) => State::Up { run: candidate.into_ready_run(&mut scene) },
                     (candidate, Progress::Waits | Progress::TooLate) => {
-                        State::Starting { candidate, fallback: None }
+                        State::Starting { candidate: Box::new(candidate), fallback: None }
                     }
                 }
             };

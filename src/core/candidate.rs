@@ -57,7 +57,7 @@ impl Candidate {
         worker: u32,
         definition: Arc<Definition>,
         program_of: Option<RunId>,
-    ) -> Self {
+    ) -> Box<Self> {
         let id = scene.next_run();
         let run = Run {
             id,
@@ -80,7 +80,7 @@ impl Candidate {
             missed: None,
         };
         candidate.order(scene);
-        candidate
+        Box::new(candidate)
     }
 
     fn order(&mut self, scene: &mut Scene<'_>) {
@@ -158,7 +158,7 @@ impl Candidate {
             Ready::Assumed | Ready::Accepting => (false, None, look()),
             // Nor is an answer: with another process on the same address it may be that one's.
             Ready::Probe(wanted) => {
-                probe = Some(wanted.clone());
+                probe = Some((**wanted).clone());
                 (false, None, look())
             }
             // A word alone is not enough where more can be seen: some say READY before they can serve.

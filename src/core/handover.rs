@@ -110,5 +110,9 @@ impl Worker {
     pub(super) fn gone(&mut self, generation: Generation, scene: &mut Scene<'_>) {
         self.quiet(generation, scene);
         self.finish_if_alone();
+        if self.leaving.is_empty() {
+            // Its room as well: a service rests far longer than it restarts.
+            self.leaving = Vec::new();
+        }
     }
 }

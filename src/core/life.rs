@@ -198,7 +198,7 @@ impl Worker {
         }
     }
 
-    fn admit(candidate: Candidate, scene: &mut Scene<'_>) -> Run {
+    fn admit(candidate: Box<Candidate>, scene: &mut Scene<'_>) -> Run {
         let after = scene.now - candidate.run.started;
         scene.history.ready = Some(after);
         scene.report_on(&candidate.run, Fact::Ready { after });

@@ -247,6 +247,8 @@ impl Service {
         let first = self.workers.len();
         for index in 0..self.definition.policy.workers {
             if !self.workers.iter().any(|worker| worker.index == index && !worker.is_being_removed()) {
+                // Most services have one: no room for others is kept.
+                self.workers.reserve_exact(1);
                 self.workers.push(Worker::new(index, now));
             }
         }

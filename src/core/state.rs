@@ -19,7 +19,7 @@ pub enum State {
     /// A run was started and is not ready yet; none serves.
     Starting {
         /// The run.
-        candidate: Candidate,
+        candidate: Box<Candidate>,
         /// What comes back if it fails.
         fallback: Option<Fallback>,
     },
@@ -40,7 +40,7 @@ pub enum State {
         /// The run that serves.
         old: Run,
         /// Its successor.
-        candidate: Candidate,
+        candidate: Box<Candidate>,
     },
     /// The successor serves, and what it replaces is kept until it has proved itself.
     Baking {

@@ -15,7 +15,7 @@ pub struct Policy {
     /// What makes a starting generation `up`.
     pub ready: Ready,
     /// What is asked of it for as long as it serves.
-    pub check: Option<Check>,
+    pub check: Option<Box<Check>>,
     /// Whether it is restarted when the file of its program changes.
     pub watch: bool,
     /// How long a new generation has to stay alive after it was ready, before the old one is given up.
@@ -108,7 +108,7 @@ pub enum Ready {
     /// The kernel says that a process of it waits on a socket of the service.
     Accepting,
     /// A probe has had a good answer, and a process of it waits on a socket of the service, where it has one.
-    Probe(Probe),
+    Probe(Box<Probe>),
     /// It is alive for this long.
     Delay(Duration),
 }

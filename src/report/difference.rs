@@ -41,7 +41,7 @@ fn keys(definition: &Definition) -> Vec<(&'static str, String)> {
         ("handshake", handshake(program.handshake).into()),
         ("ready", ready),
         ("ready_delay", ready_delay.map_or_else(none, time)),
-        ("check", policy.check.as_ref().map_or_else(none, check_table)),
+        ("check", policy.check.as_deref().map_or_else(none, check_table)),
         ("watchdog", program.watchdog.map_or_else(none, time)),
         ("watch", policy.watch.to_string()),
         ("after", names(after)),

@@ -5,7 +5,7 @@ use bootstrap::plan::{Check, Place, Probe, Ready, Scope, Target};
 use std::time::Duration;
 
 fn check(body: &str) -> Check {
-    service(body).policy.check.clone().expect("a check")
+    *service(body).policy.check.clone().expect("a check")
 }
 
 #[test]
@@ -141,7 +141,8 @@ fn the_first_socket_is_asked_as_a_client_of_this_machine_reaches_it() {
         ("listen = 'unix:/run/a'", "/run/a"),
     ] {
         let found = service(&format!("ready = 'tcp'\n{listen}")).policy.ready.clone();
-        let Ready::Probe(Probe { target: Target::Tcp(asked), .. }) = found else { panic!("{found:?}") };
+        let Ready::Probe(probe) = found else { panic!("{found:?}") };
+        let Probe { target: Target::Tcp(asked), .. } = *probe else { panic!("{probe:?}") };
         assert_eq!(asked.text(), place);
     }
 }

@@ -123,10 +123,12 @@ fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {
     Policy {
         restart: rng.pick(&[Restart::No, Restart::OnFailure, Restart::Always]),
         restart_order: rng.pick(&[RestartOrder::StopFirst, RestartOrder::StartFirst]),
-        check: rng.chance(25).then(|| Check {
-            probe: probe(rng),
-            period: rng.ms_of(&[(500, 5_000), (5_000, 120_000)]),
-            failures: rng.pick(&[1, 2, 3]),
+        check: rng.chance(25).then(|| {
+            Box::new(Check {
+                probe: probe(rng),
+                period: rng.ms_of(&[(500, 5_000), (5_000, 120_000)]),
+                failures: rng.pick(&[1, 2, 3]),
+            })
         }),
         watch: rng.chance(30),
         ready: match rng.below(6) {
@@ -134,7 +136,7 @@ fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {
             1 => Ready::Accepting,
             2 => Ready::Started,
             3 => Ready::Delay(rng.ms(0..400)),
-            4 => Ready::Probe(probe(rng)),
+            4 => Ready::Probe(Box::new(probe(rng))),
             _ => Ready::Assumed,
         },
         bake_time: rng.ms_of(&[(0, 1), (0, 1), (1, 5_000)]),
