@@ -143,7 +143,10 @@ impl World {
             match self.upgrade.take() {
                 None => {}
                 Some(Upgrade::Check) => self.check_successor(&core),
-                Some(Upgrade::Become) => self.os.become_successor(&|kept| snapshot::write(&core, kept)),
+                Some(Upgrade::Become) => {
+                    self.control.before_upgrade(&mut self.os);
+                    self.os.become_successor(&|kept| snapshot::write(&core, kept));
+                }
             }
             let deadline = core.deadline().into_iter().chain(above.deadline()).min();
             match self.os.wait(deadline) {

@@ -58,6 +58,8 @@ pub(super) enum Trouble {
     NotReachable(Vec<(PathBuf, io::Error)>),
     /// The connection ended before the answer.
     Lost(io::Error),
+    /// The supervisor became another program before it answered.
+    Upgraded,
     /// It is no answer of this protocol.
     Gibberish(serde_json::Error),
 }
@@ -146,6 +148,12 @@ pub(super) fn in_trouble(trouble: &Trouble) -> ExitCode {
             format!("the supervisor is not reachable: {}", tried.join("; "))
         }
         Trouble::Lost(error) => format!("the supervisor went away before it answered: {error}"),
+        Trouble::Upgraded => {
+            complain(
+                "the supervisor became another program before it answered; what was ordered goes on: ask again",
+            );
+            return ExitCode::TimedOut;
+        }
         Trouble::Gibberish(error) => format!("the supervisor does not speak this protocol: {error}"),
     };
     complain(&why);
@@ -168,7 +176,8 @@ pub(super) fn refused(way: &Way, reply: &Reply) -> ExitCode {
         | ErrorCode::Forbidden
         | ErrorCode::Busy
         | ErrorCode::Booting
-        | ErrorCode::Stopping => ExitCode::Failed,
+        | ErrorCode::Stopping
+        | ErrorCode::UpgradeRefused => ExitCode::Failed,
     };
     if way.json {
         return tell_json(reply, exit_code);

@@ -58,7 +58,7 @@ pub use successor::answer_check;
 
 use crate::core::{Action, Event, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
-use control::ControlSocket;
+use control::{Asker, ControlSocket};
 use inherited::DescriptorLimit;
 use listeners::Listeners;
 use log_output::LogOutput;
@@ -100,6 +100,8 @@ pub struct Os {
     listeners: Listeners,
     log: LogOutput,
     control: Option<ControlSocket>,
+    /// Clients that the program before left, until there is a control socket.
+    askers: Vec<Asker>,
     /// The poller was asked since a client was last listened to.
     polled: bool,
     /// What happened and was not given out yet.
@@ -152,6 +154,7 @@ impl Os {
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
             control: None,
+            askers: Vec::new(),
             polled: false,
             events: VecDeque::new(),
             program,
