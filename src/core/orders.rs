@@ -81,6 +81,9 @@ impl Supervisor {
 
     /// Has one service do what is ordered.
     fn obey(&mut self, id: ServiceId, verb: Verb, meant: Meant, now: Time, out: &mut Vec<Action>) -> Taken {
+        if let Some(verdict) = self.verdict_in_quarantine(id) {
+            return Taken::Done(verdict);
+        }
         match verb {
             Verb::Start => self.start(id, now, out),
             Verb::Stop => self.stop_one(id, now, out),
@@ -89,7 +92,7 @@ impl Supervisor {
             Verb::Release => self.release(id, now, out),
             Verb::Wait => Taken::Awaits(Goal::Settled),
             Verb::Signal(signal) => {
-                let processes = self.touch(id, |service| service.signal(signal, now, out));
+                let processes = self.touch(id, out, |service, out| service.signal(signal, now, out));
                 Taken::Done(Verdict::Signalled { processes: processes.unwrap_or(0) })
             }
         }
@@ -115,13 +118,13 @@ impl Supervisor {
         if self.stops.contains(&id) {
             self.wait_no_more(id);
         }
-        self.touch(id, |service| service.wish = Wish::Run);
+        self.touch(id, out, |service, _| service.wish = Wish::Run);
         let Some(service) = self.services.get(&id) else { return };
         if service.served_by_nobody() {
             self.wait(id);
         } else if service.lacks_a_worker() {
             // What serves already has waited for whom it needs.
-            self.touch(id, |service| service.start(now, out));
+            self.touch(id, out, |service, out| service.start(now, out));
         }
     }
 
@@ -142,6 +145,9 @@ impl Supervisor {
         out.push(report(fact));
         let at_once = self.plan.settings.start_concurrency;
         for (place, (name, id)) in chosen.into_iter().enumerate() {
+            if self.is_quarantined(id) {
+                continue;
+            }
             let meant = Meant { named: selector.names(&name), waits: place >= at_once };
             self.restart(id, meant, now, out);
         }
@@ -169,7 +175,7 @@ impl Supervisor {
                 if self.stops.contains(&id) {
                     self.wait_no_more(id);
                 }
-                self.touch(id, |service| service.wish = Wish::Run);
+                self.touch(id, out, |service, _| service.wish = Wish::Run);
                 self.replace(id, meant.waits, now, out)
             }
         }
@@ -190,7 +196,7 @@ impl Supervisor {
         if self.waits(id) {
             return Goal::Up;
         }
-        self.touch(id, |service| service.restart(now, out)).map_or(Goal::Up, Goal::Round)
+        self.touch(id, out, |service, out| service.restart(now, out)).map_or(Goal::Up, Goal::Round)
     }
 
     fn stop_one(&mut self, id: ServiceId, now: Time, out: &mut Vec<Action>) -> Taken {
@@ -198,7 +204,7 @@ impl Supervisor {
         self.wait_no_more(id);
         self.stops.insert(id);
         self.turns.stir([id]);
-        self.touch(id, |service| service.wish_stop(now, out));
+        self.touch(id, out, |service, out| service.wish_stop(now, out));
         Taken::Awaits(Goal::Down)
     }
 
@@ -206,7 +212,7 @@ impl Supervisor {
         if self.wish_of(id) != Wish::Hold {
             self.supersede(id, Verb::Hold, out);
             self.wait_no_more(id);
-            self.touch(id, |service| service.hold(now, out));
+            self.touch(id, out, |service, out| service.hold(now, out));
         }
         Taken::Awaits(Goal::Held)
     }
@@ -313,6 +319,9 @@ impl Supervisor {
 
     /// What there is to say to somebody who waits for this, if anything.
     fn verdict(&self, service: &Service, goal: Goal) -> Option<Verdict> {
+        if let Some(verdict) = self.verdict_in_quarantine(service.id) {
+            return Some(verdict);
+        }
         match goal {
             Goal::Up | Goal::Settled if self.waits(service.id) && !service.is_up() => {
                 let names = self.blockers(service.id);

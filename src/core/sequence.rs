@@ -28,9 +28,9 @@ impl Supervisor {
             }
             self.waiting.remove(&id);
             if self.replacing.remove(&id) {
-                self.touch(id, |service| service.restart(now, out));
+                self.touch(id, out, |service, out| service.restart(now, out));
             } else {
-                self.touch(id, |service| service.start(now, out));
+                self.touch(id, out, |service, out| service.start(now, out));
             }
         }
         self.announce(&blocked, out);
@@ -40,7 +40,7 @@ impl Supervisor {
         while let Some(id) = self.turns.next_stop() {
             if self.stops.contains(&id) && self.may_stop(id) {
                 self.stops.remove(&id);
-                self.touch(id, |service| service.end(Ending::Stop, now, out));
+                self.touch(id, out, |service, out| service.end(Ending::Stop, now, out));
             }
         }
     }
@@ -85,7 +85,8 @@ impl Supervisor {
             self.stops.contains(other) || self.services.get(other).is_some_and(Service::is_ending)
         };
         let mut dependents = self.turns.dependents(&service.definition.name);
-        !dependents.any(|other| other != id && self.busy.contains(&other) && ends(&other))
+        let followed = |other: &ServiceId| *other != id && !self.is_quarantined(*other);
+        !dependents.any(|other| followed(&other) && self.busy.contains(&other) && ends(&other))
     }
 
     fn named(&self, name: &ServiceName) -> Option<&Service> {
