@@ -10,6 +10,10 @@ pub const SERVICE_NAME_BYTES: usize = 64;
 /// Most services in one file. Two descriptors each must fit the hard limit of descriptors long before this.
 pub const SERVICES: usize = 16_384;
 
+/// Descriptors that the supervisor needs beside those of its services: standard streams, the numbers that children
+/// get theirs under, signals, poller, lock, log, a start under way, and some clients.
+pub const OWN_DESCRIPTORS: usize = 128;
+
 /// Most listeners of one service: each takes a descriptor, and an argument in the command line.
 pub const LISTENERS_PER_SERVICE: usize = 64;
 

@@ -9,6 +9,7 @@ use crate::core::{
 use crate::exit::ExitCode;
 use crate::os::{
     self, ClientId, Heard, Input, Kept, Left, NoRuntimeDir, Os, Place, Renewed, RuntimeDir, Superior,
+    TooFewDescriptors,
 };
 use crate::plan::{Plan, Selector, Settings};
 use crate::report::{self, Format};
@@ -26,6 +27,7 @@ const SELECT: &str = "BOOTSTRAP_SELECT";
 ///
 /// What the system refused before anything was bound or started.
 pub fn run(file: &Path, plan: Plan, format: Format) -> Result<ExitCode, NotStarted> {
+    Os::make_room(plan.descriptors()).map_err(NotStarted::TooFewDescriptors)?;
     let os = Os::new().map_err(NotStarted::System)?;
     let mut world = World::new(os, file, format);
     world.take_runtime_dir(&plan.settings).map_err(NotStarted::NoRuntimeDir)?;
@@ -57,6 +59,8 @@ pub fn go_on(file: &Path, number: RawFd, format: Format) -> io::Result<ExitCode>
 pub enum NotStarted {
     /// The system refuses something that it cannot do without.
     System(io::Error),
+    /// There may not be as many descriptors as its services need.
+    TooFewDescriptors(TooFewDescriptors),
     /// It has no runtime directory, although one is configured; or another supervisor has it.
     NoRuntimeDir(NoRuntimeDir),
 }
@@ -65,6 +69,7 @@ impl fmt::Display for NotStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(error) => write!(f, "the system refuses to start it: {error}"),
+            Self::TooFewDescriptors(why) => write!(f, "{why}"),
             Self::NoRuntimeDir(why) => write!(f, "{why}"),
         }
     }
@@ -293,7 +298,10 @@ pub fn line(report: &Report, format: Format) -> String {
 
 fn load(file: &Path) -> Event {
     match config::load(file) {
-        Ok(plan) => Event::PlanLoaded(Box::new(plan)),
+        Ok(plan) => match Os::make_room(plan.descriptors()) {
+            Ok(()) => Event::PlanLoaded(Box::new(plan)),
+            Err(why) => Event::PlanRefused { mistakes: vec![format!("{}: {why}", file.display())] },
+        },
         Err(refused) => Event::PlanRefused { mistakes: refused.lines() },
     }
 }

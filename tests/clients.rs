@@ -1,5 +1,10 @@
 //! The client commands, each against the real supervisor: what they print, as text and as JSON, and how they end.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a client of a service, and one that reads what a command prints"
+)]
+
 mod support;
 
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};

@@ -1,5 +1,7 @@
 //! The control socket: who may speak, what is answered, and that nobody who speaks can do harm.
 
+#![expect(clippy::disallowed_methods, reason = "how long clients are put up with is what is measured")]
+
 mod support;
 
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
@@ -161,7 +163,7 @@ fn a_hundred_rude_clients_are_bounded_and_delay_no_restart() {
                     stream.set_read_timeout(Some(support::LIMIT)).unwrap();
                     let _ = match number % 5 {
                         // A flood without an end of line.
-                        0 => (0..64).try_for_each(|_| stream.write_all(&[b'{'; 65_536])),
+                        0 => (0..64).try_for_each(|_| stream.write_all(&vec![b'{'; 65_536])),
                         // Gone in the middle of a request.
                         1 => stream.write_all(b"{\"version\":1,"),
                         // Bytes that are no text.

@@ -352,7 +352,7 @@ fn servers_outlive_a_supervisor_that_was_killed_and_are_taken_over() {
         &blocks("README.md").iter().find(|b| b.file() == Some("server.py")).unwrap().text,
     );
     let config = format!(
-        "[bootstrap]\norphans = \"ignore\"\n[[service]]\nname = \"hello\"\nport = {port}\ncommand = \"python3 server.py\"\nready = \"pipe\""
+        "[[service]]\nname = \"hello\"\nport = {port}\ncommand = \"python3 server.py\"\nready = \"pipe\""
     );
     let mut supervised = stage.start(&config, &["hello"]);
     supervised.wait_for("ready after");

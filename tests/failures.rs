@@ -2,7 +2,8 @@
 
 mod support;
 
-use nix::sys::signal::Signal::{SIGKILL, SIGUSR1};
+use bootstrap::limits::OWN_DESCRIPTORS;
+use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -131,7 +132,8 @@ fn a_parked_unix_path_is_not_taken_by_a_second_supervisor() {
     let table = |command: &str| {
         format!("[[service]]\nname = \"web\"\nlisten = \"unix:{socket}\"\ncommand = [{command:?}]\n")
     };
-    stage.write("second.toml", &table("true"));
+    let own = format!("[bootstrap]\nruntime_dir = {:?}\n", stage.path("second"));
+    stage.write("second.toml", &(own + &table("true")));
     let config = format!("[bootstrap]\nwhen_idle = \"wait\"\n{}", table(&example("http")));
     let supervised = stage.start(&config, &["web"]);
     let answered_by = |generation: u32| {
@@ -142,6 +144,7 @@ fn a_parked_unix_path_is_not_taken_by_a_second_supervisor() {
     supervised.wait_for(" web generation=1 … stays down");
     eventually("it refuses", || get_unix(socket.as_ref(), "/") == Err(Failure::Refused));
 
+    // With a runtime directory of its own: without, it would not come as far as that.
     let second = supervised.stage.run(&["-c", "second.toml"]);
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(1), "{said}");
@@ -222,26 +225,39 @@ fn a_refused_fork() {
 }
 
 #[test]
-fn out_of_descriptors() {
-    let mut refused = 0;
-    for limit in (10..40).step_by(3) {
-        let ports: Vec<u16> = (0..8).map(|_| free_port()).collect();
-        let config: String = ports.iter().map(|port| http(&format!("web-{port}"), *port, "")).collect();
-        let mut supervised = Stage::new().through(&["prlimit", &format!("--nofile={limit}")]).launch(&config);
-        eventually("it runs or has ended", || {
-            supervised.said("Too many open files") || ports.iter().all(|port| get(*port, "/").is_ok())
-        });
-        if supervised.said("Too many open files") {
-            refused += 1;
-            if supervised.said("nothing was started") {
-                assert_eq!(supervised.wait_exit(), 1, "{supervised}");
-                assert!(!supervised.said("started:"), "{supervised}");
-                continue;
-            }
-        }
-        drop(supervised);
+fn too_few_descriptors() {
+    let ports: Vec<u16> = (0..8).map(|_| free_port()).collect();
+    let config: String = ports.iter().map(|port| http(&format!("web-{port}"), *port, "")).collect();
+    // Root could raise it: who it is may not.
+    let limited = |limit: usize| {
+        let limit = format!("--nofile={limit}");
+        let root = ["setpriv", "--bounding-set=-sys_resource", "prlimit", &limit];
+        let words = if nix::unistd::geteuid().is_root() { &root[..] } else { &root[2..] };
+        Stage::new().through(words)
+    };
+    // A socket and a pipe for each.
+    let needed = OWN_DESCRIPTORS + 16;
+    let mut refused = limited(needed - 1).launch(&config);
+    assert_eq!(refused.wait_exit(), 1, "{refused}");
+    assert!(
+        refused.said(&format!("need {needed} descriptors, and the hard limit is {}", needed - 1)),
+        "{refused}"
+    );
+    assert!(!refused.said("started"), "{refused}");
+
+    let enough = limited(needed).launch(&config);
+    for port in &ports {
+        enough.wait_answer(*port, 1);
     }
-    assert!((1..10).contains(&refused), "{refused} of 10 limits were too low");
+    let more: String =
+        (0..2).map(|_| free_port()).map(|port| http(&format!("web-{port}"), port, "")).collect();
+    enough.stage.write("services.toml", &(config + &more));
+    enough.signal(SIGHUP);
+    enough.wait_for(&format!("need {} descriptors", needed + 4));
+    for port in &ports {
+        enough.wait_answer(*port, 1);
+    }
+    enough.stop();
 }
 
 /// A server with these sins is restarted: `said` is told of it, and its successor serves at last.

@@ -97,7 +97,7 @@ fn a_command_breaks_no_line_and_orders_no_terminal() {
         example("http")
     );
     let supervised = Supervised::start(&config, &["web"]);
-    supervised.wait_for(r" web generation=1 … started: … --name a\nb\u{1b}[31m\u{9b}1m\r\tc");
+    supervised.wait_for(r" web generation=1 … started: … --name 'a\nb\u{1b}[31m\u{9b}1m\r\tc'");
     supervised.wait_answer(port, 1);
     let text = supervised.to_string();
     let (_, log) = text.split_once("--- log of pid").unwrap();

@@ -116,6 +116,15 @@ fn request(port: u16) -> Result<i32, Failure> {
 }
 
 impl Seen {
+    /// What was seen here and there; the gap between them counts.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.times.extend(other.times);
+        self.times.sort();
+        self.moments.extend(other.moments);
+        self.moments.sort();
+        Self { failed: self.failed + other.failed, processes: self.processes + other.processes, ..self }
+    }
+
     pub(crate) fn requests(&self) -> usize {
         self.times.len() + self.failed
     }

@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "a clock and children are what is measured here")]
 
 mod clients;
+mod rounds;
 mod server;
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -58,6 +59,8 @@ fn main() {
             None => println!("{:<32} not measured: {} is not installed", way.name, way.program),
         }
     }
+    println!();
+    rounds::compare(&Way::START_FIRST);
 }
 
 /// A run of its own; none where a program is missing.

@@ -47,15 +47,17 @@ impl Way {
         begin: |_, _, port| Begun::Config(service("web", port, &command("handshake"), "")),
     };
 
+    pub(crate) const START_FIRST: Self = Self {
+        name: "bootstrap, start-first",
+        program: "",
+        begin: |_, _, port| {
+            Begun::Config(service("web", port, &command("handshake"), "restart_order = \"start-first\""))
+        },
+    };
+
     pub(crate) const ALL: &[Self] = &[
         Self::STOP_FIRST,
-        Self {
-            name: "bootstrap, start-first",
-            program: "",
-            begin: |_, _, port| {
-                Begun::Config(service("web", port, &command("handshake"), "restart_order = \"start-first\""))
-            },
-        },
+        Self::START_FIRST,
         Self { name: "start_server --interval=1", program: "start_server", begin: start_server },
         Self { name: "kill, wait, start", program: "", begin: kill_and_start },
         Self { name: "supervisorctl restart", program: "supervisord", begin: supervisord },

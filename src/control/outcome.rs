@@ -91,14 +91,13 @@ fn words(verdict: &Verdict) -> (&'static str, Option<Generation>, String) {
         Verdict::Signalled { processes: 1 } => ("signalled", None, "sent to 1 process".into()),
         Verdict::Signalled { processes } => ("signalled", None, format!("sent to {processes} processes")),
         Verdict::Failed { serving, why } => {
-            let told =
-                format!("the restart failed; generation {serving} serves on{}", because(why.as_deref()));
+            let told = format!("the restart failed; generation {serving} serves on{}", cause(why.as_deref()));
             ("failed", Some(*serving), told)
         }
         Verdict::RolledBack { generation, why } => {
             let told = format!(
                 "the restart failed; what ran before serves, as generation {generation}{}",
-                because(why.as_deref())
+                cause(why.as_deref())
             );
             ("rolled-back", Some(*generation), told)
         }
@@ -124,6 +123,11 @@ fn words(verdict: &Verdict) -> (&'static str, Option<Generation>, String) {
     }
 }
 
+/// What failed, where the verdict itself says what followed.
+fn cause(why: Option<&Report>) -> String {
+    why.map_or_else(String::new, |why| format!(": {}", report::cause(why)))
+}
+
 /// What was reported of the failure.
 fn because(why: Option<&Report>) -> String {
     why.map_or_else(String::new, |why| format!(": {}", report::failure(why)))
@@ -132,6 +136,21 @@ fn because(why: Option<&Report>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::{ExitStatus, Fact, Next};
+    use std::time::Duration;
+
+    #[test]
+    fn what_followed_a_failed_restart_is_said_once() {
+        let next = Next::OldServesOn(Generation(2));
+        let fact = Fact::Exited { status: ExitStatus::Code(1), lived: Duration::from_millis(17), next };
+        let report = Report { generation: Some(Generation(3)), ..Report::of_supervisor(fact) };
+        let verdict = Verdict::Failed { serving: Generation(2), why: Some(report.into()) };
+        assert_eq!(
+            words(&verdict).2,
+            "the restart failed; generation 2 serves on: generation 3 ended with exit code 1 17ms after its start, and \
+             nobody had asked it to"
+        );
+    }
 
     #[test]
     fn each_verb_has_its_own_idea_of_success() {

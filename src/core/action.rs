@@ -1,8 +1,9 @@
 //! What the core wants done. Performing an action returns nothing: its outcome, where there is one,
 //! comes back as an [`Event`](super::Event).
 
+use super::answer::Answer;
 use super::fact::Report;
-use super::request::{Answer, Ticket};
+use super::request::Ticket;
 use crate::plan::{Definition, ListenerId, ListenerSpec, Pid, RunId, ServiceId, Target};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,9 +1,10 @@
 //! What became of an order for a service, as far as it can be seen now.
 
 use super::Time;
+use super::answer::Verdict;
 use super::generation::Run;
 use super::history::History;
-use super::request::{Verb, Verdict};
+use super::request::Verb;
 use super::rollout::End;
 use super::service::{Service, Wish};
 use super::state::State;

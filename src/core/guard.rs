@@ -36,6 +36,11 @@ impl Guard {
         }
     }
 
+    /// The run whose program is watched.
+    pub(super) fn watched(&self) -> Option<RunId> {
+        self.of
+    }
+
     /// Watches the program of this run, or none. Tells whether that is another.
     pub(super) fn turn_to(&mut self, run: Option<RunId>) -> bool {
         let other = self.of != run;

@@ -5,6 +5,7 @@
 mod above;
 mod action;
 mod adoption;
+mod answer;
 mod backoff;
 pub mod candidate;
 mod care;
@@ -48,6 +49,7 @@ pub mod worker;
 
 pub use above::{Above, Message};
 pub use action::Action;
+pub use answer::{Answer, Refusal, Verdict};
 pub use event::{
     BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
     UpgradeRefusal,
@@ -56,7 +58,7 @@ pub use fact::{Applied, ControlFact, Fact, Next, Report};
 pub use health::{Health, Sign};
 pub use orphan::Orphan;
 pub use outcome::Outcome;
-pub use request::{Answer, Refusal, Request, Ticket, Verb, Verdict, Wait};
+pub use request::{Request, Ticket, Verb, Wait};
 pub use succession::Succession;
 pub use supervisor::Supervisor;
 pub use time::Time;

@@ -1,7 +1,8 @@
 //! What clients order, and the answers that they get.
 
+use super::answer::{Answer, Refusal, Verdict};
 use super::fact::Fact;
-use super::request::{Answer, Refusal, Ticket, Verb, Verdict, Wait};
+use super::request::{Ticket, Verb, Wait};
 use super::service::{Service, Wish};
 use super::supervisor::{Phase, Supervisor, report};
 use super::tickets::{Goal, Subject};

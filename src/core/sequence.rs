@@ -7,9 +7,50 @@ use super::service::{Ending, Service, Wish};
 use super::supervisor::{Phase, Supervisor};
 use super::{Action, Time};
 use crate::plan::{ServiceId, ServiceName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Supervisor {
+    /// It goes on when its turn comes: at the end of this event, or later.
+    pub(super) fn wait(&mut self, id: ServiceId) {
+        self.waiting.insert(id);
+        self.turns.stir([id]);
+    }
+
+    /// It does not wait any more, whatever for.
+    pub(super) fn wait_no_more(&mut self, id: ServiceId) {
+        let waited = self.waiting.remove(&id) | self.stops.remove(&id);
+        self.replacing.remove(&id);
+        if waited {
+            self.stir_around(id);
+        }
+    }
+
+    /// One service stands otherwise than before.
+    pub(super) fn stir_around(&mut self, id: ServiceId) {
+        let Some(service) = self.services.get(&id) else { return };
+        let definition = service.definition.clone();
+        let before = definition.predecessors().filter_map(|name| self.names.get(name)).copied();
+        let after: Vec<ServiceId> = self.turns.dependents(&definition.name).collect();
+        self.turns.stir(before.chain(after).chain([id]));
+    }
+
+    /// Other services, or another phase: everybody who waits is asked again.
+    pub(super) fn stir_all(&mut self) {
+        let mut dependents: BTreeMap<ServiceName, BTreeSet<ServiceId>> = BTreeMap::new();
+        for (id, service) in &self.services {
+            for name in service.definition.predecessors() {
+                dependents.entry(name.clone()).or_default().insert(*id);
+            }
+        }
+        self.turns.dependents = dependents;
+        self.turns.stir(self.waiting.iter().chain(&self.stops).copied());
+    }
+
+    /// How many more services may start a process now.
+    pub(super) fn room(&self) -> usize {
+        self.plan.settings.start_concurrency.saturating_sub(self.turns.starting.len())
+    }
+
     /// Starts, or tells to stop, whoever waits for nobody any more; what that changes may be waited for, too.
     pub(super) fn go_on(&mut self, now: Time, out: &mut Vec<Action>) {
         let mut blocked = Vec::new();

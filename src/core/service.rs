@@ -291,10 +291,14 @@ impl Service {
         self.guard.changed(now);
     }
 
-    /// Watches the program of the newest run that lives; nothing where there is none, or nobody wants it.
+    /// Watches what the newest run was started from; nothing where there is none, or nobody wants it. When that
+    /// run has failed and an older program serves, the next change is one of the file that failed.
     fn keep_watch(&mut self, out: &mut Vec<Action>) {
-        let living = self.workers.iter().flat_map(Worker::staying).filter(|run| run.pid.is_some());
-        let newest = living.map(|run| run.id).max().filter(|_| self.definition.policy.watch);
+        let mut staying = self.workers.iter().flat_map(Worker::staying).peekable();
+        let watched = self.guard.watched().filter(|_| staying.peek().is_some());
+        let living =
+            staying.filter(|run| run.pid.is_some() && (run.program_of.is_none() || watched.is_none()));
+        let newest = living.map(|run| run.id).chain(watched).max().filter(|_| self.definition.policy.watch);
         if self.guard.turn_to(newest) {
             out.push(newest.map_or(Action::Unwatch { service: self.id }, |run| Action::Watch { run }));
         }

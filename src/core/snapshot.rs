@@ -86,7 +86,7 @@ pub fn write<T: Serialize>(core: &Supervisor, beside: &T) -> Result<String, Stri
     sharing(|| serde_json::to_string(&written)).map_err(|error| error.to_string())
 }
 
-/// Reads what [`write`] wrote, now or in an older version, and sees that it holds together.
+/// Reads what [`write()`] wrote, now or in an older version, and sees that it holds together.
 ///
 /// # Errors
 ///

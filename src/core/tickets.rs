@@ -1,7 +1,8 @@
 //! The requests of clients that are not answered yet: for which services each still waits, and what it knows.
 
+use super::answer::{Answer, Verdict};
 use super::fact::Applied;
-use super::request::{Answer, Ticket, Verdict, Wait};
+use super::request::{Ticket, Wait};
 use crate::plan::{ServiceId, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

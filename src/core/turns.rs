@@ -1,6 +1,5 @@
 //! Whose turn may have come, so that no event has to ask everybody.
 
-use super::Supervisor;
 use super::service::Service;
 use crate::plan::{ServiceId, ServiceName};
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,7 @@ pub(super) struct Turns {
     /// Services that are to stop, and for which something may have changed.
     stirred_stops: BTreeSet<ServiceId>,
     /// Who starts after a service, and stops before it.
-    dependents: BTreeMap<ServiceName, BTreeSet<ServiceId>>,
+    pub(super) dependents: BTreeMap<ServiceName, BTreeSet<ServiceId>>,
     /// Services of which a process starts, or is waited for to make way for one that will.
     pub(super) starting: BTreeSet<ServiceId>,
 }
@@ -55,48 +54,5 @@ impl Turns {
     /// The next whose turn may have come.
     pub(super) fn next(&mut self) -> Option<ServiceId> {
         self.stirred.pop_first()
-    }
-}
-
-impl Supervisor {
-    /// It goes on when its turn comes: at the end of this event, or later.
-    pub(super) fn wait(&mut self, id: ServiceId) {
-        self.waiting.insert(id);
-        self.turns.stir([id]);
-    }
-
-    /// It does not wait any more, whatever for.
-    pub(super) fn wait_no_more(&mut self, id: ServiceId) {
-        let waited = self.waiting.remove(&id) | self.stops.remove(&id);
-        self.replacing.remove(&id);
-        if waited {
-            self.stir_around(id);
-        }
-    }
-
-    /// One service stands otherwise than before.
-    pub(super) fn stir_around(&mut self, id: ServiceId) {
-        let Some(service) = self.services.get(&id) else { return };
-        let definition = service.definition.clone();
-        let before = definition.predecessors().filter_map(|name| self.names.get(name)).copied();
-        let after: Vec<ServiceId> = self.turns.dependents(&definition.name).collect();
-        self.turns.stir(before.chain(after).chain([id]));
-    }
-
-    /// Other services, or another phase: everybody who waits is asked again.
-    pub(super) fn stir_all(&mut self) {
-        let mut dependents: BTreeMap<ServiceName, BTreeSet<ServiceId>> = BTreeMap::new();
-        for (id, service) in &self.services {
-            for name in service.definition.predecessors() {
-                dependents.entry(name.clone()).or_default().insert(*id);
-            }
-        }
-        self.turns.dependents = dependents;
-        self.turns.stir(self.waiting.iter().chain(&self.stops).copied());
-    }
-
-    /// How many more services may start a process now.
-    pub(super) fn room(&self) -> usize {
-        self.plan.settings.start_concurrency.saturating_sub(self.turns.starting.len())
     }
 }

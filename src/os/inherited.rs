@@ -5,6 +5,7 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
@@ -104,6 +105,36 @@ fn set_kept(number: RawFd, kept: bool) -> nix::Result<()> {
 fn open_descriptors() -> io::Result<Vec<RawFd>> {
     let entries = std::fs::read_dir("/proc/self/fd")?;
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// The limit of descriptors is too low for what is to be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooFewDescriptors {
+    /// How many are needed.
+    pub needed: u64,
+    /// How many there may be.
+    pub limit: u64,
+}
+
+impl fmt::Display for TooFewDescriptors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { needed, limit } = self;
+        write!(
+            f,
+            "the services need {needed} descriptors, and the hard limit is {limit}; raise it (`ulimit -Hn`, \
+             LimitNOFILE= of systemd), or list fewer services"
+        )
+    }
+}
+
+/// Makes sure that there may be so many descriptors. Whoever has the right to raises the hard limit as well.
+pub(super) fn make_room(needed: usize) -> Result<(), TooFewDescriptors> {
+    let needed = needed as rlim_t;
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+    if needed <= limit || setrlimit(Resource::RLIMIT_NOFILE, needed, needed).is_ok() {
+        return Ok(());
+    }
+    Err(TooFewDescriptors { needed, limit })
 }
 
 /// Raises the soft limit of descriptors to the hard one; gives what it was, for the children.

@@ -50,6 +50,7 @@ pub use above::Superior;
 pub use client::{Peer, Then};
 pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
+pub use inherited::TooFewDescriptors;
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
 pub use reexec::Write;
@@ -57,6 +58,7 @@ pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;
 
 use crate::core::{Action, Event, RunEvent, Time};
+use crate::limits::OWN_DESCRIPTORS;
 use crate::plan::{Definition, ListenerId, RunId};
 use control::{Asker, ControlSocket};
 use inherited::DescriptorLimit;
@@ -207,6 +209,15 @@ impl Os {
     /// The time now, for those who have no system to ask.
     pub fn clock() -> Time {
         clock::now()
+    }
+
+    /// Makes sure that so many descriptors fit beside those that the supervisor needs itself.
+    ///
+    /// # Errors
+    ///
+    /// The limit is lower, and cannot be raised.
+    pub fn make_room(descriptors: usize) -> Result<(), TooFewDescriptors> {
+        inherited::make_room(descriptors + OWN_DESCRIPTORS)
     }
 
     /// The time of day, for people.

@@ -83,6 +83,14 @@ pub enum Handshake {
 }
 
 impl Handshake {
+    /// Does a server of this kind talk to us, on a descriptor of ours?
+    pub fn is_heard(self) -> bool {
+        match self {
+            Self::Pipe | Self::Systemd | Self::Einhorn => true,
+            Self::ServerStarter | Self::Inetd | Self::None => false,
+        }
+    }
+
     /// The signal that asks a server of this kind to leave, where the file names none.
     pub fn default_stop_signal(self) -> i32 {
         match self {

@@ -41,6 +41,17 @@ pub struct Plan {
     pub services: Vec<Arc<Definition>>,
 }
 
+impl Plan {
+    /// How many descriptors it takes to hold all sockets and to hear every worker once.
+    pub fn descriptors(&self) -> usize {
+        let of_service = |definition: &Arc<Definition>| {
+            let heard = usize::from(definition.program.handshake.is_heard());
+            definition.listeners.len() + heard * definition.policy.workers as usize
+        };
+        self.services.iter().map(of_service).sum()
+    }
+}
+
 /// The `[bootstrap]` table: what concerns the supervisor itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

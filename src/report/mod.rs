@@ -12,5 +12,5 @@ mod words;
 pub use difference::differences;
 pub use level::Level;
 pub use line::{Format, format, message};
-pub use status::{failure, of_service};
+pub use status::{cause, failure, of_service};
 pub use words::{beginning, signal_name, verb_words};

@@ -4,7 +4,8 @@ use super::control;
 use super::level::Level;
 use super::succession;
 use super::words::{
-    answer, beginning, count, ended, errno, pipe_ended, signal_name, spawn_failure, text, time, verb_words,
+    answer, beginning, count, ended, errno, pipe_ended, quoted, signal_name, spawn_failure, text, time,
+    verb_words,
 };
 use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
@@ -157,7 +158,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
 pub(super) fn sentence(fact: &Fact) -> String {
     match fact {
         Fact::Started { definition } => {
-            let command = beginning(&definition.program.command.join(" "));
+            let command = beginning(&quoted(&definition.program.command));
             match definition.policy.ready {
                 Ready::Started | Ready::Assumed => format!("started: {command}"),
                 Ready::Word | Ready::Accepting | Ready::Probe(_) | Ready::Delay(_) => {
@@ -363,7 +364,7 @@ fn bind_failed(failure: &BindFailure, overlaps: Option<&Address>) -> String {
     }
 }
 
-fn and_then(next: Next) -> String {
+pub(super) fn and_then(next: Next) -> String {
     match next {
         Next::StartsNow(generation) => format!("starting generation {generation}"),
         Next::StartsIn(generation, pause) => format!("starting generation {generation} in {}", time(pause)),

@@ -1,11 +1,12 @@
 //! What is known of a service, as people and programs are told.
 
 use super::line::message;
+use super::sentence::and_then;
 use super::words::ended;
 use crate::core::leaving::{Leaving, Phase};
 use crate::core::service::Service;
 use crate::core::worker::Worker;
-use crate::core::{Report, Time};
+use crate::core::{Fact, Report, Time};
 use crate::plan::ListenerId;
 use crate::protocol::status::{DrainStatus, LastExit, RestartCounts, RunStatus, ServiceStatus, SocketStatus};
 use std::time::Duration;
@@ -50,6 +51,22 @@ pub fn failure(report: &Report) -> String {
     let generation =
         report.generation.map_or_else(String::new, |generation| format!("generation {generation} "));
     generation + &message(&report.fact)
+}
+
+/// The same, without what follows.
+pub fn cause(report: &Report) -> String {
+    let mut told = failure(report);
+    if let Fact::NotReady { next, .. }
+    | Fact::SpawnFailed { next, .. }
+    | Fact::LeavesByItself { next, .. }
+    | Fact::Exited { next, .. }
+    | Fact::Unhealthy { next, .. }
+    | Fact::SaidStopping { next } = &report.fact
+    {
+        let end = format!("; {}", and_then(*next));
+        told.truncate(told.strip_suffix(&*end).unwrap_or(&told).len());
+    }
+    told
 }
 
 /// The word for all workers together: what is on its way comes first, then what is wrong.

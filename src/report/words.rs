@@ -112,6 +112,15 @@ pub(super) fn text(word: Word) -> String {
     String::from_utf8_lossy(word.bytes()).into_owned()
 }
 
+/// A command as text of the config file, which is split again where an argument has no quotes.
+pub(super) fn quoted(command: &[String]) -> String {
+    let word = |argument: &String| match shlex::split(argument) {
+        Some(words) if words == [argument.as_str()] => argument.clone(),
+        _ => shlex::try_quote(argument).map_or_else(|_| argument.clone(), Into::into),
+    };
+    command.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// A text that fits a line: a command may be as long as the kernel allows.
 pub fn beginning(text: &str) -> String {
     match text.char_indices().nth(COMMAND_CHARS) {
@@ -146,5 +155,20 @@ pub(super) fn pipe_ended(end: PipeEnd, left: Option<Duration>) -> String {
     match left {
         Some(left) => format!("{what}; its exit is awaited for {} more", time(left)),
         None => format!("{what}; what follows is ignored"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_told_as_it_could_be_written() {
+        let told = |command: &[&str]| quoted(&command.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(told(&["./server", "--port=80"]), "./server --port=80");
+        assert_eq!(told(&["nginx", "-g", "daemon off;"]), "nginx -g 'daemon off;'");
+        assert_eq!(told(&["sh", "-c", ""]), "sh -c ''");
+        assert_eq!(told(&["gunicorn", "-b", "fd://{fd}"]), "gunicorn -b fd://{fd}");
+        assert_eq!(told(&["a\0b", "c"]), "a\0b c");
     }
 }

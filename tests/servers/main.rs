@@ -35,4 +35,4 @@ macro_rules! servers {
     };
 }
 
-servers! { gunicorn uvicorn nginx haproxy puma unicorn node starlet systemd }
+servers! { gunicorn gunicorn_threads uvicorn nginx lighttpd haproxy puma unicorn node starlet systemd }

@@ -1,0 +1,112 @@
+//! What a client is told about its request.
+
+use super::fact::{Applied, Fact, Report};
+use super::request::Verb;
+use crate::plan::{Generation, ServiceName};
+use serde::{Deserialize, Serialize};
+
+/// What a client is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Nothing was done: these patterns match no service.
+    NoSuchService {
+        /// Each of them.
+        patterns: Vec<String>,
+    },
+    /// Nothing was done.
+    Refused(Refusal),
+    /// The order was taken, and this is what became of it, in the order of names.
+    Done {
+        /// Each service that was meant.
+        services: Vec<(ServiceName, Verdict)>,
+    },
+    /// The new config applies.
+    Reloaded {
+        /// What it changed.
+        applied: Applied,
+        /// What became of the services that it added or restarted, in the order of names.
+        services: Vec<(ServiceName, Verdict)>,
+    },
+    /// The new config is refused; nothing was changed.
+    ReloadRefused {
+        /// Each reason: [`Fact::Mistake`] or [`Fact::BindFailed`].
+        reasons: Vec<Fact>,
+    },
+}
+
+/// Why nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Its sockets are not bound yet: there are no services.
+    Booting,
+    /// Everything is being stopped.
+    Stopping,
+    /// So many clients wait already.
+    TooManyTickets {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// What became of an order for one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It was told; nobody wants to wait for the rest.
+    Ordered,
+    /// All of it serves.
+    Up {
+        /// Its newest generation that does.
+        generation: Generation,
+    },
+    /// It is down and none of it is to come: as it was asked to, and then its last process has ended; or by itself,
+    /// and well.
+    Stopped,
+    /// It is held: its processes have ended, and clients queue.
+    Held,
+    /// So many of its processes were sent the signal.
+    Signalled {
+        /// How many.
+        processes: usize,
+    },
+    /// The new generation failed, and the one before it serves on.
+    Failed {
+        /// The one that serves.
+        serving: Generation,
+        /// What was reported of the failure.
+        why: Option<Box<Report>>,
+    },
+    /// The new generation failed, and what ran before was started again.
+    RolledBack {
+        /// The generation that does.
+        generation: Generation,
+        /// What was reported of the failure.
+        why: Option<Box<Report>>,
+    },
+    /// It crashed and stays down, or a worker of it has ended and does.
+    Crashed {
+        /// What was reported of the crash.
+        why: Option<Box<Report>>,
+    },
+    /// It crashed and is started again after a pause.
+    Backoff {
+        /// What was reported of the crash.
+        why: Option<Box<Report>>,
+    },
+    /// It starts when these are up, and nothing brings them up by itself.
+    WaitsFor {
+        /// Their names.
+        names: Vec<ServiceName>,
+    },
+    /// It was removed from the config meanwhile.
+    Removed,
+    /// It is left alone, because a mistake of ours showed in it.
+    Quarantined {
+        /// What was reported of that.
+        why: Option<Box<Report>>,
+    },
+    /// Somebody wanted something else of it meanwhile.
+    Superseded {
+        /// What.
+        by: Verb,
+    },
+}
