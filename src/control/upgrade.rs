@@ -9,17 +9,18 @@ use std::collections::BTreeMap;
 
 /// Tells those who asked for it what came of it.
 pub(super) fn reported(os: &mut Os, fact: &Fact) {
-    let reply = match fact {
-        Fact::Succession(Succession::UpgradeRefused { .. }) => {
-            Reply::error(ErrorCode::UpgradeRefused, report::message(fact))
-        }
-        Fact::Succession(Succession::Upgraded { from, took, .. }) => Reply::Upgraded {
+    let Fact::Succession(what) = fact else { return };
+    let reply = if let Succession::UpgradeRefused { .. } = what {
+        Reply::error(ErrorCode::UpgradeRefused, report::message(fact))
+    } else if let Succession::Upgraded { from, took, .. } = what {
+        Reply::Upgraded {
             from: from.clone(),
             program: env!("CARGO_PKG_VERSION").into(),
             pid: overview::own_pid(),
             took_ms: took.as_millis().try_into().unwrap_or(u64::MAX),
-        },
-        _ => return,
+        }
+    } else {
+        return;
     };
     for (client, id) in os.askers() {
         os.answer(client, &reply.line(id), Then::Next);

@@ -121,7 +121,7 @@ impl Supervisor {
             }
             Event::Run(run, event) => {
                 self.touch(run.service, out, |service, out| {
-                    service.happened(run.generation, &event, now, out)
+                    service.happened(run.generation, &event, now, out);
                 });
             }
             Event::ProgramChanged { service } => {
