@@ -27,7 +27,7 @@ const SELECT: &str = "BOOTSTRAP_SELECT";
 ///
 /// What the system refused before anything was bound or started.
 pub fn run(file: &Path, plan: Plan, format: Format) -> Result<ExitCode, NotStarted> {
-    Os::make_room(plan.descriptors()).map_err(NotStarted::TooFewDescriptors)?;
+    os::make_room(plan.descriptors()).map_err(NotStarted::TooFewDescriptors)?;
     let os = Os::new().map_err(NotStarted::System)?;
     let mut world = World::new(os, file, format);
     world.take_runtime_dir(&plan.settings).map_err(NotStarted::NoRuntimeDir)?;
@@ -148,7 +148,10 @@ impl World {
             match self.upgrade.take() {
                 None => {}
                 Some(Upgrade::Check) => self.check_successor(&core),
-                Some(Upgrade::Become) => self.os.become_successor(&|kept| snapshot::write(&core, kept)),
+                Some(Upgrade::Become) => {
+                    self.control.before_upgrade(&mut self.os);
+                    self.os.become_successor(&|kept| snapshot::write(&core, kept));
+                }
             }
             let deadline = core.deadline().into_iter().chain(above.deadline()).min();
             match self.os.wait(deadline) {
@@ -295,7 +298,7 @@ pub fn line(report: &Report, format: Format) -> String {
 
 fn load(file: &Path) -> Event {
     match config::load(file) {
-        Ok(plan) => match Os::make_room(plan.descriptors()) {
+        Ok(plan) => match os::make_room(plan.descriptors()) {
             Ok(()) => Event::PlanLoaded(Box::new(plan)),
             Err(why) => Event::PlanRefused { mistakes: vec![format!("{}: {why}", file.display())] },
         },

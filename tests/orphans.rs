@@ -2,7 +2,7 @@
 
 mod support;
 
-use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
+use nix::sys::signal::Signal::{SIGABRT, SIGHUP, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -40,6 +40,25 @@ fn fifty_kills_under_load_fail_no_request_and_restart_nobody() {
     supervised.signal(SIGUSR1);
     supervised.wait_for(" web generation=1 … answered \"success\"");
     supervised.wait_for(" web generation=1 … ended with exit code 0");
+    supervised.wait_answer(port, 2);
+    supervised.stop();
+}
+
+/// As a panic does where nothing catches it.
+#[test]
+fn an_abort_is_no_worse_than_a_kill() {
+    let (mut supervised, port, server) = started("");
+    let load = Load::start("web", port, 1);
+    supervised.signal(SIGABRT);
+    supervised.wait_exit();
+    assert!(server.is_alive());
+    supervised.start_again();
+    supervised.wait_for(" web generation=1 … adopted");
+    load.wait_requests(240);
+    load.finish().must_be_perfect();
+    assert_eq!(supervised.get(port).pid(), server.0);
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=1 … answered \"success\"");
     supervised.wait_answer(port, 2);
     supervised.stop();
 }

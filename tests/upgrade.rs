@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
-use support::{Load, Stage, Supervised, eventually, example, free_port, http, in_flight, service};
+use support::{Load, Stage, Supervised, Wire, eventually, example, free_port, http, in_flight, service};
 
 const OURS: &str = env!("CARGO_BIN_EXE_bootstrap");
 
@@ -121,6 +121,91 @@ fn a_program_that_cannot_go_on_is_refused_in_so_many_words() {
     assert_eq!(supervised.get(port).pid(), server.0);
     assert_eq!(supervised.process().children(), [server], "{supervised}");
     supervised.stop();
+}
+
+/// A command of ours, whatever is on disk.
+#[track_caller]
+fn command(supervised: &mut Supervised, words: &[&str], code: i32) -> String {
+    let stage = std::mem::replace(&mut supervised.stage, Stage::new());
+    supervised.stage = stage.program(OURS);
+    let output = supervised.stage.run(&[&["-c", "services.toml"], words].concat());
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{words:?} said {said}\n{supervised}");
+    said
+}
+
+#[test]
+fn the_command_tells_what_came_of_it() {
+    let port = free_port();
+    let mut supervised = staged(&http("web", port, ""), &["web"]);
+    let (process, server) = (supervised.process(), supervised.pid_of("web", 1));
+    let path = supervised.stage.dir().join("bootstrap");
+    supervised.forget();
+    let said = command(&mut supervised, &["upgrade"], 0);
+    let version = env!("CARGO_PKG_VERSION");
+    let wanted = format!("pid {} is {version} now, was {version}; took ", process.0);
+    assert!(said.starts_with(&wanted), "{said}");
+    supervised.wait_for(" bootstrap upgrade: asked for by user");
+    supervised.wait_for(" bootstrap pid= … is now");
+    let said = command(&mut supervised, &["upgrade", "--json"], 0);
+    assert!(said.contains(&format!("\"reply\":\"upgraded\",\"from\":\"{version}\"")), "{said}");
+
+    fs::remove_file(&path).unwrap();
+    let said = command(&mut supervised, &["upgrade"], 1);
+    assert!(said.contains("the program is not there: No such file or directory") && said.contains("goes on"));
+    deploy(&supervised.stage, Path::new("/bin/true"));
+    let said = command(&mut supervised, &["upgrade"], 1);
+    assert!(said.contains("no bootstrap that can be upgraded to"), "{said}");
+    let said = command(&mut supervised, &["upgrade", "--json"], 1);
+    assert!(said.contains("\"code\":\"upgrade-refused\""), "{said}");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = command(&mut supervised, &["upgrade"], 1);
+    assert!(said.contains("Permission denied"), "{said}");
+    let hang = supervised.stage.write("hang", "#!/bin/sh\nexec sleep 60\n");
+    deploy(&supervised.stage, &hang);
+    let said = command(&mut supervised, &["upgrade", "--timeout", "100ms"], 6);
+    assert!(said.contains("not known after 100ms"), "{said}");
+    assert_eq!(supervised.get(port).pid(), server.0);
+    supervised.stop();
+}
+
+/// Whoever asked for it stays connected, and can ask on; whoever waits for something else is told to ask again.
+#[test]
+fn clients_are_told_of_an_upgrade() {
+    let port = free_port();
+    let config = service("web", port, &["sleep", "60"], "ready = \"pipe\"\nready_timeout = \"1m\"");
+    let mut supervised = staged(&config, &["web"]);
+    let (mut waits, mut follows, mut asks) =
+        (Wire::to(&supervised), Wire::to(&supervised), Wire::to(&supervised));
+    waits.send(r#"{"version":1,"id":5,"request":"wait"}"#);
+    follows.send(r#"{"version":1,"id":6,"request":"events"}"#);
+    assert_eq!(follows.reply()["reply"], "following");
+    // Both requests in one write: the second is read by the next program.
+    asks.send(
+        "{\"version\":1,\"id\":7,\"request\":\"upgrade\"}\n{\"version\":1,\"id\":8,\"request\":\"version\"}",
+    );
+    let upgraded = asks.reply();
+    assert_eq!((&upgraded["reply"], &upgraded["id"]), (&"upgraded".into(), &7.into()), "{upgraded}");
+    assert_eq!(upgraded["pid"], supervised.process().0);
+    let version = asks.reply();
+    assert_eq!((&version["reply"], &version["id"]), (&"version".into(), &8.into()), "{version}");
+    for (wire, id) in [(waits, 5), (follows, 6)] {
+        let rest = wire.rest();
+        let last = rest.lines().last().unwrap_or_default();
+        assert_eq!(last, format!("{{\"version\":1,\"id\":{id},\"reply\":\"upgrading\"}}"), "{rest}");
+    }
+    drop(asks);
+    let said = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| supervised.stage.run(&["-c", "services.toml", "restart", "web"]));
+        supervised.wait_for(" bootstrap restart web: asked for by user");
+        supervised.signal(SIGUSR2);
+        waiting.join().unwrap()
+    });
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert_eq!(said.status.code(), Some(6), "{text}");
+    assert!(text.contains("became another program before it answered"), "{text}");
+    supervised.signal(nix::sys::signal::Signal::SIGQUIT);
+    supervised.wait_exit();
 }
 
 /// It may hang for as long as it likes: nothing else waits for it.

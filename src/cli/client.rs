@@ -66,6 +66,8 @@ pub(super) enum Trouble {
     NotReachable(Vec<(PathBuf, io::Error)>),
     /// The connection ended before the answer.
     Lost(io::Error),
+    /// The supervisor became another program before it answered.
+    Upgraded,
     /// It is no answer of this protocol.
     Gibberish(serde_json::Error),
 }
@@ -153,6 +155,10 @@ impl fmt::Display for Trouble {
                     tried.iter().map(|(path, error)| format!("{}: {error}", path.display())).collect();
                 write!(f, "the supervisor is not reachable: {}", tried.join("; "))
             }
+            Self::Upgraded => write!(
+                f,
+                "the supervisor became another program before it answered; what was ordered goes on: ask again"
+            ),
             Self::Lost(error) => write!(f, "the supervisor went away before it answered: {error}"),
             Self::Gibberish(error) => write!(f, "the supervisor does not speak this protocol: {error}"),
         }
@@ -162,6 +168,9 @@ impl fmt::Display for Trouble {
 /// Says why there is no answer, and gives the exit code.
 pub(super) fn in_trouble(trouble: &Trouble) -> ExitCode {
     complain(&trouble.to_string());
+    if matches!(trouble, Trouble::Upgraded) {
+        return ExitCode::TimedOut;
+    }
     ExitCode::NotReachable
 }
 
@@ -181,7 +190,8 @@ pub(super) fn refused(way: &Way, reply: &Reply) -> ExitCode {
         | ErrorCode::Forbidden
         | ErrorCode::Busy
         | ErrorCode::Booting
-        | ErrorCode::Stopping => ExitCode::Failed,
+        | ErrorCode::Stopping
+        | ErrorCode::UpgradeRefused => ExitCode::Failed,
     };
     if way.json {
         return tell_json(reply, exit_code);

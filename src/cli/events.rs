@@ -28,11 +28,15 @@ pub(super) fn events(config: &Path, args: &EventsArgs) -> ExitCode {
 fn follow(config: &Path, args: &EventsArgs) -> Result<ExitCode, Trouble> {
     let mut connection = Connection::open(config, &args.way)?;
     connection.ask(&ControlRequest::Events { services: args.services.patterns() })?;
-    let mut following = false;
+    let (mut following, mut upgrading) = (false, false);
     loop {
         let line = match connection.next(None) {
             Ok(Some(Reply::Following {})) => {
                 following = true;
+                continue;
+            }
+            Ok(Some(Reply::Upgrading {})) => {
+                upgrading = true;
                 continue;
             }
             Ok(Some(Reply::Event { event })) => event.to_string(),
@@ -41,6 +45,7 @@ fn follow(config: &Path, args: &EventsArgs) -> Result<ExitCode, Trouble> {
             }
             Ok(Some(other)) => return Ok(refused(&args.way, &other)),
             Ok(None) => continue,
+            Err(Trouble::Lost(_)) if upgrading => return Err(Trouble::Upgraded),
             Err(Trouble::Lost(_)) if following => {
                 complain("the supervisor has ended");
                 return Ok(ExitCode::Ok);

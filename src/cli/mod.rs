@@ -21,7 +21,7 @@ pub use check_state::check_state;
 pub use client::{Services, Way};
 pub use events::EventsArgs;
 pub use metrics::MetricsArgs;
-pub use order::{OrderArgs, Patience, ReloadArgs, SignalArgs, WaitArgs};
+pub use order::{OrderArgs, Patience, ReloadArgs, SignalArgs, UpgradeArgs, WaitArgs};
 pub use plan::PlanArgs;
 pub use print::{Printing, print};
 pub use run::run;
@@ -155,6 +155,8 @@ pub enum Command {
     Wait(WaitArgs),
     /// Send a signal to the main processes of services
     Signal(SignalArgs),
+    /// Become the program now on disk; nothing else changes
+    Upgrade(UpgradeArgs),
     /// Follow what happens, as JSON lines
     Events(EventsArgs),
     /// Serve metrics to Prometheus, as a service on a socket of the supervisor
@@ -224,6 +226,7 @@ impl Invocation {
             Command::Release(args) => order::order(config, Kind::Release, args),
             Command::Wait(args) => order::wait(config, args),
             Command::Signal(args) => order::signal(config, args),
+            Command::Upgrade(args) => order::upgrade(config, args),
             Command::Events(args) => events::events(config, args),
             Command::Metrics(args) => metrics::metrics(config, args),
         }

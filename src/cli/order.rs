@@ -62,6 +62,17 @@ pub struct WaitArgs {
     way: Way,
 }
 
+/// To replace the supervisor.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct UpgradeArgs {
+    /// Wait no longer than this, such as 30s
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+
+    #[command(flatten)]
+    way: Way,
+}
+
 /// To send a signal.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct SignalArgs {
@@ -111,6 +122,11 @@ pub(super) fn wait(config: &Path, args: &WaitArgs) -> ExitCode {
     carry_out(config, &args.way, &request, args.timeout, ExitCode::NotRunning)
 }
 
+/// Has the supervisor become the program now on disk.
+pub(super) fn upgrade(config: &Path, args: &UpgradeArgs) -> ExitCode {
+    carry_out(config, &args.way, &ControlRequest::Upgrade {}, args.timeout, ExitCode::Failed)
+}
+
 /// Has a signal sent.
 pub(super) fn signal(config: &Path, args: &SignalArgs) -> ExitCode {
     let request = ControlRequest::Signal { services: args.services.patterns(), signal: args.signal };
@@ -147,13 +163,22 @@ fn outcome(
     let until = timeout.map(|timeout| began + timeout);
     connection.ask(request)?;
     let progress = Progress::new(began, way.json);
+    let mut upgrading = false;
     loop {
         if left(until).is_some_and(|left| left.is_zero()) {
             progress.end();
             return Ok(None);
         }
         let patience = left(until).into_iter().chain(progress.tick()).min();
-        match connection.next(patience)? {
+        let next = match connection.next(patience) {
+            Err(Trouble::Lost(_)) if upgrading => {
+                progress.end();
+                return Err(Trouble::Upgraded);
+            }
+            next => next?,
+        };
+        match next {
+            Some(Reply::Upgrading {}) => upgrading = true,
             Some(Reply::Event { event }) => progress.event(&event),
             Some(Reply::Lost { events }) => progress.lost(events),
             Some(reply) => {
@@ -166,6 +191,14 @@ fn outcome(
 }
 
 fn show(way: &Way, reply: &Reply, failure: ExitCode) -> ExitCode {
+    if let Reply::Upgraded { from, program, pid, took_ms } = reply
+        && !way.json
+    {
+        let took = humantime::format_duration(Duration::from_millis(*took_ms));
+        return tell(&format!("pid {pid} is {program} now, was {from}; took {took}"), ExitCode::Ok);
+    } else if let Reply::Upgraded { .. } = reply {
+        return tell_json(reply, ExitCode::Ok);
+    }
     let Reply::Done { ok, services, applied } = reply else { return refused(way, reply) };
     let code = if *ok { ExitCode::Ok } else { failure };
     if way.json {

@@ -3,6 +3,7 @@
 mod order;
 mod outcome;
 mod overview;
+mod upgrade;
 
 use crate::config::Disk;
 use crate::core::{Answer, ControlFact, Event, Fact, Report, Request, Supervisor, Ticket, Time, Verb};
@@ -143,6 +144,11 @@ impl Control {
                 os.post(Event::Request(Request::ReloadFor { ticket, wait: order::wait(wait) }));
                 Ok(())
             }
+            ControlRequest::Upgrade {} => {
+                os.asks_for_upgrade(from.0, from.1);
+                os.post(Event::Request(Request::Upgrade));
+                Ok(())
+            }
         }
     }
 
@@ -181,8 +187,9 @@ impl Control {
         }
     }
 
-    /// Tells those who follow what is reported.
+    /// Tells those who follow what is reported, and those who asked for an upgrade what came of it.
     pub fn reported(&self, os: &mut Os, report: &Report) {
+        upgrade::reported(os, &report.fact);
         let is_command = matches!(report.fact, Fact::Control(ControlFact::Commanded { .. }));
         let concerns = |follower: &Follower| match &report.service {
             Some(name) => follower.selector.matches(name),

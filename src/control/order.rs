@@ -71,6 +71,7 @@ pub(super) fn in_words(request: &ControlRequest) -> Option<String> {
             Some(of(&format!("signal {}", report::signal_name(*signal)), services))
         }
         ControlRequest::Reload { .. } => Some("reload".into()),
+        ControlRequest::Upgrade {} => Some("upgrade".into()),
         ControlRequest::Version {}
         | ControlRequest::Status { .. }
         | ControlRequest::Plan {}

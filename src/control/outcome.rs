@@ -72,6 +72,7 @@ fn is_ok(verb: Option<Verb>, verdict: &Verdict) -> bool {
         Verdict::Signalled { processes } => *processes > 0,
         Verdict::Crashed { .. } | Verdict::Removed => verb == Some(Verb::Stop),
         Verdict::Failed { .. }
+        | Verdict::Quarantined { .. }
         | Verdict::RolledBack { .. }
         | Verdict::Backoff { .. }
         | Verdict::WaitsFor { .. }
@@ -111,6 +112,9 @@ fn words(verdict: &Verdict) -> (&'static str, Option<Generation>, String) {
         Verdict::WaitsFor { names } => {
             let names: Vec<&str> = names.iter().map(ServiceName::as_str).collect();
             ("waits", None, format!("waits for {}", names.join(", ")))
+        }
+        Verdict::Quarantined { why } => {
+            ("quarantined", None, format!("left alone{}", because(why.as_deref())))
         }
         Verdict::Removed => ("removed", None, "removed from the config meanwhile".into()),
         Verdict::Superseded { by } => {

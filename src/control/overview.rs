@@ -29,6 +29,9 @@ pub(super) fn status(core: &Supervisor, os: &Os, disk: &mut Disk, began: Time, s
         .map(|service| {
             let mut told = report::of_service(service, now, |listener| os.queue(listener));
             told.waits_for = core.waits_for(service.id).into_iter().map(ToString::to_string).collect();
+            if core.is_quarantined(service.id) {
+                told.state = "crashed".into();
+            }
             told.stale = on_disk.as_ref().and_then(|on_disk| stale(service, on_disk));
             told
         })

@@ -37,10 +37,10 @@ impl Supervisor {
                 }
                 let id = known.unwrap_or_else(|| self.foster(&own));
                 self.take_over(id, &own, out);
-                self.touch(id, |service| service.adopt(&own, now, out));
+                self.touch(id, out, |service, out| service.adopt(&own, now, out));
                 match known.take() {
                     Some(id) => self.take_up(id, now, out),
-                    None => _ = self.touch(id, |service| service.end(Ending::Remove, now, out)),
+                    None => _ = self.touch(id, out, |service, out| service.end(Ending::Remove, now, out)),
                 }
             }
         }
@@ -72,7 +72,7 @@ impl Supervisor {
         let mut staying = service.workers.iter().flat_map(Worker::staying);
         let changed = staying.any(|run| !run.definition.runs_the_same(&service.definition));
         self.waiting.remove(&id);
-        self.touch(id, |service| {
+        self.touch(id, out, |service, out| {
             service.start_missing(now, out);
             if changed {
                 service.restart(now, out);

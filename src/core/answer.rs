@@ -99,6 +99,11 @@ pub enum Verdict {
     },
     /// It was removed from the config meanwhile.
     Removed,
+    /// It is left alone, because a mistake of ours showed in it.
+    Quarantined {
+        /// What was reported of that.
+        why: Option<Box<Report>>,
+    },
     /// Somebody wanted something else of it meanwhile.
     Superseded {
         /// What.

@@ -94,6 +94,8 @@ pub enum Fact {
     Leftovers { stop_timeout: Duration },
 
     // -- one service --
+    /// A step of ours for it panicked; it is left alone.
+    Quarantined { why: String },
     /// A server had harmed a socket; it is whole again.
     Repaired { address: Address, what: Repair },
     /// The restart of one worker failed, so the others are not restarted.

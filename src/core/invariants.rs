@@ -30,11 +30,14 @@ impl Supervisor {
                 ("starts", self.turns.starting.contains(id) == service.is_starting()),
             ];
             for (what, holds) in known {
-                if !holds {
+                if !holds && !self.is_quarantined(*id) {
                     return Err(broken(format!("what is known of its {what} is out of step")));
                 }
             }
             let serves = service.workers.iter().any(|worker| !worker.staying().is_empty());
+            if self.is_quarantined(*id) {
+                continue;
+            }
             if serves && self.names.get(name) != Some(id) {
                 return Err(broken("removed, yet it serves".into()));
             }

@@ -26,6 +26,7 @@ mod orders;
 mod orphan;
 mod outcome;
 mod pulse;
+mod quarantine;
 mod reconcile;
 mod request;
 mod rollout;

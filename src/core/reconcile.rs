@@ -188,7 +188,7 @@ impl Supervisor {
                 if let Some(id) = self.names.remove(&name) {
                     self.wait_no_more(id);
                     self.dismiss(id, out);
-                    self.touch(id, |service| service.end(Ending::Remove, now, out));
+                    self.touch(id, out, |service, out| service.end(Ending::Remove, now, out));
                 }
                 None
             }
@@ -224,7 +224,7 @@ impl Supervisor {
         // One that waits for room to be restarted starts from the new definition then.
         let restart = changed && runs && !self.waits(id);
         let new = Redefinition { listeners: self.listeners(&definition), definition, restart };
-        let round = self.touch(id, |service| service.redefine(new, now, out))?;
+        let round = self.touch(id, out, |service, out| service.redefine(new, now, out))?;
         changed.then_some((id, round.map_or(goal, Goal::Round)))
     }
 
@@ -241,7 +241,7 @@ impl Supervisor {
         let astray = self.astray.iter().filter_map(|id| self.services.get(id));
         let served: BTreeSet<Address> = astray.flat_map(Service::served_addresses).cloned().collect();
         for id in self.idle_sockets.clone() {
-            self.touch(id, |service| service.park_idle(&served, out));
+            self.touch(id, out, |service, out| service.park_idle(&served, out));
         }
     }
 

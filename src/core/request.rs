@@ -17,7 +17,7 @@ pub enum Request {
     Restart,
     /// SIGHUP: read the config anew and apply it.
     Reload,
-    /// SIGUSR2: become the program now on disk.
+    /// SIGUSR2, or a client: become the program now on disk.
     Upgrade,
     /// SIGTERM, SIGINT: stop everything gracefully; the second time, now.
     Stop,

@@ -68,10 +68,12 @@ impl Supervisor {
                 continue;
             }
             self.waiting.remove(&id);
+            // Others may have waited for it to go on (simulation, seed 126).
+            self.stir_around(id);
             if self.replacing.remove(&id) {
-                self.touch(id, |service| service.restart(now, out));
+                self.touch(id, out, |service, out| service.restart(now, out));
             } else {
-                self.touch(id, |service| service.start(now, out));
+                self.touch(id, out, |service, out| service.start(now, out));
             }
         }
         self.announce(&blocked, out);
@@ -81,7 +83,7 @@ impl Supervisor {
         while let Some(id) = self.turns.next_stop() {
             if self.stops.contains(&id) && self.may_stop(id) {
                 self.stops.remove(&id);
-                self.touch(id, |service| service.end(Ending::Stop, now, out));
+                self.touch(id, out, |service, out| service.end(Ending::Stop, now, out));
             }
         }
     }
@@ -126,7 +128,8 @@ impl Supervisor {
             self.stops.contains(other) || self.services.get(other).is_some_and(Service::is_ending)
         };
         let mut dependents = self.turns.dependents(&service.definition.name);
-        !dependents.any(|other| other != id && self.busy.contains(&other) && ends(&other))
+        let followed = |other: &ServiceId| *other != id && !self.is_quarantined(*other);
+        !dependents.any(|other| followed(&other) && self.busy.contains(&other) && ends(&other))
     }
 
     fn named(&self, name: &ServiceName) -> Option<&Service> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "a field's meaning is the sentence that `report` makes of it")]
 pub enum Succession {
-    /// SIGUSR2 arrived; the program now on disk is asked.
+    /// An upgrade is asked for; the program now on disk is asked.
     UpgradeBegun { program: PathBuf },
     /// The supervisor stays what it is.
     UpgradeRefused { why: UpgradeRefusal },

@@ -53,6 +53,9 @@ pub struct Supervisor {
     pub(super) turns: Turns,
     pub(super) last_service: u32,
     pub(super) last_listener: u32,
+    /// Services that are left alone, because a step of theirs panicked.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) quarantined: BTreeSet<ServiceId>,
 }
 
 /// Where the supervisor is in its own life.
@@ -100,6 +103,7 @@ impl Supervisor {
             turns: Turns::default(),
             last_service: 0,
             last_listener: 0,
+            quarantined: BTreeSet::new(),
         };
         supervisor.bind(plan, false, now, out);
         supervisor.go_on(now, out);
@@ -112,14 +116,16 @@ impl Supervisor {
         match event {
             Event::DeadlinePassed => {
                 for id in self.deadlines.due(now) {
-                    self.touch(id, |service| service.deadline_passed(now, out));
+                    self.touch(id, out, |service, out| service.deadline_passed(now, out));
                 }
             }
             Event::Run(run, event) => {
-                self.touch(run.service, |service| service.happened(run.generation, &event, now, out));
+                self.touch(run.service, out, |service, out| {
+                    service.happened(run.generation, &event, now, out);
+                });
             }
             Event::ProgramChanged { service } => {
-                self.touch(service, |service| service.program_changed(now));
+                self.touch(service, out, |service, _| service.program_changed(now));
             }
             Event::Request(request) => self.requested(request, now, out),
             Event::TicketDropped(ticket) => self.tickets.forget(ticket),
@@ -171,10 +177,15 @@ impl Supervisor {
     }
 
     /// Lets one service change, and keeps what is known of it beside it in step.
-    pub(super) fn touch<T>(&mut self, id: ServiceId, change: impl FnOnce(&mut Service) -> T) -> Option<T> {
-        let service = self.services.get_mut(&id)?;
-        let before = Standing::of(service);
-        let outcome = change(service);
+    pub(super) fn touch<T>(
+        &mut self,
+        id: ServiceId,
+        out: &mut Vec<Action>,
+        change: impl FnOnce(&mut Service, &mut Vec<Action>) -> T,
+    ) -> Option<T> {
+        let before = Standing::of(self.services.get(&id)?);
+        let outcome = self.step(id, out, change)?;
+        let service = self.services.get(&id)?;
         self.deadlines.set(id, service.deadline());
         keep(&mut self.busy, id, service.is_busy());
         keep(&mut self.crashed, id, service.is_crashed());
@@ -232,6 +243,7 @@ impl Supervisor {
     fn stop(&mut self, now: Time, out: &mut Vec<Action>) {
         self.give_up(now, out);
         out.push(report(Fact::Stopping { services: self.busy.len() }));
+        self.end_quarantined(|run| Action::Terminate { run }, out);
         // Those that others need are told when these have ended.
         self.stops = self.busy.clone();
         self.turns.stir(self.stops.iter().copied());
@@ -241,10 +253,11 @@ impl Supervisor {
         self.give_up(now, out);
         let processes = self.services.values().map(Service::runs).sum();
         out.push(report(Fact::StoppingNow { processes }));
+        self.end_quarantined(|run| Action::Kill { run }, out);
         self.stops.clear();
         // What is down stays as it is, and crashed what crashed.
         for id in self.busy.clone() {
-            self.touch(id, |service| service.end(Ending::Kill, now, out));
+            self.touch(id, out, |service, out| service.end(Ending::Kill, now, out));
         }
     }
 
@@ -253,7 +266,7 @@ impl Supervisor {
         self.phase = Phase::Stopping;
         self.reload = Reload::Idle;
         for id in std::mem::take(&mut self.waiting) {
-            self.touch(id, |service| service.rest(now, out));
+            self.touch(id, out, |service, out| service.rest(now, out));
         }
         self.refuse_reloads(out);
         for id in self.tickets.services() {
@@ -291,7 +304,7 @@ pub(super) fn report(fact: Fact) -> Action {
     Action::Report(Report::of_supervisor(fact))
 }
 
-fn keep(set: &mut BTreeSet<ServiceId>, id: ServiceId, member: bool) {
+pub(super) fn keep(set: &mut BTreeSet<ServiceId>, id: ServiceId, member: bool) {
     if member {
         set.insert(id);
     } else {

@@ -48,6 +48,8 @@ pub(super) struct Client {
     lost: u64,
     /// The number of the request whose events they are.
     following: u64,
+    /// The number of its request for an upgrade, until that is answered.
+    pub(super) upgrade: Option<u64>,
 }
 
 /// What it is doing.
@@ -88,7 +90,14 @@ impl Client {
             moved: now,
             lost: 0,
             following: 0,
+            upgrade: None,
         }
+    }
+
+    /// One that asked the program before for an upgrade, and waits for the answer.
+    pub(super) fn asking_still(stream: OwnedFd, peer: Peer, request: u64, inbox: Vec<u8>, now: Time) -> Self {
+        let new = Self::new(stream, peer, now);
+        Self { inbox, phase: Phase::Waits, has_spoken: true, upgrade: Some(request), ..new }
     }
 
     /// Reads one piece, where a request is awaited.
@@ -137,7 +146,10 @@ impl Client {
         self.outbox.extend(line.as_bytes());
         match then {
             Then::More => {}
-            Then::Next => self.phase = Phase::Asked { by: now + CONTROL_LINE_PATIENCE },
+            Then::Next => {
+                self.phase = Phase::Asked { by: now + CONTROL_LINE_PATIENCE };
+                self.upgrade = None;
+            }
             Then::Close => self.phase = Phase::Closes,
         }
     }
@@ -232,6 +244,11 @@ impl Client {
     /// Has it sent a whole line?
     pub(super) fn has_spoken(&self) -> bool {
         self.has_spoken
+    }
+
+    /// What it has sent and nobody has read.
+    pub(super) fn inbox(&self) -> &[u8] {
+        &self.inbox
     }
 
     /// Bytes that wait for it.

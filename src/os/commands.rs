@@ -20,8 +20,14 @@ impl Os {
     ///
     /// The socket cannot be made.
     pub fn open_control(&mut self) -> Result<(), NoRuntimeDir> {
+        let now = self.now();
+        let askers = std::mem::take(&mut self.askers);
         self.control = match &self.runtime_dir {
-            Some(directory) => Some(ControlSocket::open(&self.poller, directory)?),
+            Some(directory) => {
+                let mut control = ControlSocket::open(&self.poller, directory)?;
+                control.take_over(&self.poller, askers, now);
+                Some(control)
+            }
             None => None,
         };
         Ok(())
@@ -66,6 +72,18 @@ impl Os {
         if let Some(control) = self.control.as_mut() {
             control.tell(&self.poller, client, id, line, now);
         }
+    }
+
+    /// A client asks for an upgrade, by a request of this number: its connection outlives that.
+    pub fn asks_for_upgrade(&mut self, client: ClientId, request: u64) {
+        if let Some(control) = self.control.as_mut() {
+            control.asks_for_upgrade(client, request);
+        }
+    }
+
+    /// The clients that asked for an upgrade and were not answered, and by which request.
+    pub fn askers(&self) -> Vec<(ClientId, u64)> {
+        self.control.as_ref().map_or_else(Vec::new, ControlSocket::askers)
     }
 
     /// Is there room for a large answer to a client, or do too many wait already?

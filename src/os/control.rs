@@ -3,6 +3,10 @@
 //! No client delays anything: each is read and written as far as it goes without blocking, what waits for it is
 //! bounded, and one that keeps us waiting is cut. While none is connected there is nothing to wake up for.
 
+mod asker;
+
+pub(super) use asker::{Asker, KeptClient};
+
 use super::client::{Client, Peer, Read, Then};
 use super::poller::{Poller, Token};
 use super::runtime_dir::{NoRuntimeDir, RuntimeDir};

@@ -1,6 +1,7 @@
 //! What a program inherits without having asked: descriptors, limits, who adopts orphans.
 #![expect(unsafe_code, reason = "close_range(2) and fcntl(2) on descriptors that nobody here owns")]
 
+use crate::limits::OWN_DESCRIPTORS;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -138,9 +139,14 @@ impl fmt::Display for TooFewDescriptors {
     }
 }
 
-/// Makes sure that there may be so many descriptors. Whoever has the right to raises the hard limit as well.
-pub(super) fn make_room(needed: usize) -> Result<(), TooFewDescriptors> {
-    let needed = needed as rlim_t;
+/// Makes sure that so many descriptors fit beside those that the supervisor needs itself. Whoever has the right to
+/// raises the hard limit as well.
+///
+/// # Errors
+///
+/// The limit is lower, and cannot be raised.
+pub fn make_room(descriptors: usize) -> Result<(), TooFewDescriptors> {
+    let needed = (descriptors + OWN_DESCRIPTORS) as rlim_t;
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
     if needed <= limit || setrlimit(Resource::RLIMIT_NOFILE, needed, needed).is_ok() {
         return Ok(());

@@ -1,6 +1,7 @@
 //! What the system layer leaves to the program that the supervisor becomes: descriptors by their numbers, and what
 //! is known of them. All else (the poller, signals, stderr) is made anew.
 
+use super::control::KeptClient;
 use super::inherited::{DescriptorLimit, Legacy, keep_from_children};
 use super::listener::KeptListener;
 use super::log_output::KeptLines;
@@ -41,6 +42,9 @@ pub struct Kept {
     pub(super) records: Option<Records>,
     /// The runtime directory, and its lock.
     pub(super) runtime_dir: Option<KeptRuntimeDir>,
+    /// The clients that asked for the upgrade.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) clients: Vec<KeptClient>,
     /// What happened and was not given out yet.
     pub(super) events: VecDeque<Event>,
 }

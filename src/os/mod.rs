@@ -51,7 +51,7 @@ pub use above::Superior;
 pub use client::{Peer, Then};
 pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
-pub use inherited::{TooFewDescriptors, claim_granted};
+pub use inherited::{TooFewDescriptors, claim_granted, make_room};
 
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
@@ -60,10 +60,9 @@ pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;
 
 use crate::core::{Action, Event, RunEvent, Time};
-use crate::limits::OWN_DESCRIPTORS;
 use crate::plan::{Definition, ListenerId, RunId};
 use crate::protocol::status::Usage;
-use control::ControlSocket;
+use control::{Asker, ControlSocket};
 use inherited::DescriptorLimit;
 use listeners::Listeners;
 use log_output::LogOutput;
@@ -105,6 +104,8 @@ pub struct Os {
     listeners: Listeners,
     log: LogOutput,
     control: Option<ControlSocket>,
+    /// Clients that the program before left, until there is a control socket.
+    askers: Vec<Asker>,
     /// The poller was asked since a client was last listened to.
     polled: bool,
     /// What happened and was not given out yet.
@@ -157,6 +158,7 @@ impl Os {
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
             control: None,
+            askers: Vec::new(),
             polled: false,
             events: VecDeque::new(),
             program,
@@ -209,15 +211,6 @@ impl Os {
     /// The time now, for those who have no system to ask.
     pub fn clock() -> Time {
         clock::now()
-    }
-
-    /// Makes sure that so many descriptors fit beside those that the supervisor needs itself.
-    ///
-    /// # Errors
-    ///
-    /// The limit is lower, and cannot be raised.
-    pub fn make_room(descriptors: usize) -> Result<(), TooFewDescriptors> {
-        inherited::make_room(descriptors + OWN_DESCRIPTORS)
     }
 
     /// The time of day, for people.

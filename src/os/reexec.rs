@@ -2,6 +2,7 @@
 //!
 //! Everything that can fail is done while this program can still go on.
 
+use super::control::Asker;
 use super::inherited::Numbers;
 use super::kept::{Kept, Left, seal};
 use super::poller::Token;
@@ -34,6 +35,8 @@ impl Os {
         os.log.take_over(kept.log);
         os.records = kept.records;
         os.runtime_dir = kept.runtime_dir.and_then(|kept| RuntimeDir::restore(kept, legacy));
+        let askers = kept.clients.into_iter().map(|kept| Asker::restore(kept, legacy, clock::now()));
+        os.askers = askers.collect::<io::Result<_>>()?;
         os.events = kept.events;
         let (probes, questions) = super::Probes::restore(kept.probes);
         os.probes = probes;
@@ -159,6 +162,7 @@ impl Os {
             log: self.log.keep(),
             records: self.records.clone(),
             runtime_dir: self.runtime_dir.as_ref().map(|held| held.keep(&mut numbers)),
+            clients: self.control.as_ref().map_or_else(Vec::new, |control| control.keep_askers(&mut numbers)),
             events: self.events.clone(),
         };
         write(&kept).map(|text| (text, numbers)).map_err(UpgradeRefusal::Unwritten)

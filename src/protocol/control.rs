@@ -59,6 +59,8 @@ pub enum ControlRequest {
         #[serde(default)]
         wait: bool,
     },
+    /// Become the program now on disk.
+    Upgrade {},
 }
 
 /// What all orders have in common.
@@ -88,7 +90,8 @@ impl ControlRequest {
             | Self::Hold(_)
             | Self::Release(_)
             | Self::Signal { .. }
-            | Self::Reload { .. } => false,
+            | Self::Reload { .. }
+            | Self::Upgrade {} => false,
         }
     }
 
@@ -168,6 +171,20 @@ pub enum Reply {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         applied: Option<AppliedCounts>,
     },
+    /// The supervisor is the program now on disk, which tells this.
+    Upgraded {
+        /// The version of the program that it was.
+        from: String,
+        /// The version of the program that it is.
+        program: String,
+        /// Its pid, which is the same.
+        pid: i32,
+        /// Since it was asked for, in milliseconds.
+        took_ms: u64,
+    },
+    /// The supervisor is about to become another program, and this connection ends with this one. What was ordered
+    /// goes on; what comes of it is to be asked for again.
+    Upgrading {},
     /// Nothing was done.
     Error {
         /// For programs.
@@ -204,11 +221,13 @@ pub enum ErrorCode {
     Booting,
     /// Everything is being stopped.
     Stopping,
+    /// The program now on disk cannot go on from here.
+    UpgradeRefused,
 }
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BadRequest,
         Self::TooLong,
         Self::TooSlow,
@@ -219,6 +238,7 @@ impl ErrorCode {
         Self::Busy,
         Self::Booting,
         Self::Stopping,
+        Self::UpgradeRefused,
     ];
 }
 
@@ -292,6 +312,7 @@ mod tests {
             ControlRequest::Wait { services: vec!["b".into()] },
             ControlRequest::Signal { services: vec![], signal: 1 },
             ControlRequest::Reload { wait: true },
+            ControlRequest::Upgrade {},
         ] {
             let line = request.line(7);
             assert!(

@@ -80,6 +80,7 @@ pub(super) fn level(fact: &Fact) -> Level {
             Next::OldServesOn(_) | Next::RollsBack(_) | Next::LeftAlone | Next::Crashed => Level::Error,
         },
         Fact::Unkillable { .. }
+        | Fact::Quarantined { .. }
         | Fact::RolloutStopped { .. }
         | Fact::BindFailed { .. }
         | Fact::BindRefused { .. }
@@ -121,6 +122,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::GroupEnded { .. } => "group-ended",
         Fact::Exited { .. } => "exited",
         Fact::Leftovers { .. } => "leftovers",
+        Fact::Quarantined { .. } => "quarantined",
         Fact::RestartQueued => "restart-queued",
         Fact::WaitsFor { .. } => "waits-for",
         Fact::Stopped => "stopped",
@@ -263,6 +265,10 @@ pub(super) fn sentence(fact: &Fact) -> String {
             let limit = time(*stop_timeout);
             format!("left processes of its group behind; sent them SIGTERM; SIGKILL follows in {limit}")
         }
+        Fact::Quarantined { why } => format!(
+            "left alone, for bootstrap has made a mistake: {why}; please report it; its processes serve on unwatched; \
+             SIGKILL bootstrap and start it again, and they are taken over"
+        ),
         Fact::RestartQueued => "restart asked for during a start; it follows once that is done".into(),
         Fact::WaitsFor { names } => {
             let names: Vec<&str> = names.iter().map(ServiceName::as_str).collect();

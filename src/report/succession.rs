@@ -79,9 +79,9 @@ pub(super) fn sentence(what: &Succession) -> String {
             )
         }
         Succession::UpgradeBegun { program } => {
-            format!("SIGUSR2: asking {} whether it can go on from here", program.display())
+            format!("upgrade: asking {} whether it can go on from here", program.display())
         }
-        Succession::UpgradeRefused { why } => format!("SIGUSR2: {}; this one goes on", upgrade_refused(why)),
+        Succession::UpgradeRefused { why } => format!("upgrade: {}; this one goes on", upgrade_refused(why)),
         Succession::Upgraded { from, took, sockets, runs } => format!(
             "pid={} is now {}, was {from}; took {}; holds {} and {} as before",
             std::process::id(),

@@ -239,6 +239,7 @@ impl World {
                 assert!(!kept || service.is_some_and(same), "it is still there");
             }
             (Verdict::Superseded { .. }, _) => {}
+            (Verdict::Quarantined { .. }, Some(_)) => panic!("the core has panicked"),
             (verdict, None) => panic!("{verdict:?} of a service that is gone"),
         }
     }

@@ -822,8 +822,10 @@ impl World {
             .collect();
         let stray = self.asked.keys().find(|run| !staying.contains(run));
         assert!(stray.is_none(), "an answer is awaited of {stray:?}, which is to leave");
-        let stray = self.watched.values().find(|run| !staying.contains(run));
-        assert!(stray.is_none(), "the program of {stray:?} is watched, which is to leave");
+        // A run that has failed stays watched while an older program serves: its file is the one that may be mended.
+        let serves = |run: &&RunId| staying.iter().any(|staying| staying.service == run.service);
+        let stray = self.watched.values().find(|run| !serves(run));
+        assert!(stray.is_none(), "the program of {stray:?} is watched, and nobody of its service stays");
         let kept: BTreeSet<RunId> =
             self.core.services().flat_map(|s| &s.workers).filter_map(kept_program).collect();
         assert_eq!(self.pinned, kept, "pinned is what somebody may go back to");

@@ -1,0 +1,57 @@
+//! As PID 1 of a container: whoever loses his parent becomes its child.
+
+mod support;
+
+use nix::sys::signal::Signal::SIGTERM;
+use support::{Process, Stage, eventually, free_port, get, http, service};
+
+/// What makes a process PID 1 of a namespace of its own.
+const CONTAINER: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
+
+/// Why there are no namespaces here, if there are none.
+#[expect(clippy::disallowed_methods, reason = "whether there is a container is to be known first")]
+fn no_container() -> Option<String> {
+    let made = std::process::Command::new(CONTAINER[0]).args(&CONTAINER[1..]).arg("true").output();
+    match made {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+#[test]
+fn as_pid_1_it_reaps_what_others_leave_behind_and_stops_gracefully() {
+    if let Some(why) = no_container() {
+        println!("skipped: no namespace of processes can be made here: {why}");
+        return;
+    }
+    let (web, forks) = (free_port(), free_port());
+    let stage = Stage::new();
+    let done = stage.path("done");
+    // Each of them loses its parent at once, and ends when it has written its line.
+    let script = format!(
+        "for i in 1 2 3 4 5; do (sh -c 'until [ -e {done}.go ]; do sleep 0.05; done; echo $PPID >>{done}' &); done; exec sleep 600"
+    );
+    let unspoken = "ready = \"started\"\nhandshake = \"none\"";
+    let config = http("web", web, "") + &service("forks", forks, &["sh", "-c", &script], unspoken);
+    // Pids in its log are those of the namespace.
+    let mut supervised = stage.through(&CONTAINER).launch(&config);
+    supervised.wait_for(" web generation=1 … ready");
+    let outer = supervised.process();
+    eventually("it was forked", || outer.children().len() == 1);
+    let first = outer.children()[0];
+    assert_eq!(first.status("NSpid").unwrap().split_whitespace().last(), Some("1"), "it is no PID 1");
+    eventually("the orphans are its children", || first.children().len() == 2 + 5);
+    supervised.stage.write("done.go", "");
+    eventually("they are reaped", || first.children().len() == 2);
+    let written = std::fs::read_to_string(&done).unwrap();
+    assert_eq!(written.lines().count(), 5, "{written}");
+    assert!(!supervised.said("nobody had asked it to"), "an orphan is nobody's exit\n{supervised}");
+    assert_eq!(get(web, "/").unwrap().generation(), 1);
+
+    let children: Vec<Process> = first.children();
+    first.signal(SIGTERM);
+    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
+    supervised.wait_for(" web generation=1 … exit code 0");
+    assert!(children.iter().all(|child| !child.is_alive()));
+}
