@@ -192,6 +192,7 @@ impl Supervisor {
         let runs = !self.has_to_wait(id) && !self.services.get(&id).is_some_and(Service::is_down);
         if self.waits(id) && runs {
             self.replacing.insert(id);
+            self.turns.stir([id]);
         }
         if self.replacing.contains(&id) {
             return self.services.get(&id).map_or(Goal::Up, |service| Goal::Round(service.rollout.next()));
