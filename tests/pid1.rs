@@ -9,7 +9,6 @@ use support::{Process, Stage, eventually, free_port, get, http, service};
 const CONTAINER: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
 
 /// Why there are no namespaces here, if there are none.
-#[expect(clippy::disallowed_methods, reason = "whether there is a container is to be known first")]
 fn no_container() -> Option<String> {
     let made = std::process::Command::new(CONTAINER[0]).args(&CONTAINER[1..]).arg("true").output();
     match made {
