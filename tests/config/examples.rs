@@ -79,10 +79,10 @@ fn the_example_shows_every_key_and_the_defaults_that_are_true() {
     let (web, defaults) = (&all.services[0], Policy::default());
     let ready = Ready::Delay(Duration::from_secs(2));
     let check = web.policy.check.clone();
-    let of = |check: &Box<Check>| (check.period, check.probe.timeout, check.failures);
+    let of = |check: &Check| (check.period, check.probe.timeout, check.failures);
     assert_eq!(
-        check.as_ref().map(of),
-        all.services[1].policy.check.as_ref().map(of),
+        check.as_deref().map(of),
+        all.services[1].policy.check.as_deref().map(of),
         "the defaults of a check"
     );
     assert_eq!(web.policy, Policy { ready, check, ..defaults });
