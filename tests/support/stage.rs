@@ -3,6 +3,7 @@
 use super::{Answer, LIMIT, Log, Process, eventually, get, log::has};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -95,7 +96,17 @@ impl Stage {
     /// The same, with stderr given.
     pub(crate) fn launch_with(self, config: &str, stderr: Stdio) -> Supervised {
         self.write("services.toml", config);
-        let mut child = self.command(&["-c", "services.toml"]).stderr(stderr).spawn().unwrap();
+        let mut command = self.command(&["-c", "services.toml"]);
+        command.stderr(stderr);
+        // A copy that this test has just made may still be open for writing in what another one is forking.
+        let mut spawned = None;
+        eventually("the program is whole", || {
+            let result = command.spawn();
+            let busy = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy);
+            spawned = Some(result);
+            !busy
+        });
+        let mut child = spawned.expect("it was tried").unwrap();
         let log = child.stderr.take().map(Log::of).unwrap_or_default();
         Supervised { stage: self, child, log, skip: 0, status: None }
     }
