@@ -116,7 +116,17 @@ fn another_process_under_the_same_number_is_left_alone() {
     supervised.wait_exit();
     let runs = supervised.stage.dir().join("run/runs");
     let record = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    // Of another time than the server: what the kernel tells of it is as coarse as ten milliseconds.
+    let tick = |pid: i64| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().to_owned()
+    };
     let mut stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    while tick(stranger.id().into()) == tick(server.0.into()) {
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+        stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    }
     let text = fs::read_to_string(&record).unwrap();
     fs::write(&record, text.replace(&format!("\"pid\":{}", server.0), &format!("\"pid\":{}", stranger.id())))
         .unwrap();
