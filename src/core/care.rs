@@ -102,6 +102,11 @@ impl Worker {
                 self.probed(run.generation, attempt, Err(Miss::TimedOut), scene);
             }
         }
+        self.watchdog_is_due(scene);
+    }
+
+    /// One that has not said for too long that it is alive is sick.
+    pub(super) fn watchdog_is_due(&mut self, scene: &mut Scene<'_>) {
         let now = scene.now;
         let overdue = |run: &&mut Run| run.watchdog.and_then(|dog| dog.by).is_some_and(|by| by <= now);
         if let Some(run) = self.in_care_mut().filter(overdue)

@@ -42,7 +42,7 @@ impl Supervisor {
                 return Err(broken("removed, yet it serves".into()));
             }
             if self.phase == Phase::Running {
-                check_wish(service, self.is_to_stop(*id)).map_err(broken)?;
+                check_wish(service, self.is_to_stop(*id), self.waits(*id)).map_err(broken)?;
             }
             if serves && self.phase == Phase::Stopping && !self.stops.contains(id) {
                 return Err(broken("everything stops, yet it serves".into()));
@@ -66,13 +66,17 @@ impl Supervisor {
 }
 
 /// Is it as people want it? Only one that others need first runs on when it was told to stop.
-fn check_wish(service: &Service, is_to_stop: bool) -> Result<(), String> {
+fn check_wish(service: &Service, is_to_stop: bool, waits: bool) -> Result<(), String> {
     let stays = service.workers.iter().any(|worker| !worker.staying().is_empty() || worker.starts_later());
     let holds = |worker: &Worker| matches!(worker.state, State::Held | State::Stopping { then: Then::Gone });
     let broken = match service.wish {
         Wish::Stop if stays && !is_to_stop => "it was stopped, yet it runs",
         Wish::Hold if !service.workers.iter().all(holds) => "it is held, yet not all of it",
         Wish::Remove if stays => "it was removed, yet it runs",
+        // Released, it starts, or waits for its turn (simulation, seed 1233).
+        Wish::Run if !waits && service.workers.iter().any(|worker| worker.state == State::Held) => {
+            "it is to run and waits for nobody, yet a worker is held"
+        }
         Wish::Run | Wish::Stop | Wish::Hold | Wish::Remove => return Ok(()),
     };
     Err(broken.into())

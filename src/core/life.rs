@@ -352,6 +352,8 @@ impl Worker {
         self.care_is_due(scene);
         if self.deadline_of_state().is_some_and(|deadline| deadline <= scene.now) {
             self.state_is_due(scene);
+            // One that serves again may have fallen silent meanwhile (simulation, seed 1585).
+            self.watchdog_is_due(scene);
         }
     }
 

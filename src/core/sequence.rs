@@ -116,7 +116,7 @@ impl Supervisor {
         let up = |name: &ServiceName| self.named(name).is_none_or(Service::is_up);
         let settled = |name: &ServiceName| {
             let waits = self.names.get(name).is_some_and(|id| self.waiting.contains(id));
-            !waits && self.named(name).is_none_or(|other| other.is_up() || !other.is_busy())
+            !waits && self.named(name).is_none_or(|other| other.is_up() || other.is_stuck())
         };
         service.definition.requires.iter().all(up) && service.definition.after.iter().all(settled)
     }
@@ -171,7 +171,7 @@ impl Supervisor {
                 if self.waits(other.id) {
                     ahead.extend(seen.insert(other.id).then_some(other.id));
                 } else if other.wish == Wish::Hold
-                    || required && (other.wish == Wish::Stop || !other.is_busy())
+                    || required && (other.wish == Wish::Stop || other.is_stuck())
                 {
                     found.insert(name.clone());
                 }

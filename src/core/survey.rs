@@ -34,9 +34,18 @@ impl Service {
         missing || self.workers.iter().any(down)
     }
 
-    /// Is all of it down, with nothing to bring it back by itself?
+    /// Is all of it down, or held, with nothing to bring it back by itself?
     pub(super) fn is_down(&self) -> bool {
-        self.workers.iter().all(|worker| matches!(worker.state, State::Stopped | State::Crashed))
+        let down = |worker: &Worker| matches!(worker.state, State::Stopped | State::Crashed | State::Held);
+        self.workers.iter().all(down)
+    }
+
+    /// Will nothing bring all of it up by itself? A worker of it is down for good, even if others serve
+    /// (simulation, seed 2616).
+    pub(super) fn is_stuck(&self) -> bool {
+        let down = |worker: &&Worker| matches!(worker.state, State::Stopped | State::Crashed);
+        let kept = kept(&self.workers);
+        !self.rollout.is_under_way() && (kept.is_empty() || kept.iter().any(down))
     }
 
     /// Does every worker of it serve?

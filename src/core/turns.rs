@@ -24,11 +24,17 @@ pub(super) struct Standing {
     up: bool,
     busy: bool,
     ending: bool,
+    stuck: bool,
 }
 
 impl Standing {
     pub(super) fn of(service: &Service) -> Self {
-        Self { up: service.is_up(), busy: service.is_busy(), ending: service.is_ending() }
+        Self {
+            up: service.is_up(),
+            busy: service.is_busy(),
+            ending: service.is_ending(),
+            stuck: service.is_stuck(),
+        }
     }
 }
 

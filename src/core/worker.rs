@@ -123,7 +123,8 @@ impl Worker {
 
     pub(super) fn restart(&mut self, scene: &mut Scene<'_>) {
         match mem::replace(&mut self.state, State::Stopped) {
-            state @ (State::Stopped | State::Crashed | State::Backoff { .. }) => {
+            // One that is held was released, and waited for its turn until now.
+            state @ (State::Stopped | State::Crashed | State::Held | State::Backoff { .. }) => {
                 self.state = state;
                 self.start_if_down(scene);
             }
@@ -139,8 +140,7 @@ impl Worker {
             }
             // The start to come is later than this order, so it fulfils it; a start that is done already is
             // waited for by the rollout. And what has to end does not come back.
-            state @ (State::Held
-            | State::Starting { .. }
+            state @ (State::Starting { .. }
             | State::Restarting { .. }
             | State::Replacing { .. }
             | State::Baking { .. }
