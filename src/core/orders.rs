@@ -121,9 +121,11 @@ impl Supervisor {
         }
         self.touch(id, out, |service, _| service.wish = Wish::Run);
         let Some(service) = self.services.get(&id) else { return };
-        if service.served_by_nobody() {
+        if !service.lacks_a_worker() {
+            // Whoever is on his way does not wait for anybody (simulation, seed 2936).
+        } else if service.served_by_nobody() {
             self.wait(id);
-        } else if service.lacks_a_worker() {
+        } else {
             // What serves already has waited for whom it needs.
             self.touch(id, out, |service, out| service.start(now, out));
         }
