@@ -125,6 +125,8 @@ impl Service {
         let (_, mut scene) = self.scene(now, out);
         if orphan.leaving {
             scene.report_on(&run, Fact::Succession(Succession::AdoptedLeaving));
+            // Those that were hurried before look as patient as the others now (simulation, seed 64).
+            worker.make_room_to_leave(&mut scene);
             worker.leaving.push(Leaving::by_itself(run, &scene));
         } else if stays {
             if run.definition.runs_the_same(scene.definition) {

@@ -121,12 +121,11 @@ impl Supervisor {
         }
         self.touch(id, out, |service, _| service.wish = Wish::Run);
         let Some(service) = self.services.get(&id) else { return };
-        if !service.lacks_a_worker() {
-            // Whoever is on his way does not wait for anybody (simulation, seed 2936).
-        } else if service.served_by_nobody() {
+        if service.served_by_nobody() && service.lacks_a_worker() {
             self.wait(id);
         } else {
-            // What serves already has waited for whom it needs.
+            // What serves already, or is on its way, has waited for whom it needs (simulation, seed 2936); it may
+            // have another number of workers by now (simulation, seed 5155).
             self.touch(id, out, |service, out| service.start(now, out));
         }
     }

@@ -18,13 +18,14 @@ pub(super) struct Turns {
     pub(super) starting: BTreeSet<ServiceId>,
 }
 
-/// What others wait for.
+/// What others wait for, and it itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Standing {
     up: bool,
     busy: bool,
     ending: bool,
     stuck: bool,
+    lacks: bool,
 }
 
 impl Standing {
@@ -34,6 +35,7 @@ impl Standing {
             busy: service.is_busy(),
             ending: service.is_ending(),
             stuck: service.is_stuck(),
+            lacks: service.lacks_a_worker(),
         }
     }
 }

@@ -225,9 +225,7 @@ impl Worker {
     }
 
     pub(super) fn ask_to_leave(&mut self, run: Run, scene: &mut Scene<'_>) {
-        if self.leaving.len() >= LEAVING {
-            self.hurry_the_oldest(scene);
-        }
+        self.make_room_to_leave(scene);
         let leaving = Leaving::ask(run, scene);
         let asked = Fact::Asked {
             signal: leaving.policy().stop_signal,
@@ -238,7 +236,11 @@ impl Worker {
         self.leaving.push(leaving);
     }
 
-    fn hurry_the_oldest(&mut self, scene: &mut Scene<'_>) {
+    /// Where very many leave already, the oldest is hurried before there is another.
+    pub(super) fn make_room_to_leave(&mut self, scene: &mut Scene<'_>) {
+        if self.leaving.len() < LEAVING {
+            return;
+        }
         for leaving in &mut self.leaving {
             if leaving.hurry(scene) {
                 scene.report_on(&leaving.run, Fact::TooManyLeaving { limit: LEAVING });
