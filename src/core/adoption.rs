@@ -5,6 +5,7 @@
 
 use super::candidate::{Candidate, Progress};
 use super::fact::Fact;
+use super::generation::Run;
 use super::health::Watchdog;
 use super::leaving::Leaving;
 use super::orphan::Orphan;
@@ -69,8 +70,8 @@ impl Supervisor {
     /// It was there already, so it waits for nobody: what is missing is started, and what has changed restarted.
     fn take_up(&mut self, id: ServiceId, now: Time, out: &mut Vec<Action>) {
         let Some(service) = self.services.get(&id) else { return };
-        let mut staying = service.workers.iter().flat_map(Worker::staying);
-        let changed = staying.any(|run| !run.definition.runs_the_same(&service.definition));
+        let other = |run: &Run| !run.definition.runs_the_same(&service.definition);
+        let changed = service.workers.iter().flat_map(Worker::staying).any(other);
         self.waiting.remove(&id);
         self.touch(id, out, |service, out| {
             service.start_missing(now, out);

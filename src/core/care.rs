@@ -1,5 +1,6 @@
 //! Whom a worker asks how it is, and what follows from the answers: readiness, a way back, a restart.
 
+use super::cast::Cast;
 use super::ending::{Ending, Role};
 use super::event::Miss;
 use super::fact::{Fact, Next};
@@ -7,7 +8,7 @@ use super::generation::Run;
 use super::health::{Health, Sign, Watchdog};
 use super::pulse::{Beat, Purpose};
 use super::scene::Scene;
-use super::state::{Back, State};
+use super::state::State;
 use super::worker::Worker;
 use super::{Action, Time};
 use crate::limits::STATUS_CHARS;
@@ -20,23 +21,16 @@ impl Worker {
     ///
     /// While two serve side by side an address that both have tells nothing of either: then nobody is asked there.
     fn patient(&self) -> Option<(RunId, Purpose, &Probe, bool)> {
-        match &self.state {
-            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => {
-                candidate.awaited_probe().map(|probe| (candidate.run.id, Purpose::Gate, probe, true))
-            }
-            State::Up { run } => check_of(run, false),
-            State::Baking { new, back: Back::Fallback(_), .. } => check_of(new, true),
-            State::Baking { new, back: Back::Old(_), .. } => {
-                check_of(new, true).filter(|(_, _, probe, _)| probe.scope == Scope::Run)
-            }
-            State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Restarting { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
+        let Cast { reserve, serving, candidate } = self.state.cast();
+        if let Some(candidate) = candidate {
+            let gate = |probe| (candidate.run.id, Purpose::Gate, probe, true);
+            return candidate.awaited_probe().map(gate);
         }
+        let run = serving?;
+        let check = run.definition.policy.check.as_ref()?;
+        let tells = reserve.is_none() || check.probe.scope == Scope::Run;
+        let soon = matches!(self.state, State::Baking { .. });
+        tells.then_some((run.id, Purpose::Health { period: check.period }, &check.probe, soon))
     }
 
     /// Asks whoever is to be asked now, after anything that may have changed that.
@@ -53,35 +47,15 @@ impl Worker {
         self.pulse.subject() == wanted
     }
 
-    /// The run whose health decides something.
+    /// The run whose health decides something: not that of one whose successor starts already.
     fn in_care(&self) -> Option<&Run> {
-        match &self.state {
-            State::Up { run } | State::Baking { new: run, .. } => Some(run),
-            State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Starting { .. }
-            | State::Restarting { .. }
-            | State::Replacing { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
-        }
+        let Cast { serving, candidate, .. } = self.state.cast();
+        serving.filter(|_| candidate.is_none())
     }
 
     fn in_care_mut(&mut self) -> Option<&mut Run> {
-        match &mut self.state {
-            State::Up { run } | State::Baking { new: run, .. } => Some(run),
-            State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Starting { .. }
-            | State::Restarting { .. }
-            | State::Replacing { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
-        }
+        let Cast { serving, candidate, .. } = self.state.cast_mut();
+        serving.filter(|_| candidate.is_none())
     }
 
     /// When its health must hear of the time.
@@ -120,7 +94,7 @@ impl Worker {
     }
 
     fn ask_how_it_is(&mut self, run: RunId, attempt: u32, probe: Probe, scene: &mut Scene<'_>) {
-        let of = self.staying().into_iter().find(|known| known.id == run);
+        let of = self.staying().find(|known| known.id == run);
         scene.out.extend(of.map(|known| Action::Probe {
             run,
             worker: known.worker,
@@ -204,7 +178,7 @@ impl Worker {
     /// What a run that nobody asked to leave says of itself.
     pub(super) fn notified(&mut self, role: Role, notice: Notice, scene: &mut Scene<'_>) {
         let now = scene.now;
-        let Some(run) = self.run_mut(role) else { return };
+        let Some(run) = self.state.cast_mut().of(role) else { return };
         match notice {
             Notice::Status(text) => run.status = Some(text.chars().take(STATUS_CHARS).collect()),
             Notice::Watchdog => self.fed(role, scene),
@@ -225,7 +199,7 @@ impl Worker {
 
     /// It is alive. That alone makes it healthy, unless it is its check that speaks against it.
     fn fed(&mut self, role: Role, scene: &mut Scene<'_>) {
-        let Some(run) = self.run_mut(role) else { return };
+        let Some(run) = self.state.cast_mut().of(role) else { return };
         let Some(watchdog) = &mut run.watchdog else { return };
         watchdog.fed(scene.now);
         let check_has_a_say = run.definition.policy.check.is_some();
@@ -234,10 +208,4 @@ impl Worker {
             self.found_well(scene);
         }
     }
-}
-
-/// What is asked of a run that serves.
-fn check_of(run: &Run, soon: bool) -> Option<(RunId, Purpose, &Probe, bool)> {
-    let check = run.definition.policy.check.as_ref()?;
-    Some((run.id, Purpose::Health { period: check.period }, &check.probe, soon))
 }

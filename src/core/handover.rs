@@ -90,19 +90,11 @@ impl Worker {
 
     /// A leaving run accepts no more. Late counts too: a successor is due even if SIGTERM was sent meanwhile.
     fn quiet(&mut self, generation: Generation, scene: &mut Scene<'_>) {
-        match mem::replace(&mut self.state, State::Stopped) {
-            State::Restarting { old, fallback } if old == generation => self.start(fallback, scene),
-            state @ (State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Starting { .. }
-            | State::Up { .. }
-            | State::Restarting { .. }
-            | State::Replacing { .. }
-            | State::Baking { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone) => self.state = state,
+        let awaited = matches!(self.state, State::Restarting { old, .. } if old == generation);
+        if let Some(State::Restarting { fallback, .. }) =
+            awaited.then(|| mem::replace(&mut self.state, State::Stopped))
+        {
+            self.start(fallback, scene);
         }
     }
 

@@ -34,7 +34,7 @@ impl Supervisor {
                     return Err(broken(format!("what is known of its {what} is out of step")));
                 }
             }
-            let serves = service.workers.iter().any(|worker| !worker.staying().is_empty());
+            let serves = service.workers.iter().any(|worker| !worker.is_empty());
             if self.is_quarantined(*id) {
                 continue;
             }
@@ -67,7 +67,7 @@ impl Supervisor {
 
 /// Is it as people want it? Only one that others need first runs on when it was told to stop.
 fn check_wish(service: &Service, is_to_stop: bool, waits: bool) -> Result<(), String> {
-    let stays = service.workers.iter().any(|worker| !worker.staying().is_empty() || worker.starts_later());
+    let stays = service.workers.iter().any(|worker| !worker.is_empty() || worker.starts_later());
     let holds = |worker: &Worker| matches!(worker.state, State::Held | State::Stopping { then: Then::Gone });
     let broken = match service.wish {
         Wish::Stop if stays && !is_to_stop => "it was stopped, yet it runs",
@@ -92,12 +92,12 @@ fn check_service(service: &Service) -> Result<(), String> {
     if kept.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(format!("two workers have the same number: {kept:?}"));
     }
-    let works = |worker: &Worker| !worker.staying().is_empty() || worker.starts_later();
+    let works = |worker: &Worker| !worker.is_empty() || worker.starts_later();
     let wanted = service.definition.policy.workers as usize;
     if service.wish == Wish::Run && service.workers.iter().any(works) && kept.len() != wanted {
         return Err(format!("it has the workers {kept:?}, and is to have {wanted}"));
     }
-    let surge = service.workers.iter().filter(|worker| worker.staying().len() > 1).count();
+    let surge = service.workers.iter().filter(|worker| worker.staying().count() > 1).count();
     if surge > service.definition.policy.max_surge as usize {
         return Err(format!("{surge} workers have two runs that nobody asked to leave"));
     }
@@ -106,7 +106,7 @@ fn check_service(service: &Service) -> Result<(), String> {
 
 fn check_worker(worker: &Worker, service: &Service) -> Result<(), String> {
     let mut generations: Vec<_> = worker.leaving.iter().map(|leaving| leaving.run.generation()).collect();
-    generations.extend(worker.staying().into_iter().map(Run::generation));
+    generations.extend(worker.staying().map(Run::generation));
     if generations.iter().any(|generation| *generation > service.last) {
         return Err(format!("a run is newer than the last generation {}", service.last));
     }

@@ -42,24 +42,7 @@ impl Worker {
     }
 
     fn role_of(&self, generation: Generation) -> Option<Role> {
-        let is = |run: &Run| run.generation() == generation;
-        match &self.state {
-            State::Up { run } => is(run).then_some(Role::Serving),
-            State::Replacing { old, .. } if is(old) => Some(Role::Serving),
-            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => {
-                is(&candidate.run).then_some(Role::Candidate)
-            }
-            State::Baking { new, .. } if is(new) => Some(Role::Serving),
-            State::Baking { back: Back::Old(old), .. } => is(old).then_some(Role::Reserve),
-            State::Baking { back: Back::Fallback(_), .. }
-            | State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Restarting { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
-        }
+        self.state.cast().role_of(generation)
     }
 
     fn staying_happened(&mut self, role: Role, event: RunEvent, scene: &mut Scene<'_>) {
@@ -116,32 +99,7 @@ impl Worker {
     }
 
     fn candidate_mut(&mut self) -> Option<&mut Candidate> {
-        match &mut self.state {
-            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => Some(candidate),
-            State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Up { .. }
-            | State::Restarting { .. }
-            | State::Baking { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
-        }
-    }
-
-    pub(super) fn run_mut(&mut self, role: Role) -> Option<&mut Run> {
-        match (role, &mut self.state) {
-            (Role::Candidate, State::Starting { candidate, .. } | State::Replacing { candidate, .. }) => {
-                Some(&mut candidate.run)
-            }
-            (
-                Role::Serving,
-                State::Up { run } | State::Replacing { old: run, .. } | State::Baking { new: run, .. },
-            )
-            | (Role::Reserve, State::Baking { back: Back::Old(run), .. }) => Some(run),
-            (Role::Candidate | Role::Serving | Role::Reserve, _) => None,
-        }
+        self.state.cast_mut().candidate
     }
 
     pub(super) fn candidate_probed(&mut self, answer: Result<(), Miss>, scene: &mut Scene<'_>) {
@@ -221,7 +179,7 @@ impl Worker {
     }
 
     fn pipe_ended(&mut self, role: Role, end: PipeEnd, scene: &mut Scene<'_>) {
-        let Some(run) = self.run_mut(role) else { return };
+        let Some(run) = self.state.cast_mut().of(role) else { return };
         run.pipe_open = false;
         let run = run.clone();
         // That a server closed a pipe on which nothing was asked of it yet is worth no line.

@@ -9,6 +9,7 @@ mod answer;
 mod backoff;
 pub mod candidate;
 mod care;
+mod cast;
 mod deadlines;
 mod ending;
 mod event;

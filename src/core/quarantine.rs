@@ -73,12 +73,7 @@ impl Supervisor {
             let workers = self.services.get(id).into_iter().flat_map(|service| &service.workers);
             let runs = workers.flat_map(|worker: &Worker| {
                 let leaving = worker.leaving.iter().map(|leaving| &leaving.run);
-                worker
-                    .staying()
-                    .into_iter()
-                    .chain(leaving)
-                    .filter(|run: &&Run| run.pid.is_some())
-                    .map(|run| run.id)
+                worker.staying().chain(leaving).filter(|run: &&Run| run.pid.is_some()).map(|run| run.id)
             });
             out.extend(runs.map(signal));
         }

@@ -1,7 +1,6 @@
 //! The restart of a service with several workers: some at a time, and no further after one that failed.
 
 use super::generation::Run;
-use super::state::State;
 use super::worker::Worker;
 use crate::plan::{Generation, Policy, RestartOrder};
 use serde::{Deserialize, Serialize};
@@ -210,22 +209,13 @@ impl Round {
     }
 }
 
-/// What became of a worker whose turn came after generation `before`. It comes through with a generation of its
+/// What became of a worker whose turn came after generation `before`, and which is not on its way any more. It comes through with a generation of its
 /// own that serves, and not by rolling back.
 fn end_of(worker: &Worker, before: Generation) -> End {
-    match &worker.state {
-        State::Up { run } if run.generation() <= before => End::OldServes(run.generation()),
-        State::Up { run } if run.program_of.is_some() => End::RolledBack(run.generation()),
-        State::Up { run } => End::Through(run.generation()),
-        State::Stopped
-        | State::Crashed
-        | State::Held
-        | State::Starting { .. }
-        | State::Restarting { .. }
-        | State::Replacing { .. }
-        | State::Baking { .. }
-        | State::Backoff { .. }
-        | State::Stopping { .. }
-        | State::Gone => End::Down,
+    match worker.serving() {
+        Some(run) if run.generation() <= before => End::OldServes(run.generation()),
+        Some(run) if run.program_of.is_some() => End::RolledBack(run.generation()),
+        Some(run) => End::Through(run.generation()),
+        None => End::Down,
     }
 }

@@ -1,101 +1,46 @@
 //! What can be said of a worker as it stands; nothing changes here.
 
 use super::Time;
+use super::candidate::Candidate;
 use super::generation::Run;
 use super::leaving::Leaving;
-use super::state::{Back, State, Then};
+use super::state::{State, Then};
 use super::worker::Worker;
 use crate::plan::{Address, Generation};
 
 impl Worker {
     /// The run that clients are served by, as far as is known.
     pub fn serving(&self) -> Option<&Run> {
-        match &self.state {
-            State::Up { run } | State::Replacing { old: run, .. } | State::Baking { new: run, .. } => {
-                Some(run)
-            }
-            State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Starting { .. }
-            | State::Restarting { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
-        }
+        self.state.cast().serving
     }
 
     /// The runs that nobody has asked to leave, oldest first: two at most.
-    pub fn staying(&self) -> Vec<&Run> {
-        match &self.state {
-            State::Up { run } => vec![run],
-            State::Starting { candidate, .. } => vec![&candidate.run],
-            State::Replacing { old, candidate, .. } => vec![old, &candidate.run],
-            State::Baking { new, back: Back::Old(old), .. } => vec![old, new],
-            State::Baking { new, back: Back::Fallback(_), .. } => vec![new],
-            State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Restarting { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => Vec::new(),
-        }
+    pub fn staying(&self) -> impl Iterator<Item = &Run> {
+        self.state.cast().runs()
+    }
+
+    /// Has nobody been started who was not asked to leave?
+    pub fn is_empty(&self) -> bool {
+        self.staying().next().is_none()
     }
 
     /// The runs that clients are served by: two, while the newer one has yet to prove itself.
     pub fn serving_all(&self) -> impl Iterator<Item = &Run> {
-        let reserve = match &self.state {
-            State::Baking { back: Back::Old(old), .. } => Some(old),
-            State::Baking { back: Back::Fallback(_), .. }
-            | State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Starting { .. }
-            | State::Up { .. }
-            | State::Restarting { .. }
-            | State::Replacing { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
-        };
-        reserve.into_iter().chain(self.serving())
+        let cast = self.state.cast();
+        cast.reserve.into_iter().chain(cast.serving)
     }
 
     /// Is a start to come that was ordered already? It fulfils a restart that is asked for now.
     pub fn starts_later(&self) -> bool {
-        match &self.state {
-            State::Restarting { .. } => true,
-            State::Starting { .. } | State::Replacing { .. } => self.busy().is_some(),
-            State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Up { .. }
-            | State::Baking { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => false,
-        }
+        matches!(self.state, State::Restarting { .. }) || self.busy().is_some()
     }
 
     /// The generation whose program is tried again, because its file was still being written. A rollback does not
     /// count: what it starts is not what somebody asks for.
     pub fn busy(&self) -> Option<Generation> {
-        match &self.state {
-            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => {
-                let run = &candidate.run;
-                (candidate.is_busy() && run.program_of.is_none()).then(|| run.generation())
-            }
-            State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Up { .. }
-            | State::Restarting { .. }
-            | State::Baking { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
-        }
+        let tried = self.state.cast().candidate.filter(|candidate| candidate.is_busy());
+        let run = tried.map(|candidate| &candidate.run);
+        run.filter(|run| run.program_of.is_none()).map(Run::generation)
     }
 
     /// Is it to go for good, because the config wants fewer workers?
@@ -152,18 +97,9 @@ impl Worker {
     }
 
     pub(super) fn deadline_of_state(&self) -> Option<Time> {
-        match &self.state {
-            State::Starting { candidate, .. } | State::Replacing { candidate, .. } => {
-                Some(candidate.deadline())
-            }
-            State::Baking { until, .. } | State::Backoff { until } => Some(*until),
-            State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Up { .. }
-            | State::Restarting { .. }
-            | State::Stopping { .. }
-            | State::Gone => None,
+        if let State::Baking { until, .. } | State::Backoff { until } = &self.state {
+            return Some(*until);
         }
+        self.state.cast().candidate.map(Candidate::deadline)
     }
 }

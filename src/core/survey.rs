@@ -15,7 +15,7 @@ impl Service {
 
     /// Is there no run of it that nobody has asked to leave?
     pub(super) fn served_by_nobody(&self) -> bool {
-        self.workers.iter().all(|worker| worker.staying().is_empty())
+        self.workers.iter().all(Worker::is_empty)
     }
 
     /// Is there a worker of it that a start would start now, or is it just ending?
@@ -81,7 +81,7 @@ impl Service {
 
     /// Runs that have not ended, as far as is known.
     pub fn runs(&self) -> usize {
-        self.workers.iter().map(|worker| worker.leaving.len() + worker.staying().len()).sum()
+        self.workers.iter().map(|worker| worker.leaving.len() + worker.staying().count()).sum()
     }
 
     /// When it must hear of the time, if ever.

@@ -18,25 +18,19 @@ pub(super) struct Turns {
     pub(super) starting: BTreeSet<ServiceId>,
 }
 
-/// What others wait for, and it itself.
+/// What others wait for, and it itself: is it up, busy, ending, stuck, and does it lack a worker?
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Standing {
-    up: bool,
-    busy: bool,
-    ending: bool,
-    stuck: bool,
-    lacks: bool,
-}
+pub(super) struct Standing([bool; 5]);
 
 impl Standing {
     pub(super) fn of(service: &Service) -> Self {
-        Self {
-            up: service.is_up(),
-            busy: service.is_busy(),
-            ending: service.is_ending(),
-            stuck: service.is_stuck(),
-            lacks: service.lacks_a_worker(),
-        }
+        Self([
+            service.is_up(),
+            service.is_busy(),
+            service.is_ending(),
+            service.is_stuck(),
+            service.lacks_a_worker(),
+        ])
     }
 }
 

@@ -263,21 +263,7 @@ impl Worker {
 
     /// Takes another policy for the runs that stay, where their program is the same.
     pub(super) fn redefine(&mut self, definition: &Arc<Definition>) {
-        let mut runs: Vec<&mut Run> = match &mut self.state {
-            State::Up { run } => vec![run],
-            State::Starting { candidate, .. } => vec![&mut candidate.run],
-            State::Replacing { old, candidate } => vec![old, &mut candidate.run],
-            State::Baking { new, back: Back::Old(old), .. } => vec![old, new],
-            State::Baking { new, back: Back::Fallback(_), .. } => vec![new],
-            State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Restarting { .. }
-            | State::Backoff { .. }
-            | State::Stopping { .. }
-            | State::Gone => Vec::new(),
-        };
-        for run in &mut runs {
+        for run in self.state.cast_mut().runs() {
             if run.definition.runs_the_same(definition) {
                 run.definition = definition.clone();
             }

@@ -101,7 +101,7 @@ fn runs(worker: &Worker, now: Time) -> Vec<RunStatus> {
         serves: serving == Some(run.id),
         age_ms: ms(now - run.started),
     };
-    worker.staying().into_iter().map(run).collect()
+    worker.staying().map(run).collect()
 }
 
 fn draining(worker: &Worker, now: Time) -> Vec<DrainStatus> {

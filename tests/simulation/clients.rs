@@ -279,7 +279,7 @@ impl World {
         if !self.clients.held.contains(&service.id) {
             return;
         }
-        let staying: Vec<_> = service.workers.iter().flat_map(|worker| worker.staying()).collect();
+        let staying: Vec<_> = service.workers.iter().flat_map(Worker::staying).collect();
         assert!(staying.is_empty() || self.stopped_at().is_some(), "held, and yet {staying:?} stays");
     }
 

@@ -332,7 +332,7 @@ impl World {
         self.owed.start.retain(|service, _| !ends(service) && !self.core.waits(*service));
         let tries = |run: &RunId| {
             let mut workers = self.core.services().filter(|s| s.id == run.service).flat_map(|s| &s.workers);
-            workers.any(|worker| worker.staying().iter().any(|staying| staying.id == *run))
+            workers.any(|worker| worker.staying().any(|staying| staying.id == *run))
         };
         self.owed.busy.retain(|run, _| tries(run));
         for (what, since, patience) in [
@@ -639,8 +639,7 @@ impl World {
     fn probe(&mut self, run: RunId, attempt: u32) {
         assert!(self.asked.insert(run, attempt).is_none(), "asked while an answer is awaited: {run:?}");
         let process = &self.processes[&run];
-        let of =
-            self.core.services().flat_map(|s| &s.workers).find(|w| w.staying().iter().any(|r| r.id == run));
+        let of = self.core.services().flat_map(|s| &s.workers).find(|w| w.staying().any(|r| r.id == run));
         if let Some(State::Baking { new, back: Back::Old(_), .. }) = of.map(|worker| &worker.state) {
             let check = new.definition.policy.check.as_ref().expect("it is asked");
             assert_eq!(check.probe.scope, Scope::Run, "asked where its predecessor may answer: {run:?}");
@@ -1041,7 +1040,7 @@ fn runs_of(service: ServiceId) -> std::ops::RangeInclusive<RunId> {
 }
 
 fn known_of(worker: &Worker) -> impl Iterator<Item = &Run> {
-    worker.staying().into_iter().chain(worker.leaving.iter().map(|leaving| &leaving.run))
+    worker.staying().chain(worker.leaving.iter().map(|leaving| &leaving.run))
 }
 
 fn known_runs(service: &Service) -> Vec<&Run> {
