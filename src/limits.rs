@@ -150,6 +150,10 @@ pub const PROBE_FIRST: Duration = Duration::from_millis(10);
 /// Longest pause between two such probes.
 pub const PROBE_MAX: Duration = Duration::from_millis(500);
 
+/// No pause between them is longer than this part of the time that a process has to be ready, so that one that is
+/// ready just in time is found to be.
+pub const PROBES_AT_LEAST: u32 = 10;
+
 /// Most bad answers in a row that a check may allow: more is a slip of the finger.
 pub const CHECK_FAILURES: u32 = 100;
 

@@ -11,7 +11,7 @@ use super::scene::Scene;
 use super::state::State;
 use super::worker::Worker;
 use super::{Action, Time};
-use crate::limits::STATUS_CHARS;
+use crate::limits::{PROBE_FIRST, PROBE_MAX, PROBES_AT_LEAST, STATUS_CHARS};
 use crate::plan::{Generation, Probe, Restart, RunId, Scope};
 use crate::protocol::Notice;
 use std::time::Duration;
@@ -23,8 +23,10 @@ impl Worker {
     fn patient(&self) -> Option<(RunId, Purpose, &Probe, bool)> {
         let Cast { reserve, serving, candidate } = self.state.cast();
         if let Some(candidate) = candidate {
-            let gate = |probe| (candidate.run.id, Purpose::Gate, probe, true);
-            return candidate.awaited_probe().map(gate);
+            // One that is ready in time is found to be (simulation, seed 3972).
+            let most = candidate.run.definition.policy.ready_timeout / PROBES_AT_LEAST;
+            let gate = Purpose::Gate { most: most.clamp(PROBE_FIRST, PROBE_MAX) };
+            return candidate.awaited_probe().map(|probe| (candidate.run.id, gate, probe, true));
         }
         let run = serving?;
         let check = run.definition.policy.check.as_ref()?;
@@ -115,7 +117,7 @@ impl Worker {
         let run = RunId { service: scene.service, generation };
         match (self.pulse.answered(run, attempt, scene.now), answer) {
             (None, _) => {}
-            (Some(Purpose::Gate), answer) => self.candidate_probed(answer, scene),
+            (Some(Purpose::Gate { .. }), answer) => self.candidate_probed(answer, scene),
             (Some(Purpose::Health { .. }), Ok(())) => self.found_well(scene),
             (Some(Purpose::Health { .. }), Err(miss)) => self.missed(miss, scene),
         }

@@ -76,11 +76,14 @@ impl Worker {
     }
 
     fn candidate_happened(&mut self, event: RunEvent, scene: &mut Scene<'_>) {
-        let Some(candidate) = self.candidate_mut() else { return };
+        let Some(candidate) = self.state.cast_mut().candidate else { return };
         let progress = match event {
             RunEvent::Spawned { pid } => candidate.spawned(pid, scene),
             RunEvent::Seen(sight) => candidate.seen(sight, scene),
-            RunEvent::Said(_) | RunEvent::Notified(Notice::Ready) => candidate.said_ready(),
+            RunEvent::Said(_) | RunEvent::Notified(Notice::Ready) => {
+                self.pulse.hurry(scene.now);
+                candidate.said_ready()
+            }
             RunEvent::Notified(Notice::ExtendTimeout(longer)) => candidate.needs(longer, scene.now),
             RunEvent::SpawnFailed(failure) => {
                 if let Some(failure) = candidate.spawn_failed(failure, scene.now) {

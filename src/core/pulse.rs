@@ -1,7 +1,7 @@
 //! Asking a process again and again whether it serves: one question at a time, and each has an end.
 
 use super::{Action, Time};
-use crate::limits::{PROBE_FIRST, PROBE_MAX};
+use crate::limits::PROBE_FIRST;
 use crate::plan::{Probe, RunId};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -28,7 +28,10 @@ struct Subject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Purpose {
     /// To find out when it is ready: with growing pauses, until the first good answer.
-    Gate,
+    Gate {
+        /// The longest pause.
+        most: Duration,
+    },
     /// To see that it still serves.
     Health {
         /// The pause between an answer and the next question.
@@ -71,12 +74,21 @@ impl Pulse {
         self.subject = wanted.map(|(run, purpose, probe)| {
             let first = match purpose {
                 Purpose::Health { period } if !soon => period,
-                Purpose::Gate | Purpose::Health { .. } => PROBE_FIRST,
+                Purpose::Gate { .. } | Purpose::Health { .. } => PROBE_FIRST,
             };
             let wait = Wait::Pause { until: now + first };
             Subject { run, purpose, probe: probe.clone(), pause: PROBE_FIRST, wait }
         });
         stopped
+    }
+
+    /// It says itself that it serves: the pause before the next question is over.
+    pub(super) fn hurry(&mut self, now: Time) {
+        if let Some(Subject { purpose: Purpose::Gate { .. }, wait: Wait::Pause { until }, .. }) =
+            &mut self.subject
+        {
+            *until = (*until).min(now);
+        }
     }
 
     /// Whom it asks.
@@ -128,8 +140,8 @@ impl Pulse {
         }
         let subject = self.subject.as_mut()?;
         let pause = match subject.purpose {
-            Purpose::Gate => {
-                subject.pause = (subject.pause * 2).min(PROBE_MAX);
+            Purpose::Gate { most } => {
+                subject.pause = (subject.pause * 2).min(most);
                 subject.pause
             }
             Purpose::Health { period } => period,
