@@ -19,6 +19,22 @@ fn started(more: &str) -> (Supervised, u16, Process) {
     (supervised, port, server)
 }
 
+/// The supervisor is killed, and the next one takes its server over.
+#[track_caller]
+fn take_over(supervised: &mut Supervised) {
+    supervised.kill_and_start_again();
+    supervised.wait_for(" web generation=1 … adopted");
+}
+
+/// The handshake works as if nothing had been: the pipe is heard again.
+#[track_caller]
+fn hand_over(supervised: &mut Supervised, port: u16) {
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=1 … answered \"success\"");
+    supervised.wait_for(" web generation=1 … ended with exit code 0");
+    supervised.wait_answer(port, 2);
+}
+
 #[test]
 fn fifty_kills_under_load_fail_no_request_and_restart_nobody() {
     let (mut supervised, port, server) = started("");
@@ -28,19 +44,14 @@ fn fifty_kills_under_load_fail_no_request_and_restart_nobody() {
     let before = sockets(supervised.process());
     let load = Load::start("web", port, 2);
     for _ in 0..50 {
-        supervised.kill_and_start_again();
-        supervised.wait_for(" web generation=1 … adopted");
+        take_over(&mut supervised);
         load.wait_requests(4);
     }
     let outcome = load.finish();
     outcome.must_be_perfect();
     assert_eq!(outcome.pids.iter().collect::<Vec<_>>(), [&server.0], "{outcome}");
     assert_eq!(sockets(supervised.process()), before, "{:?}", supervised.process().descriptors());
-    // The handshake works as if nothing had been: the pipe is heard again.
-    supervised.signal(SIGUSR1);
-    supervised.wait_for(" web generation=1 … answered \"success\"");
-    supervised.wait_for(" web generation=1 … ended with exit code 0");
-    supervised.wait_answer(port, 2);
+    hand_over(&mut supervised, port);
     supervised.stop();
 }
 
@@ -57,9 +68,7 @@ fn an_abort_is_no_worse_than_a_kill() {
     load.wait_requests(240);
     load.finish().must_be_perfect();
     assert_eq!(supervised.get(port).pid(), server.0);
-    supervised.signal(SIGUSR1);
-    supervised.wait_for(" web generation=1 … answered \"success\"");
-    supervised.wait_answer(port, 2);
+    hand_over(&mut supervised, port);
     supervised.stop();
 }
 
@@ -71,8 +80,7 @@ fn clients_that_wait_are_taken_over_with_the_socket() {
     let mut supervised = Supervised::start(&config, &["web"]);
     let mut waiting = Client::connect(port).unwrap();
     waiting.send("/").unwrap();
-    supervised.kill_and_start_again();
-    supervised.wait_for(" web generation=1 … adopted");
+    take_over(&mut supervised);
     let config = http("web", port, "");
     supervised.stage.write("services.toml", &config);
     supervised.signal(SIGHUP);
@@ -85,8 +93,7 @@ fn clients_that_wait_are_taken_over_with_the_socket() {
 #[test]
 fn an_adopted_server_that_dies_is_noticed_at_once_and_started_again() {
     let (mut supervised, port, server) = started("restart = \"always\"");
-    supervised.kill_and_start_again();
-    supervised.wait_for(" web generation=1 … adopted");
+    take_over(&mut supervised);
     server.signal(SIGKILL);
     supervised.wait_for(" web generation=1 … was ended by SIGKILL … starting generation 2");
     supervised.wait_answer(port, 2);
@@ -216,9 +223,7 @@ fn an_upgrade_and_a_kill_follow_each_other() {
         supervised.wait_for(" bootstrap pid= … is now");
         assert_eq!(supervised.get(port).pid(), server.0);
     }
-    supervised.signal(SIGUSR1);
-    supervised.wait_for(" web generation=1 … answered \"success\"");
-    supervised.wait_answer(port, 2);
+    hand_over(&mut supervised, port);
     supervised.stop();
 }
 
@@ -231,8 +236,7 @@ fn a_unix_socket_keeps_its_path_and_its_clients() {
         format!("[[service]]\nname = \"web\"\nlisten = [\"unix:{path}\"]\ncommand = [{command:?}]\n");
     let mut supervised = stage.start(&config, &["web"]);
     supervised.wait_for(" web generation=1 … ready");
-    supervised.kill_and_start_again();
-    supervised.wait_for(" web generation=1 … adopted");
+    take_over(&mut supervised);
     supervised.signal(SIGUSR1);
     supervised.wait_for(" web generation=2 … ready");
     assert_eq!(get_unix(Path::new(&path), "/").unwrap().generation(), 2);
@@ -250,8 +254,7 @@ fn the_rest_of_a_group_is_waited_for() {
     let mut supervised = Supervised::start(&config, &["web"]);
     let server = supervised.pid_of("web", 1);
     eventually("it has forked", || server.children().len() == 1);
-    supervised.kill_and_start_again();
-    supervised.wait_for(" web generation=1 … adopted");
+    take_over(&mut supervised);
     let child = server.children()[0];
     supervised.signal(SIGUSR1);
     supervised.wait_for(" web generation=1 … other processes of its group still finish");

@@ -43,11 +43,10 @@ const UNSAFE: [(&str, &str); 8] = [
 ];
 
 /// Test files that may sleep, and what for.
-const MAY_SLEEP: [(&str, &str); 4] = [
+const MAY_SLEEP: [(&str, &str); 3] = [
     ("tests/endurance.rs", "that nothing happens for a time is what it tests"),
     ("tests/support/load.rs", "the pace of a client"),
     ("tests/support/process.rs", "a pause between two looks at what nobody tells of"),
-    ("tests/support/stage.rs", "the same"),
 ];
 
 /// The modules from the bottom up. An arrow points from a later step to an earlier one.

@@ -21,7 +21,7 @@ mod support;
 mod table;
 
 use marks::Marks;
-use peers::{SERVE, Way, server, under_load};
+use peers::{Way, under_load};
 use std::time::Duration;
 
 /// How often each short thing is measured.
@@ -34,12 +34,7 @@ const REST: Duration = Duration::from_millis(1100);
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(SERVE) {
-        return server::serve(arguments).expect("it is given what its role needs");
-    }
-    // `cargo test --benches` starts us too, with `--test`: then it is enough that all of it is built.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !peers::is_to_measure() {
         return;
     }
     let number = |name: &str, usual: usize| {

@@ -12,18 +12,13 @@ mod rounds;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+use peers::Way;
 use peers::under_load::{PAUSE, RESTARTS, Seen, measure, subject};
-use peers::{SERVE, Way, server};
 use std::fmt;
 use std::time::Duration;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(SERVE) {
-        return server::serve(arguments).expect("it is given what its role needs");
-    }
-    // `cargo test --benches` starts us too, with `--test`: then it is enough that all of it is built.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !peers::is_to_measure() {
         return;
     }
     println!("{}", subject());

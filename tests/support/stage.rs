@@ -2,6 +2,8 @@
 
 use super::{Answer, LIMIT, Log, Process, eventually, get, log::has};
 use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
@@ -255,13 +257,12 @@ impl Supervised {
     #[track_caller]
     pub(crate) fn wait_exit(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt as _;
-        let (mut ended, until) = (None, std::time::Instant::now() + LIMIT);
-        while ended.is_none() {
-            assert!(std::time::Instant::now() < until, "it does not end\n{self}");
-            std::thread::sleep(std::time::Duration::from_millis(2));
-            ended = self.child.try_wait().unwrap();
-        }
-        let status = ended.unwrap();
+        let (pid, (tell, told)) = (Pid::from_raw(self.process().0), std::sync::mpsc::channel());
+        let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        std::thread::spawn(move || tell.send(waitid(Id::Pid(pid), ended)));
+        let in_time = told.recv_timeout(LIMIT);
+        assert!(in_time.is_ok(), "it does not end\n{self}");
+        let status = self.child.try_wait().unwrap().expect("it has ended");
         let code = status.code().unwrap_or_else(|| -status.signal().unwrap_or(0));
         self.status = Some(code);
         code
