@@ -2,7 +2,7 @@
 
 mod support;
 
-use nix::sys::signal::Signal::{SIGHUP, SIGUSR1};
+use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
@@ -66,6 +66,39 @@ fn comes_back(program: &[u8], damage: impl FnOnce(&Stage), said: &str) {
     let lost = outcome.failures.iter().filter(|(_, failure)| !matches!(failure, support::Failure::Late(_)));
     assert_eq!(lost.count(), 0, "{outcome}\n{supervised}");
     supervised.stop();
+}
+
+/// After a restart that failed `serving` serves on. It crashes, and so does what comes after it; each time the same
+/// program is back. The next restart starts what is on disk by then.
+#[track_caller]
+fn outlives_its_file(order: &str, serving: u32) {
+    let crashes = "restart = \"always\"\nrestart_delay = \"10ms\"";
+    let (supervised, port) = staged(&binary(), &format!("restart_order = \"{order}\"\n{crashes}"));
+    deploy(&supervised.stage, b"#!/bin/sh\nexit 3\n");
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=2 … exit code 3 … the restart failed");
+    supervised.wait_answer(port, serving);
+    // The number 2 is taken.
+    for (dies, comes) in [(serving, 3.max(serving + 1)), (3.max(serving + 1), 4.max(serving + 2))] {
+        supervised.pid_of("web", dies).signal(SIGKILL);
+        supervised.wait_answer(port, comes);
+    }
+    let last = supervised.last_generation("web");
+    assert_eq!(supervised.count("exit code 3"), 1, "{supervised}");
+    deploy(&supervised.stage, &binary());
+    supervised.signal(SIGUSR1);
+    supervised.wait_answer(port, last + 1);
+    supervised.stop();
+}
+
+#[test]
+fn what_a_rollback_brought_back_outlives_its_file() {
+    outlives_its_file("stop-first", 3);
+}
+
+#[test]
+fn what_serves_on_after_a_start_first_restart_that_failed_outlives_its_file() {
+    outlives_its_file("start-first", 1);
 }
 
 #[test]

@@ -122,7 +122,8 @@ tables! {
         bake_time: Pause,
         /// Whether, with `"stop-first"`, the program that served last comes back when its successor dies or is not
         /// ready in time: with the command and environment of then, and from the very file that ran, even if it
-        /// was replaced. With `"start-first"` the old process never left. Default: `true`.
+        /// was replaced. With `"start-first"` the old process never left. With either, a crash after a restart
+        /// that failed starts that program again. Default: `true`.
         rollback: bool,
         /// How many processes serve side by side on the same sockets, from 1 to 256. Default: `1`.
         workers: Workers,

@@ -107,24 +107,16 @@ impl Candidate {
         }
     }
 
-    /// The run, which is ready; what it was started from is needed no more. From now on it is to say that it lives,
-    /// if it has promised to.
+    /// The run, which is ready. From now on it is to say that it lives, if it has promised to.
     pub fn into_ready_run(mut self, scene: &mut Scene<'_>) -> Run {
-        scene.out.extend(self.unpin());
         scene.out.push(Action::NoteServing { run: self.run.id });
         let period = self.run.watchdog.map(|dog| dog.period).or(self.run.definition.program.watchdog);
         self.run.watchdog = period.map(|period| Watchdog::from(scene.now, period));
         self.run
     }
 
-    /// What lets the pinned program go, if it is one.
-    pub fn unpin(&self) -> Option<Action> {
-        self.run.program_of.map(|run| Action::Unpin { run })
-    }
-
-    /// The run, if it may live; what it was started from is needed no more.
-    pub fn into_living_run(self, scene: &mut Scene<'_>) -> Option<Run> {
-        scene.out.extend(self.unpin());
+    /// The run, if it may live.
+    pub fn into_living_run(self) -> Option<Run> {
         (!self.is_busy()).then_some(self.run)
     }
 
@@ -274,7 +266,6 @@ impl Candidate {
         if rolls_back && self.run.definition.has_the_same_sockets(scene.definition) {
             return;
         }
-        scene.out.extend(self.unpin());
         self.run.program_of = None;
         self.run.definition = scene.definition.clone();
     }

@@ -114,6 +114,9 @@ fn check_worker(worker: &Worker, service: &Service) -> Result<(), String> {
     if generations.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(format!("a run is known twice: {generations:?}"));
     }
+    if worker.proven().is_some() && !worker.needs_proven() {
+        return Err("it keeps a program from which nothing serves".into());
+    }
     if !worker.attends() {
         return Err("it asks somebody else than it should how he is".into());
     }

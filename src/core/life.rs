@@ -197,20 +197,24 @@ impl Worker {
             (Role::Serving, State::Up { run }) => self.crashed(&run, ending, scene),
             (Role::Candidate, State::Starting { candidate, fallback }) => {
                 let run = candidate.run.clone();
-                scene.out.extend(candidate.unpin());
+                if run.program_of.is_some() {
+                    // Even what served before does not come up: the next start is of the file again.
+                    self.let_go_of_proven(scene);
+                }
                 self.roll_back(&run, fallback, ending, scene);
             }
             (Role::Candidate, State::Replacing { old, candidate }) => {
                 self.dismiss(&candidate.run, ending, Next::OldServesOn(old.generation()), scene);
-                self.state = State::Up { run: old };
+                self.serve_on(old, scene);
             }
             (Role::Serving, State::Replacing { old, candidate }) => {
                 self.dismiss(&old, ending, Next::SuccessorStarts(candidate.run.generation()), scene);
-                self.state = State::Starting { candidate, fallback: None };
+                let fallback = self.proven.take().map(|proven| *proven);
+                self.state = State::Starting { candidate, fallback };
             }
             (Role::Serving, State::Baking { new, back: Back::Old(old), .. }) => {
                 self.dismiss(&new, ending, Next::OldServesOn(old.generation()), scene);
-                self.state = State::Up { run: old };
+                self.serve_on(old, scene);
             }
             (Role::Serving, State::Baking { new, back: Back::Fallback(fallback), .. }) => {
                 self.roll_back(&new, Some(fallback), ending, scene);
@@ -238,7 +242,10 @@ impl Worker {
         if matches!(ending, Ending::Exited { group_left: true, .. }) {
             scene.report_on(run, Fact::Leftovers { stop_timeout: scene.policy().stop_timeout });
         }
-        self.leaving.extend(leaving);
+        if let Some(leaving) = leaving {
+            self.make_room_to_leave(scene);
+            self.leaving.push(leaving);
+        }
         scene.report_failure(run, ending.into_fact(scene.now - run.started, next));
     }
 
@@ -265,7 +272,13 @@ impl Worker {
 
     fn start_again(&mut self, scene: &mut Scene<'_>) {
         scene.history.restarts.crash += 1;
-        self.start(None, scene);
+        match self.proven.as_deref() {
+            Some(proven) if proven.definition.has_the_same_sockets(scene.definition) => {
+                let (definition, pinned) = (proven.definition.clone(), proven.pinned);
+                self.start_pinned(definition, pinned, scene);
+            }
+            Some(_) | None => self.start(None, scene),
+        }
     }
 
     fn next_after(&mut self, lived: Duration, success: bool, scene: &Scene<'_>) -> Next {
@@ -281,15 +294,15 @@ impl Worker {
         }
     }
 
-    /// Starts what served before, as a generation of its own; its program stays pinned until that is done. Where
+    /// Starts what served before, as a generation of its own; its program stays pinned as long as that serves. Where
     /// there is nothing to go back to, or its sockets are given up, it is a crash.
     fn roll_back(&mut self, run: &Run, fallback: Option<Fallback>, ending: Ending, scene: &mut Scene<'_>) {
         match fallback {
             Some(Fallback { definition, pinned }) if definition.has_the_same_sockets(scene.definition) => {
                 self.dismiss(run, ending, Next::RollsBack(scene.last.next()), scene);
                 scene.history.restarts.rollback += 1;
-                let candidate = Candidate::start(scene, self.index, definition, Some(pinned));
-                self.state = State::Starting { candidate, fallback: None };
+                self.start_pinned(definition.clone(), pinned, scene);
+                self.proven = Some(Box::new(Fallback { definition, pinned }));
             }
             fallback => {
                 unpin(fallback, scene);

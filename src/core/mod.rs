@@ -26,6 +26,7 @@ mod life;
 mod orders;
 mod orphan;
 mod outcome;
+mod proven;
 mod pulse;
 mod quarantine;
 mod reconcile;

@@ -334,6 +334,7 @@ impl Service {
             let before = worker.state.word();
             step(worker, &mut scene);
             worker.attend(&mut scene);
+            worker.keep_proven(&mut scene);
             if worker.state.word() != before {
                 worker.since = now;
             }

@@ -114,9 +114,3 @@ impl State {
         }
     }
 }
-
-impl Fallback {
-    pub(super) fn to(run: &Run) -> Self {
-        Self { definition: run.definition.clone(), pinned: run.id }
-    }
-}

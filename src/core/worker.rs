@@ -34,6 +34,9 @@ pub struct Worker {
     pub(super) backoff: Backoff,
     /// What it is asked.
     pub(super) pulse: Pulse,
+    /// What serves, or did until it crashed, after a restart that failed: its file is not what it was any more.
+    #[serde(default)]
+    pub(super) proven: Option<Box<Fallback>>,
 }
 
 /// What somebody wants of a worker.
@@ -61,6 +64,7 @@ impl Worker {
             since: now,
             backoff: Backoff::default(),
             pulse: Pulse::default(),
+            proven: None,
         }
     }
 
@@ -151,8 +155,7 @@ impl Worker {
 
     fn stop_first(&mut self, run: Run, scene: &mut Scene<'_>) {
         let goes_back = scene.policy().rollback && run.definition.has_the_same_sockets(scene.definition);
-        let fallback = goes_back.then(|| Fallback::to(&run));
-        scene.out.extend(fallback.as_ref().map(|fallback| Action::Pin { run: fallback.pinned }));
+        let fallback = goes_back.then(|| self.pin(&run, scene));
         self.state = State::Restarting { old: run.generation(), fallback };
         let definition = &run.definition;
         let unspoken = definition.program.handshake != Handshake::Pipe && !definition.listeners.is_empty();
@@ -200,11 +203,11 @@ impl Worker {
         match mem::replace(&mut self.state, next) {
             State::Starting { candidate, fallback } => {
                 unpin(fallback, scene);
-                candidate.into_living_run(scene).into_iter().collect()
+                candidate.into_living_run().into_iter().collect()
             }
             State::Up { run } => vec![run],
             State::Replacing { old, candidate } => {
-                [old].into_iter().chain(candidate.into_living_run(scene)).collect()
+                [old].into_iter().chain(candidate.into_living_run()).collect()
             }
             State::Baking { new, back: Back::Old(old), .. } => vec![old, new],
             State::Baking { new, back: Back::Fallback(fallback), .. } => {
@@ -263,6 +266,11 @@ impl Worker {
 
     /// Takes another policy for the runs that stay, where their program is the same.
     pub(super) fn redefine(&mut self, definition: &Arc<Definition>) {
+        if let Some(proven) =
+            self.proven.as_mut().filter(|proven| proven.definition.runs_the_same(definition))
+        {
+            proven.definition = definition.clone();
+        }
         for run in self.state.cast_mut().runs() {
             if run.definition.runs_the_same(definition) {
                 run.definition = definition.clone();

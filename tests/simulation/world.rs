@@ -1047,20 +1047,26 @@ fn known_runs(service: &Service) -> Vec<&Run> {
     service.workers.iter().flat_map(known_of).collect()
 }
 
-/// The run whose program has to be kept, because the worker may go back to it.
+/// The run whose program has to be kept, because the worker may go back to it, or serves by it.
 fn kept_program(worker: &Worker) -> Option<RunId> {
+    if worker.proven().is_some() {
+        return worker.proven();
+    }
     match &worker.state {
         State::Restarting { fallback, .. } => fallback.as_ref().map(|fallback| fallback.pinned),
         State::Starting { candidate, fallback } => {
-            fallback.as_ref().map(|fallback| fallback.pinned).or(candidate.run.program_of)
+            assert!(candidate.run.program_of.is_none(), "what it was started from is not kept");
+            fallback.as_ref().map(|fallback| fallback.pinned)
         }
         State::Baking { back: Back::Fallback(fallback), .. } => Some(fallback.pinned),
+        State::Up { run } | State::Replacing { old: run, .. } => {
+            assert!(run.program_of.is_none(), "what it was started from is not kept");
+            None
+        }
         State::Baking { .. }
-        | State::Replacing { .. }
         | State::Stopped
         | State::Crashed
         | State::Held
-        | State::Up { .. }
         | State::Backoff { .. }
         | State::Stopping { .. }
         | State::Gone => None,
