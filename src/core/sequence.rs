@@ -32,6 +32,10 @@ impl Supervisor {
         let before = definition.predecessors().filter_map(|name| self.names.get(name)).copied();
         let after: Vec<ServiceId> = self.turns.dependents(&definition.name).collect();
         self.turns.stir(before.chain(after).chain([id]));
+        if definition.predecessors().any(|name| !self.names.contains_key(name)) {
+            // It came after one that a reload has removed, which still stops (simulation, seed 10786).
+            self.turns.stir(self.stops.iter().copied());
+        }
     }
 
     /// Other services, or another phase: everybody who waits is asked again.
@@ -109,8 +113,9 @@ impl Supervisor {
         if service.is_ending() {
             return false;
         }
-        // What runs waits for room to be restarted, and for nobody.
-        if self.replacing.contains(&id) || !service.lacks_a_worker() {
+        // What runs waits for room to be restarted, and for nobody; it may have crashed meanwhile (simulation, seed
+        // 7655).
+        if self.replacing.contains(&id) && !service.is_down() || !service.lacks_a_worker() {
             return true;
         }
         let up = |name: &ServiceName| self.named(name).is_none_or(Service::is_up);

@@ -19,10 +19,12 @@ impl Service {
         }
     }
 
-    /// Some sockets came from another service, or were bound just now: where they are served they listen.
+    /// Some sockets came from another service, which may have parked them, or were bound just now: they listen. Those
+    /// that nobody will serve after all, at the end of this event, are parked then (simulation, seed 4738).
     pub(super) fn take_sockets(&self, before: &[ListenerId], out: &mut Vec<Action>) {
         for (listener, spec) in self.listeners.iter().zip(&self.definition.listeners) {
-            if !before.contains(listener) && reaches(&self.workers, self.wish, &spec.address) {
+            let served = self.wish == Wish::Run || reaches(&self.workers, self.wish, &spec.address);
+            if !before.contains(listener) && served {
                 out.push(Action::Listen { listener: *listener });
             }
         }
