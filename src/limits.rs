@@ -141,6 +141,17 @@ pub const UPGRADE_LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Longest answer of it, in bytes. A reason is a line.
 pub const UPGRADE_ANSWER_BYTES: usize = 4096;
+
+/// How many processes that outlived their main process are named in one line; the others are counted.
+pub const LEFTOVERS_NAMED: usize = 5;
+
+/// Longest command of one of them that is told, in characters. More of it tells no more.
+pub const LEFTOVER_CHARS: usize = 60;
+
+/// Pause between two looks for them: each goes through all processes of the machine, and takes no more than a part
+/// of our time, however many servers leave some behind at once.
+pub const LEFTOVERS_PAUSE: Duration = Duration::from_millis(100);
+
 /// Longest first line of an answer to an HTTP check, in bytes. What follows is not read.
 pub const STATUS_LINE_BYTES: usize = 1024;
 

@@ -261,6 +261,7 @@ impl World {
             | Action::Unwatch { .. }
             | Action::Pin { .. }
             | Action::Unpin { .. }
+            | Action::NameLeftovers { .. }
             | Action::Terminate { .. }
             | Action::Kill { .. }
             | Action::Bind { .. }

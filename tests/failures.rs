@@ -8,7 +8,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use support::{
-    Failure, Stage, Supervised, eventually, example, free_port, get, get_unix, http, rude, service,
+    Failure, Process, Stage, Supervised, eventually, example, free_port, get, get_unix, http, rude, service,
 };
 
 /// A service whose program cannot be started: it is said why, it counts as a crash, and nothing else runs.
@@ -309,6 +309,22 @@ fn a_pipe_closed_by_a_server_that_then_stays() {
 #[test]
 fn half_an_answer() {
     is_replaced(&["--answer", "succ"], "", &["exit code 0"]);
+}
+
+#[test]
+fn who_outlives_a_server_is_named() {
+    let command = ["sh", "-c", "sleep 59 & exec sleep 60"];
+    let config =
+        service("web", free_port(), &command, "ready = \"started\"\nhandshake = \"none\"\nrestart = \"no\"");
+    let supervised = Supervised::start(&config, &["web"]);
+    let server = supervised.pid_of("web", 1);
+    let sleeps =
+        |child: &Process| fs::read(format!("/proc/{}/comm", child.0)).is_ok_and(|name| name == b"sleep\n");
+    eventually("both are what they will be", || sleeps(&server) && server.children().iter().any(sleeps));
+    let child = server.children()[0];
+    server.signal(SIGKILL);
+    supervised.wait_for(&format!(" web generation=1 … left behind: {} (sleep 59)", child.0));
+    supervised.stop();
 }
 
 #[test]

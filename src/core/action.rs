@@ -93,6 +93,12 @@ pub enum Action {
         /// Whose.
         run: RunId,
     },
+    /// Say who is left of a run whose main process has ended. Answered by `LeftBehind`, or by nothing where nobody is
+    /// found, or where that is asked too often.
+    NameLeftovers {
+        /// Whose.
+        run: RunId,
+    },
     /// Send SIGTERM: to the main process, or to what is left of its group.
     Terminate {
         /// Whom.

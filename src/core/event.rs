@@ -108,6 +108,13 @@ pub enum RunEvent {
     },
     /// The last process of its group has ended, some time after the main one.
     GroupEmpty,
+    /// Who is left of its group or cgroup without its main process: the first of them, and how many there are.
+    LeftBehind {
+        /// At most [`LEFTOVERS_NAMED`](crate::limits::LEFTOVERS_NAMED).
+        first: Vec<Leftover>,
+        /// Of how many.
+        all: usize,
+    },
 }
 
 /// What a look at a run's processes from outside shows.
@@ -152,6 +159,15 @@ pub enum Repair {
     /// A server shut a unix socket down, or removed all its names; there is a new one at the path, which servers
     /// that were started before do not have. Clients that waited were lost.
     PathBoundAnew,
+}
+
+/// A process that outlived the main process of its run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    /// Its pid.
+    pub pid: Pid,
+    /// Its arguments, with blanks between; its name, where it has none.
+    pub command: String,
 }
 
 /// How a process ended.

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::Verb;
-use super::event::{BindFailure, ExitStatus, Miss, PipeEnd, Repair, SpawnFailure};
+use super::event::{BindFailure, ExitStatus, Leftover, Miss, PipeEnd, Repair, SpawnFailure};
 use super::health::Sign;
 use super::succession::Succession;
 use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
@@ -92,6 +92,8 @@ pub enum Fact {
     Baking { bake_time: Duration },
     /// Processes of its group outlived it; they were sent SIGTERM.
     Leftovers { stop_timeout: Duration },
+    /// Who outlived its main process.
+    LeftBehind { first: Vec<Leftover>, all: usize },
 
     // -- one service --
     /// A step of ours for it panicked; it is left alone.

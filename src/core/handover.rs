@@ -5,7 +5,7 @@ use super::leaving::Phase;
 use super::scene::Scene;
 use super::state::State;
 use super::worker::Worker;
-use super::{RunEvent, Sight};
+use super::{Action, RunEvent, Sight};
 use crate::limits::STATUS_CHARS;
 use crate::plan::Generation;
 use crate::protocol::{Notice, Word};
@@ -43,12 +43,16 @@ impl Worker {
                 let after = scene.now - self.leaving[at].since;
                 scene.report_on(&self.leaving[at].run, Fact::Left { status, after, group_left });
                 if group_left {
+                    scene.out.push(Action::NameLeftovers { run: self.leaving[at].run.id });
                     self.leaving[at].quiet(scene.now);
                     self.quiet(generation, scene);
                 } else {
                     self.leaving.remove(at);
                     self.gone(generation, scene);
                 }
+            }
+            RunEvent::LeftBehind { first, all } => {
+                scene.report_on(&self.leaving[at].run, Fact::LeftBehind { first, all });
             }
             RunEvent::GroupEmpty => {
                 let leaving = self.leaving.remove(at);

@@ -11,7 +11,7 @@ use super::leaving::Leaving;
 use super::scene::Scene;
 use super::state::{Back, Fallback, State};
 use super::worker::{Worker, unpin};
-use super::{PipeEnd, RunEvent};
+use super::{Action, PipeEnd, RunEvent};
 use crate::plan::{Generation, Restart};
 use crate::protocol::{Notice, Word};
 use std::mem;
@@ -71,7 +71,10 @@ impl Worker {
             }
             // Nobody asked it; and its group is not empty before its main process has ended.
             // Answers to questions were taken before.
-            RunEvent::NotListening | RunEvent::GroupEmpty | RunEvent::Probed { .. } => {}
+            RunEvent::NotListening
+            | RunEvent::GroupEmpty
+            | RunEvent::LeftBehind { .. }
+            | RunEvent::Probed { .. } => {}
         }
     }
 
@@ -96,6 +99,7 @@ impl Worker {
             | RunEvent::Probed { .. }
             | RunEvent::Exited { .. }
             | RunEvent::GroupEmpty
+            | RunEvent::LeftBehind { .. }
             | RunEvent::Notified(_) => return,
         };
         self.advanced(progress, scene);
@@ -230,6 +234,10 @@ impl Worker {
 
     /// Says what happened and what comes next, and sees to it that nothing of the run is left behind.
     fn dismiss(&mut self, run: &Run, ending: Ending, next: Next, scene: &mut Scene<'_>) {
+        if matches!(ending, Ending::Exited { group_left: true, .. }) {
+            // Before they are told to end.
+            scene.out.push(Action::NameLeftovers { run: run.id });
+        }
         let leaving = match ending {
             Ending::Said(_) | Ending::Stopping => Some(Leaving::by_itself(run.clone(), scene)),
             // It may have clients all the same.

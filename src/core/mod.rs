@@ -53,8 +53,8 @@ pub use above::{Above, Message};
 pub use action::Action;
 pub use answer::{Answer, Refusal, Verdict};
 pub use event::{
-    BindFailure, Event, ExitStatus, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure, SpawnStage,
-    UpgradeRefusal,
+    BindFailure, Event, ExitStatus, Leftover, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure,
+    SpawnStage, UpgradeRefusal,
 };
 pub use fact::{Applied, ControlFact, Fact, Next, Report};
 pub use health::{Health, Sign};

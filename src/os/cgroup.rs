@@ -84,14 +84,19 @@ impl Leaf {
         lines.split(|&byte| byte == b'\n').any(|line| line == b"populated 1")
     }
 
+    /// Who is in it.
+    pub(super) fn members(&self) -> Vec<i32> {
+        let members = fs::read_to_string(self.path.join("cgroup.procs")).unwrap_or_default();
+        members.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
     /// Sends a signal to all that are in it; SIGKILL to those, too, that are being forked just then.
     pub(super) fn signal(&self, signal: i32) {
         // There is such a file since Linux 5.14.
         if signal == libc::SIGKILL && write(&self.path.join("cgroup.kill"), "1").is_ok() {
             return;
         }
-        let members = fs::read_to_string(self.path.join("cgroup.procs")).unwrap_or_default();
-        for pid in members.lines().filter_map(|line| line.parse().ok()) {
+        for pid in self.members() {
             // It may have ended meanwhile, as with every signal; orphans are ours to reap, so its number is its own.
             let _ = children::send(pid, signal);
         }

@@ -273,6 +273,9 @@ impl Os {
                 self.processes.unpin(run);
             }
             Action::Signal { run, signal } => self.processes.signal(run, signal),
+            Action::NameLeftovers { run } => {
+                self.events.extend(self.processes.leftovers(run, clock::now()));
+            }
             // These need the config file, the clients or the reports, which the system knows nothing of: the loop
             // performs them and never hands them on.
             Action::LoadPlan

@@ -20,7 +20,7 @@ use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
 use super::voice::Voice;
-use crate::core::{Event, PipeEnd, RunEvent, Sight};
+use crate::core::{Event, PipeEnd, RunEvent, Sight, Time};
 use crate::plan::{ListenerId, Pid, RunId};
 use crate::protocol::{Notice, Word};
 use std::collections::btree_map::Entry;
@@ -72,6 +72,8 @@ pub(super) struct Processes {
     users: BTreeMap<ListenerId, u32>,
     /// The sockets of runs that may have changed them by now.
     touched: BTreeSet<ListenerId>,
+    /// When it was last looked who is left of a run.
+    looked_at: Option<Time>,
     /// What became of runs and was not noted yet.
     changes: Vec<(RunId, Change)>,
 }

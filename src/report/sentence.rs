@@ -20,6 +20,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::AskedTooEarly { .. }
         | Fact::Answered { word: Word::Ready | Word::Success, .. }
         | Fact::GroupEnded { .. }
+        | Fact::LeftBehind { .. }
         | Fact::SeenQuiet { .. }
         | Fact::HealthyAgain { .. }
         | Fact::ProgramChanged
@@ -122,6 +123,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::GroupEnded { .. } => "group-ended",
         Fact::Exited { .. } => "exited",
         Fact::Leftovers { .. } => "leftovers",
+        Fact::LeftBehind { .. } => "left-behind",
         Fact::Quarantined { .. } => "quarantined",
         Fact::RestartQueued => "restart-queued",
         Fact::WaitsFor { .. } => "waits-for",
@@ -264,6 +266,13 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::Leftovers { stop_timeout } => {
             let limit = time(*stop_timeout);
             format!("left processes of its group behind; sent them SIGTERM; SIGKILL follows in {limit}")
+        }
+        Fact::LeftBehind { first, all } => {
+            let named: Vec<String> =
+                first.iter().map(|leftover| format!("{} ({})", leftover.pid, leftover.command)).collect();
+            let more = all.saturating_sub(first.len());
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            format!("left behind: {}{more}", named.join(", "))
         }
         Fact::Quarantined { why } => format!(
             "left alone, for bootstrap has made a mistake: {why}; please report it; its processes serve on unwatched; \

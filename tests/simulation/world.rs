@@ -354,7 +354,8 @@ impl World {
     fn feed_stale(&mut self) {
         let known = |run: &RunId| self.core.services().flat_map(known_runs).any(|known| known.id == *run);
         let Some(run) = self.processes.keys().copied().find(|run| !known(run)) else { return };
-        let event = match self.rng.below(6) {
+        let event = match self.rng.below(7) {
+            5 => RunEvent::LeftBehind { first: Vec::new(), all: 1 },
             4 => RunEvent::Probed { attempt: 1, answer: Ok(()) },
             0 => RunEvent::Exited { status: ExitStatus::Code(1), group_left: false },
             1 => RunEvent::Said(Word::Success),
@@ -445,6 +446,10 @@ impl World {
                 assert_eq!(signal, handshake.default_stop_signal(), "asked in words it does not know");
                 self.check_sequence(run);
                 self.ask(run);
+            }
+            Action::NameLeftovers { run } => {
+                assert!(!self.processes[&run].main_alive, "who outlives somebody that lives?");
+                self.hear(run, RunEvent::LeftBehind { first: Vec::new(), all: 1 });
             }
             Action::Signal { run, .. } => {
                 assert!(!self.processes[&run].asked || self.processes[&run].on_their_way > 0);

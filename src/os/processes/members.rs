@@ -3,10 +3,14 @@
 use super::super::cgroup::Leaf;
 use super::super::children;
 use super::super::poller::{Poller, Token};
+use super::super::sight;
 use super::{Process, Processes};
-use crate::core::{Event, RunEvent};
+use crate::core::{Event, Leftover, RunEvent, Time};
+use crate::limits::{LEFTOVER_CHARS, LEFTOVERS_NAMED, LEFTOVERS_PAUSE};
+use crate::plan::{Pid, RunId};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
+use std::fs;
 
 impl Processes {
     /// Has the cgroup of a run tell when the last process has left it.
@@ -46,6 +50,22 @@ impl Processes {
         self.empty_groups(poller, BTreeSet::from([leader]), false)
     }
 
+    /// Who is left of a run without its main process. Not asked again and again: it takes a look at all processes of
+    /// the machine.
+    pub(in super::super) fn leftovers(&mut self, run: RunId, now: Time) -> Option<Event> {
+        let leader = *self.leaders.get(&run)?;
+        if self.looked_at.is_some_and(|last| now < last + LEFTOVERS_PAUSE) {
+            return None;
+        }
+        self.looked_at = Some(now);
+        let leaf = self.by_leader.get(&leader)?.leaf.as_ref();
+        let pids = leaf.map_or_else(|| sight::scan(leader), Leaf::members);
+        let named =
+            pids.iter().take(LEFTOVERS_NAMED).map(|&pid| Leftover { pid: Pid(pid), command: command(pid) });
+        let (first, all) = (named.collect::<Vec<_>>(), pids.len());
+        (all > 0).then_some(Event::Run(run, RunEvent::LeftBehind { first, all }))
+    }
+
     /// Is nobody left of this run, in its group or in its cgroup?
     pub(super) fn is_empty(&mut self, leader: i32) -> bool {
         let Some(process) = self.by_leader.get_mut(&leader) else { return true };
@@ -54,4 +74,13 @@ impl Processes {
         }
         process.group_gone && !process.leaf.as_ref().is_some_and(Leaf::is_populated)
     }
+}
+
+/// The command of a process, as far as it is worth telling.
+fn command(pid: i32) -> String {
+    let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let arguments = read("cmdline");
+    let bytes = if arguments.is_empty() { read("comm") } else { arguments };
+    let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
+    text.trim().chars().take(LEFTOVER_CHARS).collect()
 }
