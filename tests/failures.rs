@@ -314,8 +314,12 @@ fn half_an_answer() {
 #[test]
 fn who_outlives_a_server_is_named() {
     let command = ["sh", "-c", "sleep 59 & exec sleep 60"];
-    let config =
-        service("web", free_port(), &command, "ready = \"started\"\nhandshake = \"none\"\nrestart = \"no\"");
+    let config = service(
+        "web",
+        free_port(),
+        &command,
+        "ready = \"started\"\nhandshake = \"none\"\nrestart = \"always\"",
+    );
     let supervised = Supervised::start(&config, &["web"]);
     let server = supervised.pid_of("web", 1);
     let sleeps =
