@@ -314,12 +314,8 @@ fn half_an_answer() {
 #[test]
 fn who_outlives_a_server_is_named() {
     let command = ["sh", "-c", "sleep 59 & exec sleep 60"];
-    let config = service(
-        "web",
-        free_port(),
-        &command,
-        "ready = \"started\"\nhandshake = \"none\"\nrestart = \"always\"",
-    );
+    let more = format!("ready = \"started\"\nhandshake = \"none\"\nrestart = \"always\"\n{SHORT}");
+    let config = service("web", free_port(), &command, &more);
     let supervised = Supervised::start(&config, &["web"]);
     let server = supervised.pid_of("web", 1);
     let sleeps =
