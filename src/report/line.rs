@@ -1,7 +1,8 @@
 //! The shape of a log line: text, JSON, or text for the journal.
 
 use super::level::Level;
-use super::sentence::{key, level, sentence};
+use super::sentence::{key, sentence};
+use super::weight::level;
 use crate::core::{Fact, Report};
 use crate::plan::ServiceName;
 use serde::Serialize;

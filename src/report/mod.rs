@@ -7,6 +7,7 @@ mod line;
 mod sentence;
 mod status;
 mod succession;
+mod weight;
 mod words;
 
 pub use difference::differences;
