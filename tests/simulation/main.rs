@@ -5,6 +5,7 @@
 mod clients;
 mod plans;
 mod process;
+mod restarts;
 mod rng;
 mod world;
 
@@ -20,11 +21,11 @@ const STORIES: u64 = 1_000;
 
 /// Tells the stories, on all cores; a failing one is printed with its seed.
 fn tell(story: fn(&mut World)) {
-    tell_some(STORIES, story);
+    tell_some(STORIES, World::new, story);
 }
 
 /// Tells fewer of them, where each takes longer.
-fn tell_some(stories: u64, story: fn(&mut World)) {
+fn tell_some(stories: u64, begin: fn(u64) -> World, story: fn(&mut World)) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let seeds = match (number("SEED"), number("SEEDS")) {
         (Some(seed), _) => seed..seed + 1,
@@ -36,15 +37,15 @@ fn tell_some(stories: u64, story: fn(&mut World)) {
             let seeds = seeds.clone();
             scope.spawn(move || {
                 for seed in seeds.filter(|seed| seed % cores == core) {
-                    tell_one(seed, story);
+                    tell_one(seed, begin, story);
                 }
             });
         }
     });
 }
 
-fn tell_one(seed: u64, story: fn(&mut World)) {
-    let mut world = World::new(seed);
+fn tell_one(seed: u64, begin: fn(u64) -> World, story: fn(&mut World)) {
+    let mut world = begin(seed);
     if let Err(failure) = catch_unwind(AssertUnwindSafe(|| story(&mut world))) {
         eprintln!("{}\nreplay with: SEED={seed} cargo test --test simulation", world.story());
         resume_unwind(failure);
@@ -152,7 +153,7 @@ fn a_stop_at_any_moment_ends_every_process_in_time() {
 
 #[test]
 fn a_kill_at_any_step_loses_nobody() {
-    tell_some(STORIES / 100, |world| {
+    tell_some(STORIES / 100, World::new, |world| {
         world.deaths = world.rng.pick(&[1, 5, 20]);
         an_hour(world);
     });
@@ -160,7 +161,7 @@ fn a_kill_at_any_step_loses_nobody() {
 
 #[test]
 fn an_upgrade_after_every_step_changes_nothing() {
-    tell_some(STORIES / 50, |world| {
+    tell_some(STORIES / 50, World::new, |world| {
         world.upgrades = 100;
         an_hour(world);
     });

@@ -98,6 +98,17 @@ impl Process {
     }
 }
 
+/// How a new program fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Breaks {
+    /// It dies before it accepts.
+    Dies,
+    /// It never accepts, and never says that it is ready.
+    Hangs,
+    /// It is ready, and dies at once.
+    DiesReady,
+}
+
 mod succession;
 use succession::Left;
 
@@ -108,6 +119,12 @@ pub(crate) struct World {
     pub(crate) core: Supervisor,
     /// Whether servers still misbehave and calls still fail.
     pub(crate) calm: bool,
+    /// What becomes of each process that is started from now on.
+    pub(crate) breaks: Option<Breaks>,
+    /// What the file holds when it is read next; else the seed decides.
+    pub(crate) edited: Option<Plan>,
+    /// What else must hold after every step of this story.
+    pub(crate) watchful: Option<Box<dyn Fn(&Supervisor)>>,
     /// After how many steps in a hundred the supervisor becomes another.
     pub(crate) upgrades: u64,
     /// After how many steps in a thousand the supervisor is killed, and another comes.
@@ -160,6 +177,11 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let plan = plans::first(&mut rng);
+        Self::of(plan, rng, false)
+    }
+
+    /// The world of a plan.
+    pub(crate) fn of(plan: Plan, rng: Rng, calm: bool) -> Self {
         let now = Time { ms: 1_000 };
         let mut out = Vec::new();
         let core = Supervisor::boot(plan.clone(), now, &mut out);
@@ -167,7 +189,10 @@ impl World {
             rng,
             now,
             core,
-            calm: false,
+            calm,
+            breaks: None,
+            edited: None,
+            watchful: None,
             upgrades: 1,
             deaths: 0,
             left: BTreeMap::new(),
@@ -470,7 +495,9 @@ impl World {
             }
             Action::LoadPlan => {
                 self.owed.reload = None;
-                let event = if !self.calm && self.rng.chance(25) {
+                let event = if let Some(plan) = self.edited.take() {
+                    Event::PlanLoaded(Box::new(plan))
+                } else if !self.calm && self.rng.chance(25) {
                     Event::PlanRefused { mistakes: vec!["a mistake".into()] }
                 } else {
                     let plan = plans::edited(&self.plan, &mut self.rng);
@@ -558,6 +585,17 @@ impl World {
             let missing = |name: &&ServiceName| newest(name).is_some_and(|service| !service.is_up());
             let missing: Vec<_> = definition.requires.iter().filter(missing).collect();
             assert!(missing.is_empty(), "started before {missing:?}, which it requires, are up");
+            // Whoever it comes after is up or has given up; what an operator keeps down or holds may be neither.
+            let comes = |name: &&ServiceName| {
+                newest(name).filter(|other| !other.is_up()).is_some_and(|other| {
+                    let lost = |w: &Worker| matches!(w.state, State::Stopped | State::Crashed);
+                    let comes = |w: &Worker| must_end(w).is_some() && !matches!(w.state, State::Stopping { .. });
+                    self.core.waits(other.id)
+                        || other.workers.iter().any(comes) && !other.workers.iter().any(lost)
+                })
+            };
+            let early: Vec<_> = definition.after.iter().filter(comes).collect();
+            assert!(early.is_empty(), "started before {early:?}, which it comes after, are up");
         }
         match program_of {
             None => assert_eq!(service.definition, definition, "started from what applies no more"),
@@ -578,6 +616,20 @@ impl World {
         } else {
             Temper::any(&mut self.rng, &definition.policy.ready)
         };
+        let mut temper = temper;
+        match self.breaks.filter(|_| program_of.is_none()) {
+            None => {}
+            Some(Breaks::Dies) => {
+                temper.accepts_after = Duration::from_secs(10);
+                temper.dies = Some((Duration::from_millis(1), ExitStatus::Code(1)));
+            }
+            Some(Breaks::Hangs) => {
+                (temper.accepts_after, temper.says_ready) = (Duration::from_secs(3_600), false);
+            }
+            Some(Breaks::DiesReady) => {
+                temper.dies = Some((temper.accepts_after + Duration::from_millis(150), ExitStatus::Code(1)));
+            }
+        }
         let busy = !self.calm && self.busy_programs(run.service);
         let failed = busy || (!self.calm && self.rng.chance(4));
         let pid = Pid(i32::try_from(self.entries).unwrap_or(1));
@@ -790,6 +842,9 @@ impl World {
     fn check(&mut self) {
         if let Err(broken) = self.core.check() {
             panic!("{broken}");
+        }
+        if let Some(holds) = &self.watchful {
+            holds(&self.core);
         }
         if self.core.outcome().is_some() {
             return self.check_all_answered();
