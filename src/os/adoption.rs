@@ -77,6 +77,7 @@ impl Os {
         for (run, change) in changes {
             match change {
                 Change::Asked => records.asked(run),
+                Change::Main(pid) => records.turned_to(run, pid),
                 Change::Ended => records.ended(run),
             }
         }

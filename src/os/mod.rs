@@ -19,6 +19,7 @@ mod environment;
 mod heard;
 mod identity;
 mod inherited;
+mod interpreter;
 mod kept;
 mod listener;
 mod listeners;

@@ -2,6 +2,7 @@
 //! runtime directory, which is in memory. Nothing else is needed to find the processes and their sockets.
 
 use super::listener::HeldSocket;
+use super::program::Inode;
 use super::voice::Mark;
 use crate::core::Time;
 use crate::plan::{Definition, Generation, RunId};
@@ -33,6 +34,9 @@ pub(super) struct Record {
     pub(super) generation: Generation,
     pub(super) worker: u32,
     pub(super) pid: i32,
+    /// The number of its process group, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) group: Option<i32>,
     /// When the kernel started it, in ticks: with the pid, and within one boot, that is one process and no other.
     pub(super) ticks: u64,
     /// When its start was ordered.
@@ -43,7 +47,7 @@ pub(super) struct Record {
     /// The path that its program was found under.
     pub(super) program: PathBuf,
     /// Device and inode of it, where it is a binary.
-    pub(super) inode: Option<(u64, u64)>,
+    pub(super) inode: Option<Inode>,
 }
 
 /// A record that was found, and its file.
@@ -63,7 +67,7 @@ pub(super) struct Start {
     pub(super) sockets: Vec<HeldSocket>,
     pub(super) voice: Option<Mark>,
     pub(super) program: PathBuf,
-    pub(super) inode: Option<(u64, u64)>,
+    pub(super) inode: Option<Inode>,
 }
 
 /// The files, by the run that each is about.
@@ -97,6 +101,7 @@ impl Records {
             generation: run.generation,
             worker,
             pid,
+            group: None,
             ticks: start_ticks(pid).ok_or(io::ErrorKind::NotFound)?,
             started,
             definition: definition.clone(),
@@ -105,16 +110,35 @@ impl Records {
             program,
             inode,
         };
-        let new = self.directory.join("new");
-        fs::write(&new, serde_json::to_vec(&record)?)?;
-        fs::rename(&new, self.directory.join(&name))?;
+        self.write(&record, &self.directory.join(&name))?;
         self.names.insert(run, name);
         Ok(())
+    }
+
+    fn write(&self, record: &Record, path: &Path) -> io::Result<()> {
+        let new = self.directory.join("new");
+        fs::write(&new, serde_json::to_vec(record)?)?;
+        fs::rename(&new, path)
     }
 
     /// Knows that a file is about this run.
     pub(super) fn know(&mut self, run: RunId, name: String) {
         self.names.insert(run, name);
+    }
+
+    /// Notes that another process is the main one of a run.
+    pub(super) fn turned_to(&mut self, run: RunId, pid: i32) {
+        let Some(path) = self.names.get(&run).map(|name| self.directory.join(name)) else { return };
+        let rewritten = || -> io::Result<()> {
+            let mut record: Record = serde_json::from_slice(&fs::read(&path)?)?;
+            record.ticks = start_ticks(pid).ok_or(io::ErrorKind::NotFound)?;
+            let started = record.pid;
+            record.group.get_or_insert(started);
+            record.pid = pid;
+            self.write(&record, &path)
+        };
+        // Where it fails the next supervisor finds the one before, or nobody.
+        let _ = rewritten();
     }
 
     /// Notes that a run was asked to leave.

@@ -165,11 +165,18 @@ impl Spawner {
                 .map_err(|errno| failure(SpawnStage::Lookup, errno, &program))?,
         };
         let seen = lookup::seen_from(directory, &path);
-        let origin = order.pinned.map_or_else(|| Origin::at(&seen), Pinned::origin);
+        let search = environment.get("PATH");
+        let origin = order.pinned.map_or_else(|| Origin::at(&seen, search, directory), Pinned::origin);
 
         let own_pid = environment.own_pid().to_vec();
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
-        let kept = order.pinned.map(|pinned| places.execute(pinned)).transpose().map_err(unplaced)?;
+        let mut argv = argv.into_iter().map(String::into_bytes).collect();
+        let mut kept = None;
+        if let Some(pinned) = order.pinned {
+            let (number, script) = places.execute(pinned).map_err(unplaced)?;
+            argv = pinned.arguments(argv, script);
+            kept = Some(number);
+        }
         let (leaf, entrance) = match &definition.program.identity.cgroup {
             Some(cgroup) => Leaf::new(cgroup, definition.name.as_str(), order.generation)
                 .map(|(leaf, entrance)| (Some(leaf), Some(entrance)))
@@ -181,7 +188,7 @@ impl Spawner {
                 Some(number) => Executable::Kept(number),
                 None => Executable::Named(c_string(path.as_os_str().as_bytes()).map_err(unfit)?),
             },
-            argv: Strings::new(argv.into_iter().map(String::into_bytes)).map_err(unfit)?,
+            argv: Strings::new(argv).map_err(unfit)?,
             envp: Strings::with_own_pid(environment.into_lines(), &own_pid).map_err(unfit)?,
             directory: directory.map(|d| c_string(d.as_os_str().as_bytes())).transpose().map_err(unfit)?,
             stdin: places.stdin,
@@ -247,13 +254,15 @@ impl<'a> Places<'a> {
         Ok(Self { lending, listeners: numbers.of(held.len()), voice, stdin })
     }
 
-    /// The number to execute. A script's interpreter opens it, so the program keeps that one.
-    fn execute(&mut self, pinned: &Pinned) -> Result<RawFd, Errno> {
-        if pinned.is_script() {
-            self.lending.give(pinned.number())
-        } else {
-            self.lending.show(pinned.number())
-        }
+    /// The number to execute, and that of the script, which the program keeps: its interpreter opens it.
+    fn execute(&mut self, pinned: &Pinned) -> Result<(RawFd, Option<RawFd>), Errno> {
+        let (program, script) = pinned.numbers();
+        let given = script.map(|number| self.lending.give(number)).transpose()?;
+        let number = match given {
+            Some(number) if script == Some(program) => number,
+            Some(_) | None => self.lending.show(program)?,
+        };
+        Ok((number, given))
     }
 }
 

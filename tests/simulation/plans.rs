@@ -45,7 +45,10 @@ pub(crate) fn replicated(rng: &mut Rng) -> Plan {
         ready_timeout: rng.ms(1_000..30_000),
         ..web.policy
     };
-    Plan { settings: Settings { when_idle: WhenIdle::Wait, ..Settings::default() }, services: settled(vec![web]) }
+    Plan {
+        settings: Settings { when_idle: WhenIdle::Wait, ..Settings::default() },
+        services: settled(vec![web]),
+    }
 }
 
 /// The same with another command, or with another number of workers.

@@ -100,7 +100,11 @@ fn a_restart_that_is_asked_for_during_one_runs_after_it() {
         world.run_for(ENOUGH);
         for (worker, run) in serving(world) {
             let later = run.generation() > before;
-            assert!(later, "worker {worker} still runs as {}, which is older than the request", run.generation());
+            assert!(
+                later,
+                "worker {worker} still runs as {}, which is older than the request",
+                run.generation()
+            );
         }
     });
 }

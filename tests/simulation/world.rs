@@ -45,6 +45,10 @@ enum Deed {
     Exits(ExitStatus),
     ChildExits,
     FeedsWatchdog,
+    /// It goes on in another process.
+    TurnsTo(Pid),
+    Reloads,
+    HasReloaded,
 }
 
 /// A process as the world knows it.
@@ -589,7 +593,8 @@ impl World {
             let comes = |name: &&ServiceName| {
                 newest(name).filter(|other| !other.is_up()).is_some_and(|other| {
                     let lost = |w: &Worker| matches!(w.state, State::Stopped | State::Crashed);
-                    let comes = |w: &Worker| must_end(w).is_some() && !matches!(w.state, State::Stopping { .. });
+                    let comes =
+                        |w: &Worker| must_end(w).is_some() && !matches!(w.state, State::Stopping { .. });
                     self.core.waits(other.id)
                         || other.workers.iter().any(comes) && !other.workers.iter().any(lost)
                 })
@@ -686,6 +691,18 @@ impl World {
         }
         if let Some((after, status)) = temper.dies {
             self.note(start + after, Entry::Does(run, Deed::Exits(status)));
+        }
+        if self.processes[&run].definition.program.handshake == Handshake::Systemd && !self.calm {
+            if self.rng.chance(30) {
+                let at = start + self.rng.ms_of(&[(0, 500), (0, 600_000)]);
+                self.note(at, Entry::Does(run, Deed::Reloads));
+            }
+            if self.rng.chance(30) {
+                // No other process has this number.
+                let pid = Pid(-i32::try_from(self.entries).unwrap_or(1));
+                let at = start + self.rng.ms_of(&[(0, 500), (0, 600_000)]);
+                self.note(at, Entry::Does(run, Deed::TurnsTo(pid)));
+            }
         }
         if self.processes[&run].definition.program.watchdog.is_some() {
             self.note(start, Entry::Does(run, Deed::FeedsWatchdog));
@@ -823,6 +840,16 @@ impl World {
                     self.note(until, Entry::Does(run, Deed::ChildExits));
                 }
             }
+            Deed::TurnsTo(pid) => {
+                process.pid = pid;
+                self.hear(run, RunEvent::Notified(Notice::MainPid(pid)));
+            }
+            Deed::Reloads => {
+                self.hear(run, RunEvent::Notified(Notice::Reloading { since: None }));
+                let after = self.rng.ms(0..30_000);
+                self.note(now + after, Entry::Does(run, Deed::HasReloaded));
+            }
+            Deed::HasReloaded => self.hear(run, RunEvent::Notified(Notice::Ready)),
             Deed::FeedsWatchdog => {
                 let period = process.definition.program.watchdog.expect("it has one");
                 if process.temper.feeds_for.is_none_or(|long| now < process.started + long) {
@@ -881,8 +908,15 @@ impl World {
             .collect();
         let stray = self.asked.keys().find(|run| !staying.contains(run));
         assert!(stray.is_none(), "an answer is awaited of {stray:?}, which is to leave");
-        // A run that has failed stays watched while an older program serves: its file is the one that may be mended.
-        let serves = |run: &&RunId| staying.iter().any(|staying| staying.service == run.service);
+        // A run that has failed stays watched while an older program serves, or a pause comes before the next start: its
+        // file is the one that may be mended.
+        let pauses = |worker: &Worker| matches!(worker.state, State::Backoff { .. });
+        let may_start = |id: ServiceId| {
+            self.core.services().any(|service| service.id == id && service.workers.iter().any(pauses))
+        };
+        let serves = |run: &&RunId| {
+            staying.iter().any(|staying| staying.service == run.service) || may_start(run.service)
+        };
         let stray = self.watched.values().find(|run| !serves(run));
         assert!(stray.is_none(), "the program of {stray:?} is watched, and nobody of its service stays");
         let kept: BTreeSet<RunId> =
@@ -903,6 +937,12 @@ impl World {
                 assert!(self.core.holds(&spec.address), "{} is given up under {:?}", spec.address, run.id);
             }
             let on_its_way = process.on_their_way > 0;
+            let main = run.pid.is_none_or(|pid| pid == process.pid);
+            assert!(
+                main || on_its_way,
+                "another process is the main one: {run:?}, and not {:?}",
+                process.pid
+            );
             let text_busy = self.owed.busy.contains_key(&run.id);
             assert!(process.alive() || on_its_way || text_busy, "it is dead and nobody will say so: {run:?}");
             assert!(!process.asked || on_its_way, "it was asked to leave, and yet is to stay: {run:?}");
