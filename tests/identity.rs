@@ -106,6 +106,25 @@ fn a_user_is_heard_on_its_notify_socket() {
     supervised.stop();
 }
 
+/// The command socket of an einhorn worker is one file for it, whoever it is.
+#[test]
+fn a_user_is_heard_on_the_command_socket_of_einhorn() {
+    if !is_root() {
+        return;
+    }
+    let port = support::free_port();
+    let ack = "import os, signal, socket; s = socket.socket(socket.AF_UNIX); \
+               s.connect(os.environ['EINHORN_SOCK_PATH']); \
+               s.sendall(b'---%0Acommand: worker:ack%0Apid: ' + str(os.getpid()).encode() + b'%0A\\n'); s.close(); \
+               socket.socket(fileno=int(os.environ['EINHORN_FD_0'])).accept()";
+    let more = "handshake = 'einhorn'\nready = 'ack'\nuser = 'nobody'";
+    let config = support::service("web", port, &["python3", "-c", ack], more);
+    let supervised = Stage::new().start(&config, &["web"]);
+    supervised.wait_for("web generation=1 …ready after");
+    is_nobody(supervised.pid_of("web", 1));
+    supervised.stop();
+}
+
 /// What a client that is this user gets from a unix socket.
 fn curl_as(uid: u32, socket: &str) -> Option<String> {
     let mut command = Command::new("curl");

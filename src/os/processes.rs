@@ -315,7 +315,7 @@ impl Processes {
         }
         let events = heard.into_iter().filter_map(|heard| match heard {
             Heard::Notice(Notice::MainPid(pid)) => self.turn_to_main(poller, leader, pid),
-            other => other.event(),
+            Heard::Word(_) | Heard::Notice(_) | Heard::End(_) | Heard::Hangup => heard.event(),
         });
         events.map(|event| Event::Run(run, event)).collect()
     }

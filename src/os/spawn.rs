@@ -54,6 +54,8 @@ pub(super) struct Order<'a> {
     pub(super) pinned: Option<&'a Pinned>,
     /// Whether nobody wants to see its stdout.
     pub(super) mute: bool,
+    /// The directory that is ours alone, if there is one.
+    pub(super) runtime_dir: Option<&'a Path>,
 }
 
 /// What all starts have in common.
@@ -84,7 +86,7 @@ impl Spawner {
         order: &Order<'_>,
     ) -> Result<Started, SpawnFailure> {
         let dialect = Dialect::of(order.definition.program.handshake);
-        let (voice, their_end) = make_voice(dialect, poller, token)?;
+        let (voice, their_end) = make_voice(dialect, order.runtime_dir, poller, token)?;
         match (self.start_with(dialect, order, &their_end), voice) {
             (Ok(Born { pid, origin, program, leaf }), voice) => {
                 Ok(Started { pid, voice, origin, program, leaf })
@@ -150,6 +152,7 @@ impl Spawner {
             pipe: places.voice.filter(|_| matches!(their_end, TheirEnd::Pipe(_))),
             notify: if let TheirEnd::Notify(address) = their_end { Some(address) } else { None },
             ack: places.voice.filter(|_| matches!(their_end, TheirEnd::Ack(_))),
+            ack_path: places.ack_path,
             generation: order.generation,
             worker: order.worker,
             supervisor: std::process::id(),
@@ -209,11 +212,12 @@ impl Spawner {
 
 fn make_voice(
     dialect: &Dialect,
+    directory: Option<&Path>,
     poller: &Poller,
     token: Token,
 ) -> Result<(Option<Voice>, TheirEnd), SpawnFailure> {
     let refused = |errno| failure(SpawnStage::Pipe, errno, "");
-    let (voice, their_end) = Voice::new(dialect.voice)
+    let (voice, their_end) = Voice::new(dialect.voice, directory)
         .map_err(|error| refused(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))?;
     if let Some(voice) = &voice {
         poller.watch_readable(voice, token).map_err(refused)?;
@@ -226,6 +230,7 @@ struct Places<'a> {
     lending: Lending<'a>,
     listeners: Vec<RawFd>,
     voice: Option<RawFd>,
+    ack_path: Option<RawFd>,
     stdin: RawFd,
 }
 
@@ -247,11 +252,14 @@ impl<'a> Places<'a> {
             lending.give(listener)?;
         }
         let voice = match theirs {
-            TheirEnd::Pipe(end) | TheirEnd::Ack(end) => Some(lending.give(end.as_raw_fd())?),
+            TheirEnd::Pipe(end) => Some(lending.give(end.as_raw_fd())?),
+            TheirEnd::Ack(ends) => Some(lending.give(ends.socket.as_raw_fd())?),
             TheirEnd::None | TheirEnd::Notify(_) => None,
         };
+        let path = if let TheirEnd::Ack(ends) = theirs { ends.path.as_ref() } else { None };
+        let ack_path = path.map(|path| lending.give(path.as_raw_fd())).transpose()?;
         let stdin = lending.show(stdin)?;
-        Ok(Self { lending, listeners: numbers.of(held.len()), voice, stdin })
+        Ok(Self { lending, listeners: numbers.of(held.len()), voice, ack_path, stdin })
     }
 
     /// The number to execute, and that of the script, which the program keeps: its interpreter opens it.

@@ -164,7 +164,7 @@ fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {
         }),
         watch: rng.chance(30),
         ready: match rng.below(6) {
-            0 if handshake == Handshake::Pipe => Ready::Word,
+            0 if handshake != Handshake::None => Ready::Word,
             1 => Ready::Accepting,
             2 => Ready::Started,
             3 => Ready::Delay(rng.ms(0..400)),

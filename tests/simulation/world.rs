@@ -48,7 +48,8 @@ enum Deed {
     /// It goes on in another process.
     TurnsTo(Pid),
     Reloads,
-    HasReloaded,
+    /// It is ready, for the first time or after a reload.
+    NotifiesReady,
 }
 
 /// A process as the world knows it.
@@ -153,6 +154,8 @@ pub(crate) struct World {
     pub(crate) clients: Clients,
     /// Services that had no worker at work before this event.
     rested: BTreeSet<ServiceId>,
+    /// Runs that were asked to make way for a successor before this event, by their workers.
+    makes_way: BTreeMap<(ServiceId, u32), Generation>,
     addresses: BTreeMap<ListenerId, Address>,
     stopped_at: Option<Time>,
     reloaded_at: Option<Time>,
@@ -213,6 +216,7 @@ impl World {
             owed: Owed::default(),
             clients: Clients::default(),
             rested: BTreeSet::new(),
+            makes_way: BTreeMap::new(),
             addresses: BTreeMap::new(),
             stopped_at: None,
             reloaded_at: None,
@@ -282,6 +286,7 @@ impl World {
         self.clients_ask(&event);
         self.owe(&event);
         self.rested = self.core.services().filter(|service| rests(service)).map(|s| s.id).collect();
+        self.makes_way = self.core.services().flat_map(making_way).collect();
         let mut out = Vec::new();
         self.core.handle(self.now, event, &mut out);
         self.perform_all(out);
@@ -582,6 +587,14 @@ impl World {
         };
         assert!(self.processes.iter().filter(unasked).count() <= beside, "too many that stay (I13)");
         self.check_start(run.service);
+        if let Some(old) = self.makes_way.get(&(run.service, worker)) {
+            let mut left = service.workers.iter().filter(|w| w.index == worker).flat_map(|w| &w.leaving);
+            let accepts = left.any(|leaving| leaving.run.generation() == *old && leaving.may_accept());
+            assert!(
+                !accepts,
+                "stop-first: the successor starts, and {old} has not said that it accepts no more"
+            );
+        }
         if self.rested.contains(&run.service) {
             // The newest of that name: an older one was removed, and may still be ending.
             let newest =
@@ -685,6 +698,11 @@ impl World {
         let talks = process.talks();
         if talks && temper.says_ready {
             self.note(start + temper.accepts_after, Entry::Does(run, Deed::Says(Word::Ready)));
+        }
+        if temper.says_ready && self.processes[&run].definition.program.handshake == Handshake::Systemd {
+            // Some say so before they can serve.
+            let early = self.rng.ms(0..u64::try_from(temper.accepts_after.as_millis()).expect("short") + 1);
+            self.note(start + early, Entry::Does(run, Deed::NotifiesReady));
         }
         if let Some((after, word)) = temper.speaks_unasked.filter(|_| talks) {
             self.note(start + after, Entry::Does(run, Deed::Says(word)));
@@ -847,9 +865,12 @@ impl World {
             Deed::Reloads => {
                 self.hear(run, RunEvent::Notified(Notice::Reloading { since: None }));
                 let after = self.rng.ms(0..30_000);
-                self.note(now + after, Entry::Does(run, Deed::HasReloaded));
+                self.note(now + after, Entry::Does(run, Deed::NotifiesReady));
             }
-            Deed::HasReloaded => self.hear(run, RunEvent::Notified(Notice::Ready)),
+            Deed::NotifiesReady => {
+                process.said_ready = true;
+                self.hear(run, RunEvent::Notified(Notice::Ready));
+            }
             Deed::FeedsWatchdog => {
                 let period = process.definition.program.watchdog.expect("it has one");
                 if process.temper.feeds_for.is_none_or(|long| now < process.started + long) {
@@ -967,18 +988,21 @@ impl World {
                 !matches!(gate, Ready::Probe(_)) || process.answered,
                 "ready, and no answer of it was good"
             );
-            let seen = *gate == Ready::Accepting && !process.definition.listeners.is_empty();
+            let watched = *gate == Ready::Accepting || *gate == Ready::Word && !process.talks();
+            let seen = watched && !process.definition.listeners.is_empty();
             assert!(!seen || accepts, "ready, and it does not accept yet");
         }
     }
 
     /// When everything stops, nobody is told to before those that need it have ended.
     fn check_sequence(&self, run: RunId) {
-        let Some(stopped_at) = self.stopped_at else { return };
         let Some(service) = self.core.services().find(|s| s.id == run.service) else { return };
-        // Others were asked by a restart, before or meanwhile.
+        if self.stopped_at.is_none() {
+            return;
+        }
+        // Others were asked by a restart, before; or are asked once more.
         let told_to_stop = |worker: &Worker| {
-            let now = |leaving: &Leaving| leaving.run.id == run && leaving.since > stopped_at;
+            let now = |leaving: &Leaving| leaving.run.id == run && leaving.since == self.now;
             matches!(worker.state, State::Stopping { .. }) && worker.leaving.iter().any(now)
         };
         if !service.workers.iter().any(told_to_stop) {
@@ -1182,6 +1206,14 @@ fn is_settled(worker: &Worker) -> bool {
 fn rests(service: &Service) -> bool {
     let rests = |worker: &Worker| matches!(worker.state, State::Stopped | State::Crashed | State::Held);
     service.workers.iter().all(rests)
+}
+
+/// The runs of a service whose successors start when they accept no more.
+fn making_way(service: &Service) -> impl Iterator<Item = ((ServiceId, u32), Generation)> {
+    service.workers.iter().filter_map(|worker| {
+        let State::Restarting { old, .. } = worker.state else { return None };
+        Some(((service.id, worker.index), old))
+    })
 }
 
 /// States that are not to last, and their names.
