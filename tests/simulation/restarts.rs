@@ -18,8 +18,7 @@ use std::time::Duration;
 const ENOUGH: Duration = Duration::from_secs(600);
 
 /// A service of some workers, each of which serves.
-fn all_up(seed: u64) -> World {
-    let mut rng = Rng::new(seed);
+fn all_up(mut rng: Rng) -> World {
     let mut world = World::of(plans::replicated(&mut rng), rng, true);
     world.run_for(ENOUGH);
     assert!(web(&world.core).is_up());

@@ -114,6 +114,7 @@ pub(crate) enum Breaks {
     DiesReady,
 }
 
+#[path = "world/succession.rs"]
 mod succession;
 use succession::Left;
 
@@ -181,8 +182,7 @@ enum Told {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
+    pub(crate) fn new(mut rng: Rng) -> Self {
         let plan = plans::first(&mut rng);
         Self::of(plan, rng, false)
     }
