@@ -1,9 +1,7 @@
 //! One run of a program, as everybody in the core knows it.
 
 use super::Time;
-use super::fact::Fact;
 use super::health::{Health, Watchdog};
-use super::scene::Scene;
 use crate::plan::{Definition, Generation, Handshake, Pid, RunId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -49,28 +47,5 @@ impl Run {
     /// Can it say that it accepts no more?
     pub fn can_answer(&self) -> bool {
         self.definition.program.handshake == Handshake::Pipe && self.pipe_open
-    }
-
-    /// Another of its processes is the main one from now on, as it said.
-    pub(super) fn turn_to(&mut self, main: Pid, scene: &mut Scene<'_>) {
-        let before = self.pid.replace(main);
-        if before != Some(main) {
-            scene.report_on(self, Fact::MainProcess { before });
-        }
-    }
-
-    /// It reads its configuration anew, as it said. It serves all the while, as far as anybody knows.
-    pub(super) fn reloads(&mut self, scene: &mut Scene<'_>) {
-        if self.reloading.is_none() {
-            self.reloading = Some(scene.now);
-            scene.report_on(self, Fact::Reloading);
-        }
-    }
-
-    /// It is ready again, as it said.
-    pub(super) fn has_reloaded(&mut self, scene: &mut Scene<'_>) {
-        if let Some(since) = self.reloading.take() {
-            scene.report_on(self, Fact::ReloadedItself { after: scene.now - since });
-        }
     }
 }

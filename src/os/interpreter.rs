@@ -4,8 +4,7 @@
 //! The kernel finds the interpreter by its path at each start. A script that comes back after an update of the machine
 //! would run under another one, or under none.
 
-use super::lookup;
-use super::program::Inode;
+use super::lookup::{self, Inode};
 use nix::sys::stat::stat;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;

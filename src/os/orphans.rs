@@ -2,8 +2,8 @@
 //! ones, held by descriptor from then on, and their sockets taken back with all the clients that wait in them.
 
 use super::listener::{HeldSocket, Listener};
+use super::lookup::Inode;
 use super::pidfd::Pidfd;
-use super::program::Inode;
 use super::records::{Found, Record, Records, start_ticks};
 use super::voice::{Voice, find_descriptor};
 use crate::core::{Fact, Orphan, Report, Succession};

@@ -4,9 +4,10 @@
 
 use super::inherited::{Legacy, Numbers};
 use super::interpreter::{HEAD_BYTES, Interpreter};
+use super::lookup::Inode;
 use crate::plan::RunId;
 use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{FileStat, Mode, fstat, stat};
+use nix::sys::stat::{Mode, fstat, stat};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,16 +15,6 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-
-/// Device and inode: which file it is, whatever its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Inode(u64, u64);
-
-impl Inode {
-    pub(super) fn of(found: &FileStat) -> Self {
-        Self(found.st_dev, found.st_ino)
-    }
-}
 
 /// The file that a run was started from.
 pub(super) struct Origin {

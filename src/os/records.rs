@@ -2,7 +2,7 @@
 //! runtime directory, which is in memory. Nothing else is needed to find the processes and their sockets.
 
 use super::listener::HeldSocket;
-use super::program::Inode;
+use super::lookup::Inode;
 use super::voice::Mark;
 use crate::core::Time;
 use crate::plan::{Definition, Generation, RunId};
