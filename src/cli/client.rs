@@ -19,6 +19,9 @@ const SELECT: &str = "BOOTSTRAP_SELECT";
 /// Names the runtime directory where the command line does not.
 const RUNTIME_DIR: &str = "BOOTSTRAP_RUNTIME_DIR";
 
+/// Bytes of an answer that are read at once: all that the kernel holds of it.
+const PIECE_BYTES: usize = 256 * 1024;
+
 /// How a command finds the supervisor, and how it talks.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Way {
@@ -86,7 +89,10 @@ impl Connection {
         for directory in places(config, way) {
             let path = Place::socket(&directory);
             match UnixStream::connect(&path) {
-                Ok(stream) => return Ok(Self { stream: BufReader::new(stream), line: Vec::new() }),
+                Ok(stream) => {
+                    let stream = BufReader::with_capacity(PIECE_BYTES, stream);
+                    return Ok(Self { stream, line: Vec::new() });
+                }
                 Err(error) => tried.push((path, error)),
             }
         }
