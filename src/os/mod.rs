@@ -36,6 +36,7 @@ mod probe;
 mod proc_file;
 mod processes;
 mod program;
+mod queues;
 mod records;
 mod reexec;
 mod runtime_dir;
@@ -59,6 +60,7 @@ pub use inherited::{TooFewDescriptors, claim_granted, make_room};
 
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
+pub use queues::Queues;
 pub use reexec::Write;
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;
