@@ -113,13 +113,14 @@ fn a_user_is_heard_on_the_command_socket_of_einhorn() {
         return;
     }
     let port = support::free_port();
-    let ack = "import os, signal, socket; s = socket.socket(socket.AF_UNIX); \
-               s.connect(os.environ['EINHORN_SOCK_PATH']); \
-               s.sendall(b'---%0Acommand: worker:ack%0Apid: ' + str(os.getpid()).encode() + b'%0A\\n'); s.close(); \
-               socket.socket(fileno=int(os.environ['EINHORN_FD_0'])).accept()";
-    let more = "handshake = 'einhorn'\nready = 'ack'\nuser = 'nobody'";
+    let (stage, _) = public(Path::new(&example("systemd")));
+    let ack = "import os, socket\ns = socket.socket(socket.AF_UNIX)\ns.connect(os.environ['EINHORN_SOCK_PATH'])\n\
+               s.sendall(b'---%0Acommand: worker:ack%0Apid: ' + str(os.getpid()).encode() + b'%0A' + bytes([10]))\n\
+               s.close()\nsocket.socket(fileno=int(os.environ['EINHORN_FD_0'])).accept()";
+    let more =
+        "handshake = 'einhorn'\nready = 'ack'\nuser = 'nobody'\nno_new_privs = true\ncapabilities = []";
     let config = support::service("web", port, &["python3", "-c", ack], more);
-    let supervised = Stage::new().start(&config, &["web"]);
+    let supervised = stage.start(&config, &["web"]);
     supervised.wait_for("web generation=1 …ready after");
     is_nobody(supervised.pid_of("web", 1));
     supervised.stop();

@@ -36,6 +36,7 @@ mod said;
 mod scene;
 mod sequence;
 pub mod service;
+mod services;
 pub mod snapshot;
 mod sockets;
 mod standing;

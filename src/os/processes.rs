@@ -17,6 +17,7 @@ use super::children;
 use super::heard::Heard;
 use super::poller::Poller;
 use super::probe::Probes;
+use super::proc_file;
 use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
@@ -27,6 +28,7 @@ use crate::protocol::{Notice, Word};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One run with a process left.
 struct Process {
@@ -44,11 +46,11 @@ struct Process {
     /// Its main process, where that is not the leader of its group.
     main: Option<i32>,
     /// What its main process is held by, where that may not be our child.
-    adopted: Option<Adopted>,
+    adopted: Option<Box<Adopted>>,
     /// The path that this was found under.
-    program: PathBuf,
+    program: Arc<Path>,
     /// Its cgroup, if it has one.
-    leaf: Option<Leaf>,
+    leaf: Option<Box<Leaf>>,
     /// Whether its group was seen to be empty: the number may be anyone's since.
     group_gone: bool,
 }
@@ -67,7 +69,7 @@ pub(super) enum Change {
 /// All runs with a process left, by the pid of the process that was started, which is the number of the group too.
 #[derive(Default)]
 pub(super) struct Processes {
-    by_leader: BTreeMap<i32, Process>,
+    by_leader: BTreeMap<i32, Box<Process>>,
     leaders: BTreeMap<RunId, i32>,
     voices: BTreeMap<u32, i32>,
     /// The runs whose main process is not the leader of their group, by its pid.
@@ -75,6 +77,8 @@ pub(super) struct Processes {
     /// The runs that have a cgroup, by the same numbers.
     leaves: BTreeMap<u32, i32>,
     last_voice: u32,
+    /// The paths of all programs: many run the same.
+    programs: BTreeSet<Arc<Path>>,
     /// How many of the runs that stay have each socket.
     users: BTreeMap<ListenerId, u32>,
     /// The sockets of runs that may have changed them by now.
@@ -125,7 +129,7 @@ impl Processes {
             origin,
             main: None,
             adopted: None,
-            program,
+            program: self.shared(program),
             leaf,
             group_gone: false,
         };
@@ -144,7 +148,22 @@ impl Processes {
         for id in process.listeners.iter().filter(|_| process.stays) {
             *self.users.entry(*id).or_default() += 1;
         }
-        self.by_leader.insert(leader, process);
+        self.by_leader.insert(leader, Box::new(process));
+    }
+
+    /// Did anything become of a run since the last call of [`take_changes`](Self::take_changes)?
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// The path of a program, once for all that run it.
+    fn shared(&mut self, program: PathBuf) -> Arc<Path> {
+        if let Some(known) = self.programs.get(program.as_path()) {
+            return known.clone();
+        }
+        let program = Arc::from(program);
+        self.programs.insert(Arc::clone(&program));
+        program
     }
 
     /// What became of runs since the last call.
@@ -169,6 +188,9 @@ impl Processes {
         }
         if let Some(adopted) = &process.adopted {
             adopted.forget(poller);
+        }
+        if Arc::strong_count(&process.program) == 2 {
+            self.programs.remove(&process.program);
         }
         self.changes.push((process.run, Change::Ended));
         Some(process.run)
@@ -204,13 +226,6 @@ impl Processes {
         self.touched.extend(process.iter().flat_map(|process| &process.listeners));
     }
 
-    /// The number of a run's main process, while that lives.
-    pub(super) fn main_pid(&self, run: RunId) -> Option<i32> {
-        let leader = *self.leaders.get(&run)?;
-        let process = self.by_leader.get(&leader)?;
-        process.main_lives.then(|| process.main.unwrap_or(leader))
-    }
-
     /// The path of a run's program.
     pub(super) fn program(&self, run: RunId) -> Option<&Path> {
         self.leaders.get(&run).and_then(|leader| Some(&*self.by_leader.get(leader)?.program))
@@ -221,22 +236,13 @@ impl Processes {
         let leader = *self.leaders.get(&run)?;
         self.retire(leader);
         let process = self.by_leader.get(&leader).filter(|process| process.main_lives)?;
-        if ignores(process.main.unwrap_or(leader), signal) {
+        if proc_file::ignores(process.main.unwrap_or(leader), signal) {
             return Some(Event::Run(run, RunEvent::NotListening));
         }
         // It may have ended already: then its exit is on the way.
         let _ = process.send(leader, signal);
         self.changes.push((run, Change::Asked));
         None
-    }
-
-    /// Sends `signal` to the main process, whatever it means to it.
-    pub(super) fn signal(&self, run: RunId, signal: i32) {
-        let process = self.leaders.get(&run).and_then(|leader| Some((*leader, self.by_leader.get(leader)?)));
-        if let Some((leader, process)) = process.filter(|(_, process)| process.main_lives) {
-            // As above; and a number that is no signal is one that the caller was to refuse.
-            let _ = process.send(leader, signal);
-        }
     }
 
     /// Looks whether the run waits for clients on one of its sockets, whose inodes `inodes` gives. One that is
@@ -288,10 +294,16 @@ impl Processes {
     /// Reads the voice with this number.
     pub(super) fn hear(&mut self, poller: &Poller, number: u32) -> Vec<Event> {
         let leader = self.voices.get(&number).copied();
-        leader.map_or_else(Vec::new, |leader| self.hear_leader(poller, leader))
+        leader.map_or_else(Vec::new, |leader| self.hear_leader(poller, leader, children::is_ending))
     }
 
-    fn hear_leader(&mut self, poller: &Poller, leader: i32) -> Vec<Event> {
+    /// Whether it `is_ending` is asked where its voice has ended and it was not reaped.
+    fn hear_leader(
+        &mut self,
+        poller: &Poller,
+        leader: i32,
+        is_ending: impl FnOnce(i32) -> bool,
+    ) -> Vec<Event> {
         let Some(process) = self.by_leader.get_mut(&leader) else { return Vec::new() };
         let Some(voice) = &mut process.voice else { return Vec::new() };
         let mut heard = voice.read(leader);
@@ -301,7 +313,7 @@ impl Processes {
             process.voice = None;
             self.voices.remove(&process.voice_number);
             // That the pipe ended with the process is no news, and the kernel tells it a moment too soon.
-            if !process.main_lives || children::is_ending(process.main.unwrap_or(leader)) {
+            if !process.main_lives || is_ending(process.main.unwrap_or(leader)) {
                 heard.pop();
             }
         }
@@ -331,7 +343,7 @@ impl Processes {
         while let Some(pid) = children::ended() {
             // Its last words may be that another process is the main one.
             if let Some(leader) = self.led_by(pid) {
-                events.extend(self.hear_leader(poller, leader));
+                events.extend(self.hear_leader(poller, leader, |_| true));
             }
             if let Some(leader) = self.whose_main(pid) {
                 let Some(status) = children::reap(pid) else { break };
@@ -376,23 +388,10 @@ impl Processes {
             let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
             if gone && self.is_empty(leader) {
                 // What its last process said may still be unread.
-                events.extend(self.hear_leader(poller, leader));
+                events.extend(self.hear_leader(poller, leader, |_| true));
                 events.extend(self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty)));
             }
         }
         events
     }
-}
-
-/// Would this signal be lost on the process? `/proc/PID/status` has a bit for each, the lowest for signal 1. One
-/// that is blocked waits for the process, even while it is ignored: that is how servers with `signalfd(2)` or
-/// `sigwait(3)` are asked. Where it cannot be read the answer is no.
-fn ignores(pid: i32, signal: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or(0);
-    let has = |name: &str| {
-        let bits = status.lines().find_map(|line| line.strip_prefix(name));
-        bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|mask| mask & bit != 0)
-    };
-    has("SigIgn:") && !has("SigBlk:")
 }

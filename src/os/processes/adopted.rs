@@ -126,9 +126,9 @@ impl Processes {
             voice,
             voice_number,
             origin: inode.map(Origin::of_binary),
-            program,
+            program: self.shared(program),
             main: (pid != leader).then_some(pid),
-            adopted: Some(Adopted { main: process, rest: BTreeMap::new() }),
+            adopted: Some(Box::new(Adopted { main: process, rest: BTreeMap::new() })),
             // What it had is the other supervisor's; its group is known.
             leaf: None,
             group_gone: false,
@@ -139,7 +139,7 @@ impl Processes {
     /// A process of an adopted run has ended.
     pub(in super::super) fn adopted_ended(&mut self, poller: &Poller, leader: u32) -> Vec<Event> {
         let leader = leader.cast_signed();
-        let mut events = self.hear_leader(poller, leader);
+        let mut events = self.hear_leader(poller, leader, children::is_ending);
         let Some(process) = self.by_leader.get_mut(&leader) else { return events };
         let Some(adopted) = &mut process.adopted else { return events };
         let (run, main) = (process.run, process.main.unwrap_or(leader));

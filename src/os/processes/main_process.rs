@@ -12,7 +12,7 @@ use super::super::sight;
 use super::adopted::{Adopted, adopted};
 use super::{Change, Processes};
 use crate::core::RunEvent;
-use crate::plan::Pid;
+use crate::plan::{Pid, RunId};
 use crate::protocol::Notice;
 use std::collections::BTreeMap;
 
@@ -31,13 +31,29 @@ impl Processes {
         }
         // Where the kernel has no memory to watch it, its exit is found when it is signalled, or reaped by us.
         let _ = poller.watch_readable(&main, adopted(leader));
-        process.adopted = Some(Adopted { main, rest: BTreeMap::new() });
+        process.adopted = Some(Box::new(Adopted { main, rest: BTreeMap::new() }));
         if let Some(before) = process.main.replace(pid) {
             self.mains.remove(&before);
         }
         self.mains.insert(pid, leader);
         self.changes.push((process.run, Change::Main(pid)));
         Some(RunEvent::Notified(Notice::MainPid(named)))
+    }
+
+    /// The number of a run's main process, while that lives.
+    pub(in super::super) fn main_pid(&self, run: RunId) -> Option<i32> {
+        let leader = *self.leaders.get(&run)?;
+        let process = self.by_leader.get(&leader)?;
+        process.main_lives.then(|| process.main.unwrap_or(leader))
+    }
+
+    /// Sends `signal` to the main process, whatever it means to it.
+    pub(in super::super) fn signal(&self, run: RunId, signal: i32) {
+        let process = self.leaders.get(&run).and_then(|leader| Some((*leader, self.by_leader.get(leader)?)));
+        if let Some((leader, process)) = process.filter(|(_, process)| process.main_lives) {
+            // As above; and a number that is no signal is one that the caller was to refuse.
+            let _ = process.send(leader, signal);
+        }
     }
 
     /// The leader of the run whose leader or main process this is.
