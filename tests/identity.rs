@@ -106,7 +106,7 @@ fn a_user_is_heard_on_its_notify_socket() {
     supervised.stop();
 }
 
-/// The command socket of an einhorn worker is one file for it, whoever it is.
+/// The command socket of an einhorn worker is one file for it, whoever it is. The system's own Python is anybody's.
 #[test]
 fn a_user_is_heard_on_the_command_socket_of_einhorn() {
     if !is_root() {
@@ -119,7 +119,7 @@ fn a_user_is_heard_on_the_command_socket_of_einhorn() {
                s.close()\nsocket.socket(fileno=int(os.environ['EINHORN_FD_0'])).accept()";
     let more =
         "handshake = 'einhorn'\nready = 'ack'\nuser = 'nobody'\nno_new_privs = true\ncapabilities = []";
-    let config = support::service("web", port, &["python3", "-c", ack], more);
+    let config = support::service("web", port, &["/usr/bin/python3", "-c", ack], more);
     let supervised = stage.start(&config, &["web"]);
     supervised.wait_for("web generation=1 …ready after");
     is_nobody(supervised.pid_of("web", 1));
