@@ -21,6 +21,7 @@ mod heard;
 mod identity;
 mod inherited;
 mod interpreter;
+mod journal;
 mod kept;
 mod listener;
 mod listeners;
@@ -59,8 +60,8 @@ pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
 pub use inherited::{TooFewDescriptors, claim_granted, make_room};
 
+pub use journal::stderr_is_journal;
 pub use kept::{Kept, Left};
-pub use log_output::stderr_is_journal;
 pub use queues::Queues;
 pub use reexec::Write;
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
