@@ -41,6 +41,8 @@ mod signals;
 mod slots;
 mod sockopt;
 mod spawn;
+mod start;
+mod store;
 mod successor;
 mod unix_path;
 mod usage;
@@ -55,12 +57,11 @@ pub use inherited::{TooFewDescriptors, claim_granted, make_room};
 
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
-pub use reexec::Write;
+pub use reexec::{Write, begin_anew};
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;
 
 use crate::core::{Action, Event, RunEvent, Time};
-use crate::plan::{Definition, ListenerId, RunId};
 use crate::protocol::status::Usage;
 use control::{Asker, ControlSocket};
 use inherited::DescriptorLimit;
@@ -74,10 +75,11 @@ use program::Pins;
 use records::Records;
 use signals::{Letter, Signals};
 use slots::Slots;
-use spawn::{Order, Spawner};
+use spawn::Spawner;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use store::{Given, Store};
 use successor::Check;
 use watches::Watches;
 
@@ -124,6 +126,10 @@ pub struct Os {
     runtime_dir: Option<RuntimeDir>,
     /// What another supervisor left behind.
     finds: Finds,
+    /// The manager above us that keeps our sockets.
+    store: Option<Store>,
+    /// What it gave back to us.
+    given: Vec<Given>,
 }
 
 impl Os {
@@ -134,13 +140,14 @@ impl Os {
     ///
     /// The system's; then the program cannot run.
     pub fn new() -> io::Result<Self> {
+        let given = store::take_given();
         inherited::fill_standard_descriptors()?;
         inherited::keep_from_children()?;
-        Self::prepare(inherited::raise_descriptor_limit()?, successor::own_path())
+        Self::prepare(inherited::raise_descriptor_limit()?, successor::own_path(), given)
     }
 
     /// What every program does that supervises; `limit` is what children get.
-    fn prepare(limit: DescriptorLimit, program: PathBuf) -> io::Result<Self> {
+    fn prepare(limit: DescriptorLimit, program: PathBuf, given: Vec<Given>) -> io::Result<Self> {
         inherited::adopt_orphans()?;
         // Before anything of ours gets one of these numbers.
         let slots = Slots::reserve()?;
@@ -168,6 +175,8 @@ impl Os {
             records: None,
             runtime_dir: None,
             finds: Finds::default(),
+            store: Store::of_environment(&given),
+            given,
         })
     }
 
@@ -184,6 +193,7 @@ impl Os {
                 return (now, Input::Event(Event::DeadlinePassed));
             }
             self.note_changes();
+            self.hand_up();
             self.give_successor_up(now);
             if !self.events.is_empty() {
                 continue;
@@ -196,8 +206,8 @@ impl Os {
             let at_once = self.control.as_ref().is_some_and(ControlSocket::has_news).then_some(now);
             let cut = self.control.as_ref().and_then(ControlSocket::deadline);
             let give_up = self.check.as_ref().map(|check| check.by);
-            for token in self.poller.wait(now, [deadline, at_once, cut, give_up].into_iter().flatten().min())
-            {
+            let deadlines = [deadline, at_once, cut, give_up, self.hand_up_at()];
+            for token in self.poller.wait(now, deadlines.into_iter().flatten().min()) {
                 self.take(token);
             }
             self.polled = true;
@@ -237,8 +247,9 @@ impl Os {
                 self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));
             }
             Action::NoteServing { run } => {
+                let is_itself = self.processes.is_what_was_started(run);
                 if let Some(records) = &mut self.records {
-                    records.serves(run);
+                    records.serves(run, is_itself);
                 }
             }
             Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),
@@ -355,32 +366,6 @@ impl Os {
     fn mend_touched(&mut self) {
         for id in self.processes.take_touched() {
             self.events.extend(self.listeners.mend(id));
-        }
-    }
-
-    fn spawn(
-        &mut self,
-        run: RunId,
-        worker: u32,
-        definition: &Definition,
-        program_of: Option<RunId>,
-        listeners: &[ListenerId],
-    ) {
-        let number = self.processes.next_voice();
-        let (poller, token) = (&self.poller, Token::Voice(number));
-        let pinned = program_of.and_then(|run| self.pins.of(run));
-        let generation = run.generation;
-        let in_use = |listener| self.processes.is_in_use(listener);
-        let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
-            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false };
-            self.spawner.start(poller, token, &order)
-        });
-        match started {
-            Ok(started) => {
-                self.write_down(run, worker, definition, listeners, &started);
-                self.events.extend(self.processes.add(&self.poller, run, listeners, number, started));
-            }
-            Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
         }
     }
 }

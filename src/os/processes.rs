@@ -5,6 +5,7 @@
 
 mod adopted;
 mod kept;
+mod known;
 mod members;
 
 pub(super) use kept::KeptProcesses;
@@ -313,7 +314,13 @@ impl Processes {
         let mut touched = BTreeSet::new();
         let mut stranger = false;
         while let Some(pid) = children::ended() {
-            if self.by_leader.get(&pid).is_some_and(|process| process.main_lives) {
+            let known = self.by_leader.get(&pid).filter(|process| process.main_lives);
+            if known.is_some_and(|process| process.adopted.is_some()) {
+                // A supervisor that began anew in the same process adopts its own children.
+                events.extend(self.adopted_ended(poller, pid.unsigned_abs()));
+                let Some(_) = children::reap(pid) else { break };
+                stranger = true;
+            } else if known.is_some() {
                 events.extend(self.hear_leader(poller, pid));
                 let Some(status) = children::reap(pid) else { break };
                 self.retire(pid);

@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Device and inode: which file it is, whatever its name.
-type Inode = (u64, u64);
+pub(super) type Inode = (u64, u64);
 
 fn inode(found: &FileStat) -> Inode {
     (found.st_dev, found.st_ino)
@@ -50,6 +50,11 @@ impl Origin {
         self.script.is_none().then_some(self.inode)
     }
 
+    /// Is it a binary, and the one that this process runs now?
+    pub(super) fn is_run_by(&self, pid: i32) -> bool {
+        self.binary().is_some() && running(pid) == self.binary()
+    }
+
     /// The same, if it was still at `path` after that was executed: then it is what was.
     pub(super) fn if_still_at(self, path: &Path) -> Option<Self> {
         stat(path).is_ok_and(|found| inode(&found) == self.inode).then_some(self)
@@ -70,6 +75,11 @@ impl Origin {
         let same = fstat(&file).is_ok_and(|found| inode(&found) == self.inode);
         same.then_some(Pinned { file, script: false })
     }
+}
+
+/// The binary that a process runs, if that may be seen.
+pub(super) fn running(pid: i32) -> Option<Inode> {
+    stat(format!("/proc/{pid}/exe").as_str()).ok().map(|found| inode(&found))
 }
 
 /// A program that is kept.

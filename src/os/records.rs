@@ -4,7 +4,7 @@
 use super::listener::HeldSocket;
 use super::voice::Mark;
 use crate::core::Time;
-use crate::plan::{Definition, Generation, RunId};
+use crate::plan::{Definition, Generation, ListenerId, RunId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +19,9 @@ const DIRECTORY: &str = "runs";
 
 /// What is appended to the name of the file once the run serves.
 const SERVING: &str = ".serving";
+
+/// The same, where it then ran the very binary that it was started from, and no other that this has become.
+const SERVING_ITSELF: &str = ".serving-itself";
 
 /// What is appended to the name of the file once the run was asked to leave.
 const LEAVING: &str = ".leaving";
@@ -44,26 +47,38 @@ pub(super) struct Record {
     pub(super) program: PathBuf,
     /// Device and inode of it, where it is a binary.
     pub(super) inode: Option<(u64, u64)>,
+    /// Its cgroup, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cgroup: Option<PathBuf>,
 }
 
 /// A record that was found, and its file.
 pub(super) struct Found {
     pub(super) name: String,
     pub(super) serves: bool,
+    /// Whether it then ran the very binary that it was started from.
+    pub(super) was_itself: bool,
     pub(super) leaving: bool,
     pub(super) record: Record,
 }
 
 /// What is known of a run that was started, beside the definition.
-pub(super) struct Start {
+pub(super) struct Start<'a> {
     pub(super) run: RunId,
     pub(super) worker: u32,
-    pub(super) pid: i32,
     pub(super) started: Time,
     pub(super) sockets: Vec<HeldSocket>,
+    pub(super) known: Known<'a>,
+}
+
+/// What is known of the processes of a run.
+pub(super) struct Known<'a> {
+    pub(super) pid: i32,
+    pub(super) listeners: &'a [ListenerId],
     pub(super) voice: Option<Mark>,
-    pub(super) program: PathBuf,
+    pub(super) program: &'a Path,
     pub(super) inode: Option<(u64, u64)>,
+    pub(super) cgroup: Option<&'a Path>,
 }
 
 /// The files, by the run that each is about.
@@ -88,8 +103,9 @@ impl Records {
     }
 
     /// Writes a run down, all or nothing.
-    pub(super) fn started(&mut self, start: Start, definition: &Definition) -> io::Result<()> {
-        let Start { run, worker, pid, started, sockets, voice, program, inode } = start;
+    pub(super) fn started(&mut self, start: Start<'_>, definition: &Definition) -> io::Result<()> {
+        let Start { run, worker, started, sockets, known } = start;
+        let Known { pid, voice, program, inode, cgroup, .. } = known;
         let name = format!("{}.{}.{pid}", definition.name, run.generation);
         let record = Record {
             version: VERSION,
@@ -102,11 +118,19 @@ impl Records {
             definition: definition.clone(),
             sockets,
             voice,
-            program,
+            program: program.into(),
             inode,
+            cgroup: cgroup.map(Into::into),
         };
-        let new = self.directory.join("new");
-        fs::write(&new, serde_json::to_vec(&record)?)?;
+        let (new, text) = (self.directory.join("new"), serde_json::to_vec(&record)?);
+        match fs::write(&new, &text) {
+            // Somebody has removed the directory.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir(&self.directory)?;
+                fs::write(&new, &text)?;
+            }
+            result => result?,
+        }
         fs::rename(&new, self.directory.join(&name))?;
         self.names.insert(run, name);
         Ok(())
@@ -117,22 +141,29 @@ impl Records {
         self.names.insert(run, name);
     }
 
+    /// Is the file about this run there, or is there nobody to write down?
+    pub(super) fn has(&self, run: RunId) -> bool {
+        self.names.get(&run).is_none_or(|name| self.directory.join(name).exists())
+    }
+
     /// Notes that a run was asked to leave.
     pub(super) fn asked(&mut self, run: RunId) {
         self.mark(run, LEAVING);
     }
 
-    /// Notes that a run serves.
-    pub(super) fn serves(&mut self, run: RunId) {
-        self.mark(run, SERVING);
+    /// Notes that a run serves, and whether it is still what was started.
+    pub(super) fn serves(&mut self, run: RunId, is_itself: bool) {
+        self.mark(run, if is_itself { SERVING_ITSELF } else { SERVING });
     }
 
     fn mark(&mut self, run: RunId, mark: &str) {
         let Some(name) = self.names.get_mut(&run) else { return };
-        if name.ends_with(LEAVING) || name.ends_with(mark) {
+        let serves = name.ends_with(SERVING) || name.ends_with(SERVING_ITSELF);
+        if name.ends_with(LEAVING) || serves && mark != LEAVING {
             return;
         }
-        let marked = format!("{}{mark}", name.trim_end_matches(SERVING));
+        let plain = name.trim_end_matches(SERVING_ITSELF).trim_end_matches(SERVING);
+        let marked = format!("{plain}{mark}");
         // Where it fails the next supervisor takes it for what it was before.
         if fs::rename(self.directory.join(&*name), self.directory.join(&marked)).is_ok() {
             *name = marked;
@@ -159,8 +190,9 @@ impl Records {
             let text = fs::read(self.directory.join(&name)).unwrap_or_default();
             match serde_json::from_slice::<Record>(&text).ok().filter(|record| record.version == VERSION) {
                 Some(record) if record.boot == self.boot => {
-                    let (serves, leaving) = (name.ends_with(SERVING), name.ends_with(LEAVING));
-                    found.push(Found { name, serves, leaving, record });
+                    let (was_itself, leaving) = (name.ends_with(SERVING_ITSELF), name.ends_with(LEAVING));
+                    let serves = was_itself || name.ends_with(SERVING);
+                    found.push(Found { name, serves, was_itself, leaving, record });
                 }
                 Some(_) => self.remove(&name),
                 None => {

@@ -52,6 +52,11 @@ impl Adopted {
         !self.rest.is_empty()
     }
 
+    /// Has all that was held of the group ended?
+    pub(super) fn rest_has_ended(&self) -> bool {
+        self.rest.values().all(Pidfd::has_ended)
+    }
+
     /// Leaves them to the next program.
     pub(super) fn keep(&self, numbers: &mut Numbers) -> (RawFd, Vec<(i32, RawFd)>) {
         let leader = numbers.keep(&self.leader);
@@ -111,7 +116,7 @@ impl Processes {
         listeners: &[ListenerId],
         held: Held,
     ) {
-        let Held { process, voice, inode, program, leaving, .. } = held;
+        let Held { process, voice, inode, program, leaving, leaf, .. } = held;
         let voice_number = self.next_voice();
         // Where the kernel has no memory to watch it, its exit is found when it is signalled.
         let _ = poller.watch_readable(&process, adopted(leader));
@@ -126,10 +131,10 @@ impl Processes {
             origin: inode.map(Origin::of_binary),
             program,
             adopted: Some(Adopted { leader: process, rest: BTreeMap::new() }),
-            // What it had is the other supervisor's; its group is known.
-            leaf: None,
+            leaf,
             group_gone: false,
         };
+        self.watch_leaf(poller, leader, &process);
         self.insert(leader, process);
     }
 
@@ -147,14 +152,15 @@ impl Processes {
             poller.forget(&adopted.leader);
             process.main_lives = false;
             let status = adopted.leader.exit(leader);
-            let group_left = adopted.hold_rest(poller, leader);
+            adopted.hold_rest(poller, leader);
             self.touched.extend(&process.listeners);
             self.retire(leader);
+            let group_left = !self.is_empty(leader);
             if !group_left {
                 self.remove(poller, leader);
             }
             events.push(Event::Run(run, RunEvent::Exited { status, group_left }));
-        } else if !adopted.hold_rest(poller, leader) {
+        } else if !adopted.hold_rest(poller, leader) && self.is_empty(leader) {
             self.remove(poller, leader);
             events.push(Event::Run(run, RunEvent::GroupEmpty));
         }
