@@ -176,6 +176,8 @@ fn an_address_that_leaves_the_file_is_kept_no_more() {
     supervised.start_again();
     supervised.wait_answer(other, 1);
     manager.wait(&[&names(other, "")[0]]);
+    supervised.stage.give(Vec::new());
+    manager.listen();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the old address is still held");
     supervised.stop();
 }

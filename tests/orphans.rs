@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use support::{
-    Client, Load, Process, Supervised, eventually, free_port, get, get_unix, http, in_flight, service,
+    Client, Load, Process, Supervised, einhorn, eventually, free_port, get, get_unix, http, in_flight,
+    service,
 };
 
 /// A service whose server says when it serves, and its generation 1.
@@ -275,7 +276,6 @@ fn the_rest_of_a_group_is_waited_for() {
 #[test]
 fn a_server_of_each_handshake_is_restarted_by_it_after_an_adoption() {
     let (notify, ack, starter) = (free_port(), free_port(), free_port());
-    let says_ack = "trap 'exit 0' USR2; printf '{\"command\":\"worker:ack\",\"pid\":%s}\\n' $$ >&${EINHORN_SOCK_FD}; while :; do sleep 0.05; done";
     let config = [
         service(
             "notify",
@@ -283,7 +283,7 @@ fn a_server_of_each_handshake_is_restarted_by_it_after_an_adoption() {
             &[&support::example("systemd")],
             "handshake = \"systemd\"\nready = \"notify\"",
         ),
-        service("ack", ack, &["sh", "-c", says_ack], "handshake = \"einhorn\"\nready = \"ack\""),
+        einhorn("ack", ack, "."),
         service(
             "starter",
             starter,
@@ -294,13 +294,15 @@ fn a_server_of_each_handshake_is_restarted_by_it_after_an_adoption() {
     .concat();
     let names = ["notify", "ack", "starter"];
     let mut supervised = Supervised::start(&config, &names);
-    names.iter().for_each(|name| _ = supervised.wait_for(&format!(" {name} generation=1 … ready after")));
+    names
+        .iter()
+        .for_each(|name| _ = supervised.wait_for(&format!("INFO {name} generation=1 … ready after")));
     supervised.kill_and_start_again();
     names.iter().for_each(|name| _ = supervised.wait_for(&format!(" {name} generation=1 … adopted")));
     supervised.signal(SIGUSR1);
     for name in names {
         supervised.wait_for(&format!(" {name} generation=1 … ended with exit code 0"));
-        supervised.wait_for(&format!(" {name} generation=2 … ready after"));
+        supervised.wait_for(&format!("INFO {name} generation=2 … ready after"));
     }
     // What it said on the socket that was made again was heard.
     supervised.stop();
@@ -362,8 +364,10 @@ fn the_cgroup_of_a_run_is_taken_over_and_emptied_with_it() {
         return;
     };
     let command = ["sh", "-c", "setsid sleep 1000 & exec sleep 1000"];
-    let more =
-        format!("cgroup = {{ path = '{}' }}\nready = \"started\"\nhandshake = \"none\"", tree.display());
+    let more = format!(
+        "cgroup = {{ path = '{}' }}\ndrain_timeout = \"300ms\"\nready = \"started\"\nhandshake = \"none\"",
+        tree.display()
+    );
     let mut supervised = Supervised::start(&service("web", free_port(), &command, &more), &["web"]);
     let server = supervised.pid_of("web", 1);
     eventually("it has forked", || server.children().len() == 1);
@@ -372,7 +376,7 @@ fn the_cgroup_of_a_run_is_taken_over_and_emptied_with_it() {
     take_over(&mut supervised);
     supervised.signal(SIGUSR1);
     supervised.wait_for(" web generation=2 pid= … started");
-    supervised.wait_for(&format!(" web generation=1 … pid {}", escaped.0));
+    supervised.wait_for(&format!(" web generation=1 … left behind: {} (sleep", escaped.0));
     supervised.wait_for(" web generation=1 … the last process of its group has ended");
     assert!(!escaped.is_alive() && !server.is_alive());
     assert!(!tree.join("web/1").exists(), "its cgroup is left");

@@ -8,7 +8,7 @@ mod support;
 use bootstrap::core::snapshot::{self, Snapshot, VERSION};
 use bootstrap::core::worker::Worker;
 use bootstrap::os::Kept;
-use nix::sys::signal::Signal::{SIGHUP, SIGUSR1, SIGUSR2};
+use nix::sys::signal::Signal::{SIGHUP, SIGUSR2};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -140,17 +140,17 @@ fn taken() -> String {
 }
 
 fn busy(stage: Stage) -> Supervised {
-    let port = free_port();
+    let (port, asked) = (free_port(), free_port());
     let long = "ready_timeout = \"10m\"";
     let sleep = |name, more: &str| service(name, free_port(), &["sleep", "1000"], more);
-    let next = |command: &str| {
+    let next = |command: &[&str]| {
         let more = format!("restart_order = \"start-first\"\nready = \"pipe\"\n{long}");
-        service("next", 12_001, &[command, "1000"], &more).replace("12001", &port.to_string())
+        service("next", port, command, &more)
     };
     let rest = [
         http("web", free_port(), "workers = 2\nready = \"pipe\"\nwatch = true"),
         http("drains", free_port(), "ready = \"pipe\""),
-        http("asked", free_port(), "check = { http = \"/\", period = \"1h\" }"),
+        http("asked", asked, &format!("check = {{ http = \"http://127.0.0.1:{asked}/\", period = \"1h\" }}")),
         sleep("slow", &format!("ready = \"pipe\"\n{long}")),
         sleep("notify", &format!("handshake = \"systemd\"\nready = \"notify\"\n{long}")),
         sleep("ack", &format!("handshake = \"einhorn\"\nready = \"ack\"\n{long}")),
@@ -165,7 +165,8 @@ fn busy(stage: Stage) -> Supervised {
         service("crashed", free_port(), &["false"], ""),
     ]
     .concat();
-    let mut supervised = stage.start(&(rest.clone() + &next(&example("http"))), &["web", "notify", "next"]);
+    let mut supervised =
+        stage.start(&(rest.clone() + &next(&[&example("http")])), &["web", "notify", "next"]);
     let ready = |supervised: &Supervised, name: &str| {
         supervised.wait_for(&format!(" {name} generation=1 … ready after"));
     };
@@ -188,7 +189,7 @@ fn busy(stage: Stage) -> Supervised {
         order(&words);
     }
     supervised.forget();
-    supervised.stage.write("services.toml", &(rest + &next("sleep")));
+    supervised.stage.write("services.toml", &(rest + &next(&["sleep", "1000"])));
     supervised.signal(SIGHUP);
     supervised.wait_for(" next generation=2 pid= … started");
     supervised

@@ -7,7 +7,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
-use support::{Load, Stage, Supervised, Wire, eventually, example, free_port, http, in_flight, service};
+use support::{
+    Load, Stage, Supervised, Wire, einhorn, eventually, example, free_port, http, in_flight, service,
+};
 
 const OURS: &str = env!("CARGO_BIN_EXE_bootstrap");
 
@@ -289,7 +291,7 @@ fn a_rollback_goes_on_after_an_upgrade() {
 #[test]
 fn a_program_that_fails_after_the_point_of_no_return_begins_anew_and_takes_over() {
     let port = free_port();
-    let mut supervised = staged(&http("web", port, ""), &["web"]);
+    let supervised = staged(&http("web", port, ""), &["web"]);
     supervised.wait_answer(port, 1);
     let (process, server) = (supervised.process(), supervised.pid_of("web", 1));
     let fails = "exec '{OURS}' -c services.toml --state=999";
@@ -302,7 +304,7 @@ fn a_program_that_fails_after_the_point_of_no_return_begins_anew_and_takes_over(
     supervised.signal(SIGUSR2);
     supervised.wait_for("bootstrap: cannot go on from the state that was left to it: … begins anew");
     supervised.wait_for(" web generation=1 … adopted");
-    load.wait_requests(20);
+    load.wait_requests(240);
     let outcome = load.finish();
     outcome.must_be_perfect();
     assert_eq!(outcome.pids.iter().collect::<Vec<_>>(), [&server.0], "{outcome}");
@@ -336,7 +338,7 @@ fn a_liar_that_ends_instead_of_going_on_is_no_worse_than_a_kill() {
     deploy(&supervised.stage, Path::new(OURS));
     supervised.start_again();
     supervised.wait_for(" web generation=1 … adopted");
-    load.wait_requests(20);
+    load.wait_requests(240);
     load.finish().must_be_perfect();
     assert_eq!(supervised.get(port).pid(), server.0);
     supervised.stop();
@@ -352,8 +354,6 @@ fn every_handshake_a_check_a_watch_and_a_hold_go_on_after_an_upgrade() {
         (free_port(), free_port(), free_port(), free_port(), free_port());
     let server = stage.dir().join("server");
     fs::copy(example("http"), &server).unwrap();
-    let says_ack = "until [ -e go ]; do sleep 0.02; done; \
-                    printf '{\"command\":\"worker:ack\",\"pid\":%s}\\n' $$ >&${EINHORN_SOCK_FD}; exec sleep 1000";
     let config = [
         service(
             "notify",
@@ -361,12 +361,7 @@ fn every_handshake_a_check_a_watch_and_a_hold_go_on_after_an_upgrade() {
             &[&example("systemd"), "--delay", "1s"],
             "handshake = \"systemd\"\nready = \"notify\"",
         ),
-        service(
-            "ack",
-            ack,
-            &["sh", "-c", says_ack],
-            "handshake = \"einhorn\"\nready = \"ack\"\nready_timeout = \"30s\"",
-        ),
+        einhorn("ack", ack, "go"),
         http(
             "asked",
             asked,
@@ -392,7 +387,7 @@ fn every_handshake_a_check_a_watch_and_a_hold_go_on_after_an_upgrade() {
     eventually("both have said that they are ready", || {
         ["notify", "ack"]
             .iter()
-            .all(|name| supervised.count(&format!(" {name} generation=1 … ready after")) == 1)
+            .all(|name| supervised.count(&format!("INFO {name} generation=1 … ready after")) == 1)
     });
     fs::copy(example("http"), supervised.stage.dir().join("server.new")).unwrap();
     fs::rename(supervised.stage.dir().join("server.new"), &server).unwrap();
