@@ -136,7 +136,7 @@ impl World {
         let mut above = Above::new(superior.as_ref().and_then(Superior::watchdog), self.os.now());
         loop {
             for action in actions.drain(..) {
-                self.perform(action);
+                self.perform(&core, action);
             }
             if let Some(superior) = &superior {
                 tell(superior, &mut above, &core, self.os.now());
@@ -248,7 +248,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, action: Action) {
+    fn perform(&mut self, core: &Supervisor, action: Action) {
         match action {
             Action::LoadPlan => {
                 // Where nobody tells of removals, this is when they are noticed.
@@ -263,7 +263,7 @@ impl World {
             Action::CheckSuccessor => self.upgrade = Some(Upgrade::Check),
             Action::BecomeSuccessor => self.upgrade = Some(Upgrade::Become),
             Action::Report(report) => self.report(&report),
-            Action::Answer { ticket, answer } => self.control.answered(&mut self.os, ticket, &answer),
+            Action::Answer { ticket, answer } => self.control.answered(core, &mut self.os, ticket, &answer),
             Action::Spawn { .. }
             | Action::Signal { .. }
             | Action::Adopt { .. }

@@ -33,6 +33,7 @@ mod poller;
 mod probe;
 mod processes;
 mod program;
+mod queues;
 mod records;
 mod reexec;
 mod runtime_dir;
@@ -57,6 +58,7 @@ pub use inherited::{TooFewDescriptors, claim_granted, make_room};
 
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
+pub use queues::Queues;
 pub use reexec::{Write, begin_anew};
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;

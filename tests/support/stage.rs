@@ -78,7 +78,8 @@ impl Stage {
         self.given = given;
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// The command for `bootstrap` with these arguments.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let words: Vec<&str> = self.wrapper.iter().map(|word| &**word).collect();
         let names: Vec<&str> = self.given.iter().map(|(name, _)| &**name).collect();
         let taking = format!(
