@@ -113,6 +113,8 @@ struct World {
     format: Format,
     /// What of the upgrade is to be done once all other actions are.
     upgrade: Option<Upgrade>,
+    /// Whether it is to be seen that all who run are written down.
+    reloads: bool,
 }
 
 /// A step of an upgrade, for which all of the core is written down.
@@ -125,7 +127,7 @@ enum Upgrade {
 impl World {
     fn new(os: Os, file: &Path, format: Format) -> Self {
         let (control, settings) = (Control::new(file, os.now()), Settings::default());
-        let mut world = Self { os, control, settings, file: file.into(), format, upgrade: None };
+        let mut world = Self { os, control, settings, file: file.into(), format, upgrade: None, reloads: false };
         world.os.tell_loss_as(move |lines| line(&Report::of_supervisor(Fact::LogLost { lines }), format));
         world
     }
@@ -145,6 +147,9 @@ impl World {
                 self.os.release();
                 self.os.flush_log();
                 return exit_code(outcome);
+            }
+            if std::mem::take(&mut self.reloads) {
+                self.os.write_down_again(core.runs());
             }
             match self.upgrade.take() {
                 None => {}
@@ -253,6 +258,7 @@ impl World {
             Action::LoadPlan => {
                 // Where nobody tells of removals, this is when they are noticed.
                 self.os.look_after_control();
+                self.reloads = true;
                 let event = load(&self.file);
                 if let Event::PlanLoaded(plan) = &event {
                     self.look_for_room(plan);

@@ -141,9 +141,9 @@ impl Records {
         self.names.insert(run, name);
     }
 
-    /// Is the file about this run there, or is there nobody to write down?
+    /// Is the file about this run there?
     pub(super) fn has(&self, run: RunId) -> bool {
-        self.names.get(&run).is_none_or(|name| self.directory.join(name).exists())
+        self.names.get(&run).is_some_and(|name| self.directory.join(name).exists())
     }
 
     /// Notes that a run was asked to leave.

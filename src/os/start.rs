@@ -48,10 +48,11 @@ impl Os {
         }
     }
 
-    /// Writes all runs down again whose files somebody has removed; `serving` says of each whether it serves.
+    /// Writes all runs down whose files somebody has removed, or could not be written when they started; `serving` says of each whether it serves.
     pub fn write_down_again<'a>(&mut self, runs: impl Iterator<Item = (&'a Run, bool)>) {
         for (run, serving) in runs {
-            if self.records.as_ref().is_none_or(|records| records.has(run.id)) {
+            let Some(records) = &self.records else { return };
+            if records.has(run.id) {
                 continue;
             }
             self.write_down(run.id, run.worker, run.started, &run.definition);

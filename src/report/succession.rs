@@ -73,7 +73,7 @@ pub(super) fn sentence(what: &Succession) -> String {
         ),
         Succession::NotWrittenDown { errno: number } => {
             format!(
-                "not written down: {}; after a SIGKILL of this supervisor it would not be found",
+                "not written down: {}; after a SIGKILL of this supervisor it would not be found; SIGHUP tries again",
                 errno(*number)
             )
         }
