@@ -4,7 +4,7 @@ use super::said;
 use crate::config;
 use crate::core::Time;
 use crate::exit::ExitCode;
-use crate::os::{Os, Place};
+use crate::os::{self, Os, Place};
 use crate::protocol::control::{ControlRequest, ErrorCode, Reply};
 use clap::Args;
 use std::fmt;
@@ -83,9 +83,9 @@ impl Connection {
     /// Connects to the supervisor of a config file.
     pub(super) fn open(config: &Path, way: &Way) -> Result<Self, Trouble> {
         let mut tried = Vec::new();
-        for directory in places(config, way) {
+        for (directory, named) in places(config, way) {
             let path = Place::socket(&directory);
-            match UnixStream::connect(&path) {
+            match UnixStream::connect(&path).and_then(|stream| of_ours(stream, named)) {
                 Ok(stream) => return Ok(Self { stream: BufReader::new(stream), line: Vec::new() }),
                 Err(error) => tried.push((path, error)),
             }
@@ -123,17 +123,27 @@ impl Connection {
     }
 }
 
-/// Where the supervisor may be, the likeliest place first.
-fn places(config: &Path, way: &Way) -> Vec<PathBuf> {
+/// The connection, unless somebody else listens where nobody was named: by custom that is below /tmp, where anybody could.
+fn of_ours(stream: UnixStream, named: bool) -> io::Result<UnixStream> {
+    if named || os::is_of_us_or_root(&stream)? {
+        return Ok(stream);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        "another user listens there; name the directory if that is meant",
+    ))
+}
+
+/// Where the supervisor may be, the likeliest place first, and whether somebody named it.
+fn places(config: &Path, way: &Way) -> Vec<(PathBuf, bool)> {
     let given = way.runtime_dir.clone().or_else(|| std::env::var_os(RUNTIME_DIR).map(PathBuf::from));
     if let Some(given) = given {
-        return vec![given];
+        return vec![(given, true)];
     }
     let place = Place::of(config::runtime_dir(config).as_deref(), config);
-    let of_root = (!place.named).then(|| Place::of_root(config));
-    let mut places = vec![place.path];
-    places.extend(of_root.filter(|path| *path != places[0]));
-    places
+    let of_root = (!place.named).then(|| Place::of_root(config)).filter(|path| *path != place.path);
+    // What is below /run is root's.
+    [(place.path, place.named)].into_iter().chain(of_root.map(|path| (path, true))).collect()
 }
 
 /// One request, one reply.

@@ -42,6 +42,7 @@ mod slots;
 mod sockopt;
 mod spawn;
 mod successor;
+mod trusted;
 mod unix_path;
 mod usage;
 mod voice;
@@ -58,6 +59,7 @@ pub use log_output::stderr_is_journal;
 pub use reexec::Write;
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;
+pub use trusted::is_of_us_or_root;
 
 use crate::core::{Action, Event, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
