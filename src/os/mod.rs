@@ -24,6 +24,7 @@ mod listener;
 mod listeners;
 mod log_output;
 mod lookup;
+mod names;
 mod notify;
 mod orphans;
 mod owner;
@@ -56,6 +57,7 @@ pub use inherited::{TooFewDescriptors, claim_granted, make_room};
 
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
+pub use names::look_up_names_in_files_where_static;
 pub use reexec::Write;
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;
