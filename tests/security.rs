@@ -187,10 +187,10 @@ fn a_stranger_is_not_heard_on_a_notify_socket_and_stops_nobody_who_is() {
         // It waits where the queue is full: what was sent before has been read.
         socket.send_to_addr(b"READY=1\nMAINPID=1\nSTOPPING=1\nSTATUS=\x1b[31m", &address).unwrap();
     }
-    assert!(!supervised.said(" web generation=1 … ready"), "{supervised}");
+    assert!(!supervised.said(" web generation=1 … ready after"), "{supervised}");
     assert!(!supervised.said("stopping"), "{supervised}");
     supervised.stage.write("go", "");
-    supervised.wait_for(" web generation=1 … ready");
+    supervised.wait_for(" web generation=1 … ready after");
     supervised.stop();
 }
 
@@ -251,10 +251,12 @@ fn a_forged_record_makes_no_process_of_others_ours() {
     assert_ne!(forged, text);
     fs::write(&file, forged).unwrap();
     supervised.kill_and_start_again();
-    supervised.wait_for(" web … started");
-    assert!(!supervised.said(&format!("pid={own} … taken over")), "{supervised}");
+    supervised.wait_for(&format!(" web generation=1 pid={own} … it has ended since"));
+    // The true one still has the address: that is told with its pid, and it is left alone as well.
+    supervised.wait_for(&format!("Address already in use by http, pid {}", web.0));
+    assert_eq!(supervised.wait_exit(), 1, "{supervised}");
+    assert!(web.is_alive());
     web.signal(Signal::SIGKILL);
-    supervised.stop();
     assert!(Process(i32::try_from(own).unwrap()).is_alive());
 }
 
