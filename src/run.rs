@@ -135,7 +135,7 @@ impl World {
         let mut above = Above::new(superior.as_ref().and_then(Superior::watchdog), self.os.now());
         loop {
             for action in actions.drain(..) {
-                self.perform(action);
+                self.perform(&core, action);
             }
             if let Some(superior) = &superior {
                 tell(superior, &mut above, &core, self.os.now());
@@ -237,18 +237,19 @@ impl World {
         }
     }
 
-    fn perform(&mut self, action: Action) {
+    fn perform(&mut self, core: &Supervisor, action: Action) {
         match action {
             Action::LoadPlan => {
                 // Where nobody tells of removals, this is when they are noticed.
                 self.os.look_after_control();
                 self.os.post(load(&self.file));
+                self.os.be_small();
             }
             Action::ReadSelector { env_file } => self.read_selector(env_file),
             Action::CheckSuccessor => self.upgrade = Some(Upgrade::Check),
             Action::BecomeSuccessor => self.upgrade = Some(Upgrade::Become),
             Action::Report(report) => self.report(&report),
-            Action::Answer { ticket, answer } => self.control.answered(&mut self.os, ticket, &answer),
+            Action::Answer { ticket, answer } => self.control.answered(core, &mut self.os, ticket, &answer),
             Action::Spawn { .. }
             | Action::Signal { .. }
             | Action::Adopt { .. }

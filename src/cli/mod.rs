@@ -1,10 +1,14 @@
 //! The command line.
 
+mod answer;
 mod check;
 mod check_state;
 mod client;
+mod completions;
 mod events;
+mod examples;
 mod import;
+mod interrupts;
 mod manual;
 mod markdown;
 mod metrics;
@@ -15,10 +19,11 @@ mod progress;
 mod run;
 mod status;
 mod table;
+mod trouble;
+mod way;
 
-pub use check::check;
+pub use check::{CheckArgs, check};
 pub use check_state::check_state;
-pub use client::{Services, Way};
 pub use events::EventsArgs;
 pub use metrics::MetricsArgs;
 pub use order::{OrderArgs, Patience, ReloadArgs, SignalArgs, UpgradeArgs, WaitArgs};
@@ -26,6 +31,7 @@ pub use plan::PlanArgs;
 pub use print::{Printing, print};
 pub use run::run;
 pub use status::StatusArgs;
+pub use way::{Services, Timeout, Way};
 
 use crate::exit::ExitCode;
 use clap::error::ErrorKind;
@@ -64,7 +70,7 @@ Exit codes:
   4   no service has this name
   5   a restart, or a start, failed or was rolled back
   6   what was waited for did not come in time
-  7   the supervisor is not reachable
+  7   the supervisor is not reachable, does not answer, or has another file
   78  the config file is wrong";
 
 /// Holds the listen sockets of services and restarts their servers without refusing a client.
@@ -134,7 +140,7 @@ pub struct Invocation {
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Say what is wrong with the config file; start nothing
-    Check,
+    Check(CheckArgs),
     /// Show how services are: all in a table, or one in depth
     Status(StatusArgs),
     /// Show what a reload would do
@@ -215,18 +221,18 @@ impl Invocation {
         };
         let config = &self.config;
         match command {
-            Command::Check => check(config, self.color),
+            Command::Check(args) => check(config, self.color, args),
             Command::Status(args) => status::status(config, self.color, args),
             Command::Plan(args) => plan::plan(config, args),
-            Command::Reload(args) => order::reload(config, args),
-            Command::Restart(args) => order::order(config, Kind::Restart, args),
-            Command::Start(args) => order::order(config, Kind::Start, args),
-            Command::Stop(args) => order::order(config, Kind::Stop, args),
-            Command::Hold(args) => order::order(config, Kind::Hold, args),
-            Command::Release(args) => order::order(config, Kind::Release, args),
-            Command::Wait(args) => order::wait(config, args),
-            Command::Signal(args) => order::signal(config, args),
-            Command::Upgrade(args) => order::upgrade(config, args),
+            Command::Reload(args) => order::reload(config, self.color, args),
+            Command::Restart(args) => order::order(config, self.color, Kind::Restart, args),
+            Command::Start(args) => order::order(config, self.color, Kind::Start, args),
+            Command::Stop(args) => order::order(config, self.color, Kind::Stop, args),
+            Command::Hold(args) => order::order(config, self.color, Kind::Hold, args),
+            Command::Release(args) => order::order(config, self.color, Kind::Release, args),
+            Command::Wait(args) => order::wait(config, self.color, args),
+            Command::Signal(args) => order::signal(config, self.color, args),
+            Command::Upgrade(args) => order::upgrade(config, self.color, args),
             Command::Events(args) => events::events(config, args),
             Command::Metrics(args) => metrics::metrics(config, args),
         }
@@ -267,9 +273,13 @@ impl Invocation {
 /// What clap has for that (`global`) takes the second of two without a word.
 fn definition() -> clap::Command {
     let command = Arguments::command();
-    let options: Vec<clap::Arg> = command.get_arguments().cloned().collect();
+    // In the help of a command its own options come first.
+    let options: Vec<clap::Arg> =
+        command.get_arguments().cloned().map(|option| option.display_order(100)).collect();
     command.mut_subcommands(move |subcommand| {
         let of_file = !Printing::has_subcommand(subcommand.get_name());
+        let examples = examples::of(subcommand.get_name());
+        let subcommand = subcommand.after_help(examples);
         if of_file { subcommand.args(options.clone()) } else { subcommand }
     })
 }
@@ -324,67 +334,4 @@ pub fn said(result: io::Result<()>, code: ExitCode) -> ExitCode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(line: &str) -> Result<Invocation, ErrorKind> {
-        match Invocation::parse(line.split(' ').map(OsString::from)) {
-            Ok(Asked::OfFile(invocation)) => Ok(invocation),
-            Ok(Asked::Print(printing)) => panic!("{line:?} is {printing:?}"),
-            Err(error) => Err(error.kind()),
-        }
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        definition().debug_assert();
-    }
-
-    #[test]
-    fn the_file_may_be_named_before_and_after_the_command() {
-        let run = Invocation {
-            config: "a.toml".into(),
-            log_format: LogFormat::Text,
-            color: Color::Auto,
-            state: None,
-            check_state: None,
-            command: None,
-        };
-        assert_eq!(parse("bootstrap -c a.toml"), Ok(run.clone()));
-        assert_eq!(parse("bootstrap --config=a.toml"), Ok(run.clone()));
-        let check = Invocation { command: Some(Command::Check), ..run };
-        assert_eq!(parse("bootstrap -c a.toml check"), Ok(check.clone()));
-        assert_eq!(parse("bootstrap check -c a.toml"), Ok(check.clone()));
-        let before = parse("bootstrap --log-format json -c a.toml check");
-        assert_eq!(before, Ok(Invocation { log_format: LogFormat::Json, ..check.clone() }));
-        let dressed = Invocation { log_format: LogFormat::Json, color: Color::Never, ..check };
-        assert_eq!(parse("bootstrap check --log-format json -c a.toml --color never"), Ok(dressed));
-    }
-
-    #[test]
-    fn a_wrong_command_line_is_told_from_a_question() {
-        for (line, kind, code) in [
-            ("bootstrap", ErrorKind::MissingRequiredArgument, 2),
-            ("bootstrap check", ErrorKind::MissingRequiredArgument, 2),
-            ("bootstrap -c a.toml chek", ErrorKind::InvalidSubcommand, 2),
-            ("bootstrap -c a.toml --log-format xml", ErrorKind::InvalidValue, 2),
-            ("bootstrap -c a.toml -c b.toml", ErrorKind::ArgumentConflict, 2),
-            ("bootstrap -c a.toml check -c b.toml", ErrorKind::ArgumentConflict, 2),
-            ("bootstrap --color never check -c b.toml --color never", ErrorKind::ArgumentConflict, 2),
-            ("bootstrap -c a.toml --verbose", ErrorKind::UnknownArgument, 2),
-            ("bootstrap --help", ErrorKind::DisplayHelp, 0),
-            ("bootstrap --version", ErrorKind::DisplayVersion, 0),
-        ] {
-            let error = Invocation::parse(line.split(' ').map(OsString::from)).unwrap_err();
-            assert_eq!((error.kind(), error.exit_code()), (kind, code), "{line}");
-        }
-    }
-
-    #[test]
-    fn help_lists_signals_and_exit_codes() {
-        let help = definition().render_long_help().to_string();
-        for wanted in ["SIGUSR1", "SIGHUP", "SIGQUIT", "\n  78 ", "check", "--log-format"] {
-            assert!(help.contains(wanted), "no {wanted} in:\n{help}");
-        }
-    }
-}
+mod tests;

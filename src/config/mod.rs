@@ -48,6 +48,7 @@ pub use error::{Mistake, Place, Position, Refused};
 pub use load::{load, parse, runtime_dir};
 pub use problem::{Found, Problem};
 pub use rule::Rule;
+pub use similar::nearest;
 
 #[cfg(doc)]
 use crate::plan::Plan;

@@ -1,10 +1,11 @@
 //! The system's side of commands: the control socket in the runtime directory, and what is sent to its clients.
 
-use super::Os;
 use super::client::Then;
 use super::control::{ClientId, ControlSocket};
+use super::queues::Queues;
 use super::runtime_dir::{NoRuntimeDir, RuntimeDir};
-use crate::plan::{ListenerId, Rights};
+use super::{Os, memory};
+use crate::plan::Rights;
 use std::io;
 use std::path::PathBuf;
 
@@ -60,6 +61,10 @@ impl Os {
     /// Sends a line to a client of the control socket, without waiting until it takes it.
     pub fn answer(&mut self, client: ClientId, line: &str, then: Then) {
         let now = self.now();
+        if line.len() > memory::LARGE_BYTES {
+            // About very many services; the file may have been read for it, too.
+            self.be_small();
+        }
         if let Some(control) = self.control.as_mut() {
             control.answer(&self.poller, client, line, then, now);
         }
@@ -91,9 +96,9 @@ impl Os {
         self.control.as_ref().is_some_and(ControlSocket::has_room)
     }
 
-    /// Clients that wait in the queue of a listener, and how many may, where the kernel tells.
-    pub fn queue(&self, listener: ListenerId) -> Option<(u32, u32)> {
-        self.listeners.queue(listener)
+    /// What waits at the sockets now.
+    pub fn queues(&self) -> Queues<'_> {
+        Queues::of(&self.listeners)
     }
 
     /// Closes what clients speak to, and lets the runtime directory go, at the end of the program.

@@ -2,10 +2,11 @@
 //! before each start.
 
 use super::bind::{bind_ip, bind_unix};
-use super::sockopt::{set_defer_accept, tcp_queue};
+use super::sockopt::{set_defer_accept, tcp_queue, udp_queue};
 use super::unix_path::{Found, UnixPath};
 use crate::core::Repair;
 use crate::plan::{Address, ListenerSpec};
+use crate::protocol::status::Queue;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Socket, Type};
@@ -18,6 +19,8 @@ pub(super) struct Listener {
     socket: Socket,
     spec: ListenerSpec,
     parked: bool,
+    /// Nobody has had it since it was bound: it is as it was made.
+    untouched: bool,
     /// Where it is in the file system, if it is there.
     path: Option<UnixPath>,
 }
@@ -34,7 +37,7 @@ impl Listener {
             Address::Udp(address) => (bind_ip(*address, Type::DGRAM)?, None),
             Address::Unix(path) => bind_unix(path).map(|(socket, path)| (socket, Some(path)))?,
         };
-        let listener = Self { socket, spec, parked: false, path };
+        let listener = Self { socket, spec, parked: false, untouched: true, path };
         listener.write_settings(false).inspect_err(|_| listener.release())?;
         Ok(listener)
     }
@@ -55,11 +58,19 @@ impl Listener {
         matches!(self.spec.address, Address::Tcp(_)).then(|| self.socket.as_fd())
     }
 
-    /// Clients that wait in its queue, and how many may, where the kernel tells.
-    pub(super) fn queue(&self) -> Option<(u32, u32)> {
+    /// What waits at it, where the kernel tells. `unix` gives what waits at a unix socket, by the inode of that.
+    pub(super) fn queue(&self, unix: impl FnOnce(u64) -> Option<Queue>) -> Option<Queue> {
         match self.spec.address {
-            Address::Tcp(_) if !self.parked => tcp_queue(&self.socket).ok(),
-            Address::Tcp(_) | Address::Udp(_) | Address::Unix(_) => None,
+            Address::Udp(_) => {
+                let (bytes, limit, dropped) = udp_queue(&self.socket).ok()?;
+                Some(Queue::Datagrams { bytes: bytes.into(), limit: limit.into(), dropped: dropped.into() })
+            }
+            Address::Tcp(_) | Address::Unix(_) if self.parked => None,
+            Address::Tcp(_) => {
+                let (waiting, limit) = tcp_queue(&self.socket).ok()?;
+                Some(Queue::Clients { waiting, limit })
+            }
+            Address::Unix(_) => unix(self.inode().ok()?),
         }
     }
 
@@ -78,6 +89,9 @@ impl Listener {
     /// server did to it. Takes a parked one back into service. Gives what had to be repaired.
     /// `in_use` says that a server accepts from it already.
     pub(super) fn restore(&mut self, in_use: bool) -> io::Result<Option<Repair>> {
+        if std::mem::take(&mut self.untouched) && !self.parked && self.path.is_none() {
+            return Ok(None);
+        }
         let path = self.mend_path()?;
         let repair = if self.parked {
             None

@@ -8,6 +8,7 @@ mod granted;
 mod http;
 mod notify;
 pub mod status;
+mod unix_diag;
 mod verdict;
 
 pub use ack::AckReader;
@@ -16,4 +17,5 @@ pub use dialect::{Dialect, Numbers, Value, Voice};
 pub use granted::Granted;
 pub use http::{NotHttp, StatusReader, request};
 pub use notify::Notice;
+pub use unix_diag::{UnixQueue, ask_unix_queues, read_unix_queues};
 pub use verdict::{Word, WordReader};
