@@ -28,6 +28,7 @@ mod listeners;
 mod log_output;
 mod lookup;
 mod memory;
+mod names;
 mod notify;
 mod orphans;
 mod owner;
@@ -50,6 +51,7 @@ mod spawn;
 mod start;
 mod store;
 mod successor;
+mod trusted;
 mod turn;
 mod unix_path;
 mod usage;
@@ -64,10 +66,12 @@ pub use inherited::{TooFewDescriptors, claim_granted, make_room};
 
 pub use journal::stderr_is_journal;
 pub use kept::{Kept, Left};
+pub use names::look_up_names_in_files_where_static;
 pub use queues::Queues;
 pub use reexec::{Write, begin_anew};
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;
+pub use trusted::is_of_us_or_root;
 
 use crate::core::{Action, Event, RunEvent, Time};
 use crate::protocol::status::Usage;

@@ -1,5 +1,8 @@
 //! What is written down of each run, for a supervisor that comes after one that was killed: a small file each, in the
 //! runtime directory, which is in memory. Nothing else is needed to find the processes and their sockets.
+//!
+//! The definitions in them have values of variables, which may be secrets: nobody else may read them, although a group or
+//! everybody may be let into the directory above.
 
 use super::listener::HeldSocket;
 use super::lookup::Inode;
@@ -12,7 +15,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The version that is written, and the only one that is read.
@@ -110,7 +113,9 @@ impl Records {
         let directory = runtime_dir.join(DIRECTORY);
         match make(&directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Ok(()) | Err(_) => {}
+            Ok(()) => {}
+            // An older version left it open to all who may enter the directory above.
+            Err(_) => fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?,
         }
         Ok(Self { directory, boot: boot()?, names: BTreeMap::new() })
     }
@@ -269,6 +274,17 @@ mod tests {
         assert!(start_ticks(own).unwrap() > 0);
         assert_eq!(start_ticks(own), start_ticks(own));
         assert_eq!(start_ticks(i32::MAX), None);
+    }
+
+    #[test]
+    fn nobody_else_may_enter_even_where_an_older_version_let_all_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = || fs::metadata(dir.path().join(DIRECTORY)).unwrap().permissions().mode() & 0o777;
+        Records::open(dir.path()).unwrap();
+        assert_eq!(mode(), 0o700);
+        fs::set_permissions(dir.path().join(DIRECTORY), fs::Permissions::from_mode(0o755)).unwrap();
+        Records::open(dir.path()).unwrap();
+        assert_eq!(mode(), 0o700);
     }
 
     #[test]
