@@ -1,8 +1,6 @@
 //! Every client command, as text and as JSON that its schema accepts, with each exit code; and what they do when nobody
 //! answers, or the wrong one would.
 
-#![expect(clippy::disallowed_methods, reason = "commands that wait for each other run at the same time")]
-
 mod support;
 
 #[path = "support/command.rs"]
@@ -87,8 +85,8 @@ const FAILING: &[Step] = &[
 
 /// The same, once it has mistakes.
 const BROKEN: &[Step] = &[
-    ("check", 78, "unknown key `prot`", "/mistakes/0/line", "3"),
-    ("check", 78, "refused: 2 mistakes", "/mistakes/0/help", "\"did you mean `port`?\""),
+    ("check", 78, "unknown key `prot`", "/mistakes/1/line", "3"),
+    ("check", 78, "refused: 2 mistakes", "/mistakes/1/help", "\"did you mean `port`?\""),
     ("plan", 78, "the file has 2 mistakes", "/code", "\"bad-config\""),
     ("reload", 78, "the config is refused; nothing was changed", "/code", "\"bad-config\""),
     ("status", 0, "services.toml has mistakes", "/supervisor/config_state", "\"broken\""),

@@ -18,7 +18,8 @@ const EXAMPLES: [(&str, &str); 18] = [
         "Examples:
   bootstrap -c services.toml status
   bootstrap -c services.toml status web
-  bootstrap -c services.toml status 'api-*' --json",
+  bootstrap -c services.toml status 'api-*' --json
+  bootstrap -c services.toml status --names",
     ),
     (
         "plan",

@@ -20,6 +20,7 @@ mod environment;
 mod heard;
 mod identity;
 mod inherited;
+mod interpreter;
 mod journal;
 mod kept;
 mod listener;
@@ -322,7 +323,8 @@ impl Os {
         let generation = run.generation;
         let in_use = |listener| self.processes.is_in_use(listener);
         let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
-            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false };
+            let runtime_dir = self.runtime_dir.as_ref().map(RuntimeDir::path);
+            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false, runtime_dir };
             self.spawner.start(poller, token, &order)
         });
         match started {
