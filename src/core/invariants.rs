@@ -12,7 +12,7 @@ use crate::plan::ServiceId;
 
 impl Supervisor {
     fn name(&self, id: ServiceId) -> &str {
-        self.services.get(&id).map_or("nobody", |service| service.definition.name.as_str())
+        self.services.get(id).map_or("nobody", |service| service.definition.name.as_str())
     }
 
     /// Looks for a broken invariant.
