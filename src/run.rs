@@ -127,7 +127,8 @@ enum Upgrade {
 impl World {
     fn new(os: Os, file: &Path, format: Format) -> Self {
         let (control, settings) = (Control::new(file, os.now()), Settings::default());
-        let mut world = Self { os, control, settings, file: file.into(), format, upgrade: None, reloads: false };
+        let mut world =
+            Self { os, control, settings, file: file.into(), format, upgrade: None, reloads: false };
         world.os.tell_loss_as(move |lines| line(&Report::of_supervisor(Fact::LogLost { lines }), format));
         world
     }

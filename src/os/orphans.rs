@@ -96,7 +96,9 @@ impl Finds {
                     finds.held.insert(record.pid, held);
                 }
                 Err(what) => {
-                    records.into_iter().for_each(|records| records.remove(&name));
+                    if let Some(records) = records {
+                        records.remove(&name);
+                    }
                     reports.push(report(what));
                 }
             }

@@ -1,5 +1,6 @@
 //! What is known of the processes of a run: for whoever writes it down.
 
+use super::super::cgroup::Leaf;
 use super::super::program::Origin;
 use super::super::records::Known;
 use super::super::voice::Voice;
@@ -21,7 +22,7 @@ impl Processes {
             voice: process.voice.as_ref().and_then(Voice::mark),
             program: &process.program,
             inode: process.origin.as_ref().and_then(Origin::binary),
-            cgroup: process.leaf.as_ref().map(|leaf| leaf.path()),
+            cgroup: process.leaf.as_ref().map(Leaf::path),
         })
     }
 
