@@ -265,6 +265,7 @@ impl World {
                     self.look_for_room(plan);
                 }
                 self.os.post(event);
+                self.os.be_small();
             }
             Action::ReadSelector { env_file } => self.read_selector(env_file),
             Action::CheckSuccessor => self.upgrade = Some(Upgrade::Check),

@@ -14,6 +14,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Bytes of an answer that are read at once: all that the kernel holds of it.
+const PIECE_BYTES: usize = 256 * 1024;
+
 /// A connection to the supervisor, with one request at a time.
 pub(super) struct Connection {
     stream: BufReader<UnixStream>,
@@ -30,7 +33,8 @@ impl Connection {
             let path = Place::socket(&directory);
             match connect(&path) {
                 Ok(stream) => {
-                    return Ok(Self { stream: BufReader::new(stream), directory, line: Vec::new() });
+                    let stream = BufReader::with_capacity(PIECE_BYTES, stream);
+                    return Ok(Self { stream, directory, line: Vec::new() });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let pid = Place::holder(&directory).map(|(pid, _)| pid);

@@ -61,8 +61,9 @@ impl Supervisor {
         self.reload_done(again, out);
     }
 
-    pub(super) fn plan_loaded(&mut self, plan: Plan, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn plan_loaded(&mut self, mut plan: Plan, now: Time, out: &mut Vec<Action>) {
         if let Reload::Loading { again } = self.reload {
+            plan.share_with(&self.plan);
             self.bind(plan, again, now, out);
         }
     }
@@ -179,7 +180,7 @@ impl Supervisor {
                 if self.planned > 0 {
                     service.take_sockets(&[], out);
                 }
-                self.services.insert(id, service);
+                self.services.insert(service);
                 // It starts at the end of this event, or when those it needs are up.
                 self.wait(id);
                 Some((id, Goal::Up))

@@ -6,6 +6,7 @@ use super::processes::Change;
 use super::records::Records;
 use crate::core::{Orphan, Report};
 use crate::plan::{ListenerId, Orphans, Pid, RunId};
+use std::collections::BTreeSet;
 use std::io;
 
 impl Os {
@@ -45,11 +46,19 @@ impl Os {
         for listener in std::mem::take(&mut self.finds).sockets.into_values() {
             listener.release();
         }
+        if self.processes.has_changes() {
+            // Many end as soon as they are asked to leave: what has ended by now needs no note of having been asked.
+            self.look();
+        }
         let changes = self.processes.take_changes();
         let Some(records) = &mut self.records else { return };
+        let ended: BTreeSet<RunId> =
+            changes.iter().filter(|(_, change)| *change == Change::Ended).map(|(run, _)| *run).collect();
         for (run, change) in changes {
             match change {
+                Change::Asked if ended.contains(&run) => {}
                 Change::Asked => records.asked(run),
+                Change::Main(pid) => records.turned_to(run, pid),
                 Change::Ended => records.ended(run),
             }
         }

@@ -143,10 +143,11 @@ mod tests {
                 env: env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
                 env_file: env_file.map(Path::to_path_buf),
                 handshake: Handshake::Pipe,
-                identity: Identity::default(),
+                identity: Identity::default().into(),
                 watchdog: None,
-            },
-            policy: Policy::default(),
+            }
+            .into(),
+            policy: Policy::default().into(),
         }
     }
 
@@ -159,6 +160,7 @@ mod tests {
             pipe: Some(9),
             notify: None,
             ack: None,
+            ack_path: None,
             generation: Generation(4),
             worker: 0,
             supervisor: 1,

@@ -13,7 +13,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 /// The sockets, by the id that the core knows them by.
 #[derive(Default)]
 pub(super) struct Listeners {
-    all: BTreeMap<ListenerId, Listener>,
+    all: BTreeMap<ListenerId, Box<Listener>>,
     /// Whether a socket came or went since somebody last asked.
     changed: bool,
 }
@@ -68,7 +68,7 @@ impl Listeners {
             // Where the kernel has no memory for it the next start repairs what it finds.
             let _ = poller.watch_shutdown(socket, Token::Listener(id));
         }
-        self.all.insert(id, listener);
+        self.all.insert(id, Box::new(listener));
         self.changed = true;
     }
 
@@ -79,8 +79,8 @@ impl Listeners {
 
     /// Those that are held, with their addresses, by what `/proc` knows them by.
     pub(super) fn by_inode(&self) -> BTreeMap<u64, (&Address, BorrowedFd<'_>)> {
-        let held = |listener| Some((Listener::inode(listener).ok()?, (listener.address(), listener.as_fd())));
-        self.all.values().filter_map(held).collect()
+        let listeners = self.all.values().map(|listener| &**listener);
+        listeners.filter_map(|one| Some((one.inode().ok()?, (one.address(), one.as_fd())))).collect()
     }
 
     /// Leaves them to the next program.
@@ -143,7 +143,7 @@ impl Listeners {
 
     /// One that is held.
     pub(super) fn get(&self, id: ListenerId) -> Option<&Listener> {
-        self.all.get(&id)
+        self.all.get(&id).map(|listener| &**listener)
     }
 
     /// Takes other settings.

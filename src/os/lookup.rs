@@ -1,12 +1,25 @@
 //! Finding the program, and finding out why it could not be executed.
 
 use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::stat::FileStat;
 use nix::unistd::AccessFlags;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+/// Device and inode: which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Inode(u64, u64);
+
+impl Inode {
+    pub(super) fn of(found: &FileStat) -> Self {
+        Self(found.st_dev, found.st_ino)
+    }
+}
 
 /// Where a program without a slash is looked for when there is no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -56,7 +69,7 @@ fn check(path: &Path) -> Result<(), Errno> {
     if metadata.is_dir() {
         return Err(Errno::EISDIR);
     }
-    nix::unistd::eaccess(path, AccessFlags::X_OK)
+    nix::unistd::faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS)
 }
 
 /// The program that the kernel needs to run this one: the `#!` line's, or the loader of an ELF file. Asked

@@ -3,13 +3,14 @@
 
 use super::cgroup::Leaf;
 use super::listener::{HeldSocket, Listener};
+use super::lookup::Inode;
 use super::pidfd::Pidfd;
-use super::program::running;
+use super::program::binary_of;
 use super::records::{Found, Record, Records, start_ticks};
 use super::store::Given;
 use super::voice::{Voice, find_descriptor};
 use crate::core::{Fact, Orphan, Report, Succession};
-use crate::plan::{Address, Orphans, Pid};
+use crate::plan::{Address, Commons, Orphans, Pid};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -19,8 +20,10 @@ use std::sync::Arc;
 /// One that was proved to be what was written down.
 pub(super) struct Held {
     pub(super) process: Pidfd,
+    /// The number of its process group, where its main process does not lead that.
+    pub(super) group: Option<i32>,
     pub(super) voice: Option<Voice>,
-    pub(super) inode: Option<(u64, u64)>,
+    pub(super) inode: Option<Inode>,
     pub(super) program: PathBuf,
     pub(super) record: String,
     pub(super) leaving: bool,
@@ -54,6 +57,7 @@ impl Finds {
         let (found, unreadable) = records.map_or_else(Default::default, Records::found);
         let of_file = |file| Report::of_supervisor(Fact::Succession(Succession::RecordUnreadable { file }));
         reports.extend(unreadable.into_iter().map(of_file));
+        let mut commons = Commons::default();
         for Found { name, serves, was_itself, leaving, record } in found {
             let report = |what| Report {
                 service: Some(record.definition.name.clone()),
@@ -65,15 +69,18 @@ impl Finds {
                 Ok(process) => {
                     let taken = finds.take_sockets(&process, &record, &mut given);
                     // What it has become serves nobody that we know of: it is not taken for the server.
-                    let is_another =
-                        was_itself && running(record.pid).is_some_and(|inode| Some(inode) != record.inode);
+                    let is_another = was_itself
+                        && record.group.is_none()
+                        && binary_of(record.pid).is_some_and(|inode| Some(inode) != record.inode);
                     if is_another {
                         reports.push(report(Succession::OrphanChanged));
                     }
                     let held = taken && !is_another;
+                    let mut definition = record.definition.into_owned();
+                    commons.share(&mut definition);
                     let voice = record.voice.as_ref().and_then(|mark| Voice::find(record.pid, mark));
                     orphans.push(Orphan {
-                        service: record.definition.name.clone(),
+                        service: definition.name.clone(),
                         worker: record.worker,
                         generation: record.generation,
                         pid: Pid(record.pid),
@@ -82,10 +89,11 @@ impl Finds {
                         leaving,
                         pipe_open: voice.is_some(),
                         held,
-                        definition: Arc::new(record.definition),
+                        definition: Arc::new(definition),
                     });
                     let held = Held {
                         process,
+                        group: record.group,
                         voice,
                         inode: record.inode,
                         program: record.program,
@@ -110,7 +118,7 @@ impl Finds {
     }
 
     /// Takes back the sockets that the process has; tells whether all of them are held now.
-    fn take_sockets(&mut self, process: &Pidfd, record: &Record, given: &mut Vec<Given>) -> bool {
+    fn take_sockets(&mut self, process: &Pidfd, record: &Record<'_>, given: &mut Vec<Given>) -> bool {
         for socket in &record.sockets {
             if !self.sockets.contains_key(&socket.spec.address)
                 && let Some(fd) =
@@ -125,7 +133,7 @@ impl Finds {
 }
 
 /// The process, if it is still the one that was written down, and may be held.
-fn hold(record: &Record, policy: Orphans) -> Result<Pidfd, Succession> {
+fn hold(record: &Record<'_>, policy: Orphans) -> Result<Pidfd, Succession> {
     let is_same = || start_ticks(record.pid) == Some(record.ticks);
     if !is_same() {
         return Err(Succession::OrphanEnded);

@@ -6,6 +6,7 @@
 mod adopted;
 mod kept;
 mod known;
+mod main_process;
 mod members;
 
 pub(super) use kept::KeptProcesses;
@@ -17,6 +18,7 @@ use super::children;
 use super::heard::Heard;
 use super::poller::Poller;
 use super::probe::Probes;
+use super::proc_file;
 use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
@@ -27,6 +29,7 @@ use crate::protocol::{Notice, Word};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One run with a process left.
 struct Process {
@@ -41,12 +44,14 @@ struct Process {
     voice_number: u32,
     /// The file that it was started from.
     origin: Option<Origin>,
-    /// What it is held by where it is not our child.
-    adopted: Option<Adopted>,
+    /// Its main process, where that is not the leader of its group.
+    main: Option<i32>,
+    /// What its main process is held by, where that may not be our child.
+    adopted: Option<Box<Adopted>>,
     /// The path that this was found under.
-    program: PathBuf,
+    program: Arc<Path>,
     /// Its cgroup, if it has one.
-    leaf: Option<Leaf>,
+    leaf: Option<Box<Leaf>>,
     /// Whether its group was seen to be empty: the number may be anyone's since.
     group_gone: bool,
 }
@@ -56,19 +61,25 @@ struct Process {
 pub(super) enum Change {
     /// It was told to leave, or has said that it does. One that ignores the signal still was not told.
     Asked,
+    /// This is its main process from now on.
+    Main(i32),
     /// All its processes have ended.
     Ended,
 }
 
-/// All runs with a process left, by the pid of the main one, which is the number of the group too.
+/// All runs with a process left, by the pid of the process that was started, which is the number of the group too.
 #[derive(Default)]
 pub(super) struct Processes {
-    by_leader: BTreeMap<i32, Process>,
+    by_leader: BTreeMap<i32, Box<Process>>,
     leaders: BTreeMap<RunId, i32>,
     voices: BTreeMap<u32, i32>,
+    /// The runs whose main process is not the leader of their group, by its pid.
+    mains: BTreeMap<i32, i32>,
     /// The runs that have a cgroup, by the same numbers.
     leaves: BTreeMap<u32, i32>,
     last_voice: u32,
+    /// The paths of all programs: many run the same.
+    programs: BTreeSet<Arc<Path>>,
     /// How many of the runs that stay have each socket.
     users: BTreeMap<ListenerId, u32>,
     /// The sockets of runs that may have changed them by now.
@@ -117,8 +128,9 @@ impl Processes {
             voice,
             voice_number,
             origin,
+            main: None,
             adopted: None,
-            program,
+            program: self.shared(program),
             leaf,
             group_gone: false,
         };
@@ -133,10 +145,26 @@ impl Processes {
             self.voices.insert(process.voice_number, leader);
         }
         self.leaders.insert(process.run, leader);
+        self.mains.extend(process.main.map(|main| (main, leader)));
         for id in process.listeners.iter().filter(|_| process.stays) {
             *self.users.entry(*id).or_default() += 1;
         }
-        self.by_leader.insert(leader, process);
+        self.by_leader.insert(leader, Box::new(process));
+    }
+
+    /// Did anything become of a run since the last call of [`take_changes`](Self::take_changes)?
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// The path of a program, once for all that run it.
+    fn shared(&mut self, program: PathBuf) -> Arc<Path> {
+        if let Some(known) = self.programs.get(program.as_path()) {
+            return known.clone();
+        }
+        let program = Arc::from(program);
+        self.programs.insert(Arc::clone(&program));
+        program
     }
 
     /// What became of runs since the last call.
@@ -152,6 +180,7 @@ impl Processes {
         self.leaders.remove(&process.run);
         self.voices.remove(&process.voice_number);
         self.leaves.remove(&process.voice_number);
+        self.mains.retain(|_, led| *led != leader);
         if let Some(voice) = &process.voice {
             poller.forget(voice);
         }
@@ -160,6 +189,9 @@ impl Processes {
         }
         if let Some(adopted) = &process.adopted {
             adopted.forget(poller);
+        }
+        if Arc::strong_count(&process.program) == 2 {
+            self.programs.remove(&process.program);
         }
         self.changes.push((process.run, Change::Ended));
         Some(process.run)
@@ -195,12 +227,6 @@ impl Processes {
         self.touched.extend(process.iter().flat_map(|process| &process.listeners));
     }
 
-    /// The number of a run's main process, while that lives.
-    pub(super) fn main_pid(&self, run: RunId) -> Option<i32> {
-        let leader = *self.leaders.get(&run)?;
-        self.by_leader.get(&leader)?.main_lives.then_some(leader)
-    }
-
     /// The path of a run's program.
     pub(super) fn program(&self, run: RunId) -> Option<&Path> {
         self.leaders.get(&run).and_then(|leader| Some(&*self.by_leader.get(leader)?.program))
@@ -211,7 +237,7 @@ impl Processes {
         let leader = *self.leaders.get(&run)?;
         self.retire(leader);
         let process = self.by_leader.get(&leader).filter(|process| process.main_lives)?;
-        if ignores(leader, signal) {
+        if proc_file::ignores(process.main.unwrap_or(leader), signal) {
             return Some(Event::Run(run, RunEvent::NotListening));
         }
         // It may have ended already: then its exit is on the way.
@@ -220,21 +246,13 @@ impl Processes {
         None
     }
 
-    /// Sends `signal` to the main process, whatever it means to it.
-    pub(super) fn signal(&self, run: RunId, signal: i32) {
-        let process = self.leaders.get(&run).and_then(|leader| Some((*leader, self.by_leader.get(leader)?)));
-        if let Some((leader, process)) = process.filter(|(_, process)| process.main_lives) {
-            // As above; and a number that is no signal is one that the caller was to refuse.
-            let _ = process.send(leader, signal);
-        }
-    }
-
     /// Looks whether the run waits for clients on one of its sockets, whose inodes `inodes` gives. One that is
     /// gone does not.
     pub(super) fn look(&self, run: RunId, inodes: impl FnOnce(&[ListenerId]) -> BTreeSet<u64>) -> Sight {
         let process = self.leaders.get(&run).and_then(|leader| Some((*leader, self.by_leader.get(leader)?)));
         process.map_or(Sight::NotAccepting, |(leader, process)| {
-            sight::look(leader, !process.main_lives, &inodes(&process.listeners))
+            let orphans = !process.main_lives || process.main.is_some();
+            sight::look(leader, orphans, &inodes(&process.listeners))
         })
     }
 
@@ -242,7 +260,7 @@ impl Processes {
     pub(super) fn pin(&mut self, run: RunId) -> Option<Pinned> {
         let leader = *self.leaders.get(&run)?;
         let process = self.by_leader.get_mut(&leader).filter(|process| process.main_lives)?;
-        process.origin.as_mut()?.pin(leader)
+        process.origin.as_mut()?.pin(process.main.unwrap_or(leader))
     }
 
     /// Its program will not be wanted.
@@ -277,10 +295,16 @@ impl Processes {
     /// Reads the voice with this number.
     pub(super) fn hear(&mut self, poller: &Poller, number: u32) -> Vec<Event> {
         let leader = self.voices.get(&number).copied();
-        leader.map_or_else(Vec::new, |leader| self.hear_leader(poller, leader))
+        leader.map_or_else(Vec::new, |leader| self.hear_leader(poller, leader, children::is_ending))
     }
 
-    fn hear_leader(&mut self, poller: &Poller, leader: i32) -> Vec<Event> {
+    /// Whether it `is_ending` is asked where its voice has ended and it was not reaped.
+    fn hear_leader(
+        &mut self,
+        poller: &Poller,
+        leader: i32,
+        is_ending: impl FnOnce(i32) -> bool,
+    ) -> Vec<Event> {
         let Some(process) = self.by_leader.get_mut(&leader) else { return Vec::new() };
         let Some(voice) = &mut process.voice else { return Vec::new() };
         let mut heard = voice.read(leader);
@@ -290,7 +314,7 @@ impl Processes {
             process.voice = None;
             self.voices.remove(&process.voice_number);
             // That the pipe ended with the process is no news, and the kernel tells it a moment too soon.
-            if !process.main_lives || children::is_ending(leader) {
+            if !process.main_lives || is_ending(process.main.unwrap_or(leader)) {
                 heard.pop();
             }
         }
@@ -302,7 +326,11 @@ impl Processes {
             self.retire(leader);
             self.changes.push((run, Change::Asked));
         }
-        heard.into_iter().filter_map(|heard| Some(Event::Run(run, heard.event()?))).collect()
+        let events = heard.into_iter().filter_map(|heard| match heard {
+            Heard::Notice(Notice::MainPid(pid)) => self.turn_to_main(poller, leader, pid),
+            Heard::Word(_) | Heard::Notice(_) | Heard::End(_) | Heard::Hangup => heard.event(),
+        });
+        events.map(|event| Event::Run(run, event)).collect()
     }
 
     /// Reaps every child that has ended: servers, the commands of `probes`, orphans. What a server said comes before its exit.
@@ -314,21 +342,22 @@ impl Processes {
         let mut touched = BTreeSet::new();
         let mut stranger = false;
         while let Some(pid) = children::ended() {
-            let known = self.by_leader.get(&pid).filter(|process| process.main_lives);
-            if known.is_some_and(|process| process.adopted.is_some()) {
+            // Its last words may be that another process is the main one.
+            if let Some(leader) = self.led_by(pid) {
+                events.extend(self.hear_leader(poller, leader, |_| true));
+            }
+            let main_of = self.whose_main(pid);
+            let is_adopted =
+                |leader| self.by_leader.get(&leader).is_some_and(|process| process.adopted.is_some());
+            if let Some(leader) = main_of.filter(|leader| is_adopted(*leader)) {
                 // A supervisor that began anew in the same process adopts its own children.
-                events.extend(self.adopted_ended(poller, pid.unsigned_abs()));
+                events.extend(self.adopted_ended(poller, leader.unsigned_abs()));
                 let Some(_) = children::reap(pid) else { break };
                 stranger = true;
-            } else if known.is_some() {
-                events.extend(self.hear_leader(poller, pid));
+            } else if let Some(leader) = main_of {
                 let Some(status) = children::reap(pid) else { break };
-                self.retire(pid);
-                if let Some(process) = self.by_leader.get_mut(&pid) {
-                    process.main_lives = false;
-                    self.touched.extend(&process.listeners);
-                }
-                exits.push((pid, status));
+                self.main_ended(poller, leader);
+                exits.push((leader, status));
             } else if probes.knows(pid) {
                 events.extend(probes.reap(poller, pid));
             } else {
@@ -368,23 +397,10 @@ impl Processes {
             let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
             if gone && self.is_empty(leader) {
                 // What its last process said may still be unread.
-                events.extend(self.hear_leader(poller, leader));
+                events.extend(self.hear_leader(poller, leader, |_| true));
                 events.extend(self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty)));
             }
         }
         events
     }
-}
-
-/// Would this signal be lost on the process? `/proc/PID/status` has a bit for each, the lowest for signal 1. One
-/// that is blocked waits for the process, even while it is ignored: that is how servers with `signalfd(2)` or
-/// `sigwait(3)` are asked. Where it cannot be read the answer is no.
-fn ignores(pid: i32, signal: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or(0);
-    let has = |name: &str| {
-        let bits = status.lines().find_map(|line| line.strip_prefix(name));
-        bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|mask| mask & bit != 0)
-    };
-    has("SigIgn:") && !has("SigBlk:")
 }

@@ -2,13 +2,17 @@
 //! runtime directory, which is in memory. Nothing else is needed to find the processes and their sockets.
 
 use super::listener::HeldSocket;
+use super::lookup::Inode;
+use super::proc_file;
 use super::voice::Mark;
 use crate::core::Time;
 use crate::plan::{Definition, Generation, ListenerId, RunId};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 /// The version that is written, and the only one that is read.
@@ -16,6 +20,9 @@ const VERSION: u32 = 1;
 
 /// The directory in the runtime directory.
 const DIRECTORY: &str = "runs";
+
+/// The name of a file that is to replace another.
+const NEW: &str = "new";
 
 /// What is appended to the name of the file once the run serves.
 const SERVING: &str = ".serving";
@@ -29,24 +36,27 @@ const LEAVING: &str = ".leaving";
 /// One run, as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Record {
+pub(super) struct Record<'a> {
     version: u32,
     /// Which boot of the machine: pids and times mean nothing in another.
-    pub(super) boot: String,
+    boot: Cow<'a, str>,
     pub(super) generation: Generation,
     pub(super) worker: u32,
     pub(super) pid: i32,
+    /// The number of its process group, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) group: Option<i32>,
     /// When the kernel started it, in ticks: with the pid, and within one boot, that is one process and no other.
     pub(super) ticks: u64,
     /// When its start was ordered.
     pub(super) started: Time,
-    pub(super) definition: Definition,
+    pub(super) definition: Cow<'a, Definition>,
     pub(super) sockets: Vec<HeldSocket>,
     pub(super) voice: Option<Mark>,
     /// The path that its program was found under.
     pub(super) program: PathBuf,
     /// Device and inode of it, where it is a binary.
-    pub(super) inode: Option<(u64, u64)>,
+    pub(super) inode: Option<Inode>,
     /// Its cgroup, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cgroup: Option<PathBuf>,
@@ -59,7 +69,7 @@ pub(super) struct Found {
     /// Whether it then ran the very binary that it was started from.
     pub(super) was_itself: bool,
     pub(super) leaving: bool,
-    pub(super) record: Record,
+    pub(super) record: Record<'static>,
 }
 
 /// What is known of a run that was started, beside the definition.
@@ -74,10 +84,12 @@ pub(super) struct Start<'a> {
 /// What is known of the processes of a run.
 pub(super) struct Known<'a> {
     pub(super) pid: i32,
+    /// The number of its group, where that is another.
+    pub(super) group: Option<i32>,
     pub(super) listeners: &'a [ListenerId],
     pub(super) voice: Option<Mark>,
     pub(super) program: &'a Path,
-    pub(super) inode: Option<(u64, u64)>,
+    pub(super) inode: Option<Inode>,
     pub(super) cgroup: Option<&'a Path>,
 }
 
@@ -95,7 +107,8 @@ impl Records {
     /// Writes down what starts from now on. What others wrote is left there.
     pub(super) fn open(runtime_dir: &Path) -> io::Result<Self> {
         let directory = runtime_dir.join(DIRECTORY);
-        match fs::create_dir(&directory) {
+        // What it says of services may be secret; members of `control_group` may pass through the directory above.
+        match DirBuilder::new().mode(0o700).create(&directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
         }
@@ -105,33 +118,35 @@ impl Records {
     /// Writes a run down, all or nothing.
     pub(super) fn started(&mut self, start: Start<'_>, definition: &Definition) -> io::Result<()> {
         let Start { run, worker, started, sockets, known } = start;
-        let Known { pid, voice, program, inode, cgroup, .. } = known;
+        let Known { pid, group, voice, program, inode, cgroup, .. } = known;
         let name = format!("{}.{}.{pid}", definition.name, run.generation);
         let record = Record {
             version: VERSION,
-            boot: self.boot.clone(),
+            boot: Cow::Borrowed(&self.boot),
             generation: run.generation,
             worker,
             pid,
+            group,
             ticks: start_ticks(pid).ok_or(io::ErrorKind::NotFound)?,
             started,
-            definition: definition.clone(),
+            definition: Cow::Borrowed(definition),
             sockets,
             voice,
             program: program.into(),
             inode,
             cgroup: cgroup.map(Into::into),
         };
-        let (new, text) = (self.directory.join("new"), serde_json::to_vec(&record)?);
-        match fs::write(&new, &text) {
+        // One that was written in part is no JSON: whoever reads it knows as much as if it were not there.
+        let (path, text) = (self.directory.join(&name), serde_json::to_vec(&record)?);
+        let write = || fs::write(&path, &text).inspect_err(|_| _ = fs::remove_file(&path));
+        match write() {
             // Somebody has removed the directory.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir(&self.directory)?;
-                fs::write(&new, &text)?;
+                DirBuilder::new().mode(0o700).create(&self.directory)?;
+                write()?;
             }
             result => result?,
         }
-        fs::rename(&new, self.directory.join(&name))?;
         self.names.insert(run, name);
         Ok(())
     }
@@ -144,6 +159,25 @@ impl Records {
     /// Is the file about this run there?
     pub(super) fn has(&self, run: RunId) -> bool {
         self.names.get(&run).is_some_and(|name| self.directory.join(name).exists())
+    }
+
+    /// Notes that another process is the main one of a run.
+    pub(super) fn turned_to(&mut self, run: RunId, pid: i32) {
+        let Some(path) = self.names.get(&run).map(|name| self.directory.join(name)) else { return };
+        let rewritten = || -> io::Result<()> {
+            let text = fs::read(&path)?;
+            let mut record: Record<'_> = serde_json::from_slice(&text)?;
+            record.ticks = start_ticks(pid).ok_or(io::ErrorKind::NotFound)?;
+            let started = record.pid;
+            record.group.get_or_insert(started);
+            record.pid = pid;
+            // All or nothing: it is known already.
+            let new = self.directory.join(NEW);
+            fs::write(&new, serde_json::to_vec(&record)?)?;
+            fs::rename(&new, &path)
+        };
+        // Where it fails the next supervisor finds the one before, or nobody.
+        let _ = rewritten();
     }
 
     /// Notes that a run was asked to leave.
@@ -187,6 +221,11 @@ impl Records {
         let (mut found, mut unreadable) = (Vec::new(), Vec::new());
         let entries = fs::read_dir(&self.directory).into_iter().flatten();
         for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+            // What was being rewritten when its supervisor was killed stands in another file, too.
+            if name == NEW {
+                self.remove(&name);
+                continue;
+            }
             let text = fs::read(self.directory.join(&name)).unwrap_or_default();
             match serde_json::from_slice::<Record>(&text).ok().filter(|record| record.version == VERSION) {
                 Some(record) if record.boot == self.boot => {
@@ -197,7 +236,7 @@ impl Records {
                 Some(_) => self.remove(&name),
                 None => {
                     self.remove(&name);
-                    unreadable.extend((name != "new").then_some(name));
+                    unreadable.push(name);
                 }
             }
         }
@@ -212,11 +251,7 @@ fn boot() -> io::Result<String> {
 
 /// When the kernel started a process that has not ended, in ticks since the boot.
 pub(super) fn start_ticks(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses, and may hold some itself. Behind it: the state, and nineteen on, the start.
-    let mut behind_name = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let lives = !matches!(behind_name.next()?, "Z" | "X");
-    behind_name.nth(18)?.parse().ok().filter(|_| lives)
+    proc_file::stat(pid).filter(|found| !found.is_dead).map(|found| found.start)
 }
 
 #[cfg(test)]
@@ -236,9 +271,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::open(dir.path()).unwrap();
         fs::write(dir.path().join("runs/web.1.5"), "{\"version\":2}").unwrap();
-        fs::write(dir.path().join("runs/new"), "{\"vers").unwrap();
-        let (found, unreadable) = records.found();
-        assert_eq!((found.len(), unreadable), (0, vec!["web.1.5".into()]));
+        fs::write(dir.path().join("runs/web.2.6"), "{\"vers").unwrap();
+        let (found, mut unreadable) = records.found();
+        unreadable.sort();
+        assert_eq!((found.len(), unreadable), (0, vec!["web.1.5".into(), "web.2.6".into()]));
         assert_eq!(fs::read_dir(dir.path().join("runs")).unwrap().count(), 0);
     }
 }

@@ -3,6 +3,7 @@
 use super::Os;
 use super::poller::Token;
 use super::records::Start;
+use super::runtime_dir::RuntimeDir;
 use super::spawn::Order;
 use crate::core::generation::Run;
 use crate::core::{Event, RunEvent, Time};
@@ -23,7 +24,8 @@ impl Os {
         let generation = run.generation;
         let in_use = |listener| self.processes.is_in_use(listener);
         let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
-            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false };
+            let runtime_dir = self.runtime_dir.as_ref().map(RuntimeDir::path);
+            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false, runtime_dir };
             self.spawner.start(poller, token, &order)
         });
         match started {

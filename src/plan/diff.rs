@@ -66,10 +66,11 @@ mod tests {
                 env: BTreeMap::new(),
                 env_file: None,
                 handshake: Handshake::Pipe,
-                identity: Identity::default(),
+                identity: Identity::default().into(),
                 watchdog: None,
-            },
-            policy: Policy::default(),
+            }
+            .into(),
+            policy: Policy::default().into(),
         }
     }
 

@@ -238,10 +238,11 @@ mod tests {
                 env: std::collections::BTreeMap::new(),
                 env_file: None,
                 handshake,
-                identity: Identity::default(),
+                identity: Identity::default().into(),
                 watchdog: None,
-            },
-            policy: Policy::default(),
+            }
+            .into(),
+            policy: Policy::default().into(),
         };
         let pipe = (handshake == Handshake::Pipe).then_some(9);
         let granted = Granted {
@@ -251,6 +252,7 @@ mod tests {
             pipe,
             notify: None,
             ack: None,
+            ack_path: None,
             generation: Generation(4),
             worker: 0,
             supervisor: 1,

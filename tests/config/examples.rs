@@ -85,10 +85,10 @@ fn the_example_shows_every_key_and_the_defaults_that_are_true() {
         all.services[1].policy.check.as_deref().map(of),
         "the defaults of a check"
     );
-    assert_eq!(web.policy, Policy { ready, check, ..defaults });
+    assert_eq!(*web.policy, Policy { ready, check, ..defaults });
     assert_eq!(all.settings.when_idle, WhenIdle::Exit);
     let plain = plan(&example());
-    assert_eq!(plain.services[0].policy, Policy::default());
+    assert_eq!(*plain.services[0].policy, Policy::default());
     assert_eq!(plain.services[0].program.handshake, web.program.handshake);
 
     let report =

@@ -1,6 +1,5 @@
 //! What is known of the processes of a run: for whoever writes it down.
 
-use super::super::cgroup::Leaf;
 use super::super::program::Origin;
 use super::super::records::Known;
 use super::super::voice::Voice;
@@ -15,14 +14,15 @@ impl Processes {
 
     /// What a later supervisor needs to find a run.
     pub(in super::super) fn known(&self, run: RunId) -> Option<Known<'_>> {
-        let (pid, process) = self.of(run)?;
+        let (leader, process) = self.of(run)?;
         Some(Known {
-            pid,
+            pid: process.main.unwrap_or(leader),
+            group: process.main.map(|_| leader),
             listeners: &process.listeners,
             voice: process.voice.as_ref().and_then(Voice::mark),
             program: &process.program,
             inode: process.origin.as_ref().and_then(Origin::binary),
-            cgroup: process.leaf.as_ref().map(Leaf::path),
+            cgroup: process.leaf.as_ref().map(|leaf| leaf.path()),
         })
     }
 
@@ -34,7 +34,11 @@ impl Processes {
     /// Does the main process run the binary that it was started from? Wrappers become another one.
     pub(in super::super) fn is_what_was_started(&self, run: RunId) -> bool {
         self.of(run).is_some_and(|(leader, process)| {
-            process.main_lives && process.origin.as_ref().is_some_and(|origin| origin.is_run_by(leader))
+            process.main_lives
+                && process
+                    .origin
+                    .as_ref()
+                    .is_some_and(|origin| origin.is_run_by(process.main.unwrap_or(leader)))
         })
     }
 }
