@@ -5,7 +5,7 @@ use super::cgroup::Leaf;
 use super::listener::{HeldSocket, Listener};
 use super::lookup::Inode;
 use super::pidfd::Pidfd;
-use super::program::running;
+use super::program::binary_of;
 use super::records::{Found, Record, Records, start_ticks};
 use super::store::Given;
 use super::voice::{Voice, find_descriptor};
@@ -69,8 +69,9 @@ impl Finds {
                 Ok(process) => {
                     let taken = finds.take_sockets(&process, &record, &mut given);
                     // What it has become serves nobody that we know of: it is not taken for the server.
-                    let is_another =
-                        was_itself && running(record.pid).is_some_and(|inode| Some(inode) != record.inode);
+                    let is_another = was_itself
+                        && record.group.is_none()
+                        && binary_of(record.pid).is_some_and(|inode| Some(inode) != record.inode);
                     if is_another {
                         reports.push(report(Succession::OrphanChanged));
                     }

@@ -59,7 +59,7 @@ impl Origin {
 
     /// Is it a binary, and the one that this process runs now?
     pub(super) fn is_run_by(&self, pid: i32) -> bool {
-        self.binary().is_some() && running(pid) == self.binary()
+        self.binary().is_some() && binary_of(pid) == self.binary()
     }
 
     /// The same, if it was still at `path` after that was executed: then it is what was.

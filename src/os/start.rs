@@ -4,6 +4,7 @@ use super::Os;
 use super::RuntimeDir;
 use super::poller::Token;
 use super::records::Start;
+use super::runtime_dir::RuntimeDir;
 use super::spawn::Order;
 use crate::core::generation::Run;
 use crate::core::{Event, RunEvent, Time};
