@@ -106,7 +106,6 @@ fn the_program_finds_itself_fit_to_go_on_from_each() {
     for (path, _) in all() {
         let command =
             format!("exec 3<'{}' 4>answer && exec {OURS} -c services.toml --check-state=3,4", path.display());
-        #[expect(clippy::disallowed_methods, reason = "a supervisor hands down descriptors")]
         let status =
             std::process::Command::new("sh").args(["-c", &command]).current_dir(stage.dir()).status();
         let answer = fs::read_to_string(stage.dir().join("answer")).unwrap();
@@ -169,7 +168,9 @@ fn busy(stage: Stage) -> Supervised {
     let ready = |supervised: &Supervised, name: &str| {
         supervised.wait_for(&format!(" {name} generation=1 … ready after"));
     };
-    ["web", "drains", "asked", "held", "rests", "next"].iter().for_each(|name| ready(&supervised, name));
+    for name in ["web", "drains", "asked", "held", "rests", "next"] {
+        ready(&supervised, name);
+    }
     // What is adopted is held in other ways than what was started.
     supervised.kill_and_start_again();
     supervised.wait_for(" next generation=1 … adopted");

@@ -76,24 +76,24 @@ impl Origin {
     /// another one that it has become since.
     pub(super) fn pin(&mut self, pid: i32) -> Option<Pinned> {
         let Some(script) = self.script.take() else {
-            return open_running(pid, self.inode).map(|file| Pinned { file, kind: Kind::Binary });
+            return running(pid, self.inode).map(|file| Pinned { file, kind: Kind::Binary });
         };
         let Script { file, interpreter } = *script;
-        let kept = interpreter.and_then(|found| Some((open_running(pid, found.inode)?, found.words)));
+        let kept = interpreter.and_then(|found| Some((running(pid, found.inode)?, found.words)));
         let kind = kept.map_or(Kind::Script, |(file, words)| Kind::Interpreted { file, words });
         Some(Pinned { file, kind })
     }
 }
 
 /// The binary that a process runs, if it is this one.
-fn open_running(pid: i32, inode: Inode) -> Option<OwnedFd> {
+fn running(pid: i32, inode: Inode) -> Option<OwnedFd> {
     let path = format!("/proc/{pid}/exe");
     let file = open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
     fstat(&file).is_ok_and(|found| Inode::of(&found) == inode).then_some(file)
 }
 
 /// The binary that a process runs, if that may be seen.
-pub(super) fn running(pid: i32) -> Option<Inode> {
+pub(super) fn binary_of(pid: i32) -> Option<Inode> {
     stat(format!("/proc/{pid}/exe").as_str()).ok().map(|found| Inode::of(&found))
 }
 

@@ -1,7 +1,6 @@
 //! From an order to start to a run that is known, and written down for a supervisor that comes later.
 
 use super::Os;
-use super::RuntimeDir;
 use super::poller::Token;
 use super::records::Start;
 use super::runtime_dir::RuntimeDir;
