@@ -20,6 +20,8 @@ mod environment;
 mod heard;
 mod identity;
 mod inherited;
+mod interpreter;
+mod journal;
 mod kept;
 mod listener;
 mod listeners;
@@ -60,8 +62,8 @@ pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
 pub use inherited::{TooFewDescriptors, claim_granted, make_room};
 
+pub use journal::stderr_is_journal;
 pub use kept::{Kept, Left};
-pub use log_output::stderr_is_journal;
 pub use names::look_up_names_in_files_where_static;
 pub use queues::Queues;
 pub use reexec::Write;
@@ -325,7 +327,8 @@ impl Os {
         let generation = run.generation;
         let in_use = |listener| self.processes.is_in_use(listener);
         let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
-            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false };
+            let runtime_dir = self.runtime_dir.as_ref().map(RuntimeDir::path);
+            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false, runtime_dir };
             self.spawner.start(poller, token, &order)
         });
         match started {

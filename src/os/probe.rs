@@ -219,6 +219,7 @@ impl Question<'_> {
             pipe: None,
             notify: None,
             ack: None,
+            ack_path: None,
             generation: self.generation(),
             worker: self.worker,
             supervisor: std::process::id(),
@@ -283,6 +284,7 @@ fn start(
         fds: &[],
         pinned: None,
         mute: true,
+        runtime_dir: None,
     };
     // It has no voice, so nothing is watched under the token.
     let started = spawner.start(poller, Token::Signal, &order).map_err(Miss::NotStarted)?;

@@ -252,6 +252,7 @@ mod tests {
             pipe,
             notify: None,
             ack: None,
+            ack_path: None,
             generation: Generation(4),
             worker: 0,
             supervisor: 1,

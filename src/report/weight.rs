@@ -18,6 +18,9 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::LeftBehind { .. }
         | Fact::SeenQuiet { .. }
         | Fact::HealthyAgain { .. }
+        | Fact::Reloading
+        | Fact::ReloadedItself { .. }
+        | Fact::MainProcess { .. }
         | Fact::ProgramChanged
         | Fact::Baking { .. }
         | Fact::RestartQueued
@@ -45,6 +48,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         Fact::Answered { word: Word::Failed, .. }
         | Fact::PipeEnded { .. }
         | Fact::CheckMissed { .. }
+        | Fact::NotItsProcess { .. }
         | Fact::TakenForReady { .. }
         | Fact::CannotBeSeen
         | Fact::Repaired { .. }
