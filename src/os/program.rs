@@ -57,6 +57,11 @@ impl Origin {
         self.script.is_none().then_some(self.inode)
     }
 
+    /// Is it a binary, and the one that this process runs now?
+    pub(super) fn is_run_by(&self, pid: i32) -> bool {
+        self.binary().is_some() && running(pid) == self.binary()
+    }
+
     /// The same, if it was still at `path` after that was executed: then it is what was.
     pub(super) fn if_still_at(self, path: &Path) -> Option<Self> {
         stat(path).is_ok_and(|found| Inode::of(&found) == self.inode).then_some(self)
@@ -71,20 +76,25 @@ impl Origin {
     /// another one that it has become since.
     pub(super) fn pin(&mut self, pid: i32) -> Option<Pinned> {
         let Some(script) = self.script.take() else {
-            return running(pid, self.inode).map(|file| Pinned { file, kind: Kind::Binary });
+            return open_running(pid, self.inode).map(|file| Pinned { file, kind: Kind::Binary });
         };
         let Script { file, interpreter } = *script;
-        let kept = interpreter.and_then(|found| Some((running(pid, found.inode)?, found.words)));
+        let kept = interpreter.and_then(|found| Some((open_running(pid, found.inode)?, found.words)));
         let kind = kept.map_or(Kind::Script, |(file, words)| Kind::Interpreted { file, words });
         Some(Pinned { file, kind })
     }
 }
 
 /// The binary that a process runs, if it is this one.
-fn running(pid: i32, inode: Inode) -> Option<OwnedFd> {
+fn open_running(pid: i32, inode: Inode) -> Option<OwnedFd> {
     let path = format!("/proc/{pid}/exe");
     let file = open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
     fstat(&file).is_ok_and(|found| Inode::of(&found) == inode).then_some(file)
+}
+
+/// The binary that a process runs, if that may be seen.
+pub(super) fn running(pid: i32) -> Option<Inode> {
+    stat(format!("/proc/{pid}/exe").as_str()).ok().map(|found| Inode::of(&found))
 }
 
 /// A program that is kept.

@@ -1037,10 +1037,9 @@ impl World {
         // restart, before the policy changed.
         let sick = known_of(worker).any(|known| known.id == run && known.health.sign().is_some());
         let back = match &worker.state {
-            State::Starting { candidate, .. } => {
-                let before = &self.processes[&run].definition;
-                candidate.run.program_of.is_some() || !before.has_the_same_sockets(&service.definition)
-            }
+            // What ran before, or what applies now, where there is nothing to go back to, or its sockets are given up
+            // (simulation, seed 10130).
+            State::Starting { candidate, .. } => candidate.run.generation() > run.generation,
             State::Stopped | State::Crashed | State::Backoff { .. } => true,
             State::Held
             | State::Up { .. }
@@ -1053,7 +1052,9 @@ impl World {
         if sick && back {
             return;
         }
-        let successor = worker.serving().expect("start-first: asked to leave, yet nobody serves");
+        let Some(successor) = worker.serving() else {
+            panic!("start-first: {run:?} is asked to leave, yet nobody serves: {worker:#?}")
+        };
         assert_ne!(successor.id, run, "start-first: the one that serves is asked to leave");
         let process = &self.processes[&successor.id];
         let listeners = &process.definition.listeners;
