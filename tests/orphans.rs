@@ -257,13 +257,13 @@ fn a_unix_socket_keeps_its_path_and_its_clients() {
 #[test]
 fn the_rest_of_a_group_is_waited_for() {
     let port = free_port();
-    let command = ["sh", "-c", "sleep 2 & exec sleep 60"];
+    let command = ["sh", "-c", "sleep 5 & exec sleep 60"];
     let config = service("web", port, &command, "ready = \"started\"\nhandshake = \"none\"");
     let mut supervised = Supervised::start(&config, &["web"]);
     let server = supervised.pid_of("web", 1);
     eventually("it has forked", || server.children().len() == 1);
-    take_over(&mut supervised);
     let child = server.children()[0];
+    take_over(&mut supervised);
     supervised.signal(SIGUSR1);
     supervised.wait_for(" web generation=1 … other processes of its group still finish");
     assert!(child.is_alive());

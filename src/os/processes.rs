@@ -221,17 +221,6 @@ impl Processes {
         }
     }
 
-    /// Points out that a run may have changed its sockets.
-    pub(super) fn touch(&mut self, run: RunId) {
-        let process = self.leaders.get(&run).and_then(|leader| self.by_leader.get(leader));
-        self.touched.extend(process.iter().flat_map(|process| &process.listeners));
-    }
-
-    /// The path of a run's program.
-    pub(super) fn program(&self, run: RunId) -> Option<&Path> {
-        self.leaders.get(&run).and_then(|leader| Some(&*self.by_leader.get(leader)?.program))
-    }
-
     /// Sends `signal` to the main process, unless that ignores it.
     pub(super) fn ask(&mut self, run: RunId, signal: i32) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;

@@ -5,6 +5,7 @@ use super::super::records::Known;
 use super::super::voice::Voice;
 use super::{Process, Processes};
 use crate::plan::RunId;
+use std::path::Path;
 
 impl Processes {
     fn of(&self, run: RunId) -> Option<(i32, &Process)> {
@@ -24,6 +25,17 @@ impl Processes {
             inode: process.origin.as_ref().and_then(Origin::binary),
             cgroup: process.leaf.as_ref().map(|leaf| leaf.path()),
         })
+    }
+
+    /// The path of a run's program.
+    pub(in super::super) fn program(&self, run: RunId) -> Option<&Path> {
+        self.leaders.get(&run).and_then(|leader| Some(&*self.by_leader.get(leader)?.program))
+    }
+
+    /// Points out that a run may have changed its sockets.
+    pub(in super::super) fn touch(&mut self, run: RunId) {
+        let process = self.leaders.get(&run).and_then(|leader| self.by_leader.get(leader));
+        self.touched.extend(process.iter().flat_map(|process| &process.listeners));
     }
 
     /// Has nobody asked it to leave, and has it not said that it does?
