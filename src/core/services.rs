@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 #[serde(transparent)]
 pub(super) struct Services(BTreeMap<ServiceId, Box<Service>>);
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is asked as any map is")]
 impl Services {
     pub(super) fn get(&self, id: &ServiceId) -> Option<&Service> {
         looked_at(1);
