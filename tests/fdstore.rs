@@ -1,5 +1,7 @@
 //! Sockets that the manager above keeps: nobody of us and of our servers has to live for a client to be answered.
 
+#![allow(clippy::disallowed_methods, reason = "a client has a thread")]
+
 mod support;
 
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR2};
@@ -108,7 +110,9 @@ fn kill_all(supervised: &mut Supervised) {
     let servers = supervised.offspring();
     supervised.signal(SIGKILL);
     supervised.wait_exit();
-    servers.iter().for_each(|server| server.signal(SIGKILL));
+    for server in &servers {
+        server.signal(SIGKILL);
+    }
     eventually("all are gone", || supervised.offspring().is_empty());
 }
 
