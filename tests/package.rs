@@ -78,7 +78,7 @@ fn the_debian_package_has_every_config_file_and_page() {
     let has = |path: &str| listing.lines().any(|line| line.ends_with(&format!(" ./{path}")));
     for file in Path::new(ROOT).join("config").read_dir().unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".toml") {
+        if Path::new(&name).extension().is_some_and(|extension| extension == "toml") {
             assert!(has(&format!("usr/share/doc/bootstrap/examples/{name}")), "{name}\n{listing}");
         }
     }
