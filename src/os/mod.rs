@@ -28,6 +28,7 @@ mod listeners;
 mod log_output;
 mod lookup;
 mod memory;
+mod names;
 mod notify;
 mod orphans;
 mod owner;
@@ -47,7 +48,10 @@ mod signals;
 mod slots;
 mod sockopt;
 mod spawn;
+mod start;
+mod store;
 mod successor;
+mod trusted;
 mod turn;
 mod unix_path;
 mod usage;
@@ -62,13 +66,14 @@ pub use inherited::{TooFewDescriptors, claim_granted, make_room};
 
 pub use journal::stderr_is_journal;
 pub use kept::{Kept, Left};
+pub use names::look_up_names_in_files_where_static;
 pub use queues::Queues;
-pub use reexec::Write;
+pub use reexec::{Write, begin_anew};
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;
+pub use trusted::is_of_us_or_root;
 
 use crate::core::{Action, Event, RunEvent, Time};
-use crate::plan::{Definition, ListenerId, RunId};
 use crate::protocol::status::Usage;
 use control::{Asker, ControlSocket};
 use inherited::DescriptorLimit;
@@ -82,10 +87,11 @@ use program::Pins;
 use records::Records;
 use signals::Signals;
 use slots::Slots;
-use spawn::{Order, Spawner};
+use spawn::Spawner;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use store::{Given, Store};
 use successor::Check;
 use watches::Watches;
 
@@ -140,6 +146,10 @@ pub struct Os {
     lavish: bool,
     /// Events since there was nothing to do.
     busy_with: u32,
+    /// The manager above us that keeps our sockets.
+    store: Option<Store>,
+    /// What it gave back to us.
+    given: Vec<Given>,
 }
 
 impl Os {
@@ -150,13 +160,14 @@ impl Os {
     ///
     /// The system's; then the program cannot run.
     pub fn new() -> io::Result<Self> {
+        let given = store::take_given();
         inherited::fill_standard_descriptors()?;
         inherited::keep_from_children()?;
-        Self::prepare(inherited::raise_descriptor_limit()?, successor::own_path())
+        Self::prepare(inherited::raise_descriptor_limit()?, successor::own_path(), given)
     }
 
     /// What every program does that supervises; `limit` is what children get.
-    fn prepare(limit: DescriptorLimit, program: PathBuf) -> io::Result<Self> {
+    fn prepare(limit: DescriptorLimit, program: PathBuf, given: Vec<Given>) -> io::Result<Self> {
         memory::keep_little();
         inherited::adopt_orphans()?;
         // Before anything of ours gets one of these numbers.
@@ -189,6 +200,8 @@ impl Os {
             answering: None,
             lavish: true,
             busy_with: 0,
+            store: Store::of_environment(&given),
+            given,
         })
     }
 
@@ -226,8 +239,9 @@ impl Os {
                 self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));
             }
             Action::NoteServing { run } => {
+                let is_itself = self.processes.is_what_was_started(run);
                 if let Some(records) = &mut self.records {
-                    records.serves(run);
+                    records.serves(run, is_itself);
                 }
             }
             Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),
@@ -307,32 +321,5 @@ impl Os {
         self.note_changes();
         self.listeners.close_all();
         self.release_control();
-    }
-
-    fn spawn(
-        &mut self,
-        run: RunId,
-        worker: u32,
-        definition: &Definition,
-        program_of: Option<RunId>,
-        listeners: &[ListenerId],
-    ) {
-        let number = self.processes.next_voice();
-        let (poller, token) = (&self.poller, Token::Voice(number));
-        let pinned = program_of.and_then(|run| self.pins.of(run));
-        let generation = run.generation;
-        let in_use = |listener| self.processes.is_in_use(listener);
-        let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
-            let runtime_dir = self.runtime_dir.as_ref().map(RuntimeDir::path);
-            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false, runtime_dir };
-            self.spawner.start(poller, token, &order)
-        });
-        match started {
-            Ok(started) => {
-                self.write_down(run, worker, definition, listeners, &started);
-                self.events.extend(self.processes.add(&self.poller, run, listeners, number, started));
-            }
-            Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
-        }
     }
 }

@@ -166,12 +166,15 @@ pub fn answer_check(to: OwnedFd, answer: Result<(), String>) -> io::Result<()> {
     fs::File::from(to).write_all(text.as_bytes())
 }
 
-/// The arguments that this program was started with, and one more.
-fn arguments(option: &str) -> Vec<Vec<u8>> {
+/// The arguments that this program was started with, but for what an upgrade has added: that is not for the next.
+pub(super) fn own_arguments() -> Vec<Vec<u8>> {
     let ours = std::env::args_os().map(OsString::into_vec);
-    // What we were once started with by an upgrade is not for the next.
-    let kept = ours.filter(|argument| !argument.starts_with(GO_ON.as_bytes()));
-    kept.chain([option.as_bytes().to_vec()]).collect()
+    ours.filter(|argument| !argument.starts_with(GO_ON.as_bytes())).collect()
+}
+
+/// The same, and one more.
+fn arguments(option: &str) -> Vec<Vec<u8>> {
+    own_arguments().into_iter().chain([option.as_bytes().to_vec()]).collect()
 }
 
 /// The arguments with which the next program goes on from the snapshot that has this number.

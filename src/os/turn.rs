@@ -32,6 +32,7 @@ impl Os {
             }
             self.log.end_turn(&self.poller);
             self.note_changes();
+            self.hand_up();
             self.give_successor_up(now);
             if !self.events.is_empty() {
                 continue;
@@ -51,8 +52,8 @@ impl Os {
             let at_once = self.control.as_ref().is_some_and(ControlSocket::has_news).then_some(now);
             let cut = self.control.as_ref().and_then(ControlSocket::deadline);
             let give_up = self.check.as_ref().map(|check| check.by);
-            for token in self.poller.wait(now, [deadline, at_once, cut, give_up].into_iter().flatten().min())
-            {
+            let deadlines = [deadline, at_once, cut, give_up, self.hand_up_at()];
+            for token in self.poller.wait(now, deadlines.into_iter().flatten().min()) {
                 self.take(token);
             }
             self.polled = true;

@@ -78,7 +78,7 @@ pub fn serialize<S: Serializer>(definition: &Arc<Definition>, serializer: S) -> 
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Definition>, D::Error> {
     match Written::deserialize(deserializer)? {
         Written::Full(mut definition) => Ok(TABLE.with_borrow_mut(|table| {
-            let Some(table) = table else { return Arc::from(definition) };
+            let Some(table) = table else { return definition.into() };
             table.commons.share(&mut definition);
             let definition: Arc<Definition> = definition.into();
             table.all.push(definition.clone());
