@@ -142,6 +142,7 @@ impl World {
             }
             if let Some(outcome) = core.outcome() {
                 self.os.release();
+                self.os.flush_logs();
                 self.os.flush_log();
                 return exit_code(outcome);
             }
@@ -262,6 +263,9 @@ impl World {
             | Action::Pin { .. }
             | Action::Unpin { .. }
             | Action::NameLeftovers { .. }
+            | Action::TellLastWords { .. }
+            | Action::StartWriter
+            | Action::RetireWriter
             | Action::Terminate { .. }
             | Action::Kill { .. }
             | Action::Bind { .. }

@@ -5,6 +5,9 @@ mod check_state;
 mod client;
 mod events;
 mod import;
+mod log_files;
+mod log_follow;
+mod logs;
 mod manual;
 mod markdown;
 mod metrics;
@@ -15,17 +18,20 @@ mod progress;
 mod run;
 mod status;
 mod table;
+mod write_logs;
 
 pub use check::check;
 pub use check_state::check_state;
 pub use client::{Services, Way};
 pub use events::EventsArgs;
+pub use logs::LogsArgs;
 pub use metrics::MetricsArgs;
 pub use order::{OrderArgs, Patience, ReloadArgs, SignalArgs, UpgradeArgs, WaitArgs};
 pub use plan::PlanArgs;
 pub use print::{Printing, print};
 pub use run::run;
 pub use status::StatusArgs;
+pub use write_logs::write_logs;
 
 use crate::exit::ExitCode;
 use clap::error::ErrorKind;
@@ -92,6 +98,10 @@ struct Arguments {
     #[arg(long, hide = true, value_name = "FD,FD", value_parser = two_numbers)]
     check_state: Option<(RawFd, RawFd)>,
 
+    /// What a supervisor adds to start the process that writes logs: the number of its socket
+    #[arg(long, hide = true, value_name = "FD")]
+    write_logs: Option<RawFd>,
+
     #[command(subcommand)]
     command: Option<AnyCommand>,
 }
@@ -126,6 +136,8 @@ pub struct Invocation {
     pub state: Option<RawFd>,
     /// The descriptor with a snapshot to look at, and the one for the answer.
     pub check_state: Option<(RawFd, RawFd)>,
+    /// The socket of a log writer.
+    pub write_logs: Option<RawFd>,
     /// What to do; nothing means: run.
     pub command: Option<Command>,
 }
@@ -159,6 +171,8 @@ pub enum Command {
     Upgrade(UpgradeArgs),
     /// Follow what happens, as JSON lines
     Events(EventsArgs),
+    /// Print what services wrote, from their log files
+    Logs(LogsArgs),
     /// Serve metrics to Prometheus, as a service on a socket of the supervisor
     Metrics(MetricsArgs),
 }
@@ -211,7 +225,11 @@ impl Invocation {
     /// Does what the command line asks for.
     pub fn perform(&self) -> ExitCode {
         let Some(command) = &self.command else {
-            return self.check_state.map_or_else(|| run(self), check_state);
+            return match (self.check_state, self.write_logs) {
+                (Some(numbers), _) => check_state(numbers),
+                (None, Some(number)) => write_logs(number),
+                (None, None) => run(self),
+            };
         };
         let config = &self.config;
         match command {
@@ -228,6 +246,7 @@ impl Invocation {
             Command::Signal(args) => order::signal(config, args),
             Command::Upgrade(args) => order::upgrade(config, args),
             Command::Events(args) => events::events(config, args),
+            Command::Logs(args) => logs::logs(config, self.color, args),
             Command::Metrics(args) => metrics::metrics(config, args),
         }
     }
@@ -239,7 +258,7 @@ impl Invocation {
     /// What clap prints: help, the version (exit code 0) or a mistake (exit code 2).
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Error> {
         let matches = definition().try_get_matches_from(arguments)?;
-        let Arguments { mut config, mut log_format, mut color, state, check_state, command } =
+        let Arguments { mut config, mut log_format, mut color, state, check_state, write_logs, command } =
             Arguments::from_arg_matches(&matches)?;
         let command = match command {
             Some(AnyCommand::Print(printing)) => return Ok(Asked::Print(printing)),
@@ -257,7 +276,7 @@ impl Invocation {
             let message = "no config file is named; write --config FILE";
             definition().error(ErrorKind::MissingRequiredArgument, message)
         })?;
-        Ok(Asked::OfFile(Self { config, log_format, color, state, check_state, command }))
+        Ok(Asked::OfFile(Self { config, log_format, color, state, check_state, write_logs, command }))
     }
 }
 
@@ -348,6 +367,7 @@ mod tests {
             color: Color::Auto,
             state: None,
             check_state: None,
+            write_logs: None,
             command: None,
         };
         assert_eq!(parse("bootstrap -c a.toml"), Ok(run.clone()));

@@ -25,6 +25,7 @@ mod listen;
 mod load;
 mod machine;
 mod notes;
+mod output;
 mod policy;
 mod probe;
 mod problem;

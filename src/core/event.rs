@@ -2,7 +2,8 @@
 //! recognised; the outcome of every action comes back as one of these.
 
 use super::request::{Request, Ticket};
-use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector, ServiceId};
+use super::writer::WriterEvent;
+use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector, ServiceId, ServiceName};
 use crate::protocol::{Notice, Word};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -63,6 +64,20 @@ pub enum Event {
     ProgramChanged {
         /// Whose.
         service: ServiceId,
+    },
+    /// It is about the process that writes logs.
+    Writer(WriterEvent),
+    /// What a run said on its stderr before it failed; the answer to
+    /// [`Action::TellLastWords`](super::Action::TellLastWords).
+    LastWords {
+        /// Who.
+        run: RunId,
+        /// Its service, which may be gone by now.
+        service: ServiceName,
+        /// Its main process.
+        pid: Pid,
+        /// Its last lines, the oldest first; never none.
+        lines: Vec<String>,
     },
     /// The file that may hold the selector could not be read.
     SelectorRefused {
@@ -230,6 +245,8 @@ pub enum SpawnStage {
     Limits,
     /// Give it its share of the processor; the subject is the number.
     Nice,
+    /// Make the pipes for what it writes.
+    Output,
     /// Let it have its descriptors.
     Descriptors,
     /// Give it its supplementary groups; the subject lists them.

@@ -5,6 +5,7 @@ use super::Verb;
 use super::event::{BindFailure, ExitStatus, Leftover, Miss, PipeEnd, Repair, SpawnFailure};
 use super::health::Sign;
 use super::succession::Succession;
+use super::writer::LogFact;
 use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
 use serde::{Deserialize, Serialize};
@@ -150,6 +151,8 @@ pub enum Fact {
     Succession(Succession),
     /// Log lines were lost: nobody read them.
     LogLost { lines: u64 },
+    /// It is about what services write.
+    Logs(LogFact),
     /// It is about the control socket.
     Control(ControlFact),
     /// SIGTERM, SIGINT arrived.

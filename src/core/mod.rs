@@ -48,6 +48,7 @@ mod turns;
 mod upgrade;
 mod watch;
 pub mod worker;
+mod writer;
 
 pub use above::{Above, Message};
 pub use action::Action;
@@ -64,3 +65,4 @@ pub use request::{Request, Ticket, Verb, Wait};
 pub use succession::Succession;
 pub use supervisor::Supervisor;
 pub use time::Time;
+pub use writer::{LogFact, WriterEvent};

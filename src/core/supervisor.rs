@@ -7,6 +7,7 @@ use super::request::{Request, Verb};
 use super::service::{Ending, Service, Wish};
 use super::tickets::Tickets;
 use super::turns::{Standing, Turns};
+use super::writer::{self, LogWriter};
 use super::{Action, Event, Orphan, Outcome, Repair, Time};
 use crate::plan::{Address, ListenerId, Plan, ServiceId, ServiceName, Settings, WhenIdle};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,11 @@ pub struct Supervisor {
     pub(super) turns: Turns,
     pub(super) last_service: u32,
     pub(super) last_listener: u32,
+    #[serde(default, skip_serializing_if = "LogWriter::is_unknown")]
+    pub(super) writer: LogWriter,
+    /// Services of which something that is written goes through it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) captured: BTreeSet<ServiceId>,
     /// Services that are left alone, because a step of theirs panicked.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) quarantined: BTreeSet<ServiceId>,
@@ -103,6 +109,8 @@ impl Supervisor {
             turns: Turns::default(),
             last_service: 0,
             last_listener: 0,
+            writer: LogWriter::default(),
+            captured: BTreeSet::new(),
             quarantined: BTreeSet::new(),
         };
         supervisor.bind(plan, false, now, out);
@@ -133,6 +141,10 @@ impl Supervisor {
             Event::SelectorRefused { reason } => out.push(report(Fact::SelectorRefused { reason })),
             Event::PlanLoaded(plan) => self.plan_loaded(*plan, now, out),
             Event::PlanRefused { mistakes } => self.plan_refused(mistakes, out),
+            Event::Writer(event) => self.writer_happened(event, now, out),
+            Event::LastWords { run, service, pid, lines } => {
+                out.push(writer::last_words(run, service, pid, lines));
+            }
             Event::Repaired { listener, what } => self.repaired(listener, what, out),
             Event::NotWrittenDown { run, errno } => self.not_written_down(run, errno, out),
             Event::SuccessorFit => self.successor_fit(out),
@@ -145,12 +157,13 @@ impl Supervisor {
         self.close_sockets(out);
         self.park_sockets(out);
         self.answer_touched(out);
+        self.attend_writer(now, out);
         self.end_if_over(out);
     }
 
     /// When [`Event::DeadlinePassed`] is due, if ever.
     pub fn deadline(&self) -> Option<Time> {
-        self.deadlines.first()
+        self.deadlines.first().into_iter().chain(self.writer.deadline()).min()
     }
 
     /// How it ended, once it has.
@@ -193,6 +206,7 @@ impl Supervisor {
         keep(&mut self.turns.starting, id, service.is_starting());
         keep(&mut self.idle_sockets, id, service.has_idle_sockets());
         keep(&mut self.astray, id, service.is_astray());
+        keep(&mut self.captured, id, service.is_captured());
         self.touched.insert(id);
         let (gone, changed) = (service.is_gone(), before != Standing::of(service));
         if changed {
@@ -201,6 +215,7 @@ impl Supervisor {
         if gone {
             self.deadlines.set(id, None);
             self.waiting.remove(&id);
+            self.captured.remove(&id);
             self.services.remove(&id);
         }
         Some(outcome)

@@ -2,10 +2,11 @@
 
 use super::Os;
 use super::orphans::Finds;
+use super::output::PipeMark;
 use super::processes::Change;
 use super::records::{Records, Start};
 use super::spawn::Started;
-use crate::core::{Event, Orphan, Report};
+use crate::core::{Event, Orphan, Report, WriterEvent};
 use crate::plan::{Definition, ListenerId, Orphans, Pid, RunId};
 use std::io;
 
@@ -28,12 +29,17 @@ impl Os {
     pub fn find_orphans(&mut self, policy: Orphans) -> (Vec<Orphan>, Vec<Report>) {
         let Some(records) = &self.records else { return (Vec::new(), Vec::new()) };
         let (finds, orphans, reports) = Finds::look(records, policy);
-        self.finds = finds;
+        let former_writer = if policy == Orphans::Ignore { None } else { self.former_writer() };
+        self.finds = Finds { former_writer, ..finds };
         (orphans, reports)
     }
 
     pub(super) fn adopt(&mut self, run: RunId, pid: Pid, listeners: &[ListenerId]) {
         let Some(mut held) = self.finds.held.remove(&pid.0) else { return };
+        if self.take_back_pipes(run, pid.0, &held.definition, &held.output) > 0 {
+            let service = held.definition.name.clone();
+            self.events.push_back(Event::Writer(WriterEvent::NotFound { run, service, pid }));
+        }
         if let Some(records) = &mut self.records {
             records.know(run, std::mem::take(&mut held.record));
         }
@@ -48,6 +54,7 @@ impl Os {
         definition: &Definition,
         listeners: &[ListenerId],
         started: &Started,
+        output: Vec<PipeMark>,
     ) {
         let start = Start {
             run,
@@ -57,6 +64,7 @@ impl Os {
             sockets: self.listeners.held(listeners),
             voice: started.voice.as_ref().and_then(super::voice::Voice::mark),
             program: started.program.clone(),
+            output,
             inode: started.origin.as_ref().and_then(super::program::Origin::binary),
         };
         let written = self.records.as_mut().map(|records| records.started(start, definition));

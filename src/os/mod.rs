@@ -23,10 +23,13 @@ mod kept;
 mod listener;
 mod listeners;
 mod log_output;
+mod logs;
 mod lookup;
 mod notify;
 mod orphans;
+mod output;
 mod owner;
+mod passing;
 mod pidfd;
 mod pipe;
 mod poller;
@@ -36,6 +39,7 @@ mod program;
 mod records;
 mod reexec;
 mod runtime_dir;
+mod scribe;
 mod sight;
 mod signals;
 mod slots;
@@ -55,6 +59,7 @@ pub use inherited::{TooFewDescriptors, claim_granted, make_room};
 
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
+pub use passing::{packet_pair, pipe_capacity, receive, send, widen_pipe};
 pub use reexec::Write;
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;
@@ -66,7 +71,9 @@ use control::{Asker, ControlSocket};
 use inherited::DescriptorLimit;
 use listeners::Listeners;
 use log_output::LogOutput;
+use logs::Logs;
 use orphans::Finds;
+use output::NewPipes;
 use poller::{Poller, Token};
 use probe::{Probes, Question};
 use processes::Processes;
@@ -103,6 +110,8 @@ pub struct Os {
     pins: Pins,
     listeners: Listeners,
     log: LogOutput,
+    /// What services write, and the log writer.
+    logs: Logs,
     control: Option<ControlSocket>,
     /// Clients that the program before left, until there is a control socket.
     askers: Vec<Asker>,
@@ -157,6 +166,7 @@ impl Os {
             pins: Pins::default(),
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
+            logs: Logs::default(),
             control: None,
             askers: Vec::new(),
             polled: false,
@@ -185,6 +195,7 @@ impl Os {
             }
             self.note_changes();
             self.give_successor_up(now);
+            self.events.extend(self.logs.give_up(now));
             if !self.events.is_empty() {
                 continue;
             }
@@ -196,8 +207,8 @@ impl Os {
             let at_once = self.control.as_ref().is_some_and(ControlSocket::has_news).then_some(now);
             let cut = self.control.as_ref().and_then(ControlSocket::deadline);
             let give_up = self.check.as_ref().map(|check| check.by);
-            for token in self.poller.wait(now, [deadline, at_once, cut, give_up].into_iter().flatten().min())
-            {
+            let until = [deadline, at_once, cut, give_up, self.logs.deadline()];
+            for token in self.poller.wait(now, until.into_iter().flatten().min()) {
                 self.take(token);
             }
             self.polled = true;
@@ -272,6 +283,11 @@ impl Os {
                 self.pins.let_go(run);
                 self.processes.unpin(run);
             }
+            Action::TellLastWords { run } => {
+                self.events.extend(self.logs.ask_last_words(&self.poller, run, clock::now()));
+            }
+            Action::StartWriter => self.start_writer(),
+            Action::RetireWriter => self.logs.retire(&self.poller),
             Action::Signal { run, signal } => self.processes.signal(run, signal),
             Action::NameLeftovers { run } => {
                 self.events.extend(self.processes.leftovers(run, clock::now()));
@@ -333,6 +349,8 @@ impl Os {
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
             Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
+            Token::Writer => self.events.extend(self.logs.hear(&self.poller, clock::now())),
+            Token::WriterEnded => self.events.extend(self.logs.writer_ended(&self.poller, clock::now())),
             Token::Successor => self.hear_successor(),
             Token::Adopted(leader) => self.events.extend(self.processes.adopted_ended(&self.poller, leader)),
             Token::Probe(number) => self.events.extend(self.probes.go_on(&self.poller, number)),
@@ -372,12 +390,15 @@ impl Os {
         let generation = run.generation;
         let in_use = |listener| self.processes.is_in_use(listener);
         let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
-            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false };
-            self.spawner.start(poller, token, &order)
+            let pipes = NewPipes::of(definition)?;
+            let channels = pipes.channels(definition);
+            let order = Order { definition, generation, worker, fds: &fds, pinned, channels };
+            Ok((self.spawner.start(poller, token, &order)?, pipes))
         });
         match started {
-            Ok(started) => {
-                self.write_down(run, worker, definition, listeners, &started);
+            Ok((started, pipes)) => {
+                self.write_down(run, worker, definition, listeners, &started, pipes.marks());
+                self.logs.add(&self.poller, run, started.pid, definition, pipes, clock::now());
                 self.events.extend(self.processes.add(&self.poller, run, listeners, number, started));
             }
             Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),

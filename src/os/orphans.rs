@@ -2,11 +2,12 @@
 //! ones, held by descriptor from then on, and their sockets taken back with all the clients that wait in them.
 
 use super::listener::{HeldSocket, Listener};
+use super::output::PipeMark;
 use super::pidfd::Pidfd;
 use super::records::{Found, Record, Records, start_ticks};
 use super::voice::{Voice, find_descriptor};
 use crate::core::{Fact, Orphan, Report, Succession};
-use crate::plan::{Address, Orphans, Pid};
+use crate::plan::{Address, Definition, Orphans, Pid};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -21,6 +22,9 @@ pub(super) struct Held {
     pub(super) program: PathBuf,
     pub(super) record: String,
     pub(super) leaving: bool,
+    pub(super) definition: Arc<Definition>,
+    /// The pipes that it writes to.
+    pub(super) output: Vec<PipeMark>,
 }
 
 /// What was found, until the core has said what becomes of it.
@@ -30,6 +34,8 @@ pub(super) struct Finds {
     pub(super) held: BTreeMap<i32, Held>,
     /// The sockets that were taken back.
     pub(super) sockets: BTreeMap<Address, Listener>,
+    /// The log writer of that supervisor, which reads what they write.
+    pub(super) former_writer: Option<(i32, Pidfd)>,
 }
 
 impl Finds {
@@ -50,8 +56,9 @@ impl Finds {
                 Ok(process) => {
                     let held = finds.take_sockets(&process, &record);
                     let voice = record.voice.as_ref().and_then(|mark| Voice::find(record.pid, mark));
+                    let definition = Arc::new(record.definition);
                     orphans.push(Orphan {
-                        service: record.definition.name.clone(),
+                        service: definition.name.clone(),
                         worker: record.worker,
                         generation: record.generation,
                         pid: Pid(record.pid),
@@ -60,7 +67,7 @@ impl Finds {
                         leaving,
                         pipe_open: voice.is_some(),
                         held,
-                        definition: Arc::new(record.definition),
+                        definition: definition.clone(),
                     });
                     let held = Held {
                         process,
@@ -69,6 +76,8 @@ impl Finds {
                         program: record.program,
                         record: name,
                         leaving,
+                        definition,
+                        output: record.output,
                     };
                     finds.held.insert(record.pid, held);
                 }

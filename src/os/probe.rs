@@ -2,6 +2,7 @@
 //! question ends with an answer, or when nobody awaits it any more.
 
 use super::children;
+use super::output::Channels;
 use super::poller::{Poller, Token};
 use super::spawn::{Order, Spawner};
 use crate::core::{Action, Event, ExitStatus, Miss, RunEvent};
@@ -282,7 +283,7 @@ fn start(
         worker: question.worker,
         fds: &[],
         pinned: None,
-        mute: true,
+        channels: Channels::MUTE,
     };
     // It has no voice, so nothing is watched under the token.
     let started = spawner.start(poller, Token::Signal, &order).map_err(Miss::NotStarted)?;

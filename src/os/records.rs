@@ -2,6 +2,7 @@
 //! runtime directory, which is in memory. Nothing else is needed to find the processes and their sockets.
 
 use super::listener::HeldSocket;
+use super::output::PipeMark;
 use super::voice::Mark;
 use crate::core::Time;
 use crate::plan::{Definition, Generation, RunId};
@@ -44,6 +45,9 @@ pub(super) struct Record {
     pub(super) program: PathBuf,
     /// Device and inode of it, where it is a binary.
     pub(super) inode: Option<(u64, u64)>,
+    /// The pipes that it writes to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) output: Vec<PipeMark>,
 }
 
 /// A record that was found, and its file.
@@ -64,6 +68,7 @@ pub(super) struct Start {
     pub(super) voice: Option<Mark>,
     pub(super) program: PathBuf,
     pub(super) inode: Option<(u64, u64)>,
+    pub(super) output: Vec<PipeMark>,
 }
 
 /// The files, by the run that each is about.
@@ -89,7 +94,7 @@ impl Records {
 
     /// Writes a run down, all or nothing.
     pub(super) fn started(&mut self, start: Start, definition: &Definition) -> io::Result<()> {
-        let Start { run, worker, pid, started, sockets, voice, program, inode } = start;
+        let Start { run, worker, pid, started, sockets, voice, program, inode, output } = start;
         let name = format!("{}.{}.{pid}", definition.name, run.generation);
         let record = Record {
             version: VERSION,
@@ -104,6 +109,7 @@ impl Records {
             voice,
             program,
             inode,
+            output,
         };
         let new = self.directory.join("new");
         fs::write(&new, serde_json::to_vec(&record)?)?;
@@ -174,7 +180,8 @@ impl Records {
     }
 }
 
-fn boot() -> io::Result<String> {
+/// Which boot of the machine this is.
+pub(super) fn boot() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().into())
 }
 

@@ -14,8 +14,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 /// The first of them: what comes before are the standard streams.
 const FIRST: RawFd = 3;
 
-/// The listeners of a service, what it talks to us on, its program where that is pinned, and its stdin.
-const COUNT: usize = LISTENERS_PER_SERVICE + 3;
+/// The listeners of a service, what it talks to us on, its program where that is pinned, and its three streams.
+const COUNT: usize = LISTENERS_PER_SERVICE + 5;
 
 /// One past the last of them.
 fn end() -> RawFd {

@@ -6,6 +6,7 @@ use super::environment::Environment;
 use super::identity::{self, Becoming};
 use super::inherited::DescriptorLimit;
 use super::lookup;
+use super::output::{Channel, Channels};
 use super::poller::{Poller, Token};
 use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
@@ -52,8 +53,8 @@ pub(super) struct Order<'a> {
     pub(super) fds: &'a [RawFd],
     /// The program to execute instead of the one that the command names.
     pub(super) pinned: Option<&'a Pinned>,
-    /// Whether nobody wants to see its stdout.
-    pub(super) mute: bool,
+    /// What its stdout and its stderr become.
+    pub(super) channels: Channels,
 }
 
 /// What all starts have in common.
@@ -123,7 +124,8 @@ impl Spawner {
             envp: Strings::new(environment).map_err(unfit)?,
             directory: None,
             stdin,
-            mute: false,
+            stdout: Some(stdin),
+            stderr: None,
             end: lending.end(),
             ignored: None,
             entrance: None,
@@ -140,9 +142,9 @@ impl Spawner {
     ) -> Result<Born, SpawnFailure> {
         let definition = order.definition;
         let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
+        let null = self.null.as_raw_fd();
         let mut places =
-            Places::new(&self.slots, dialect.numbers, order.fds, their_end, self.null.as_raw_fd())
-                .map_err(unplaced)?;
+            Places::new(&self.slots, dialect.numbers, order.fds, their_end, null).map_err(unplaced)?;
         let granted = &Granted {
             service: definition.name.as_str(),
             listeners: &definition.listeners,
@@ -169,6 +171,8 @@ impl Spawner {
 
         let own_pid = environment.own_pid().to_vec();
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
+        let stdout = places.channel(order.channels.stdout, null).map_err(unplaced)?;
+        let stderr = places.channel(order.channels.stderr, null).map_err(unplaced)?;
         let kept = order.pinned.map(|pinned| places.execute(pinned)).transpose().map_err(unplaced)?;
         let (leaf, entrance) = match &definition.program.identity.cgroup {
             Some(cgroup) => Leaf::new(cgroup, definition.name.as_str(), order.generation)
@@ -185,7 +189,8 @@ impl Spawner {
             envp: Strings::with_own_pid(environment.into_lines(), &own_pid).map_err(unfit)?,
             directory: directory.map(|d| c_string(d.as_os_str().as_bytes())).transpose().map_err(unfit)?,
             stdin: places.stdin,
-            mute: order.mute,
+            stdout,
+            stderr,
             end: places.lending.end(),
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
             entrance: entrance.as_ref().map(AsRawFd::as_raw_fd),
@@ -245,6 +250,15 @@ impl<'a> Places<'a> {
         };
         let stdin = lending.show(stdin)?;
         Ok(Self { lending, listeners: numbers.of(held.len()), voice, stdin })
+    }
+
+    /// The number that becomes a stream of the child, which puts it there.
+    fn channel(&mut self, channel: Channel, null: RawFd) -> Result<Option<RawFd>, Errno> {
+        match channel {
+            Channel::Inherit => Ok(None),
+            Channel::Null => self.lending.show(null).map(Some),
+            Channel::To(held) => self.lending.show(held).map(Some),
+        }
     }
 
     /// The number to execute. A script's interpreter opens it, so the program keeps that one.

@@ -167,7 +167,7 @@ pub fn answer_check(to: OwnedFd, answer: Result<(), String>) -> io::Result<()> {
 }
 
 /// The arguments that this program was started with, and one more.
-fn arguments(option: &str) -> Vec<Vec<u8>> {
+pub(super) fn arguments(option: &str) -> Vec<Vec<u8>> {
     let ours = std::env::args_os().map(OsString::into_vec);
     // What we were once started with by an upgrade is not for the next.
     let kept = ours.filter(|argument| !argument.starts_with(GO_ON.as_bytes()));

@@ -68,6 +68,7 @@ mod tests {
                 handshake: Handshake::Pipe,
                 identity: Identity::default(),
                 watchdog: None,
+                output: None,
             },
             policy: Policy::default(),
         }

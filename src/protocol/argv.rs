@@ -240,6 +240,7 @@ mod tests {
                 handshake,
                 identity: Identity::default(),
                 watchdog: None,
+                output: None,
             },
             policy: Policy::default(),
         };

@@ -6,6 +6,7 @@ pub mod control;
 mod dialect;
 mod granted;
 mod http;
+pub mod logs;
 mod notify;
 pub mod status;
 mod verdict;

@@ -139,6 +139,7 @@ pub(crate) fn service(command: &[&str], handshake: Handshake) -> Definition {
             handshake,
             identity: Identity::default(),
             watchdog: None,
+            output: None,
         },
         policy: Policy { stop_signal: handshake.default_stop_signal(), ..Policy::default() },
     }

@@ -1,0 +1,105 @@
+//! The last lines of a log file and its backups.
+
+use super::logs::Wanted;
+use crate::limits::LOG_BACKUPS;
+use crate::writer::backup;
+use flate2::read::MultiGzDecoder;
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// How far a file was read.
+pub(super) struct Position {
+    /// It; none where there is none yet.
+    pub(super) file: Option<BufReader<File>>,
+    /// The beginning of a line that was still being written.
+    pub(super) partial: Vec<u8>,
+}
+
+/// A file that can be read on.
+pub(super) struct Kept {
+    pub(super) wanted: Wanted,
+    pub(super) position: Position,
+}
+
+/// The last `most` lines that are wanted, the oldest first, each with its newline; and where the file goes on.
+///
+/// # Errors
+///
+/// The system's. That there is no file yet is none.
+pub(super) fn last_lines(wanted: &Wanted, most: usize) -> io::Result<(Vec<Vec<u8>>, Position)> {
+    let mut seen = BTreeSet::new();
+    let mut position = Position { file: None, partial: Vec::new() };
+    let mut lines = VecDeque::new();
+    match File::open(&wanted.path) {
+        Ok(file) => {
+            seen.extend(file.metadata().map(|found| (found.dev(), found.ino())));
+            let mut reader = BufReader::new(file);
+            position.partial = read_lines(&mut reader, |line| keep(&mut lines, line, wanted, most))?;
+            position.file = Some(reader);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    for number in 1..=LOG_BACKUPS {
+        if lines.len() >= most {
+            break;
+        }
+        let Some((reader, identity)) = open_backup(&wanted.path, number) else { break };
+        // A file that became a backup while we read it.
+        if !seen.insert(identity) {
+            continue;
+        }
+        let mut earlier = VecDeque::new();
+        let room = most - lines.len();
+        read_lines(&mut BufReader::new(reader), |line| keep(&mut earlier, line, wanted, room))?;
+        earlier.extend(lines);
+        lines = earlier;
+    }
+    Ok((lines.into(), position))
+}
+
+fn keep(lines: &mut VecDeque<Vec<u8>>, line: Vec<u8>, wanted: &Wanted, most: usize) {
+    if most > 0 && wanted.has(&line) {
+        if lines.len() == most {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+}
+
+/// Gives every whole line; what is left has no newline yet.
+pub(super) fn read_lines(
+    reader: &mut BufReader<impl Read>,
+    mut take: impl FnMut(Vec<u8>),
+) -> io::Result<Vec<u8>> {
+    loop {
+        let mut line = Vec::new();
+        reader.read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            return Ok(line);
+        }
+        take(line);
+    }
+}
+
+/// A backup, unpacked, and which file it is.
+pub(super) fn open_backup(path: &Path, number: u32) -> Option<(Box<dyn Read>, (u64, u64))> {
+    // Between two looks it may have been compressed, or the other way round moved on.
+    for _ in 0..2 {
+        for ending in ["", ".gz"] {
+            if let Ok(file) = File::open(backup(path, number, ending)) {
+                let found = file.metadata().ok()?;
+                let identity = (found.dev(), found.ino());
+                let plain: Box<dyn Read> = Box::new(file);
+                return Some((
+                    if ending.is_empty() { plain } else { Box::new(MultiGzDecoder::new(plain)) },
+                    identity,
+                ));
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,141 @@
+//! `logs`: what services wrote, from the files that the config names; or where else it is.
+
+use super::Color;
+use super::client::{Services, complain};
+use super::log_files::{Kept, last_lines};
+use super::log_follow::follow;
+use super::said;
+use crate::config;
+use crate::exit::ExitCode;
+use crate::plan::{Definition, Outlet, Plan, Selector, ServiceName, Stream};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// To see what services wrote.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct LogsArgs {
+    #[command(flatten)]
+    services: Services,
+
+    /// How many of the last lines of each file
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    lines: usize,
+
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    follow: bool,
+}
+
+/// A log file, and whose lines of it are wanted.
+pub(super) struct Wanted {
+    pub(super) path: PathBuf,
+    /// All, where there is none.
+    pub(super) only: Option<Vec<ServiceName>>,
+}
+
+impl Wanted {
+    /// Is this line wanted? The second word of it is the service, where others write to the file, too.
+    pub(super) fn has(&self, line: &[u8]) -> bool {
+        let Some(only) = &self.only else { return true };
+        let service = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        only.iter().any(|name| name.as_str().as_bytes() == service)
+    }
+}
+
+/// Prints the last lines of the files, and goes on with `--follow`.
+pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
+    let plan = match config::load(file) {
+        Ok(plan) => plan,
+        Err(refused) => {
+            // Whoever closed stderr has the exit code.
+            let _ = io::stderr().write_all(refused.render(color.on_stderr()).as_bytes());
+            return ExitCode::Config;
+        }
+    };
+    let selector = Selector::parse(&args.services.patterns().join(","));
+    let names: Vec<&ServiceName> = plan.services.iter().map(|service| &service.name).collect();
+    if let Some(unknown) = selector.unmatched(&names).first() {
+        complain(&format!("no service matches {unknown:?}"));
+        return ExitCode::NoSuchService;
+    }
+    let selected = |service: &&Arc<Definition>| selector.matches(&service.name);
+    for service in plan.services.iter().filter(selected) {
+        elsewhere(service).iter().for_each(|sentence| complain(sentence));
+    }
+    let files = files(&plan, &selector);
+    let mut out = io::stdout();
+    let mut kept = Vec::new();
+    for (number, wanted) in files.into_iter().enumerate() {
+        match last_lines(&wanted, args.lines) {
+            Ok((lines, position)) => {
+                if args.lines > 0 && number + kept.len() > 0 && said_heading(&mut out, &wanted.path).is_err()
+                {
+                    return ExitCode::Ok;
+                }
+                let printed =
+                    lines.iter().try_for_each(|line| out.write_all(line)).and_then(|()| out.flush());
+                if printed.is_err() {
+                    return said(printed, ExitCode::Ok);
+                }
+                kept.push(Kept { wanted, position });
+            }
+            Err(error) => complain(&format!("{}: {error}", wanted.path.display())),
+        }
+    }
+    if args.follow && !kept.is_empty() {
+        return said(follow(kept, &mut out), ExitCode::Ok);
+    }
+    ExitCode::Ok
+}
+
+/// What stands above the lines of a file where there are several.
+pub(super) fn said_heading(out: &mut impl io::Write, path: &Path) -> io::Result<()> {
+    writeln!(out, "==> {} <==", path.display())
+}
+
+/// Where what a service writes is, if not in a file.
+fn elsewhere(service: &Definition) -> Vec<String> {
+    let output = service.program.output.as_deref().cloned().unwrap_or_default();
+    let name = &service.name;
+    let streams: Vec<(String, &Outlet)> = if output.stdout == output.stderr {
+        vec![("stdout and stderr go".into(), &output.stdout)]
+    } else {
+        Stream::ALL.iter().map(|stream| (format!("{stream} goes"), output.of(*stream))).collect()
+    };
+    let sentence = |(what, outlet): (String, &Outlet)| match outlet {
+        Outlet::File(_) => None,
+        Outlet::Inherit => Some(format!("{name}: {what} where that of bootstrap goes")),
+        Outlet::Null => Some(format!("{name}: {what} nowhere")),
+        Outlet::Journal => Some(format!("{name}: {what} to the journal: journalctl --identifier={name}")),
+        Outlet::Syslog => Some(format!("{name}: {what} to syslog, with the tag {name}")),
+    };
+    streams.into_iter().filter_map(sentence).collect()
+}
+
+/// The files of the services that are selected, each once. Where others write to one as well, and lines say of whom they
+/// are, only those of the selected ones are wanted.
+fn files(plan: &Plan, selector: &Selector) -> Vec<Wanted> {
+    let mut users: BTreeMap<&Path, Vec<(&ServiceName, bool)>> = BTreeMap::new();
+    let mut order: Vec<&Path> = Vec::new();
+    for service in &plan.services {
+        let output = service.program.output.as_deref();
+        for path in output.iter().flat_map(|output| Stream::ALL.iter().filter_map(|s| output.of(*s).file())) {
+            let stamped = output.is_some_and(|output| output.keeping.timestamps);
+            users.entry(path).or_default().push((&service.name, stamped));
+            if !order.contains(&path) && selector.matches(&service.name) {
+                order.push(path);
+            }
+        }
+    }
+    let wanted = |path: &Path| {
+        let users = &users[path];
+        let all = users.iter().all(|(name, _)| selector.matches(name));
+        let names = users.iter().map(|(name, _)| (*name).clone()).filter(|name| selector.matches(name));
+        let stamped = users.iter().all(|(_, stamped)| *stamped);
+        Wanted { path: path.into(), only: (stamped && !all).then(|| names.collect()) }
+    };
+    order.into_iter().map(wanted).collect()
+}

@@ -1,0 +1,179 @@
+//! Where goes what a service writes: from fields to an output, and the rules between those keys.
+
+use super::field::{At, Field, Reading, Scalar, Value};
+use super::notes::Notes;
+use super::problem::Problem;
+use super::raw::Service;
+use super::rights::amount;
+use super::rule::Rule;
+use super::schema;
+use super::value::number;
+use crate::limits::LOG_BACKUPS;
+use crate::plan::{Keeping, Outlet, Output};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+use toml::de::DeValue;
+
+/// Bytes of a log file, at least a page.
+pub(super) struct LogBytes(pub(super) u64);
+/// How many earlier log files are kept.
+pub(super) struct Backups(pub(super) u32);
+
+/// The words of an outlet.
+const WORDS: &[&str] = &["inherit", "null", "journal", "syslog", "file:PATH"];
+
+impl Scalar for Outlet {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        let meant = |meant| Err(Rule::Word { words: WORDS, meant });
+        let Some(written) = found.as_str() else { return meant(None) };
+        match written {
+            "inherit" => Ok(Self::Inherit),
+            "null" => Ok(Self::Null),
+            "journal" => Ok(Self::Journal),
+            "syslog" => Ok(Self::Syslog),
+            _ => match written.strip_prefix("file:") {
+                Some(path) => file(path).map(Self::File),
+                None if written.contains('/') => Err(Rule::LogFileWord { path: written.into() }),
+                None => meant(super::similar::nearest(&written.to_lowercase(), WORDS)),
+            },
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^(inherit|null|journal|syslog|file:/.+)$" })
+    }
+}
+
+/// A file that can be there, as far as can be said before anything is written.
+fn file(path: &str) -> Result<PathBuf, Rule> {
+    if path.contains('\0') {
+        return Err(Rule::Nul);
+    }
+    let path = Path::new(path);
+    if !path.is_absolute() {
+        return Err(Rule::LogPathRelative);
+    }
+    if path.is_dir() || path.file_name().is_none() {
+        return Err(Rule::LogPathDirectory);
+    }
+    match path.parent() {
+        Some(directory) if directory.is_dir() => {
+            Ok(path.components().filter(|part| *part != Component::CurDir).collect())
+        }
+        directory => Err(Rule::NoLogDirectory { path: directory.unwrap_or(path).display().to_string() }),
+    }
+}
+
+impl Scalar for LogBytes {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        let by_number = || u64::try_from(number(found.as_integer()?)?).ok();
+        let bytes = by_number().or_else(|| amount(found.as_str()?).ok());
+        bytes.filter(|bytes| *bytes >= 4096).map(Self).ok_or(Rule::LogBytes)
+    }
+
+    fn schema() -> Json {
+        let text = json!({ "type": "string", "pattern": "^(unlimited|infinity|[0-9]+[KMGT]?)$" });
+        json!({ "anyOf": [schema::integer(4096, i64::MAX), text] })
+    }
+}
+
+impl Scalar for Backups {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        let (least, most) = (0, i64::from(LOG_BACKUPS));
+        let backups = found.as_integer().and_then(number).filter(|number| (least..=most).contains(number));
+        backups.and_then(|number| u32::try_from(number).ok()).map(Self).ok_or(Rule::Within { least, most })
+    }
+
+    fn schema() -> Json {
+        schema::integer(0, LOG_BACKUPS.into())
+    }
+}
+
+/// Notes what is wrong between the keys of `[defaults]` already.
+pub(super) fn shared(raw: &Service<'_>, notes: &mut Notes<'_>) {
+    compressed_backups(raw, notes);
+}
+
+/// The output, or nothing where a mistake was noted. Where everything goes where that of bootstrap goes there is none.
+pub(super) fn of(raw: &Service<'_>, files: &mut Files, notes: &mut Notes<'_>) -> Option<Option<Box<Output>>> {
+    let (stdout, stderr) = (raw.stdout.read(notes), raw.stderr.read(notes));
+    let default = Keeping::default();
+    let max_bytes = raw.log_max_bytes.read(notes).or_default(LogBytes(default.max_bytes));
+    let backups = raw.log_backups.read(notes).or_default(Backups(default.backups));
+    let compress = raw.log_compress.read(notes).or_default(default.compress);
+    let timestamps = raw.log_timestamps.read(notes).or_default(default.timestamps);
+    let named: Vec<At<PathBuf>> = [&stdout, &stderr].into_iter().filter_map(path).collect();
+    if !matches!(stdout, Reading::Wrong) && !matches!(stderr, Reading::Wrong) && named.is_empty() {
+        without_file(raw, notes);
+    }
+    compressed_backups(raw, notes);
+    let (LogBytes(max_bytes), Backups(backups)) = (max_bytes?, backups?);
+    let keeping = Keeping { max_bytes, backups, compress: compress?, timestamps: timestamps? };
+    let (stdout, stderr) = (stdout.or_default(Outlet::Inherit)?, stderr.or_default(Outlet::Inherit)?);
+    for file in named {
+        files.take(file, keeping, notes);
+    }
+    if stdout == Outlet::Inherit && stderr == Outlet::Inherit {
+        return Some(None);
+    }
+    Some(Some(Box::new(Output { stdout, stderr, keeping })))
+}
+
+fn path(outlet: &Reading<Outlet>) -> Option<At<PathBuf>> {
+    let Reading::Good(At { span, value }) = outlet else { return None };
+    Some(At { span: span.clone(), value: value.file()?.into() })
+}
+
+/// Keys about files, where nothing goes to a file.
+fn without_file(raw: &Service<'_>, notes: &mut Notes<'_>) {
+    let given = [
+        (raw.log_max_bytes.key, own_span(&raw.log_max_bytes)),
+        (raw.log_backups.key, own_span(&raw.log_backups)),
+        (raw.log_compress.key, own_span(&raw.log_compress)),
+        (raw.log_timestamps.key, own_span(&raw.log_timestamps)),
+    ];
+    for (key, span) in given {
+        if let Some(span) = span {
+            notes.add(span, Problem::NoLogFile { key });
+        }
+    }
+}
+
+/// To compress needs something that is kept.
+fn compressed_backups(raw: &Service<'_>, notes: &mut Notes<'_>) {
+    let default = Keeping::default();
+    let backups = raw.log_backups.read_again(notes).or_default(Backups(default.backups));
+    let compress = raw.log_compress.read_again(notes).or_default(default.compress);
+    if let (Some(Backups(0)), Some(true)) = (backups, compress)
+        && let Some(span) = own_span(&raw.log_compress).or(own_span(&raw.log_backups))
+    {
+        notes.add(span, Problem::NothingToCompress);
+    }
+}
+
+/// The log files of all services, and how each is kept.
+#[derive(Default)]
+pub(super) struct Files(BTreeMap<PathBuf, (Keeping, Range<usize>)>);
+
+impl Files {
+    /// Notes a file that is kept in two ways.
+    fn take(&mut self, file: At<PathBuf>, keeping: Keeping, notes: &mut Notes<'_>) {
+        let At { span, value: path } = file;
+        match self.0.get(&path) {
+            Some((first, place)) if Keeping { timestamps: keeping.timestamps, ..*first } != keeping => {
+                let line = notes.line(place.start);
+                let problem = Problem::LogKeptOtherwise { path: path.display().to_string(), line };
+                notes.add_pair(span, place.clone(), problem);
+            }
+            Some(_) => {}
+            None => _ = self.0.insert(path, (keeping, span)),
+        }
+    }
+}
+
+/// Where a key of the table itself stands.
+fn own_span<T: Value>(field: &Field<'_, T>) -> Option<Range<usize>> {
+    field.span().filter(|_| !field.is_inherited())
+}
