@@ -68,11 +68,11 @@ pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
     let files = files(&plan, &selector);
     let mut out = io::stdout();
     let mut kept = Vec::new();
-    for (number, wanted) in files.into_iter().enumerate() {
+    let several = files.len() > 1;
+    for wanted in files {
         match last_lines(&wanted, args.lines) {
             Ok((lines, position)) => {
-                if args.lines > 0 && number + kept.len() > 0 && said_heading(&mut out, &wanted.path).is_err()
-                {
+                if several && said_heading(&mut out, &wanted.path).is_err() {
                     return ExitCode::Ok;
                 }
                 let printed =
