@@ -142,7 +142,10 @@ impl World {
             }
             if let Some(outcome) = core.outcome() {
                 self.os.release();
-                self.os.flush_logs();
+                for event in self.os.flush_logs() {
+                    core.handle(self.os.now(), event, &mut actions);
+                }
+                actions.drain(..).for_each(|action| self.perform(action));
                 self.os.flush_log();
                 return exit_code(outcome);
             }

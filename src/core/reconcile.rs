@@ -179,6 +179,7 @@ impl Supervisor {
                 if self.planned > 0 {
                     service.take_sockets(&[], out);
                 }
+                keep(&mut self.captured, id, service.is_captured());
                 self.services.insert(id, service);
                 // It starts at the end of this event, or when those it needs are up.
                 self.wait(id);

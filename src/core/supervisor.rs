@@ -116,6 +116,7 @@ impl Supervisor {
         supervisor.bind(plan, false, now, out);
         supervisor.go_on(now, out);
         supervisor.answer_touched(out);
+        supervisor.attend_writer(now, out);
         supervisor
     }
 

@@ -182,23 +182,25 @@ impl Os {
         }
     }
 
-    /// At the end of the program: has the writer write what it has, and waits for that a while. It ends by itself when
-    /// nobody writes any more.
-    pub fn flush_logs(&mut self) {
+    /// At the end of the program: has the writer write what it has, and waits for that a while; gives what it says. It
+    /// ends by itself when nobody writes any more.
+    pub fn flush_logs(&mut self) -> Vec<Event> {
         let until = clock::now() + LOG_LEAVE_PATIENCE;
+        let mut events: Vec<Event> = self.events.drain(..).collect();
         if let Some(writer) = &self.logs.writer {
             // Where it has ended already there is nothing to wait for.
             let _ = shutdown(writer.socket.as_raw_fd(), Shutdown::Write);
         }
         while !self.logs.is_flushed() {
             let left = until - clock::now();
-            let Some(writer) = self.logs.writer.as_ref().filter(|_| !left.is_zero()) else { return };
+            let Some(writer) = self.logs.writer.as_ref().filter(|_| !left.is_zero()) else { break };
             if wait_readable(&writer.process, Duration::ZERO) || !wait_readable(&writer.socket, left) {
-                return;
+                break;
             }
-            let events = self.logs.hear(&self.poller, clock::now());
-            self.events.extend(events);
+            events.extend(self.logs.hear(&self.poller, clock::now()));
         }
+        events.retain(|event| matches!(event, Event::Writer(_) | Event::LastWords { .. }));
+        events
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! A backup that is being compressed is locked; until it is done there is no further rotation of its file.
 
-use super::file::MODE;
 use crate::limits::LOG_BACKUPS;
 use crate::plan::Keeping;
 use flate2::Compression;
@@ -15,6 +14,9 @@ use std::io::{self, BufWriter, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
+
+/// Permissions of a log file: what services say is not for everybody.
+pub(super) const MODE: u32 = 0o640;
 
 /// The endings of a backup: as it was written, and compressed.
 const ENDINGS: [&str; 2] = ["", ".gz"];

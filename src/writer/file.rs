@@ -14,9 +14,6 @@ use std::path::{Path, PathBuf};
 /// How often another file may be at the path before that is a failure: others rotate, but not for ever.
 const TRIES: usize = 8;
 
-/// Permissions of a new one: what services say is not for everybody.
-pub(super) const MODE: u32 = 0o640;
-
 /// A file at the end of which lines are written.
 pub(super) struct LogFile {
     path: PathBuf,
@@ -113,7 +110,7 @@ fn open(path: &Path) -> io::Result<File> {
         .read(true)
         .append(true)
         .create(true)
-        .mode(MODE)
+        .mode(backups::MODE)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path);
     match file {
