@@ -129,9 +129,14 @@ pub const CONTROL_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
 /// Connections taken in one turn, so that they keep nothing else waiting.
 pub const CONTROL_TURN: usize = 16;
+
 /// Requests of clients that may be waited for at a time. Each holds a connection; a script that asks in a loop is
 /// told so before it takes all descriptors.
 pub const TICKETS: usize = 1024;
+
+/// How long a command waits until the supervisor takes its connection, and answers what takes it no time. A status of
+/// ten thousand services that all restart has taken a second.
+pub const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the program now on disk may take to say whether it can go on from here; everything goes on meanwhile.
 pub const UPGRADE_PATIENCE: Duration = Duration::from_secs(5);

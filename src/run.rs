@@ -135,7 +135,7 @@ impl World {
         let mut above = Above::new(superior.as_ref().and_then(Superior::watchdog), self.os.now());
         loop {
             for action in actions.drain(..) {
-                self.perform(action);
+                self.perform(&core, action);
             }
             if let Some(superior) = &superior {
                 tell(superior, &mut above, &core, self.os.now());
@@ -145,7 +145,7 @@ impl World {
                 for event in self.os.flush_logs() {
                     core.handle(self.os.now(), event, &mut actions);
                 }
-                actions.drain(..).for_each(|action| self.perform(action));
+                actions.drain(..).for_each(|action| self.perform(&core, action));
                 self.os.flush_log();
                 return exit_code(outcome);
             }
@@ -241,7 +241,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, action: Action) {
+    fn perform(&mut self, core: &Supervisor, action: Action) {
         match action {
             Action::LoadPlan => {
                 // Where nobody tells of removals, this is when they are noticed.
@@ -252,7 +252,7 @@ impl World {
             Action::CheckSuccessor => self.upgrade = Some(Upgrade::Check),
             Action::BecomeSuccessor => self.upgrade = Some(Upgrade::Become),
             Action::Report(report) => self.report(&report),
-            Action::Answer { ticket, answer } => self.control.answered(&mut self.os, ticket, &answer),
+            Action::Answer { ticket, answer } => self.control.answered(core, &mut self.os, ticket, &answer),
             Action::Spawn { .. }
             | Action::Signal { .. }
             | Action::Adopt { .. }

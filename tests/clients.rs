@@ -7,61 +7,13 @@
 
 mod support;
 
+#[path = "support/command.rs"]
+mod command;
+
+use command::{command, is_valid, json, says};
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use serde_json::Value;
-use std::process::Output;
 use support::{Log, Stage, Supervised, Wire, eventually, free_port, get, http, rude, service};
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Runs a command to its end; what it prints, and its exit code.
-fn command(supervised: &Supervised, words: &str) -> (String, Option<i32>) {
-    let words: Vec<&str> = words.split(' ').collect();
-    let output = supervised.stage.run(&[&["-c", "services.toml"], &words[..]].concat());
-    (stdout(&output) + &stderr(&output), output.status.code())
-}
-
-/// Asserts what a command says and how it ends. Pieces are separated by `…`.
-#[track_caller]
-fn says(supervised: &Supervised, words: &str, wanted: &[&str], code: i32) {
-    let (said, ended) = command(supervised, words);
-    assert_eq!(ended, Some(code), "`{words}` said\n{said}\n{supervised}");
-    for wanted in wanted {
-        let found = said.lines().any(|line| {
-            let mut rest = line;
-            wanted.split('…').all(|piece| {
-                rest.split_once(piece.trim()).is_some_and(|(_, after)| {
-                    rest = after;
-                    true
-                })
-            })
-        });
-        assert!(found, "`{words}`: no {wanted:?} in\n{said}\n{supervised}");
-    }
-}
-
-/// What a command says in JSON, which is as its schema says, and how it ends.
-#[track_caller]
-fn json(supervised: &Supervised, words: &str) -> (Value, i32) {
-    let (said, code) = command(supervised, &format!("{words} --json"));
-    let value: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
-    is_valid(&value);
-    (value, code.unwrap())
-}
-
-#[track_caller]
-fn is_valid(value: &Value) {
-    let schema: Value = serde_json::from_str(include_str!("../docs/control.schema.json")).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let mistakes: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
-    assert!(mistakes.is_empty(), "{mistakes:#?} in {value:#}");
-}
 
 const WAITS: &str = "[bootstrap]\nwhen_idle = \"wait\"\n";
 
@@ -94,19 +46,58 @@ fn status_is_a_table_and_one_service_in_depth() {
     supervised.stop();
 }
 
+/// The kernel tells it in three ways: of TCP and UDP the socket itself, of unix sockets `sock_diag(7)`.
 #[test]
-fn status_tells_who_waits_at_a_socket() {
-    // It never accepts: who comes waits.
-    let port = free_port();
-    let config = service("deaf", port, &["sleep", "600"], "handshake = \"none\"\nready = \"started\"");
-    let supervised = Supervised::start(&(WAITS.to_owned() + &config), &["deaf"]);
-    let waiting: Vec<_> =
-        (0..3).map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
-    eventually("three wait", || {
-        let (status, _) = json(&supervised, "status deaf");
-        status["services"][0]["sockets"][0]["waiting"] == 3
+fn status_tells_who_waits_at_a_socket_of_each_kind() {
+    // It never accepts, nor reads: who comes waits.
+    let (port, stage) = (free_port(), Stage::new());
+    let path = stage.path("s");
+    let config = format!(
+        "{WAITS}[[service]]\nname = \"deaf\"\ncommand = \"sleep 600\"\nhandshake = \"none\"\nready = \"started\"\n\
+         listen = [\"tcp://127.0.0.1:{port}\", \"unix:{path}\", \"udp://127.0.0.1:{port}\"]\n"
+    );
+    let supervised = stage.start(&config, &["deaf"]);
+    let sockets = || json(&supervised, "status deaf").0["services"][0]["sockets"].clone();
+    for (socket, waiting) in sockets().as_array().unwrap().iter().zip(["waiting", "waiting", "waiting_bytes"])
+    {
+        assert_eq!(socket[waiting], 0, "{socket}");
+    }
+    let descriptors = supervised.process().descriptors().len();
+    let tcp: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    let unix: Vec<_> = (0..2).map(|_| std::os::unix::net::UnixStream::connect(&path).unwrap()).collect();
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.send_to(&[0; 1000], ("127.0.0.1", port)).unwrap();
+    eventually("all of them wait", || {
+        let sockets = sockets();
+        sockets[0]["waiting"] == 3
+            && sockets[1]["waiting"] == 2
+            && sockets[2]["waiting_bytes"].as_u64().unwrap() >= 1000
     });
-    drop(waiting);
+    assert_eq!(supervised.process().descriptors().len(), descriptors, "none is kept for it");
+    let told = sockets();
+    assert!(
+        told[1]["limit"].as_u64().unwrap() > 1 && told[2]["limit_bytes"].as_u64().unwrap() > 1000,
+        "{told}"
+    );
+    assert_eq!(told[2]["dropped"], 0);
+    let wanted = [
+        format!("tcp://127.0.0.1:{port}: 3 of …clients wait"),
+        format!("unix:{path}: 2 of …clients wait"),
+        format!("udp://127.0.0.1:{port}: …KiB of …KiB wait"),
+    ];
+    says(&supervised, "status deaf", &wanted.each_ref().map(|line| &**line), 0);
+    says(&supervised, "status", &["deaf…up…5+…KiB"], 0);
+    // More than there is room for.
+    for _ in 0..10_000 {
+        let _ = udp.send_to(&[0; 1000], ("127.0.0.1", port));
+    }
+    assert!(sockets()[2]["dropped"].as_u64().unwrap() > 0, "{}", sockets());
+    says(&supervised, "status deaf", &["datagrams were dropped"], 0);
+    drop((tcp, unix));
+    // A parked socket has no queue.
+    says(&supervised, "stop deaf", &["deaf: stopped"], 0);
+    let told = sockets();
+    assert!(told[0].get("waiting").is_none() && told[1].get("waiting").is_none(), "{told}");
 }
 
 #[test]
@@ -135,6 +126,16 @@ fn status_and_plan_tell_what_the_file_would_change() {
     says(&supervised, "status", &wanted, 0);
     let (status, _) = json(&supervised, "status");
     assert_eq!(status["supervisor"]["config_state"], "changed");
+    assert_eq!(status["supervisor"]["not_loaded"], serde_json::json!(["new"]));
+    says(&supervised, "status", &["not loaded yet: new"], 0);
+    says(
+        &supervised,
+        "status new",
+        &["no service matches \"new\"; the file has new, which `reload` would start"],
+        4,
+    );
+    says(&supervised, "status web", &["services.toml says something else than runs; see `plan`"], 0);
+    says(&supervised, "status api", &["services.toml does not have it any more; see `plan`"], 0);
     assert_eq!(
         (&status["services"][0]["stale"], &status["services"][1]["stale"]),
         (&"removed".into(), &"changed".into())
@@ -142,7 +143,9 @@ fn status_and_plan_tell_what_the_file_would_change() {
 
     supervised.stage.write("services.toml", "[[service]]\nname = 'web'\nprot = 1");
     says(&supervised, "plan", &["the file has 2 mistakes", "unknown key `prot`"], 78);
-    says(&supervised, "status", &["services.toml has mistakes"], 0);
+    says(&supervised, "status", &["services.toml has mistakes, or cannot be read; `check` shows them"], 0);
+    says(&supervised, "status web", &["services.toml has mistakes, or cannot be read; see `check`"], 0);
+    assert_eq!(json(&supervised, "status").0["supervisor"]["config_state"], "broken");
     says(&supervised, "reload", &["the config is refused; nothing was changed", "unknown key `prot`"], 78);
     // A file with mistakes does not hide the supervisor.
     says(&supervised, "restart web", &["web: up: generation 2 serves"], 0);

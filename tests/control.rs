@@ -4,13 +4,12 @@
 
 mod support;
 
-use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
+use nix::sys::signal::Signal::{SIGHUP, SIGKILL};
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::Shutdown;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::{Stage, Supervised, Wire, eventually, free_port, http};
 
 /// Two services that are up.
@@ -135,70 +134,6 @@ fn a_runtime_directory_that_others_can_write_to_is_refused() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("others may write to it (mode 0777); chmod go-w"), "{said}");
     assert_eq!(output.status.code(), Some(1));
-}
-
-/// How long a restart of `web` takes, from the signal to the line that says it is ready.
-fn restart(supervised: &mut Supervised, generation: u32) -> Duration {
-    let began = Instant::now();
-    supervised.signal(SIGUSR1);
-    supervised.wait_for(&format!(" web generation={generation} … ready after"));
-    supervised.wait_for(&format!(" api generation={generation} … ready after"));
-    began.elapsed()
-}
-
-#[test]
-fn a_hundred_rude_clients_are_bounded_and_delay_no_restart() {
-    let (mut supervised, _) = two();
-    let calm: Duration = (2..7).map(|generation| restart(&mut supervised, generation)).max().unwrap();
-    let memory = supervised.process().heap_kib();
-    let path = Wire::path(&supervised);
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let (siege, after) = std::thread::scope(|scope| {
-        let stopped = || stop.load(std::sync::atomic::Ordering::Relaxed);
-        for number in 0..100 {
-            let path = &path;
-            scope.spawn(move || {
-                while !stopped() {
-                    let Ok(mut stream) = UnixStream::connect(path) else { continue };
-                    stream.set_read_timeout(Some(support::LIMIT)).unwrap();
-                    let _ = match number % 5 {
-                        // A flood without an end of line.
-                        0 => (0..64).try_for_each(|_| stream.write_all(&vec![b'{'; 65_536])),
-                        // Gone in the middle of a request.
-                        1 => stream.write_all(b"{\"version\":1,"),
-                        // Bytes that are no text.
-                        2 => {
-                            stream.write_all(b"\xff\xff\xff\n").and_then(|()| stream.read_exact(&mut [0; 16]))
-                        }
-                        // Many requests, and not one answer is read.
-                        3 => (0..50)
-                            .try_for_each(|_| stream.write_all(b"{\"version\":1,\"request\":\"status\"}\n")),
-                        // A client as it should be.
-                        _ => {
-                            let mut wire = Wire::connect(path).unwrap();
-                            wire.send("{\"version\":1,\"request\":\"status\"}");
-                            assert!(wire.line().is_some_and(|line| line.contains("\"name\":\"web\"")));
-                            Ok(())
-                        }
-                    };
-                }
-            });
-        }
-        let siege = (7..12).map(|generation| restart(&mut supervised, generation)).max().unwrap();
-        let after = supervised.process().heap_kib();
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        (siege, after)
-    });
-    // A hundred threads share the processors with it.
-    let limit = calm * 10 + Duration::from_secs(2);
-    assert!(siege < limit, "a restart took {calm:?}, and {siege:?} under siege");
-    assert!(after < memory + 32 * 1024, "{memory} KiB became {after} KiB");
-    eventually("the descriptors of clients are closed", || {
-        let sockets = supervised.process().descriptors();
-        sockets.iter().filter(|(_, what)| what.starts_with("socket:")).count() < 8
-    });
-    assert_eq!(Wire::to(&supervised).ask("\"version\"")["reply"], "version");
-    supervised.stop();
 }
 
 #[test]

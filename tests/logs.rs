@@ -442,8 +442,8 @@ fn logs_prints_the_last_lines_across_backups_and_follows_over_rotations() {
     let keys = "stdout = \"file:%/a.log\"\nlog_max_bytes = 4096\nlog_backups = 1000\nlog_compress = true\nlog_timestamps = false";
     let go = stage.path("go");
     let script = format!(
-        "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done; until [ -e {go} ]; do sleep 0.05; done; \
-         while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; exec sleep 600"
+        "i=0; while [ $i -lt 1500 ]; do echo line $i; i=$((i+1)); done; until [ -e {go} ]; do sleep 0.05; done; \
+         while [ $i -lt 9000 ]; do echo line $i; i=$((i+1)); done; exec sleep 600"
     );
     let keys = keys.replace('%', stage.dir().to_str().unwrap());
     let config = format!(
@@ -459,10 +459,13 @@ fn logs_prints_the_last_lines_across_backups_and_follows_over_rotations() {
         )
     };
     let lines = |range: std::ops::Range<u32>| range.map(|n| format!("line {n}\n")).collect::<String>();
-    eventually("all is written", || printed(&["a", "-n", "1"]).0 == "line 299\n");
-    assert_eq!(printed(&["a", "-n", "250"]), (lines(50..300), String::new(), Some(0)));
-    assert_eq!(printed(&["a"]).0, lines(290..300));
-    assert_eq!(printed(&["a", "-n", "9999"]).0, lines(0..300));
+    eventually("all is written", || printed(&["a", "-n", "1"]).0 == "line 1499\n");
+    // Of 4096 bytes each there are four files by now.
+    let (out, err, code) = printed(&["a", "-n", "1450"]);
+    assert_eq!((out, code), (lines(50..1500), Some(0)));
+    assert_eq!(err, "bootstrap: a: stderr goes where that of bootstrap goes\n");
+    assert_eq!(printed(&["a"]).0, lines(1490..1500));
+    assert_eq!(printed(&["a", "-n", "9999"]).0, lines(0..1500));
     let (out, err, code) = printed(&["b"]);
     assert_eq!((&*out, code), ("", Some(0)));
     assert!(err.contains("b: stdout goes to the journal: journalctl --identifier=b\n"), "{err}");
@@ -476,11 +479,11 @@ fn logs_prints_the_last_lines_across_backups_and_follows_over_rotations() {
         .spawn()
         .unwrap();
     let mut followed = BufReader::new(follower.stdout.take().unwrap()).lines();
-    for number in 295..300 {
+    for number in 1495..1500 {
         assert_eq!(followed.next().unwrap().unwrap(), format!("line {number}"));
     }
     supervised.stage.write("go", "");
-    for number in 300..3000 {
+    for number in 1500..9000 {
         assert_eq!(followed.next().unwrap().unwrap(), format!("line {number}"));
     }
     follower.kill().unwrap();

@@ -1,26 +1,93 @@
 //! `bootstrap -c FILE check`.
 
 use super::{Color, said};
-use crate::config;
+use crate::config::{self, Mistake, Refused};
 use crate::exit::ExitCode;
+use crate::plan::Plan;
+use clap::Args;
+use serde::Serialize;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+/// To see what is wrong with the file.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckArgs {
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer for programs.
+#[derive(Serialize)]
+struct Checked {
+    reply: &'static str,
+    ok: bool,
+    config: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    services: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sockets: Option<usize>,
+    mistakes: Vec<Told>,
+}
+
+/// A mistake for programs.
+#[derive(Serialize)]
+struct Told {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
+}
+
 /// Checks the file and says what is wrong with it on stderr, or that all is well on stdout. Starts nothing.
-pub fn check(path: &Path, color: Color) -> ExitCode {
-    match config::load(path) {
+pub(super) fn check(path: &Path, color: Color, args: &CheckArgs) -> ExitCode {
+    let found = config::load(path);
+    let code = if found.is_ok() { ExitCode::Ok } else { ExitCode::Config };
+    if args.json {
+        let text = serde_json::to_string(&checked(path, &found)).expect("texts, numbers and lists of them");
+        return said(writeln!(io::stdout(), "{text}"), code);
+    }
+    match found {
         Ok(plan) => {
-            let sockets = plan.services.iter().map(|service| service.listeners.len()).sum();
-            let services = count(plan.services.len(), "service");
-            let sockets = count(sockets, "socket");
-            said(writeln!(io::stdout(), "{}: ok: {services}, {sockets}", path.display()), ExitCode::Ok)
+            let (services, sockets) =
+                (count(plan.services.len(), "service"), count(sockets(&plan), "socket"));
+            said(writeln!(io::stdout(), "{}: ok: {services}, {sockets}", path.display()), code)
         }
         Err(refused) => {
             // Whoever closed stderr has the exit code.
             let _ = io::stderr().write_all(refused.render(color.on_stderr()).as_bytes());
-            ExitCode::Config
+            code
         }
     }
+}
+
+fn checked(path: &Path, found: &Result<Plan, Refused>) -> Checked {
+    let plan = found.as_ref().ok();
+    let mistakes = found.as_ref().err().map_or(&[][..], Refused::mistakes);
+    Checked {
+        reply: "check",
+        ok: plan.is_some(),
+        config: path.display().to_string(),
+        services: plan.map(|plan| plan.services.len()),
+        sockets: plan.map(sockets),
+        mistakes: mistakes.iter().map(told).collect(),
+    }
+}
+
+fn told(mistake: &Mistake) -> Told {
+    Told {
+        line: mistake.position.as_ref().map(|position| position.line),
+        column: mistake.position.as_ref().map(|position| position.column),
+        message: format!("{}{}", mistake.place, mistake.problem.what()),
+        help: mistake.problem.remedy(),
+    }
+}
+
+fn sockets(plan: &Plan) -> usize {
+    plan.services.iter().map(|service| service.listeners.len()).sum()
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -1,14 +1,17 @@
 //! One connection of a client command to the supervisor.
 
-use super::said;
+pub(super) use super::answer::{complain, refused, tell, tell_json};
+pub(super) use super::trouble::{Trouble, in_trouble};
+
 use crate::config;
 use crate::core::Time;
-use crate::exit::ExitCode;
+use crate::limits::CLIENT_PATIENCE;
 use crate::os::{Os, Place};
-use crate::protocol::control::{ControlRequest, ErrorCode, Reply};
+use crate::protocol::control::{ControlRequest, Reply};
 use clap::Args;
-use std::fmt;
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,10 +42,23 @@ pub struct Services {
     services: Vec<String>,
 }
 
+/// How long to wait for an answer.
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeout {
+    /// Wait no longer than this, such as 30s; what was ordered goes on
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(super) timeout: Option<Duration>,
+}
+
 impl Way {
     /// That of one who asks for others: the supervisor has this runtime directory, if one was named.
     pub(super) fn to(runtime_dir: Option<PathBuf>) -> Self {
         Self { runtime_dir, json: false }
+    }
+
+    /// The directory that somebody named for this command.
+    fn named(&self) -> Option<PathBuf> {
+        self.runtime_dir.clone().or_else(|| std::env::var_os(RUNTIME_DIR).map(PathBuf::from))
     }
 }
 
@@ -59,38 +75,46 @@ impl Services {
     }
 }
 
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// Nobody listens at any of these places.
-    NotReachable(Vec<(PathBuf, io::Error)>),
-    /// The connection ended before the answer.
-    Lost(io::Error),
-    /// The supervisor became another program before it answered.
-    Upgraded,
-    /// It is no answer of this protocol.
-    Gibberish(serde_json::Error),
-}
-
 /// A connection to the supervisor, with one request at a time.
 pub(super) struct Connection {
     stream: BufReader<UnixStream>,
+    directory: PathBuf,
     /// What has come of the next line.
     line: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects to the supervisor of a config file.
+    /// Connects to the supervisor of a config file, wherever it is found.
     pub(super) fn open(config: &Path, way: &Way) -> Result<Self, Trouble> {
         let mut tried = Vec::new();
         for directory in places(config, way) {
             let path = Place::socket(&directory);
-            match UnixStream::connect(&path) {
-                Ok(stream) => return Ok(Self { stream: BufReader::new(stream), line: Vec::new() }),
+            match connect(&path) {
+                Ok(stream) => {
+                    return Ok(Self { stream: BufReader::new(stream), directory, line: Vec::new() });
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let pid = Place::holder(&directory).map(|(pid, _)| pid);
+                    return Err(Trouble::Silent { pid, waited: CLIENT_PATIENCE });
+                }
                 Err(error) => tried.push((path, error)),
             }
         }
-        Err(Trouble::NotReachable(tried))
+        Err(Trouble::NotReachable { config: config.into(), tried })
+    }
+
+    /// The same for a person or a script: not to one of another file. Two files of the same name in different
+    /// directories have the same place by custom, and `stop` must not find the wrong services.
+    pub(super) fn to(config: &Path, way: &Way) -> Result<Self, Trouble> {
+        let connection = Self::open(config, way)?;
+        match Place::holder(&connection.directory) {
+            Some((pid, theirs)) if way.named().is_none() && !is_same_file(&theirs, config) => {
+                let ours = std::path::absolute(config).unwrap_or_else(|_| config.into());
+                Err(Trouble::Another { directory: connection.directory, pid, theirs, ours })
+            }
+            // One that does not tell its file may be an older one.
+            Some(_) | None => Ok(connection),
+        }
     }
 
     /// Sends a request.
@@ -121,13 +145,60 @@ impl Connection {
             Err(error) => Err(Trouble::Lost(error)),
         }
     }
+
+    /// The reply to a request that takes the supervisor no time.
+    pub(super) fn answer(&mut self, request: &ControlRequest, timeout: Timeout) -> Result<Reply, Trouble> {
+        let began = Os::clock();
+        let patience = timeout.timeout.unwrap_or(CLIENT_PATIENCE).min(CLIENT_PATIENCE);
+        let until = began + patience;
+        self.ask(request)?;
+        loop {
+            if let Some(reply) = self.next(left(Some(until)))? {
+                return Ok(reply);
+            }
+            if Os::clock() >= until {
+                let pid = Place::holder(&self.directory).map(|(pid, _)| pid);
+                return Err(match timeout.timeout {
+                    Some(timeout) if timeout <= patience => Trouble::TimedOut(timeout),
+                    Some(_) | None => Trouble::Silent { pid, waited: patience },
+                });
+            }
+        }
+    }
+
+    /// Is another line there already, without a look at the socket?
+    pub(super) fn has_line(&self) -> bool {
+        self.stream.buffer().contains(&b'\n')
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.get_ref().as_fd()
+    }
+}
+
+/// Connects to a socket. One whose queue is full is waited for, and no longer than for an answer.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // The kernel waits for room in the queue for as long as it would for room to write.
+    socket.set_write_timeout(Some(CLIENT_PATIENCE))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
+/// Do both paths lead to the same file, or did when they were written?
+fn is_same_file(theirs: &Path, ours: &Path) -> bool {
+    let same =
+        |a: io::Result<PathBuf>, b: io::Result<PathBuf>| a.ok().is_some_and(|a| b.is_ok_and(|b| a == b));
+    same(std::path::absolute(theirs), std::path::absolute(ours))
+        || same(theirs.canonicalize(), ours.canonicalize())
 }
 
 /// Where the supervisor may be, the likeliest place first.
 fn places(config: &Path, way: &Way) -> Vec<PathBuf> {
-    let given = way.runtime_dir.clone().or_else(|| std::env::var_os(RUNTIME_DIR).map(PathBuf::from));
-    if let Some(given) = given {
-        return vec![given];
+    if let Some(named) = way.named() {
+        return vec![named];
     }
     let place = Place::of(config::runtime_dir(config).as_deref(), config);
     let of_root = (!place.named).then(|| Place::of_root(config));
@@ -136,92 +207,42 @@ fn places(config: &Path, way: &Way) -> Vec<PathBuf> {
     places
 }
 
-/// One request, one reply.
-pub(super) fn ask(config: &Path, way: &Way, request: &ControlRequest) -> Result<Reply, Trouble> {
-    let mut connection = Connection::open(config, way)?;
-    connection.ask(request)?;
-    loop {
-        if let Some(reply) = connection.next(None)? {
-            return Ok(reply);
-        }
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotReachable(tried) => {
-                let tried: Vec<String> =
-                    tried.iter().map(|(path, error)| format!("{}: {error}", path.display())).collect();
-                write!(f, "the supervisor is not reachable: {}", tried.join("; "))
-            }
-            Self::Upgraded => write!(
-                f,
-                "the supervisor became another program before it answered; what was ordered goes on: ask again"
-            ),
-            Self::Lost(error) => write!(f, "the supervisor went away before it answered: {error}"),
-            Self::Gibberish(error) => write!(f, "the supervisor does not speak this protocol: {error}"),
-        }
-    }
-}
-
-/// Says why there is no answer, and gives the exit code.
-pub(super) fn in_trouble(trouble: &Trouble) -> ExitCode {
-    complain(&trouble.to_string());
-    if matches!(trouble, Trouble::Upgraded) {
-        return ExitCode::TimedOut;
-    }
-    ExitCode::NotReachable
-}
-
-/// Says that nothing was done, and gives the exit code.
-pub(super) fn refused(way: &Way, reply: &Reply) -> ExitCode {
-    let Reply::Error { code, message, details } = reply else {
-        complain("the supervisor gave an answer to something else");
-        return ExitCode::Failed;
-    };
-    let exit_code = match code {
-        ErrorCode::NoSuchService => ExitCode::NoSuchService,
-        ErrorCode::BadConfig => ExitCode::Config,
-        ErrorCode::BadRequest
-        | ErrorCode::TooLong
-        | ErrorCode::TooSlow
-        | ErrorCode::Version
-        | ErrorCode::Forbidden
-        | ErrorCode::Busy
-        | ErrorCode::Booting
-        | ErrorCode::Stopping
-        | ErrorCode::UpgradeRefused => ExitCode::Failed,
-    };
-    if way.json {
-        return tell_json(reply, exit_code);
-    }
-    complain(message);
-    if *code == ErrorCode::BadConfig {
-        for detail in details {
-            complain(detail);
-        }
-    }
-    exit_code
-}
-
-/// Says something to people.
-pub(super) fn complain(text: &str) {
-    // Whoever closed stderr has the exit code.
-    let _ = writeln!(io::stderr(), "bootstrap: {text}");
-}
-
-/// Prints an answer; where it cannot be printed, that is a failure.
-pub(super) fn tell(text: &str, code: ExitCode) -> ExitCode {
-    said(writeln!(io::stdout(), "{text}"), code)
-}
-
-/// Prints a reply for programs.
-pub(super) fn tell_json(reply: &Reply, code: ExitCode) -> ExitCode {
-    tell(&serde_json::to_string(reply).expect("texts, numbers and lists of them"), code)
+/// One request that takes the supervisor no time, one reply.
+pub(super) fn ask(
+    config: &Path,
+    way: &Way,
+    timeout: Timeout,
+    request: &ControlRequest,
+) -> Result<Reply, Trouble> {
+    Connection::to(config, way)?.answer(request, timeout)
 }
 
 /// What is left until a time, if there is one.
 pub(super) fn left(until: Option<Time>) -> Option<Duration> {
     until.map(|until| until - Os::clock())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_the_same_by_whatever_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let (a, b, link) =
+            (directory.path().join("a.toml"), directory.path().join("b.toml"), directory.path().join("l"));
+        std::fs::write(&a, "").unwrap();
+        std::fs::write(&b, "").unwrap();
+        std::os::unix::fs::symlink("a.toml", &link).unwrap();
+        let around = directory.path().join("x/../a.toml");
+        std::fs::create_dir(directory.path().join("x")).unwrap();
+        for (theirs, ours, same) in
+            [(&a, &a, true), (&a, &link, true), (&link, &a, true), (&a, &around, true), (&a, &b, false)]
+        {
+            assert_eq!(is_same_file(theirs, ours), same, "{} {}", theirs.display(), ours.display());
+        }
+        std::fs::remove_file(&a).unwrap();
+        assert!(is_same_file(&a, &a), "one that is gone is still the same");
+        assert!(!is_same_file(&a, &b));
+    }
 }

@@ -1,6 +1,6 @@
 //! `events`: whatever is reported, as it happens.
 
-use super::client::{Connection, Services, Trouble, Way, complain, in_trouble, refused};
+use super::client::{Connection, Services, Timeout, Trouble, Way, complain, in_trouble, refused};
 use crate::exit::ExitCode;
 use crate::protocol::control::{ControlRequest, Reply};
 use clap::Args;
@@ -26,15 +26,15 @@ pub(super) fn events(config: &Path, args: &EventsArgs) -> ExitCode {
 }
 
 fn follow(config: &Path, args: &EventsArgs) -> Result<ExitCode, Trouble> {
-    let mut connection = Connection::open(config, &args.way)?;
-    connection.ask(&ControlRequest::Events { services: args.services.patterns() })?;
-    let (mut following, mut upgrading) = (false, false);
+    let mut connection = Connection::to(config, &args.way)?;
+    let request = ControlRequest::Events { services: args.services.patterns() };
+    match connection.answer(&request, Timeout { timeout: None })? {
+        Reply::Following {} => {}
+        other => return Ok(refused(&args.way, &other)),
+    }
+    let mut upgrading = false;
     loop {
         let line = match connection.next(None) {
-            Ok(Some(Reply::Following {})) => {
-                following = true;
-                continue;
-            }
             Ok(Some(Reply::Upgrading {})) => {
                 upgrading = true;
                 continue;
@@ -46,7 +46,7 @@ fn follow(config: &Path, args: &EventsArgs) -> Result<ExitCode, Trouble> {
             Ok(Some(other)) => return Ok(refused(&args.way, &other)),
             Ok(None) => continue,
             Err(Trouble::Lost(_)) if upgrading => return Err(Trouble::Upgraded),
-            Err(Trouble::Lost(_)) if following => {
+            Err(Trouble::Lost(_)) => {
                 complain("the supervisor has ended");
                 return Ok(ExitCode::Ok);
             }

@@ -1,14 +1,30 @@
 //! The last lines of a log file and its backups.
 
-use super::logs::Wanted;
 use crate::limits::LOG_BACKUPS;
+use crate::plan::ServiceName;
 use crate::writer::backup;
 use flate2::read::MultiGzDecoder;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// A log file, and whose lines of it are wanted.
+pub(super) struct Wanted {
+    pub(super) path: PathBuf,
+    /// All, where there is none.
+    pub(super) only: Option<Vec<ServiceName>>,
+}
+
+impl Wanted {
+    /// Is this line wanted? The second word of it is the service, where others write to the file, too.
+    pub(super) fn has(&self, line: &[u8]) -> bool {
+        let Some(only) = &self.only else { return true };
+        let service = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        only.iter().any(|name| name.as_str().as_bytes() == service)
+    }
+}
 
 /// How far a file was read.
 pub(super) struct Position {
@@ -102,4 +118,9 @@ pub(super) fn open_backup(path: &Path, number: u32) -> Option<(Box<dyn Read>, (u
         }
     }
     None
+}
+
+/// What stands above the lines of a file where there are several.
+pub(super) fn said_heading(out: &mut impl io::Write, path: &Path) -> io::Result<()> {
+    writeln!(out, "==> {} <==", path.display())
 }

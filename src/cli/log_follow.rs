@@ -1,7 +1,6 @@
 //! Following log files over rotations: the kernel tells of each change (inotify), nothing is looked at in between.
 
-use super::log_files::{Kept, open_backup, read_lines};
-use super::logs::said_heading;
+use super::log_files::{Kept, open_backup, read_lines, said_heading};
 use crate::writer::backup;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

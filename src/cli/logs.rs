@@ -2,7 +2,7 @@
 
 use super::Color;
 use super::client::{Services, complain};
-use super::log_files::{Kept, last_lines};
+use super::log_files::{Kept, Wanted, last_lines, said_heading};
 use super::log_follow::follow;
 use super::said;
 use crate::config;
@@ -11,7 +11,7 @@ use crate::plan::{Definition, Outlet, Plan, Selector, ServiceName, Stream};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// To see what services wrote.
@@ -27,22 +27,6 @@ pub struct LogsArgs {
     /// Go on with what is written from now on
     #[arg(short, long)]
     follow: bool,
-}
-
-/// A log file, and whose lines of it are wanted.
-pub(super) struct Wanted {
-    pub(super) path: PathBuf,
-    /// All, where there is none.
-    pub(super) only: Option<Vec<ServiceName>>,
-}
-
-impl Wanted {
-    /// Is this line wanted? The second word of it is the service, where others write to the file, too.
-    pub(super) fn has(&self, line: &[u8]) -> bool {
-        let Some(only) = &self.only else { return true };
-        let service = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-        only.iter().any(|name| name.as_str().as_bytes() == service)
-    }
 }
 
 /// Prints the last lines of the files, and goes on with `--follow`.
@@ -89,11 +73,6 @@ pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
         return said(follow(kept, &mut out), ExitCode::Ok);
     }
     ExitCode::Ok
-}
-
-/// What stands above the lines of a file where there are several.
-pub(super) fn said_heading(out: &mut impl io::Write, path: &Path) -> io::Result<()> {
-    writeln!(out, "==> {} <==", path.display())
 }
 
 /// Where what a service writes is, if not in a file.

@@ -1,10 +1,14 @@
 //! The command line.
 
+mod answer;
 mod check;
 mod check_state;
 mod client;
+mod color;
 mod events;
+mod examples;
 mod import;
+mod interrupts;
 mod log_files;
 mod log_follow;
 mod logs;
@@ -18,11 +22,13 @@ mod progress;
 mod run;
 mod status;
 mod table;
+mod trouble;
 mod write_logs;
 
-pub use check::check;
+pub use check::CheckArgs;
 pub use check_state::check_state;
-pub use client::{Services, Way};
+pub use client::{Services, Timeout, Way};
+pub use color::Color;
 pub use events::EventsArgs;
 pub use logs::LogsArgs;
 pub use metrics::MetricsArgs;
@@ -146,7 +152,7 @@ pub struct Invocation {
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Say what is wrong with the config file; start nothing
-    Check,
+    Check(CheckArgs),
     /// Show how services are: all in a table, or one in depth
     Status(StatusArgs),
     /// Show what a reload would do
@@ -186,41 +192,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// Whether messages for people are coloured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set
-    Auto,
-    /// Even into a file
-    Always,
-    /// On no account
-    Never,
-}
-
-impl Color {
-    /// Is what goes to stderr coloured?
-    pub fn on_stderr(self) -> bool {
-        self.on(&io::stderr())
-    }
-
-    /// Is what goes to stdout coloured?
-    pub fn on_stdout(self) -> bool {
-        self.on(&io::stdout())
-    }
-
-    fn on(self, stream: &impl io::IsTerminal) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Never => false,
-            Self::Auto => {
-                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
-                    && stream.is_terminal()
-            }
-        }
-    }
-}
-
 impl Invocation {
     /// Does what the command line asks for.
     pub fn perform(&self) -> ExitCode {
@@ -233,18 +204,18 @@ impl Invocation {
         };
         let config = &self.config;
         match command {
-            Command::Check => check(config, self.color),
+            Command::Check(args) => check::check(config, self.color, args),
             Command::Status(args) => status::status(config, self.color, args),
             Command::Plan(args) => plan::plan(config, args),
-            Command::Reload(args) => order::reload(config, args),
-            Command::Restart(args) => order::order(config, Kind::Restart, args),
-            Command::Start(args) => order::order(config, Kind::Start, args),
-            Command::Stop(args) => order::order(config, Kind::Stop, args),
-            Command::Hold(args) => order::order(config, Kind::Hold, args),
-            Command::Release(args) => order::order(config, Kind::Release, args),
-            Command::Wait(args) => order::wait(config, args),
-            Command::Signal(args) => order::signal(config, args),
-            Command::Upgrade(args) => order::upgrade(config, args),
+            Command::Reload(args) => order::reload(config, self.color, args),
+            Command::Restart(args) => order::order(config, self.color, Kind::Restart, args),
+            Command::Start(args) => order::order(config, self.color, Kind::Start, args),
+            Command::Stop(args) => order::order(config, self.color, Kind::Stop, args),
+            Command::Hold(args) => order::order(config, self.color, Kind::Hold, args),
+            Command::Release(args) => order::order(config, self.color, Kind::Release, args),
+            Command::Wait(args) => order::wait(config, self.color, args),
+            Command::Signal(args) => order::signal(config, self.color, args),
+            Command::Upgrade(args) => order::upgrade(config, self.color, args),
             Command::Events(args) => events::events(config, args),
             Command::Logs(args) => logs::logs(config, self.color, args),
             Command::Metrics(args) => metrics::metrics(config, args),
@@ -286,9 +257,13 @@ impl Invocation {
 /// What clap has for that (`global`) takes the second of two without a word.
 fn definition() -> clap::Command {
     let command = Arguments::command();
-    let options: Vec<clap::Arg> = command.get_arguments().cloned().collect();
+    // In the help of a command its own options come first.
+    let options: Vec<clap::Arg> =
+        command.get_arguments().cloned().map(|option| option.display_order(100)).collect();
     command.mut_subcommands(move |subcommand| {
         let of_file = !Printing::has_subcommand(subcommand.get_name());
+        let examples = examples::of(subcommand.get_name());
+        let subcommand = subcommand.after_help(examples);
         if of_file { subcommand.args(options.clone()) } else { subcommand }
     })
 }
@@ -372,7 +347,7 @@ mod tests {
         };
         assert_eq!(parse("bootstrap -c a.toml"), Ok(run.clone()));
         assert_eq!(parse("bootstrap --config=a.toml"), Ok(run.clone()));
-        let check = Invocation { command: Some(Command::Check), ..run };
+        let check = Invocation { command: Some(Command::Check(CheckArgs::default())), ..run };
         assert_eq!(parse("bootstrap -c a.toml check"), Ok(check.clone()));
         assert_eq!(parse("bootstrap check -c a.toml"), Ok(check.clone()));
         let before = parse("bootstrap --log-format json -c a.toml check");
@@ -397,6 +372,24 @@ mod tests {
         ] {
             let error = Invocation::parse(line.split(' ').map(OsString::from)).unwrap_err();
             assert_eq!((error.kind(), error.exit_code()), (kind, code), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_that_are_command_lines_of_it() {
+        for command in definition().get_subcommands().filter(|command| command.get_name() != "help") {
+            let name = command.get_name();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = help.lines().filter(|line| line.starts_with("  ")).collect();
+            assert!(!examples.is_empty(), "{name} has no example");
+            for example in examples {
+                // Variables before it, and what it is piped into, are the shell's.
+                let (line, _) = example.split_once('|').unwrap_or((example, ""));
+                let words = shlex::split(line).unwrap();
+                let words = words.into_iter().skip_while(|word| word != "bootstrap");
+                let parsed = Invocation::parse(words.map(OsString::from));
+                assert!(parsed.is_ok() && line.contains(name), "{example}: {:?}", parsed.err());
+            }
         }
     }
 

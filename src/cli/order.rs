@@ -1,9 +1,12 @@
 //! `start`, `stop`, `restart`, `hold`, `release`, `reload`, `wait`, `signal`: an order, and what comes of it.
 
+use super::Color;
 use super::client::{
-    Connection, Services, Trouble, Way, complain, in_trouble, left, refused, tell, tell_json,
+    Connection, Services, Timeout, Trouble, Way, complain, in_trouble, left, refused, tell, tell_json,
 };
+use super::interrupts::Interrupts;
 use super::progress::Progress;
+use super::table::{Cell, Paint};
 use crate::exit::ExitCode;
 use crate::os::Os;
 use crate::protocol::control::{ControlRequest, Order, Reply};
@@ -30,12 +33,11 @@ pub struct OrderArgs {
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// Do not wait until it is known what comes of it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "timeout")]
     no_wait: bool,
 
-    /// Wait no longer than this, such as 30s; what was ordered goes on
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, conflicts_with = "no_wait")]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    timeout: Timeout,
 }
 
 /// To apply the config file.
@@ -54,9 +56,8 @@ pub struct WaitArgs {
     #[command(flatten)]
     services: Services,
 
-    /// Wait no longer than this, such as 30s
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    timeout: Timeout,
 
     #[command(flatten)]
     way: Way,
@@ -65,9 +66,8 @@ pub struct WaitArgs {
 /// To replace the supervisor.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct UpgradeArgs {
-    /// Wait no longer than this, such as 30s
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    timeout: Timeout,
 
     #[command(flatten)]
     way: Way,
@@ -84,6 +84,9 @@ pub struct SignalArgs {
     services: Services,
 
     #[command(flatten)]
+    timeout: Timeout,
+
+    #[command(flatten)]
     way: Way,
 }
 
@@ -97,8 +100,17 @@ pub(super) enum Kind {
     Release,
 }
 
+/// What a command has of its command line besides the request.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    config: &'a Path,
+    color: Color,
+    way: &'a Way,
+    timeout: Timeout,
+}
+
 /// Gives an order and waits for what comes of it.
-pub(super) fn order(config: &Path, kind: Kind, args: &OrderArgs) -> ExitCode {
+pub(super) fn order(config: &Path, color: Color, kind: Kind, args: &OrderArgs) -> ExitCode {
     let order = Order { services: args.services.patterns(), wait: !args.patience.no_wait };
     let (request, failure) = match kind {
         Kind::Start => (ControlRequest::Start(order), ExitCode::RestartFailed),
@@ -107,103 +119,124 @@ pub(super) fn order(config: &Path, kind: Kind, args: &OrderArgs) -> ExitCode {
         Kind::Hold => (ControlRequest::Hold(order), ExitCode::Failed),
         Kind::Release => (ControlRequest::Release(order), ExitCode::RestartFailed),
     };
-    carry_out(config, &args.way, &request, args.patience.timeout, failure)
+    let call = Call { config, color, way: &args.way, timeout: args.patience.timeout };
+    carry_out(call, &request, failure)
 }
 
 /// Has the config file applied.
-pub(super) fn reload(config: &Path, args: &ReloadArgs) -> ExitCode {
+pub(super) fn reload(config: &Path, color: Color, args: &ReloadArgs) -> ExitCode {
     let request = ControlRequest::Reload { wait: !args.patience.no_wait };
-    carry_out(config, &args.way, &request, args.patience.timeout, ExitCode::RestartFailed)
+    let call = Call { config, color, way: &args.way, timeout: args.patience.timeout };
+    carry_out(call, &request, ExitCode::RestartFailed)
 }
 
 /// Waits until services are up.
-pub(super) fn wait(config: &Path, args: &WaitArgs) -> ExitCode {
+pub(super) fn wait(config: &Path, color: Color, args: &WaitArgs) -> ExitCode {
     let request = ControlRequest::Wait { services: args.services.patterns() };
-    carry_out(config, &args.way, &request, args.timeout, ExitCode::NotRunning)
+    let call = Call { config, color, way: &args.way, timeout: args.timeout };
+    carry_out(call, &request, ExitCode::NotRunning)
 }
 
 /// Has the supervisor become the program now on disk.
-pub(super) fn upgrade(config: &Path, args: &UpgradeArgs) -> ExitCode {
-    carry_out(config, &args.way, &ControlRequest::Upgrade {}, args.timeout, ExitCode::Failed)
+pub(super) fn upgrade(config: &Path, color: Color, args: &UpgradeArgs) -> ExitCode {
+    let call = Call { config, color, way: &args.way, timeout: args.timeout };
+    carry_out(call, &ControlRequest::Upgrade {}, ExitCode::Failed)
 }
 
 /// Has a signal sent.
-pub(super) fn signal(config: &Path, args: &SignalArgs) -> ExitCode {
+pub(super) fn signal(config: &Path, color: Color, args: &SignalArgs) -> ExitCode {
     let request = ControlRequest::Signal { services: args.services.patterns(), signal: args.signal };
-    carry_out(config, &args.way, &request, None, ExitCode::NotRunning)
+    let call = Call { config, color, way: &args.way, timeout: args.timeout };
+    carry_out(call, &request, ExitCode::NotRunning)
 }
 
-fn carry_out(
-    config: &Path,
-    way: &Way,
-    request: &ControlRequest,
-    timeout: Option<Duration>,
-    failure: ExitCode,
-) -> ExitCode {
-    match outcome(config, way, request, timeout) {
-        Ok(Some(reply)) => show(way, &reply, failure),
-        Ok(None) => {
-            let limit = humantime::format_duration(timeout.unwrap_or_default());
-            complain(&format!("not known after {limit} what came of it; it goes on"));
+fn carry_out(call: Call<'_>, request: &ControlRequest, failure: ExitCode) -> ExitCode {
+    match outcome(call, request) {
+        Ok(Ended::Answered(reply)) => show(call, &reply, failure),
+        Ok(Ended::TimedOut(timeout)) => {
+            let limit = humantime::format_duration(timeout);
+            let is_wait = matches!(request, ControlRequest::Wait { .. });
+            complain(&if is_wait {
+                format!("not up after {limit}; `status` shows how they are")
+            } else {
+                format!("not known after {limit} what came of it; it goes on")
+            });
+            ExitCode::TimedOut
+        }
+        Ok(Ended::Interrupted(signal)) => {
+            if !request.only_looks() {
+                complain("no longer waiting; what was ordered goes on, and `status` shows what comes of it");
+            }
+            Interrupts::end_by(signal);
             ExitCode::TimedOut
         }
         Err(trouble) => in_trouble(&trouble),
     }
 }
 
-/// The last reply, with what is told until then shown; nothing when the time is over.
-fn outcome(
-    config: &Path,
-    way: &Way,
-    request: &ControlRequest,
-    timeout: Option<Duration>,
-) -> Result<Option<Reply>, Trouble> {
-    let mut connection = Connection::open(config, way)?;
+/// How a wait for the outcome ended.
+enum Ended {
+    /// With this reply.
+    Answered(Reply),
+    /// The time that the command line allows is over.
+    TimedOut(Duration),
+    /// By a signal to this command.
+    Interrupted(i32),
+}
+
+/// Orders, waits for the last reply, and shows what is told until then.
+fn outcome(call: Call<'_>, request: &ControlRequest) -> Result<Ended, Trouble> {
+    let Call { way, timeout: Timeout { timeout }, .. } = call;
     let began = Os::clock();
     let until = timeout.map(|timeout| began + timeout);
+    let mut connection = Connection::to(call.config, way)?;
+    // One that does not answer is to find no order when it wakes up.
+    if let refusal @ Reply::Error { .. } = connection.answer(&ControlRequest::Version {}, call.timeout)? {
+        return Ok(Ended::Answered(refusal));
+    }
+    let mut interrupts = Interrupts::catch().map_err(Trouble::Lost)?;
     connection.ask(request)?;
-    let progress = Progress::new(began, way.json);
+    let progress = Progress::new(began, way.json, call.color);
     let mut upgrading = false;
     loop {
-        if left(until).is_some_and(|left| left.is_zero()) {
+        if let (Some(timeout), Some(Duration::ZERO)) = (timeout, left(until)) {
             progress.end();
-            return Ok(None);
+            return Ok(Ended::TimedOut(timeout));
         }
         let patience = left(until).into_iter().chain(progress.tick()).min();
-        let next = match connection.next(patience) {
-            Err(Trouble::Lost(_)) if upgrading => {
-                progress.end();
-                return Err(Trouble::Upgraded);
-            }
-            next => next?,
-        };
+        if let Some(signal) = interrupts.wait(&connection, patience) {
+            progress.end();
+            return Ok(Ended::Interrupted(signal));
+        }
+        let next = connection.next(Some(Duration::ZERO)).inspect_err(|_| progress.end());
         match next {
-            Some(Reply::Upgrading {}) => upgrading = true,
-            Some(Reply::Event { event }) => progress.event(&event),
-            Some(Reply::Lost { events }) => progress.lost(events),
-            Some(reply) => {
+            Err(Trouble::Lost(_)) if upgrading => return Err(Trouble::Upgraded),
+            Ok(Some(Reply::Upgrading {})) => upgrading = true,
+            Ok(Some(Reply::Event { event })) => progress.event(&event),
+            Ok(Some(Reply::Lost { events })) => progress.lost(events),
+            Ok(Some(reply)) => {
                 progress.end();
-                return Ok(Some(reply));
+                return Ok(Ended::Answered(reply));
             }
-            None => progress.wait(),
+            Ok(None) => progress.wait(),
+            Err(trouble) => return Err(trouble),
         }
     }
 }
 
-fn show(way: &Way, reply: &Reply, failure: ExitCode) -> ExitCode {
-    if let Reply::Upgraded { from, program, pid, took_ms } = reply
-        && !way.json
-    {
+fn show(call: Call<'_>, reply: &Reply, failure: ExitCode) -> ExitCode {
+    let Some((ok, lines)) = in_words(reply, call.color.on_stdout()) else { return refused(call.way, reply) };
+    let code = if ok { ExitCode::Ok } else { failure };
+    if call.way.json { tell_json(reply, code) } else { tell(&lines.join("\n"), code) }
+}
+
+/// What came of an order, for people, and whether it is as it was asked for. Nothing for a refusal.
+fn in_words(reply: &Reply, color: bool) -> Option<(bool, Vec<String>)> {
+    if let Reply::Upgraded { from, program, pid, took_ms } = reply {
         let took = humantime::format_duration(Duration::from_millis(*took_ms));
-        return tell(&format!("pid {pid} is {program} now, was {from}; took {took}"), ExitCode::Ok);
-    } else if let Reply::Upgraded { .. } = reply {
-        return tell_json(reply, ExitCode::Ok);
+        return Some((true, vec![format!("pid {pid} is {program} now, was {from}; took {took}")]));
     }
-    let Reply::Done { ok, services, applied } = reply else { return refused(way, reply) };
-    let code = if *ok { ExitCode::Ok } else { failure };
-    if way.json {
-        return tell_json(reply, code);
-    }
+    let Reply::Done { ok, services, applied } = reply else { return None };
     let counts = applied.map(|counts| {
         let AppliedCounts { added, removed, restarted, in_place, untouched } = counts;
         format!(
@@ -211,14 +244,19 @@ fn show(way: &Way, reply: &Reply, failure: ExitCode) -> ExitCode {
              {untouched} untouched"
         )
     });
-    let services = services.iter().map(|service| format!("{}: {}", service.service, service.message));
-    tell(&counts.into_iter().chain(services).collect::<Vec<_>>().join("\n"), code)
+    let services = services.iter().map(|service| {
+        let paint = if service.ok { Paint::Good } else { Paint::Bad };
+        let name = Cell { text: service.service.clone(), paint }.painted(color);
+        format!("{name}: {}", service.message)
+    });
+    Some((*ok, counts.into_iter().chain(services).collect()))
 }
 
 /// The number of a signal.
 fn signal_number(text: &str) -> Result<i32, String> {
     if let Ok(number) = text.parse() {
-        return Ok(number);
+        let is_one = (1..=64).contains(&number);
+        return if is_one { Ok(number) } else { Err("signals are 1 to 64".into()) };
     }
     let name = text.to_uppercase();
     let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
@@ -234,6 +272,8 @@ mod tests {
         for (text, number) in [("HUP", 1), ("SIGHUP", 1), ("hup", 1), ("usr2", 12), ("15", 15)] {
             assert_eq!(signal_number(text), Ok(number), "{text}");
         }
-        assert!(signal_number("SIGNAL").is_err());
+        for text in ["SIGNAL", "", "0", "65", "-1"] {
+            assert!(signal_number(text).is_err(), "{text}");
+        }
     }
 }

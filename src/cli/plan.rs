@@ -1,6 +1,6 @@
 //! `plan`: what a reload would do.
 
-use super::client::{Way, ask, in_trouble, refused, tell, tell_json};
+use super::client::{Timeout, Way, ask, in_trouble, refused, tell, tell_json};
 use crate::exit::ExitCode;
 use crate::protocol::control::{ControlRequest, Reply};
 use crate::protocol::status::{Effect, PlanChange};
@@ -11,12 +11,15 @@ use std::path::Path;
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct PlanArgs {
     #[command(flatten)]
+    timeout: Timeout,
+
+    #[command(flatten)]
     way: Way,
 }
 
 /// Shows what a reload would do, service by service and key by key. The exit code is 2 where that is something.
 pub(super) fn plan(config: &Path, args: &PlanArgs) -> ExitCode {
-    match ask(config, &args.way, &ControlRequest::Plan {}) {
+    match ask(config, &args.way, args.timeout, &ControlRequest::Plan {}) {
         Ok(Reply::Plan { changes }) => {
             let code = if changes.is_empty() { ExitCode::Ok } else { ExitCode::Usage };
             if args.way.json {

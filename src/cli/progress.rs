@@ -1,10 +1,13 @@
 //! What happens while a command waits: a line for each event, and on a terminal how long it has taken so far.
 
+use super::Color;
+use super::table::{Cell, Paint};
 use crate::core::Time;
 use crate::os::Os;
 use serde_json::Value;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
+use terminal_size::{Width, terminal_size_of};
 
 /// How often the time on a terminal is written anew.
 const TICK: Duration = Duration::from_millis(100);
@@ -13,6 +16,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub(super) struct Progress {
     began: Time,
     how: How,
+    color: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,14 +30,14 @@ enum How {
 }
 
 impl Progress {
-    pub(super) fn new(began: Time, silent: bool) -> Self {
+    pub(super) fn new(began: Time, silent: bool, color: Color) -> Self {
         let live = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let how = match (silent, live) {
             (true, _) => How::Silent,
             (false, true) => How::Live,
             (false, false) => How::Plain,
         };
-        Self { began, how }
+        Self { began, how, color: color.on_stdout() }
     }
 
     /// When something is to be written although nothing has happened, if ever.
@@ -48,7 +52,13 @@ impl Progress {
         let generation =
             generation.map_or_else(String::new, |generation| format!(" generation={generation}"));
         let service = event.get("service").and_then(Value::as_str).unwrap_or("bootstrap");
-        self.line(&format!("{service}{generation} {}", text("message")));
+        let paint = match &*text("level") {
+            "WARN" => Paint::Odd,
+            "ERROR" => Paint::Bad,
+            _ => Paint::Plain,
+        };
+        let subject = Cell { text: format!("{service}{generation}"), paint }.painted(self.color);
+        self.line(&format!("{subject} {}", text("message")));
     }
 
     /// Says that some are missing.
@@ -71,7 +81,10 @@ impl Progress {
     /// Writes how long it has taken so far.
     pub(super) fn wait(&self) {
         if self.how == How::Live {
-            Self::rewrite(&format!("{} waiting", self.elapsed()));
+            // A line that is longer than the terminal is wide could not be taken back. It may have another width
+            // by now.
+            let width = terminal_size_of(io::stdout()).map_or(80, |(Width(columns), _)| columns.into());
+            Self::rewrite(&fit(&format!("{} waiting; ^C leaves it alone", self.elapsed()), width));
         }
     }
 
@@ -94,7 +107,25 @@ impl Progress {
     }
 }
 
+/// As much of a text as fits into a line, with the place for the cursor behind it.
+fn fit(text: &str, columns: usize) -> String {
+    text.chars().take(columns.saturating_sub(1)).collect()
+}
+
 /// Prints a line. Whoever does not read it has the answer.
 fn print(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_leaves_room_for_the_cursor() {
+        for (columns, text) in [(0, ""), (1, ""), (4, "wai"), (7, "waitin"), (8, "waiting"), (80, "waiting")]
+        {
+            assert_eq!(fit("waiting", columns), text, "{columns}");
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! `status`: a table of all services, or one of them in depth.
 
 use super::Color;
-use super::client::{Services, Way, ask, in_trouble, refused, tell, tell_json};
+use super::client::{Services, Timeout, Way, ask, in_trouble, refused, tell, tell_json};
 use super::table::{Cell, Paint, columns};
 use crate::exit::ExitCode;
 use crate::protocol::control::{ControlRequest, Reply};
-use crate::protocol::status::{ConfigState, ServiceStatus, SocketStatus, Stale, Status, SupervisorStatus};
+use crate::protocol::status::{
+    ConfigState, RestartCounts, ServiceStatus, SocketStatus, Stale, Status, SupervisorStatus,
+};
 use clap::Args;
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +19,9 @@ pub struct StatusArgs {
     services: Services,
 
     #[command(flatten)]
+    timeout: Timeout,
+
+    #[command(flatten)]
     way: Way,
 }
 
@@ -24,7 +29,7 @@ pub struct StatusArgs {
 pub(super) fn status(config: &Path, color: Color, args: &StatusArgs) -> ExitCode {
     let patterns = args.services.patterns();
     let in_depth = matches!(&patterns[..], [name] if !name.contains(['*', '?', ',']));
-    match ask(config, &args.way, &ControlRequest::Status { services: patterns }) {
+    match ask(config, &args.way, args.timeout, &ControlRequest::Status { services: patterns }) {
         Ok(Reply::Status(status)) => {
             let code = exit_code(&status);
             if args.way.json {
@@ -51,17 +56,23 @@ fn list(services: &[ServiceStatus], supervisor: &SupervisorStatus, color: bool) 
     let mut rows = vec![heading.map(|text| Cell::plain(text.into())).to_vec()];
     rows.extend(services.iter().map(row));
     let mut lines = columns(&rows, color);
-    let file = &supervisor.config;
-    match supervisor.config_state {
-        ConfigState::Applied => {}
-        ConfigState::Changed => {
-            lines.push(format!("\n{file} is not what runs; `plan` shows what a reload would do"));
-        }
-        ConfigState::Broken => {
-            lines.push(format!("\n{file} has mistakes, or cannot be read; `check` shows them"));
-        }
-    }
+    let SupervisorStatus { pid, program, uptime_ms, services, up, .. } = supervisor;
+    lines.push(format!("\n{up}/{services} up; bootstrap {program}, pid {pid}, for {}", age(*uptime_ms)));
+    lines.extend(of_file(supervisor));
     lines
+}
+
+/// What is to be said of the config file, if anything.
+fn of_file(supervisor: &SupervisorStatus) -> Vec<String> {
+    let file = &supervisor.config;
+    let state = match supervisor.config_state {
+        ConfigState::Applied => return Vec::new(),
+        ConfigState::Changed => format!("{file} is not what runs; `plan` shows what a reload would do"),
+        ConfigState::Broken => format!("{file} has mistakes, or cannot be read; `check` shows them"),
+    };
+    let new = (!supervisor.not_loaded.is_empty())
+        .then(|| format!("not loaded yet: {}", supervisor.not_loaded.join(", ")));
+    [state].into_iter().chain(new).collect()
 }
 
 fn row(service: &ServiceStatus) -> Vec<Cell> {
@@ -102,10 +113,37 @@ fn pids(service: &ServiceStatus) -> String {
     }
 }
 
-/// Clients that wait at all sockets together.
+/// What waits at all sockets together: clients, and bytes of datagrams.
 fn queue(sockets: &[SocketStatus]) -> String {
-    let known: Vec<u32> = sockets.iter().filter_map(|socket| socket.waiting).collect();
-    if known.is_empty() { dash() } else { known.iter().sum::<u32>().to_string() }
+    let clients: Vec<u32> = sockets.iter().filter_map(|socket| socket.waiting).collect();
+    let bytes: Vec<u64> = sockets.iter().filter_map(|socket| socket.waiting_bytes).collect();
+    let clients = (!clients.is_empty()).then(|| clients.iter().sum::<u32>().to_string());
+    let bytes = (!bytes.is_empty()).then(|| size(bytes.iter().sum()));
+    let known: Vec<String> = clients.into_iter().chain(bytes).collect();
+    if known.is_empty() { dash() } else { known.join("+") }
+}
+
+/// What waits at one socket, where that is known.
+fn queue_in_words(socket: &SocketStatus) -> String {
+    if let (Some(waiting), Some(limit)) = (socket.waiting, socket.limit) {
+        return format!(": {waiting} of {limit} clients wait");
+    }
+    let (Some(bytes), Some(limit)) = (socket.waiting_bytes, socket.limit_bytes) else { return String::new() };
+    let dropped = match socket.dropped.unwrap_or(0) {
+        0 => String::new(),
+        1 => "; 1 datagram was dropped".into(),
+        dropped => format!("; {dropped} datagrams were dropped"),
+    };
+    format!(": {} of {} wait{dropped}", size(bytes), size(limit))
+}
+
+/// So many bytes.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes}B"),
+        1024..1_048_576 => format!("{}KiB", bytes.div_ceil(1024)),
+        more => format!("{}MiB", more.div_ceil(1_048_576)),
+    }
 }
 
 fn notes(service: &ServiceStatus) -> Vec<String> {
@@ -149,21 +187,12 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
         say("draining", format!("generation {generation}, {pid}: {phase}, asked {age} ago{left}"));
     }
     for socket in &service.sockets {
-        let queue = match (socket.waiting, socket.limit) {
-            (Some(waiting), Some(limit)) => format!(": {waiting} of {limit} clients wait"),
-            _ => String::new(),
-        };
-        say("socket", format!("{}{queue}", socket.address));
+        say("socket", format!("{}{}", socket.address, queue_in_words(socket)));
     }
     if !service.waits_for.is_empty() {
         say("waits for", service.waits_for.join(", "));
     }
-    let counts = &service.restarts;
-    let (asked, crash, rollback, failed) = (counts.asked, counts.crash, counts.rollback, counts.failed);
-    say(
-        "restarts",
-        format!("{asked} asked for, of which {failed} failed; {crash} after crashes; {rollback} rolled back"),
-    );
+    say("restarts", restarts(&service.restarts));
     if let Some(exit) = &service.last_exit {
         let age = age(exit.age_ms);
         say("last exit", format!("generation {} {}, {age} ago", exit.generation, exit.message));
@@ -171,13 +200,36 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
     if let Some(failure) = &service.last_failure {
         say("last failure", failure.clone());
     }
-    match service.stale {
-        Some(Stale::Changed) => say("config", format!("{} has another definition of it", supervisor.config)),
-        Some(Stale::Removed) => say("config", format!("{} does not have it", supervisor.config)),
-        None => {}
+    match (service.stale, supervisor.config_state) {
+        (Some(Stale::Changed), _) => {
+            say("config", format!("{} says something else than runs; see `plan`", supervisor.config));
+        }
+        (Some(Stale::Removed), _) => {
+            say("config", format!("{} does not have it any more; see `plan`", supervisor.config));
+        }
+        (None, ConfigState::Broken) => {
+            say("config", format!("{} has mistakes, or cannot be read; see `check`", supervisor.config));
+        }
+        (None, ConfigState::Applied | ConfigState::Changed) => {}
     }
     lines.extend(rows.into_iter().map(|[key, text]| format!("  {key:<12} {text}")));
     lines
+}
+
+/// How often it was started again, and why; what never happened is not mentioned.
+fn restarts(counts: &RestartCounts) -> String {
+    let asked = match counts.failed {
+        0 => format!("{} asked for", counts.asked),
+        failed => format!("{} asked for, of which {failed} failed", counts.asked),
+    };
+    let all = [
+        (counts.asked, asked),
+        (counts.crash, format!("{} after crashes", counts.crash)),
+        (counts.rollback, format!("{} rolled back", counts.rollback)),
+    ];
+    let happened: Vec<String> =
+        all.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
+    if happened.is_empty() { "none".into() } else { happened.join("; ") }
 }
 
 /// A duration with its two largest units.
@@ -193,6 +245,52 @@ fn age(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waits_is_told_in_one_word_and_in_a_sentence() {
+        let none = SocketStatus {
+            address: "unix:a".into(),
+            name: None,
+            waiting: None,
+            limit: None,
+            waiting_bytes: None,
+            limit_bytes: None,
+            dropped: None,
+        };
+        let tcp = SocketStatus { waiting: Some(3), limit: Some(128), ..none.clone() };
+        let udp = |dropped| SocketStatus {
+            waiting_bytes: Some(1664),
+            limit_bytes: Some(212_992),
+            dropped: Some(dropped),
+            ..none.clone()
+        };
+        for (socket, words) in [
+            (&none, ""),
+            (&tcp, ": 3 of 128 clients wait"),
+            (&udp(0), ": 2KiB of 208KiB wait"),
+            (&udp(1), ": 2KiB of 208KiB wait; 1 datagram was dropped"),
+            (&udp(17), ": 2KiB of 208KiB wait; 17 datagrams were dropped"),
+        ] {
+            assert_eq!(queue_in_words(socket), words);
+        }
+        for (sockets, word) in [
+            (vec![none.clone()], "-"),
+            (vec![tcp.clone(), none.clone(), tcp.clone()], "6"),
+            (vec![udp(0)], "2KiB"),
+            (vec![tcp, udp(0)], "3+2KiB"),
+        ] {
+            assert_eq!(queue(&sockets), word);
+        }
+    }
+
+    #[test]
+    fn restarts_that_never_happened_are_not_mentioned() {
+        let none = RestartCounts::default();
+        assert_eq!(restarts(&none), "none");
+        assert_eq!(restarts(&RestartCounts { asked: 2, ..none }), "2 asked for");
+        let all = RestartCounts { asked: 5, crash: 1, rollback: 2, failed: 3 };
+        assert_eq!(restarts(&all), "5 asked for, of which 3 failed; 1 after crashes; 2 rolled back");
+    }
 
     #[test]
     fn an_age_has_two_units() {

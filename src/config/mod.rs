@@ -25,6 +25,7 @@ mod listen;
 mod load;
 mod machine;
 mod notes;
+mod outlet;
 mod output;
 mod policy;
 mod probe;
@@ -49,6 +50,7 @@ pub use error::{Mistake, Place, Position, Refused};
 pub use load::{load, parse, runtime_dir};
 pub use problem::{Found, Problem};
 pub use rule::Rule;
+pub use similar::nearest;
 
 #[cfg(doc)]
 use crate::plan::Plan;

@@ -5,7 +5,7 @@ use super::described::Key;
 use super::field::{Field, Value as _};
 use super::listen::Listen;
 use super::notes::Notes;
-use super::output::{Backups, LogBytes};
+use super::outlet::{Backups, LogBytes};
 use super::probe::{CheckTable, HttpTarget, TcpTarget};
 use super::problem::{Problem, beginning};
 use super::rights::{

@@ -40,7 +40,7 @@ pub(super) fn key(written: &str, known: &[&'static str]) -> Option<&'static str>
 }
 
 /// The one of `known` that is a slip of the finger away from `written`.
-pub(super) fn nearest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
     // A person's word; the distance to a page of text would cost its square.
     if written.len() > 64 {
         return None;

@@ -3,6 +3,7 @@
 mod order;
 mod outcome;
 mod overview;
+mod unknown;
 mod upgrade;
 
 use crate::config::Disk;
@@ -111,12 +112,12 @@ impl Control {
                 if !os.has_room_for_answers() {
                     return Err(Reply::error(ErrorCode::Busy, "too many answers wait to be read; try again"));
                 }
-                let selector = order::selector(core, &services)?;
+                let selector = order::selector(core, &mut self.disk, &services)?;
                 Err(overview::status(core, os, &mut self.disk, self.began, &selector))
             }
             ControlRequest::Plan {} => Err(overview::plan(core, &mut self.disk)),
             ControlRequest::Events { services } => {
-                let selector = order::selector(core, &services)?;
+                let selector = order::selector(core, &mut self.disk, &services)?;
                 os.answer(from.0, &Reply::Following {}.line(from.1), Then::More);
                 self.followers.insert(from.0, Follower { id: from.1, selector, waits: false });
                 Ok(())
@@ -179,10 +180,10 @@ impl Control {
     }
 
     /// Tells a client what the core says became of its request.
-    pub fn answered(&mut self, os: &mut Os, ticket: Ticket, answer: &Answer) {
+    pub fn answered(&mut self, core: &Supervisor, os: &mut Os, ticket: Ticket, answer: &Answer) {
         if let Some(open) = self.open.remove(&ticket) {
             self.followers.remove(&open.client);
-            let reply = outcome::reply(open.verb, answer);
+            let reply = outcome::reply(core.plan(), &mut self.disk, open.verb, answer);
             os.answer(open.client, &reply.line(open.id), Then::Next);
         }
     }

@@ -1,5 +1,7 @@
 //! From what a client wrote to what the core is asked.
 
+use super::unknown::no_such_service;
+use crate::config::Disk;
 use crate::core::{Supervisor, Wait};
 use crate::plan::{Selector, ServiceName};
 use crate::protocol::control::{ControlRequest, ErrorCode, Order, Reply};
@@ -25,18 +27,11 @@ pub(super) fn patterns(services: &[String]) -> Result<Selector, Reply> {
 /// # Errors
 ///
 /// One of them is empty, or matches nothing.
-pub(super) fn selector(core: &Supervisor, services: &[String]) -> Result<Selector, Reply> {
+pub(super) fn selector(core: &Supervisor, disk: &mut Disk, services: &[String]) -> Result<Selector, Reply> {
     let selector = patterns(services)?;
     let names: Vec<&ServiceName> = core.plan().services.iter().map(|service| &service.name).collect();
     let unmatched: Vec<String> = selector.unmatched(&names).into_iter().map(String::from).collect();
-    if unmatched.is_empty() { Ok(selector) } else { Err(no_such_service(unmatched)) }
-}
-
-/// Patterns that match nothing: nothing is done.
-pub(super) fn no_such_service(patterns: Vec<String>) -> Reply {
-    let quoted: Vec<String> = patterns.iter().map(|pattern| format!("{pattern:?}")).collect();
-    let message = format!("no service matches {}", quoted.join(", "));
-    Reply::Error { code: ErrorCode::NoSuchService, message, details: patterns }
+    if unmatched.is_empty() { Ok(selector) } else { Err(no_such_service(core.plan(), disk, unmatched)) }
 }
 
 /// When the client wants its answer.

@@ -1,16 +1,17 @@
 //! What the core says became of a request, as its client is told.
 
-use super::order;
+use super::unknown::no_such_service;
+use crate::config::Disk;
 use crate::core::{Answer, Refusal, Report, Verb, Verdict};
-use crate::plan::{Generation, ServiceName};
+use crate::plan::{Generation, Plan, ServiceName};
 use crate::protocol::control::{ErrorCode, Reply};
 use crate::protocol::status::{AppliedCounts, ServiceOutcome};
 use crate::report;
 
 /// The reply for an answer to an order, or to a reload where there is no verb.
-pub(super) fn reply(verb: Option<Verb>, answer: &Answer) -> Reply {
+pub(super) fn reply(plan: &Plan, disk: &mut Disk, verb: Option<Verb>, answer: &Answer) -> Reply {
     match answer {
-        Answer::NoSuchService { patterns } => order::no_such_service(patterns.clone()),
+        Answer::NoSuchService { patterns } => no_such_service(plan, disk, patterns.clone()),
         Answer::Refused(refusal) => refused(*refusal),
         Answer::Done { services } => done(verb, services, None),
         Answer::Reloaded { applied, services } => {

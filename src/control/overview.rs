@@ -24,10 +24,11 @@ pub(super) fn status(core: &Supervisor, os: &Os, disk: &mut Disk, began: Time, s
     let on_disk: Option<Definitions<'_>> = found.map(by_name);
     let mut services: Vec<&Service> = core.services().collect();
     services.sort_by(|a, b| a.definition.name.cmp(&b.definition.name));
+    let queues = os.queues();
     let chosen = services.iter().filter(|service| selector.matches(&service.definition.name));
     let services_told: Vec<ServiceStatus> = chosen
         .map(|service| {
-            let mut told = report::of_service(service, now, |listener| os.queue(listener));
+            let mut told = report::of_service(service, now, |listener| queues.of_listener(listener));
             told.waits_for = core.waits_for(service.id).into_iter().map(ToString::to_string).collect();
             if core.is_quarantined(service.id) {
                 told.state = "crashed".into();
@@ -48,6 +49,7 @@ pub(super) fn status(core: &Supervisor, os: &Os, disk: &mut Disk, began: Time, s
         uptime_ms: u64::try_from((now - began).as_millis()).unwrap_or(u64::MAX),
         services: services.len(),
         up: services.iter().filter(|service| service.is_up()).count(),
+        not_loaded: found.map_or_else(Vec::new, |found| not_loaded(core.plan(), found)),
         usage: os.usage(),
     };
     Reply::Status(Box::new(Status { supervisor, services: services_told }))
@@ -81,6 +83,15 @@ fn is_applied(plan: &Plan, found: &Plan) -> bool {
             .services
             .iter()
             .all(|service| known.get(&service.name).is_some_and(|known| *known == service))
+}
+
+/// Services that only the file has, in the order of names.
+fn not_loaded(plan: &Plan, found: &Plan) -> Vec<String> {
+    let known = by_name(plan);
+    let new = found.services.iter().map(|service| &service.name).filter(|name| !known.contains_key(name));
+    let mut names: Vec<String> = new.map(ToString::to_string).collect();
+    names.sort();
+    names
 }
 
 /// The answer to `plan`.

@@ -23,6 +23,7 @@ pub mod history;
 pub mod invariants;
 pub mod leaving;
 mod life;
+mod logs;
 mod orders;
 mod orphan;
 mod outcome;
@@ -55,14 +56,14 @@ pub use action::Action;
 pub use answer::{Answer, Refusal, Verdict};
 pub use event::{
     BindFailure, Event, ExitStatus, Leftover, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure,
-    SpawnStage, UpgradeRefusal,
+    SpawnStage, UpgradeRefusal, WriterEvent,
 };
 pub use fact::{Applied, ControlFact, Fact, Next, Report};
 pub use health::{Health, Sign};
+pub use logs::LogFact;
 pub use orphan::Orphan;
 pub use outcome::Outcome;
 pub use request::{Request, Ticket, Verb, Wait};
 pub use succession::Succession;
 pub use supervisor::Supervisor;
 pub use time::Time;
-pub use writer::{LogFact, WriterEvent};

@@ -5,7 +5,7 @@
 use super::fact::{Applied, Fact};
 use super::orders::Taken;
 use super::service::{Ending, Redefinition, Service, Wish};
-use super::supervisor::{Phase, Supervisor, report};
+use super::supervisor::{Phase, Supervisor, keep, report};
 use super::tickets::{Goal, Subject};
 use super::{Action, BindFailure, Outcome, Time};
 use crate::plan::{Address, Change, Definition, ListenerId, ListenerSpec, Plan, ServiceId, diff};

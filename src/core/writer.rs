@@ -5,97 +5,17 @@
 //! the pipes.
 
 use super::backoff::Backoff;
-use super::event::{ExitStatus, SpawnFailure};
+use super::event::WriterEvent;
 use super::fact::{Fact, Report};
 use super::generation::Run;
+use super::logs::LogFact;
 use super::service::Service;
 use super::supervisor::{Phase, Supervisor, report};
 use super::worker::Worker;
 use super::{Action, Time};
-use crate::plan::{Definition, Outlet, Pid, Policy, RunId, ServiceName};
+use crate::plan::{Definition, Pid, Policy, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-/// What happened to it, or what it says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WriterEvent {
-    /// It was started.
-    Started {
-        /// Its process.
-        pid: Pid,
-    },
-    /// It could not be started.
-    NotStarted(SpawnFailure),
-    /// Its process has ended.
-    Ended {
-        /// How.
-        status: ExitStatus,
-    },
-    /// It did not take a pipe in time; it was sent SIGKILL.
-    Silent {
-        /// How long it had.
-        after: Duration,
-    },
-    /// An outlet does not take what is written.
-    Failing {
-        /// Which.
-        outlet: Outlet,
-        /// Why.
-        why: String,
-    },
-    /// It takes it again.
-    Recovered {
-        /// Which.
-        outlet: Outlet,
-    },
-    /// What an outlet does not take is lost from here on.
-    Losing {
-        /// Which.
-        outlet: Outlet,
-    },
-    /// So much of it was lost.
-    Lost {
-        /// Which.
-        outlet: Outlet,
-        /// How many lines.
-        lines: u64,
-    },
-    /// Pipes of a run that was taken over were not found.
-    NotFound {
-        /// Whose.
-        run: RunId,
-        /// Its service.
-        service: ServiceName,
-        /// Its main process.
-        pid: Pid,
-    },
-}
-
-/// What is told of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "a field's meaning is the sentence that `report` makes of it")]
-pub enum LogFact {
-    /// It writes.
-    Writing { pid: Pid },
-    /// It could not be started.
-    NotStarted { failure: SpawnFailure, pause: Duration },
-    /// It has ended, and another follows.
-    WriterEnded { status: ExitStatus, pause: Duration },
-    /// It hangs.
-    Silent { after: Duration },
-    /// Lines wait: they are not taken.
-    Failing { outlet: Outlet, why: String },
-    /// They are taken again.
-    Recovered { outlet: Outlet },
-    /// There is no more room for lines that wait.
-    Losing { outlet: Outlet },
-    /// So many lines were lost.
-    Lost { outlet: Outlet, lines: u64 },
-    /// What a run that was taken over writes is not read.
-    NotFound,
-    /// What a run said before it failed.
-    LastWords { lines: Vec<String> },
-}
 
 /// The log writer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -225,7 +145,7 @@ fn of_run(run: RunId, service: ServiceName, pid: Pid, fact: LogFact) -> Action {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{Event, Request, RunEvent};
+    use crate::core::{Event, ExitStatus, Request, RunEvent};
     use crate::plan::{Generation, ServiceId};
 
     fn at(ms: u64) -> Time {

@@ -3,8 +3,9 @@
 use super::Os;
 use super::client::Then;
 use super::control::{ClientId, ControlSocket};
+use super::queues::Queues;
 use super::runtime_dir::{NoRuntimeDir, RuntimeDir};
-use crate::plan::{ListenerId, Rights};
+use crate::plan::Rights;
 use std::io;
 use std::path::PathBuf;
 
@@ -91,9 +92,9 @@ impl Os {
         self.control.as_ref().is_some_and(ControlSocket::has_room)
     }
 
-    /// Clients that wait in the queue of a listener, and how many may, where the kernel tells.
-    pub fn queue(&self, listener: ListenerId) -> Option<(u32, u32)> {
-        self.listeners.queue(listener)
+    /// What waits at the sockets now.
+    pub fn queues(&self) -> Queues<'_> {
+        Queues::of(&self.listeners)
     }
 
     /// Closes what clients speak to, and lets the runtime directory go, at the end of the program.

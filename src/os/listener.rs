@@ -2,10 +2,11 @@
 //! before each start.
 
 use super::bind::{bind_ip, bind_unix};
-use super::sockopt::{set_defer_accept, tcp_queue};
+use super::sockopt::{set_defer_accept, tcp_queue, udp_queue};
 use super::unix_path::{Found, UnixPath};
 use crate::core::Repair;
 use crate::plan::{Address, ListenerSpec};
+use crate::protocol::status::Queue;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Socket, Type};
@@ -55,11 +56,19 @@ impl Listener {
         matches!(self.spec.address, Address::Tcp(_)).then(|| self.socket.as_fd())
     }
 
-    /// Clients that wait in its queue, and how many may, where the kernel tells.
-    pub(super) fn queue(&self) -> Option<(u32, u32)> {
+    /// What waits at it, where the kernel tells. `unix` gives what waits at a unix socket, by the inode of that.
+    pub(super) fn queue(&self, unix: impl FnOnce(u64) -> Option<Queue>) -> Option<Queue> {
         match self.spec.address {
-            Address::Tcp(_) if !self.parked => tcp_queue(&self.socket).ok(),
-            Address::Tcp(_) | Address::Udp(_) | Address::Unix(_) => None,
+            Address::Udp(_) => {
+                let (bytes, limit, dropped) = udp_queue(&self.socket).ok()?;
+                Some(Queue::Datagrams { bytes: bytes.into(), limit: limit.into(), dropped: dropped.into() })
+            }
+            Address::Tcp(_) | Address::Unix(_) if self.parked => None,
+            Address::Tcp(_) => {
+                let (waiting, limit) = tcp_queue(&self.socket).ok()?;
+                Some(Queue::Clients { waiting, limit })
+            }
+            Address::Unix(_) => unix(self.inode().ok()?),
         }
     }
 

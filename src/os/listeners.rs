@@ -123,9 +123,9 @@ impl Listeners {
         ids.iter().filter_map(|id| self.0.get(id)?.inode().ok()).collect()
     }
 
-    /// Clients that wait in the queue of one, and how many may, where the kernel tells.
-    pub(super) fn queue(&self, id: ListenerId) -> Option<(u32, u32)> {
-        self.0.get(&id)?.queue()
+    /// One that is held.
+    pub(super) fn get(&self, id: ListenerId) -> Option<&Listener> {
+        self.0.get(&id)
     }
 
     /// Takes other settings.

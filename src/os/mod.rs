@@ -6,6 +6,7 @@
 mod above;
 mod ack;
 mod adoption;
+mod arguments;
 mod bind;
 mod cgroup;
 mod child;
@@ -36,6 +37,7 @@ mod poller;
 mod probe;
 mod processes;
 mod program;
+mod queues;
 mod records;
 mod reexec;
 mod runtime_dir;
@@ -45,6 +47,7 @@ mod signals;
 mod slots;
 mod sockopt;
 mod spawn;
+mod start;
 mod successor;
 mod unix_path;
 mod usage;
@@ -60,12 +63,12 @@ pub use inherited::{TooFewDescriptors, claim_granted, make_room};
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;
 pub use passing::{packet_pair, pipe_capacity, receive, send, widen_pipe};
+pub use queues::Queues;
 pub use reexec::Write;
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;
 
 use crate::core::{Action, Event, RunEvent, Time};
-use crate::plan::{Definition, ListenerId, RunId};
 use crate::protocol::status::Usage;
 use control::{Asker, ControlSocket};
 use inherited::DescriptorLimit;
@@ -73,7 +76,6 @@ use listeners::Listeners;
 use log_output::LogOutput;
 use logs::Logs;
 use orphans::Finds;
-use output::NewPipes;
 use poller::{Poller, Token};
 use probe::{Probes, Question};
 use processes::Processes;
@@ -81,7 +83,7 @@ use program::Pins;
 use records::Records;
 use signals::{Letter, Signals};
 use slots::Slots;
-use spawn::{Order, Spawner};
+use spawn::Spawner;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
@@ -373,35 +375,6 @@ impl Os {
     fn mend_touched(&mut self) {
         for id in self.processes.take_touched() {
             self.events.extend(self.listeners.mend(id));
-        }
-    }
-
-    fn spawn(
-        &mut self,
-        run: RunId,
-        worker: u32,
-        definition: &Definition,
-        program_of: Option<RunId>,
-        listeners: &[ListenerId],
-    ) {
-        let number = self.processes.next_voice();
-        let (poller, token) = (&self.poller, Token::Voice(number));
-        let pinned = program_of.and_then(|run| self.pins.of(run));
-        let generation = run.generation;
-        let in_use = |listener| self.processes.is_in_use(listener);
-        let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
-            let pipes = NewPipes::of(definition)?;
-            let channels = pipes.channels(definition);
-            let order = Order { definition, generation, worker, fds: &fds, pinned, channels };
-            Ok((self.spawner.start(poller, token, &order)?, pipes))
-        });
-        match started {
-            Ok((started, pipes)) => {
-                self.write_down(run, worker, definition, listeners, &started, pipes.marks());
-                self.logs.add(&self.poller, run, started.pid, definition, pipes, clock::now());
-                self.events.extend(self.processes.add(&self.poller, run, listeners, number, started));
-            }
-            Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
         }
     }
 }

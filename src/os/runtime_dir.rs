@@ -48,6 +48,12 @@ impl Place {
         Path::new("/run/bootstrap").join(stem(config))
     }
 
+    /// The pid and the config file of whoever holds a runtime directory, as it wrote them down.
+    pub fn holder(directory: &Path) -> Option<(i32, PathBuf)> {
+        let (pid, config) = holder(File::open(directory.join(LOCK)).ok()?)?;
+        Some((pid, config.into()))
+    }
+
     /// The path of the control socket in a runtime directory.
     pub fn socket(directory: &Path) -> PathBuf {
         directory.join(SOCKET)

@@ -1,6 +1,7 @@
 //! The process of the log writer: how it is started, heard, left to the next program, and found again.
 
 use super::Os;
+use super::arguments::arguments;
 use super::children;
 use super::clock;
 use super::inherited::{Legacy, Numbers};
@@ -9,7 +10,6 @@ use super::passing::packet_pair;
 use super::pidfd::Pidfd;
 use super::poller::{Poller, Token};
 use super::records::{boot, start_ticks};
-use super::successor::arguments;
 use crate::core::{Event, ExitStatus, SpawnFailure, SpawnStage, WriterEvent};
 use crate::limits::LOG_LEAVE_PATIENCE;
 use crate::plan::{Definition, Pid, RunId};

@@ -74,3 +74,26 @@ pub(super) fn tcp_queue(socket: &Socket) -> io::Result<(u32, u32)> {
     // Of a listener these two mean its queue (tcp_get_info in the kernel).
     Ok((found.tcpi_unacked, found.tcpi_sacked))
 }
+
+/// Bytes of datagrams that wait at a UDP socket with what the kernel needs to keep them, how many may, and how many
+/// datagrams were dropped. While a server reads, the first may be up to a quarter of the second too high: the kernel
+/// counts in lumps.
+pub(super) fn udp_queue(socket: &Socket) -> io::Result<(u32, u32, u32)> {
+    // SK_MEMINFO_RMEM_ALLOC, SK_MEMINFO_RCVBUF, ... SK_MEMINFO_DROPS.
+    let mut found = [0_u32; 9];
+    let mut len = libc::socklen_t::try_from(size_of_val(&found)).expect("nine numbers");
+    // SAFETY: `found` is writable for the time of the call and has the length that is given; the kernel writes
+    // numbers, and no more of them than fit.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            (&raw mut found).cast(),
+            &raw mut len,
+        )
+    };
+    Errno::result(result)?;
+    let [bytes, limit, .., dropped] = found;
+    Ok((bytes, limit, dropped))
+}

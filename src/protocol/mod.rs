@@ -9,6 +9,7 @@ mod http;
 pub mod logs;
 mod notify;
 pub mod status;
+mod unix_diag;
 mod verdict;
 
 pub use ack::AckReader;
@@ -17,4 +18,5 @@ pub use dialect::{Dialect, Numbers, Value, Voice};
 pub use granted::Granted;
 pub use http::{NotHttp, StatusReader, request};
 pub use notify::Notice;
+pub use unix_diag::{UnixQueue, ask_unix_queues, read_unix_queues};
 pub use verdict::{Word, WordReader};

@@ -28,6 +28,9 @@ pub struct SupervisorStatus {
     pub services: usize,
     /// How many of them are up.
     pub up: usize,
+    /// Services that only the file on disk has: a reload would start them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_loaded: Vec<String>,
     /// What it takes of the machine, as far as the kernel tells.
     #[serde(default)]
     pub usage: Usage,
@@ -164,6 +167,36 @@ pub struct SocketStatus {
     /// How many may, where the kernel tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+    /// Of UDP: bytes of datagrams that nobody has read, as the kernel counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_bytes: Option<u64>,
+    /// Of UDP: how many may wait before datagrams are dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_bytes: Option<u64>,
+    /// Of UDP: datagrams that were dropped since it was bound, for want of room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<u64>,
+}
+
+/// What waits at a socket, as the kernel tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// Connections that nobody has accepted.
+    Clients {
+        /// How many.
+        waiting: u32,
+        /// How many may.
+        limit: u32,
+    },
+    /// Datagrams that nobody has read.
+    Datagrams {
+        /// Their bytes, with what the kernel needs to keep them.
+        bytes: u64,
+        /// How many may wait.
+        limit: u64,
+        /// Datagrams that found no room.
+        dropped: u64,
+    },
 }
 
 /// How often a service was started again.

@@ -9,14 +9,16 @@ use crate::core::service::Service;
 use crate::core::worker::Worker;
 use crate::core::{ExitStatus, Fact, Report, Time};
 use crate::plan::ListenerId;
-use crate::protocol::status::{DrainStatus, LastExit, RestartCounts, RunStatus, ServiceStatus, SocketStatus};
+use crate::protocol::status::{
+    DrainStatus, LastExit, Queue, RestartCounts, RunStatus, ServiceStatus, SocketStatus,
+};
 use std::time::Duration;
 
-/// What is known of a service. `queue` gives the clients that wait at a listener, and how many may.
+/// What is known of a service. `queue` gives what waits at a listener, where that is known.
 pub fn of_service(
     service: &Service,
     now: Time,
-    queue: impl Fn(ListenerId) -> Option<(u32, u32)>,
+    queue: impl Fn(ListenerId) -> Option<Queue>,
 ) -> ServiceStatus {
     let kept: Vec<&Worker> = service.workers.iter().filter(|worker| !worker.is_being_removed()).collect();
     let youngest = kept.iter().filter_map(|worker| worker.serving()).map(|run| run.started).max();
@@ -125,14 +127,21 @@ fn draining(worker: &Worker, now: Time) -> Vec<DrainStatus> {
     worker.leaving.iter().map(one).collect()
 }
 
-fn sockets(service: &Service, queue: impl Fn(ListenerId) -> Option<(u32, u32)>) -> Vec<SocketStatus> {
+fn sockets(service: &Service, queue: impl Fn(ListenerId) -> Option<Queue>) -> Vec<SocketStatus> {
     let socket = |(spec, id): (&crate::plan::ListenerSpec, &ListenerId)| {
-        let queue = queue(*id);
+        let (clients, datagrams) = match queue(*id) {
+            Some(Queue::Clients { waiting, limit }) => (Some((waiting, limit)), None),
+            Some(Queue::Datagrams { bytes, limit, dropped }) => (None, Some((bytes, limit, dropped))),
+            None => (None, None),
+        };
         SocketStatus {
             address: spec.address.to_string(),
             name: spec.name.as_ref().map(ToString::to_string),
-            waiting: queue.map(|(waiting, _)| waiting),
-            limit: queue.map(|(_, limit)| limit),
+            waiting: clients.map(|(waiting, _)| waiting),
+            limit: clients.map(|(_, limit)| limit),
+            waiting_bytes: datagrams.map(|(bytes, _, _)| bytes),
+            limit_bytes: datagrams.map(|(_, limit, _)| limit),
+            dropped: datagrams.map(|(_, _, dropped)| dropped),
         }
     };
     service.definition.listeners.iter().zip(&service.listeners).map(socket).collect()

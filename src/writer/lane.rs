@@ -2,12 +2,12 @@
 //! waiting but those who write to it, and the pipes are read on.
 
 use super::file::LogFile;
+use super::label::Label;
 use super::machine::{Journal, Syslog};
 use crate::core::Time;
 use crate::limits::LOG_RETRY;
 use crate::os::Os;
-use crate::plan::{Keeping, Outlet, Pid, ServiceName, Stream};
-use crate::protocol::logs::LogPipe;
+use crate::plan::{Keeping, Outlet};
 use nix::sys::eventfd::EventFd;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -17,14 +17,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-
-/// Whose lines they are.
-#[derive(Debug)]
-pub(super) struct Label {
-    pub(super) service: ServiceName,
-    pub(super) pid: Pid,
-    pub(super) stream: Stream,
-}
 
 /// Some lines for an outlet.
 pub(super) struct Job {
@@ -236,10 +228,4 @@ fn each_line(text: &[u8], done: &mut usize, mut send: impl FnMut(&str) -> io::Re
         *done += end + 1;
     }
     Ok(())
-}
-
-impl Label {
-    pub(super) fn of(pipe: &LogPipe) -> Self {
-        Self { service: pipe.service.clone(), pid: pipe.pid, stream: pipe.stream }
-    }
 }

@@ -1,6 +1,6 @@
 //! The logs of the machine: the journal of systemd, and syslog.
 
-use super::lane::Label;
+use super::label::Label;
 use crate::plan::Stream;
 use libsystemd::logging::{Priority, journal_send};
 use std::io;

@@ -10,6 +10,7 @@
 
 mod backups;
 mod file;
+mod label;
 mod lane;
 mod lines;
 mod machine;
@@ -187,7 +188,7 @@ impl Writer {
         if self.leaving && !source.hung_up {
             return;
         }
-        let stamp = outlets::stamp(&source.pipe);
+        let stamp = label::stamp(&source.pipe);
         let late = self.outlets.is_late(source.outlet(), Os::clock());
         if source.lent.is_some() && !late {
             return;

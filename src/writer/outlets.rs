@@ -1,11 +1,11 @@
 //! What is on its way to each outlet, and whether that takes it.
 
-use super::lane::{self, Job, Label, Lane, Note, Order};
+use super::label::{Label, stamp_of};
+use super::lane::{self, Job, Lane, Note, Order};
 use crate::core::Time;
 use crate::limits::{LOG_DISK_PATIENCE, LOG_MEMORY_BYTES};
-use crate::os::Os;
 use crate::plan::{Keeping, Outlet, Pid, Stream};
-use crate::protocol::logs::{FromWriter, LogPipe};
+use crate::protocol::logs::FromWriter;
 use nix::sys::eventfd::EventFd;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -168,17 +168,4 @@ impl Way {
         let since = self.sent.front();
         self.failing || since.is_some_and(|since| *since + LOG_DISK_PATIENCE <= now)
     }
-}
-
-/// What each line of a pipe begins with.
-pub(super) fn stamp(pipe: &LogPipe) -> String {
-    stamp_of(&pipe.outlet, pipe.keeping, &Label::of(pipe))
-}
-
-fn stamp_of(outlet: &Outlet, keeping: Keeping, label: &Label) -> String {
-    if outlet.file().is_none() || !keeping.timestamps {
-        return String::new();
-    }
-    let Label { service, pid, .. } = label;
-    format!("{} {service} pid={pid} ", humantime::format_rfc3339_millis(Os::wall_clock()))
 }

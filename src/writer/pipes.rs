@@ -1,7 +1,7 @@
 //! The pipes that services write to. What is written away is copied out of a pipe first (`tee(2)`) and taken out of it
 //! only when it is written: a writer that is killed loses nothing, and the next one writes at most some lines twice.
 
-use super::lane::Label;
+use super::label::Label;
 use super::lines::{Line, lines};
 use crate::limits::{LOG_LINE_BYTES, LOG_PIPE_BYTES, LOG_TAIL_CHARS, LOG_TAIL_LINES};
 use crate::os::{pipe_capacity, widen_pipe};

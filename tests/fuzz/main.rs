@@ -1,6 +1,11 @@
 //! A few thousand inputs for each entry of the fuzzer, made to look like what is read; `fuzz` goes on from there.
 
+mod core;
 mod entries;
+#[path = "../simulation/plans.rs"]
+mod plans;
+#[path = "../simulation/rng.rs"]
+mod rng;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -205,5 +210,19 @@ proptest! {
     #[test]
     fn any_file_is_a_list_of_variables_or_refused(bytes in mixture(LINES)) {
         entries::env_file(&bytes);
+    }
+
+    #[test]
+    fn any_event_in_any_state_leaves_the_core_in_step(bytes in vec(any::<u8>(), 0..400)) {
+        core::core_events(&bytes);
+    }
+
+    #[test]
+    fn any_snapshot_reads_back_or_is_refused(bytes in vec(any::<u8>(), 0..60), cut in any::<proptest::sample::Index>(), to in any::<u8>()) {
+        let mut text = core::a_snapshot(&bytes).into_bytes();
+        core::snapshot_text(&text);
+        let at = cut.index(text.len());
+        text[at] = to;
+        core::snapshot_text(&text);
     }
 }

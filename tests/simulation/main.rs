@@ -1,18 +1,20 @@
 //! The core in a seeded world: every story a seed, every step checked.
 //!
-//! `SEED=7 cargo test --test simulation` tells one story again; `SEEDS=1000000` tells a million.
+//! `SEED=7 cargo test --test simulation` tells one story again; `SEEDS=1000000` tells a million. `CHOSEN=FILE` tells
+//! what the fuzzer has found.
 
 mod clients;
 mod plans;
 mod process;
 mod rng;
+mod stories;
 mod world;
 
-use bootstrap::core::state::State;
 use bootstrap::core::{Outcome, Request};
-use std::collections::BTreeMap;
+use rng::Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
+use stories::{an_hour, calm, what_was_chosen};
 use world::World;
 
 /// Stories that every run of the tests tells.
@@ -44,36 +46,14 @@ fn tell_some(stories: u64, story: fn(&mut World)) {
 }
 
 fn tell_one(seed: u64, story: fn(&mut World)) {
-    let mut world = World::new(seed);
-    if let Err(failure) = catch_unwind(AssertUnwindSafe(|| story(&mut world))) {
-        eprintln!("{}\nreplay with: SEED={seed} cargo test --test simulation", world.story());
-        resume_unwind(failure);
-    }
+    tell_by(Rng::new(seed), &format!("SEED={seed}"), story);
 }
 
-/// An hour with signals at any moment, some of them in storms.
-fn an_hour(world: &mut World) {
-    let end = world.now + Duration::from_secs(3_600);
-    while world.now < end && world.outcome().is_none() {
-        let pause = match world.rng.below(10) {
-            0 => world.rng.ms(0..30),
-            1..4 => world.rng.ms(0..20_000),
-            _ => world.rng.ms(0..400_000),
-        };
-        world.run_for(pause);
-        for _ in 0..world.rng.below(4) {
-            let after = world.rng.ms(0..2_000);
-            world.client(after);
-        }
-        let request = match world.rng.below(20) {
-            0..5 => Request::Reload,
-            5 => Request::Upgrade,
-            _ => Request::Restart,
-        };
-        for _ in 0..world.rng.pick(&[1, 1, 1, 2, 10]) {
-            let after = world.rng.ms(0..20);
-            world.signal(request.clone(), after);
-        }
+fn tell_by(rng: Rng, name: &str, story: fn(&mut World)) {
+    let mut world = World::new(rng);
+    if let Err(failure) = catch_unwind(AssertUnwindSafe(|| story(&mut world))) {
+        eprintln!("{}\nreplay with: {name} cargo test --test simulation", world.story());
+        resume_unwind(failure);
     }
 }
 
@@ -81,39 +61,7 @@ fn an_hour(world: &mut World) {
 fn after_an_hour_of_trouble_a_restart_in_calm_brings_everything_up_once() {
     tell(|world| {
         an_hour(world);
-        world.calm = true;
-        // Longer than any timeout: what the trouble left behind has come to its end.
-        world.run_for(Duration::from_secs(600));
-        world.everything_runs();
-        world.run_for(Duration::from_secs(600));
-        world.signal(Request::Restart, Duration::ZERO);
-        world.run_for(Duration::from_secs(600));
-        if world.outcome().is_some() {
-            return;
-        }
-        let before: BTreeMap<_, _> = world.core.services().map(|s| (s.id, s.last)).collect();
-        world.check_all_answered();
-        for _ in 0..10 {
-            world.signal(Request::Restart, Duration::ZERO);
-        }
-        let killed = world.killed;
-        world.run_for(Duration::from_secs(600));
-        if world.outcome().is_some() {
-            return;
-        }
-        for service in world.core.services() {
-            for worker in &service.workers {
-                assert!(
-                    matches!(worker.state, State::Up { .. }),
-                    "{} is not up, but {:#?}",
-                    service.definition.name,
-                    service
-                );
-            }
-            let starts = service.last.0 - before[&service.id].0;
-            assert_eq!(starts as usize, service.workers.len(), "starts after ten signals in an instant");
-        }
-        assert_eq!(world.killed, killed, "a good server was killed");
+        calm(world);
     });
 }
 
@@ -164,4 +112,19 @@ fn an_upgrade_after_every_step_changes_nothing() {
         world.upgrades = 100;
         an_hour(world);
     });
+}
+
+/// The stories of `fuzz/fuzz_targets/core_story.rs`: there each choice is the fuzzer's, here they are drawn.
+#[test]
+fn what_a_fuzzer_may_choose_ends_in_calm() {
+    if let Ok(file) = std::env::var("CHOSEN") {
+        let chosen = std::fs::read(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+        return tell_by(Rng::of_bytes(&chosen), &format!("CHOSEN={file}"), what_was_chosen);
+    }
+    for seed in 0..STORIES / 5 {
+        let mut drawn = Rng::new(seed);
+        let len = drawn.below(2_000);
+        let chosen: Vec<u8> = (0..len).map(|_| drawn.pick(&[0, 1, 2, 3, 7, 30, 99, 200, 255])).collect();
+        tell_by(Rng::of_bytes(&chosen), &format!("chosen by seed {seed}:"), what_was_chosen);
+    }
 }

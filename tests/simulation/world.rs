@@ -100,6 +100,7 @@ impl Process {
     }
 }
 
+#[path = "world/succession.rs"]
 mod succession;
 mod writer;
 use succession::Left;
@@ -163,8 +164,7 @@ enum Told {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
+    pub(crate) fn new(mut rng: Rng) -> Self {
         let plan = plans::first(&mut rng);
         let now = Time { ms: 1_000 };
         let mut out = Vec::new();

@@ -13,6 +13,7 @@ mod load;
 mod log;
 mod process;
 mod stage;
+mod terminal;
 mod wire;
 
 pub(crate) use client::{Answer, Client, Failure, get, get_unix, in_flight};
@@ -20,6 +21,7 @@ pub(crate) use load::{Load, Manner, Outcome};
 pub(crate) use log::Log;
 pub(crate) use process::{Process, eventually};
 pub(crate) use stage::{Stage, Supervised};
+pub(crate) use terminal::Terminal;
 pub(crate) use wire::Wire;
 
 use std::net::TcpListener;

@@ -69,7 +69,8 @@ impl Stage {
         self
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// The command for `bootstrap` with these arguments.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let words: Vec<&str> = self.wrapper.iter().map(|word| &**word).collect();
         let words = [&words, &[&*self.program][..], arguments].concat();
         let mut command = Command::new(words[0]);

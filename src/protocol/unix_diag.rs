@@ -1,0 +1,189 @@
+//! What the kernel is asked about unix sockets that listen, and what it answers: `NETLINK_SOCK_DIAG`, as
+//! `sock_diag(7)` has it. Numbers are in the order of the machine.
+
+/// `SOCK_DIAG_BY_FAMILY`: the kind of the question, and of each answer to it.
+const BY_FAMILY: u16 = 20;
+
+/// `NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH`: all of them.
+const DUMP: u16 = 0x301;
+
+/// `AF_UNIX`.
+const UNIX: u8 = 1;
+
+/// The bit of `TCP_LISTEN` among the states.
+const LISTENS: u32 = 1 << 10;
+
+/// `UDIAG_SHOW_RQLEN`: with the length of the queue.
+const WITH_QUEUE: u32 = 0x10;
+
+/// `UNIX_DIAG_RQLEN`: the attribute that has it.
+const QUEUE: u16 = 4;
+
+/// `NLMSG_ERROR` and `NLMSG_DONE`.
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+
+/// Bytes of the header of a message, of what describes a socket, and of the header of an attribute.
+const HEADER: usize = 16;
+const SOCKET: usize = 16;
+const ATTRIBUTE: usize = 4;
+
+/// Something that the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnixQueue {
+    /// Of a socket that listens.
+    Of {
+        /// The lower half of its inode, which is all that there is of it.
+        inode: u32,
+        /// Clients that wait to be accepted.
+        waiting: u32,
+        /// How many may.
+        limit: u32,
+    },
+    /// Nothing more comes, or it does not tell.
+    End,
+}
+
+/// The question for the queues of all unix sockets that listen.
+pub fn ask_unix_queues() -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + 24);
+    bytes.extend(40_u32.to_ne_bytes());
+    bytes.extend(BY_FAMILY.to_ne_bytes());
+    bytes.extend(DUMP.to_ne_bytes());
+    // The number of the question, and of who asks: the kernel fills the second in.
+    bytes.extend([0; 8]);
+    // Family, protocol, two bytes of nothing; states; no inode; what to show; no cookie.
+    bytes.extend([UNIX, 0, 0, 0]);
+    bytes.extend(LISTENS.to_ne_bytes());
+    bytes.extend(0_u32.to_ne_bytes());
+    bytes.extend(WITH_QUEUE.to_ne_bytes());
+    bytes.extend([0xff; 8]);
+    bytes
+}
+
+/// Reads one datagram of the answer. What is not whole counts as the end.
+pub fn read_unix_queues(mut bytes: &[u8]) -> Vec<UnixQueue> {
+    let mut found = Vec::new();
+    let nothing = bytes.is_empty();
+    while let Some(message) = first(bytes, u32_at(bytes, 0)) {
+        match u16_at(message, 4) {
+            Some(BY_FAMILY) => found.extend(queue(message)),
+            Some(ERROR | DONE) | None => {
+                found.push(UnixQueue::End);
+                return found;
+            }
+            Some(_) => {}
+        }
+        bytes = bytes.get(aligned(message.len())..).unwrap_or_default();
+    }
+    if nothing || !bytes.is_empty() {
+        found.push(UnixQueue::End);
+    }
+    found
+}
+
+/// The socket of one message, if it has a queue.
+fn queue(message: &[u8]) -> Option<UnixQueue> {
+    let inode = u32_at(message, HEADER + 4)?;
+    let mut rest = message.get(HEADER + SOCKET..)?;
+    while let Some(attribute) = first(rest, u16_at(rest, 0).map(u32::from)) {
+        if u16_at(attribute, 2) == Some(QUEUE) {
+            let (waiting, limit) = (u32_at(attribute, ATTRIBUTE)?, u32_at(attribute, ATTRIBUTE + 4)?);
+            return Some(UnixQueue::Of { inode, waiting, limit });
+        }
+        rest = rest.get(aligned(attribute.len())..).unwrap_or_default();
+    }
+    None
+}
+
+/// The first `len` bytes, where there are so many, and enough for the header of an attribute.
+fn first(bytes: &[u8], len: Option<u32>) -> Option<&[u8]> {
+    let len = usize::try_from(len?).ok()?;
+    bytes.get(..len).filter(|_| len >= ATTRIBUTE)
+}
+
+/// Where the next one begins.
+fn aligned(len: usize) -> usize {
+    len.next_multiple_of(4)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Linux 6.18 said of two sockets, with a limit of 256 and of 4096. A little-endian machine wrote it.
+    const HEARD: &str = "3400000014000200000000009b06000001010a001471040001100000000000000c000400000000000001000005000\
+                         600000000003400000014000200000000009b06000001010a001671040002100000000000000c000400030000000\
+                         01000000500060000000000";
+
+    fn heard() -> Vec<u8> {
+        let digits: Vec<u8> =
+            HEARD.chars().filter_map(|c| c.to_digit(16)).map(|digit| u8::try_from(digit).unwrap()).collect();
+        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    }
+
+    /// A socket as the kernel describes it, with another attribute first.
+    fn message(inode: u32, queue: Option<(u32, u32)>) -> Vec<u8> {
+        let mut body = [&[UNIX, 1, 10, 0][..], &inode.to_ne_bytes(), &[0; 8]].concat();
+        body.extend([&6_u16.to_ne_bytes()[..], &2_u16.to_ne_bytes(), &[0; 4]].concat());
+        if let Some((waiting, limit)) = queue {
+            body.extend([&12_u16.to_ne_bytes()[..], &QUEUE.to_ne_bytes()].concat());
+            body.extend([waiting.to_ne_bytes(), limit.to_ne_bytes()].concat());
+        }
+        whole(BY_FAMILY, &body)
+    }
+
+    fn whole(kind: u16, body: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(HEADER + body.len()).unwrap();
+        [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10], body].concat()
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn what_a_kernel_has_said_is_understood() {
+        let of = |inode, waiting, limit| UnixQueue::Of { inode, waiting, limit };
+        assert_eq!(read_unix_queues(&heard()), [of(0x4_7114, 0, 256), of(0x4_7116, 3, 4096)]);
+    }
+
+    #[test]
+    fn the_question_is_as_long_as_it_says() {
+        let question = ask_unix_queues();
+        assert_eq!(u32_at(&question, 0), Some(u32::try_from(question.len()).unwrap()));
+    }
+
+    #[test]
+    fn sockets_of_an_answer_are_told_and_its_end() {
+        let (a, b) = (message(7, Some((3, 128))), message(8, None));
+        let of = UnixQueue::Of { inode: 7, waiting: 3, limit: 128 };
+        assert_eq!(read_unix_queues(&[&a[..], &b].concat()), [of]);
+        let done = whole(DONE, &[0; 4]);
+        assert_eq!(read_unix_queues(&[&a[..], &b, &done, &a].concat()), [of, UnixQueue::End]);
+        assert_eq!(read_unix_queues(&b), [], "one without a queue is not the end");
+        assert_eq!(read_unix_queues(&whole(ERROR, &[0; 4])), [UnixQueue::End]);
+        assert_eq!(read_unix_queues(&[]), [UnixQueue::End]);
+    }
+
+    #[test]
+    fn what_is_not_whole_is_the_end() {
+        let text = [message(7, Some((3, 128))), message(9, Some((1, 2)))].concat();
+        for len in 0..text.len() {
+            let found = read_unix_queues(&text[..len]);
+            assert!(found.len() <= 2, "{len}: {found:?}");
+            assert!(len == text.len() / 2 || found.last() == Some(&UnixQueue::End), "{len}: {found:?}");
+        }
+        // Lengths that lead nowhere: none is followed for ever.
+        for len in [0_u32, 1, 4, 15, u32::MAX] {
+            let mut wrong = text.clone();
+            wrong[..4].copy_from_slice(&len.to_ne_bytes());
+            assert_eq!(read_unix_queues(&wrong).last(), Some(&UnixQueue::End), "{len}");
+        }
+    }
+}
