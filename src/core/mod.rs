@@ -23,6 +23,7 @@ pub mod history;
 pub mod invariants;
 pub mod leaving;
 mod life;
+mod log_writer;
 mod logs;
 mod orders;
 mod orphan;

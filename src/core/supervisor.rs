@@ -2,12 +2,12 @@
 
 use super::deadlines::Deadlines;
 use super::fact::{Fact, Report};
+use super::log_writer::LogWriter;
 use super::reconcile::Reload;
 use super::request::{Request, Verb};
 use super::service::{Ending, Service, Wish};
 use super::tickets::Tickets;
 use super::turns::{Standing, Turns};
-use super::writer::{self, LogWriter};
 use super::{Action, Event, Orphan, Outcome, Repair, Time};
 use crate::plan::{Address, ListenerId, Plan, ServiceId, ServiceName, Settings, WhenIdle};
 use serde::{Deserialize, Serialize};
@@ -144,7 +144,7 @@ impl Supervisor {
             Event::PlanRefused { mistakes } => self.plan_refused(mistakes, out),
             Event::Writer(event) => self.writer_happened(event, now, out),
             Event::LastWords { run, service, pid, lines } => {
-                out.push(writer::last_words(run, service, pid, lines));
+                Self::said_last(run, service, pid, lines, out);
             }
             Event::Repaired { listener, what } => self.repaired(listener, what, out),
             Event::NotWrittenDown { run, errno } => self.not_written_down(run, errno, out),

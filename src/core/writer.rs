@@ -4,66 +4,17 @@
 //! supervised by the rule of services that crash; that it is away stops nobody, for what is written meanwhile is kept in
 //! the pipes.
 
-use super::backoff::Backoff;
 use super::event::WriterEvent;
 use super::fact::{Fact, Report};
 use super::generation::Run;
+use super::log_writer::State;
 use super::logs::LogFact;
 use super::service::Service;
 use super::supervisor::{Phase, Supervisor, report};
 use super::worker::Worker;
 use super::{Action, Time};
-use crate::plan::{Definition, Pid, Policy, RunId, ServiceName};
-use serde::{Deserialize, Serialize};
+use crate::plan::{Definition, Pid, RunId, ServiceName};
 use std::time::Duration;
-
-/// The log writer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LogWriter {
-    state: State,
-    backoff: Backoff,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-enum State {
-    /// There is none, and none is needed.
-    #[default]
-    Off,
-    /// Its start was ordered.
-    Starting { since: Time },
-    /// It writes.
-    Up { since: Time },
-    /// It crashed, and another one starts then.
-    Backoff { until: Time },
-}
-
-impl LogWriter {
-    /// When it must hear of the time.
-    pub(super) fn deadline(&self) -> Option<Time> {
-        match self.state {
-            State::Backoff { until } => Some(until),
-            State::Off | State::Starting { .. } | State::Up { .. } => None,
-        }
-    }
-
-    /// Is there one, or will there be?
-    pub(super) fn is_wanted(&self) -> bool {
-        self.state != State::Off
-    }
-
-    /// Nothing was ever asked of it.
-    pub(super) fn is_unknown(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// It ended after this life; gives the pause before the next.
-    fn fail(&mut self, lived: Duration, now: Time) -> Duration {
-        let pause = self.backoff.fail(lived, &Policy::default());
-        self.state = State::Backoff { until: now + pause };
-        pause
-    }
-}
 
 impl Service {
     /// Does anything that it writes go through the log writer, or something that was started earlier?
@@ -101,6 +52,17 @@ impl Supervisor {
         }
     }
 
+    /// A run said this before it failed.
+    pub(super) fn said_last(
+        run: RunId,
+        service: ServiceName,
+        pid: Pid,
+        lines: Vec<String>,
+        out: &mut Vec<Action>,
+    ) {
+        out.push(of_run(run, service, pid, LogFact::LastWords { lines }));
+    }
+
     pub(super) fn writer_happened(&mut self, event: WriterEvent, now: Time, out: &mut Vec<Action>) {
         let fact = match (event, self.writer.state) {
             (WriterEvent::Started { pid }, State::Starting { since }) => {
@@ -130,11 +92,6 @@ impl Supervisor {
         };
         out.push(report(Fact::Logs(fact)));
     }
-}
-
-/// What a run said before it failed.
-pub(super) fn last_words(run: RunId, service: ServiceName, pid: Pid, lines: Vec<String>) -> Action {
-    of_run(run, service, pid, LogFact::LastWords { lines })
 }
 
 fn of_run(run: RunId, service: ServiceName, pid: Pid, fact: LogFact) -> Action {
