@@ -10,6 +10,10 @@ pub const SERVICE_NAME_BYTES: usize = 64;
 /// Most services in one file. Two descriptors each must fit the hard limit of descriptors long before this.
 pub const SERVICES: usize = 16_384;
 
+/// Values that are kept to see whether the next service has the same: commands, policies, identities. Services that
+/// are alike stand together, or come from one generator; a look through all of them is to cost less than one start.
+pub const COMMON_VALUES: usize = 64;
+
 /// Descriptors that the supervisor needs beside those of its services: standard streams, the numbers that children
 /// get theirs under, signals, poller, lock, log, a start under way, and some clients.
 pub const OWN_DESCRIPTORS: usize = 128;
@@ -126,6 +130,17 @@ pub const CONTROL_EVENT_BYTES: usize = 256 * 1024;
 /// Bytes of answers that wait for all clients together; past it a status has to be asked for again later.
 /// Two answers about ten thousand services fit.
 pub const CONTROL_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// So many events without a pause are a busy time: what it took of memory is given back after it. That takes about a
+/// millisecond, which is little beside so many.
+pub const BUSY_EVENTS: u32 = 256;
+
+/// While much else is to be done, clients of the control socket are listened to this often: a person who asks in the
+/// midst of a restart of everything is not to wait for its end.
+pub const CONTROL_PAUSE: Duration = Duration::from_millis(10);
+
+/// Nor more often than that, where an answer takes long: between two of them so many times as long goes to all else.
+pub const CONTROL_SHARE: u32 = 4;
 
 /// Connections taken in one turn, so that they keep nothing else waiting.
 pub const CONTROL_TURN: usize = 16;

@@ -247,6 +247,7 @@ impl World {
                 // Where nobody tells of removals, this is when they are noticed.
                 self.os.look_after_control();
                 self.os.post(load(&self.file));
+                self.os.be_small();
             }
             Action::ReadSelector { env_file } => self.read_selector(env_file),
             Action::CheckSuccessor => self.upgrade = Some(Upgrade::Check),

@@ -87,8 +87,8 @@ const FAILING: &[Step] = &[
 
 /// The same, once it has mistakes.
 const BROKEN: &[Step] = &[
-    ("check", 78, "unknown key `prot`", "/mistakes/0/line", "3"),
-    ("check", 78, "refused: 2 mistakes", "/mistakes/0/help", "\"did you mean `port`?\""),
+    ("check", 78, "unknown key `prot`", "/mistakes/1/line", "3"),
+    ("check", 78, "refused: 2 mistakes", "/mistakes/1/help", "\"did you mean `port`?\""),
     ("plan", 78, "the file has 2 mistakes", "/code", "\"bad-config\""),
     ("reload", 78, "the config is refused; nothing was changed", "/code", "\"bad-config\""),
     ("status", 0, "services.toml has mistakes", "/supervisor/config_state", "\"broken\""),

@@ -1,7 +1,5 @@
 //! The control socket: who may speak, what is answered, and that nobody who speaks can do harm.
 
-#![expect(clippy::disallowed_methods, reason = "how long clients are put up with is what is measured")]
-
 mod support;
 
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL};

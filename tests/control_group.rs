@@ -104,6 +104,24 @@ fn a_member_of_the_group_may_do_what_the_config_grants() {
     supervised.stop();
 }
 
+/// Whoever owns the directory could put a socket of his own into it.
+#[test]
+fn a_runtime_directory_of_another_user_is_refused() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can give a directory away");
+        return;
+    }
+    let stage = Stage::new();
+    let theirs = stage.dir().join("theirs");
+    fs::create_dir(&theirs).unwrap();
+    std::os::unix::fs::chown(&theirs, Some(USER), Some(USER)).unwrap();
+    stage.write("a.toml", &config(free_port(), &format!("runtime_dir = {theirs:?}")));
+    let output = stage.run(&["-c", "a.toml"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let expected = format!("it belongs to the user {USER}, and bootstrap runs as 0");
+    assert!(output.status.code() == Some(1) && said.contains(&expected), "{said}");
+}
+
 #[test]
 fn a_group_that_does_not_exist_is_a_mistake() {
     let stage = Stage::new();

@@ -5,6 +5,7 @@ mod support;
 use bootstrap::config;
 use bootstrap::exit::ExitCode;
 use bootstrap::limits::KILL_PATIENCE;
+use bootstrap::os::Place;
 use bootstrap::plan::{Address, Policy};
 use saphyr::{LoadableYamlNode as _, Yaml};
 use std::collections::BTreeMap;
@@ -67,6 +68,15 @@ fn the_times_of_the_unit_leave_room_for_ours() {
     let reloads = file("config/bootstrap.service");
     let reloads: Vec<&str> = reloads.lines().filter(|line| line.starts_with("ExecReload=")).collect();
     assert!(reloads[0].ends_with("check") && reloads.len() == 2, "{reloads:?}");
+}
+
+/// The unit once put the control socket where no command looked for it.
+#[test]
+fn commands_find_the_supervisor_of_the_unit() {
+    let unit = unit();
+    let (_, file) = unit["ExecStart"].split_once(" -c ").unwrap();
+    let by_unit = Path::new("/run").join(&unit["RuntimeDirectory"]);
+    assert_eq!(Place::of_root(Path::new(file)), by_unit);
 }
 
 // ---- Kubernetes ----

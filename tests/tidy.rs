@@ -31,11 +31,13 @@ const FOREIGN_TO_VALUES: [&str; 8] =
     ["std::fs", "std::io", "std::env", "std::process", "std::thread", "SystemTime", "Instant", "nix::"];
 
 /// The files that may have `unsafe`, and what for.
-const UNSAFE: [(&str, &str); 9] = [
+const UNSAFE: [(&str, &str); 11] = [
     ("src/os/child.rs", "clone, and what stands between it and execve"),
     ("src/os/children.rs", "waitid, waitpid and kill with numbers that have no name"),
+    ("src/os/dispositions.rs", "the dispositions of all signals, before execve too"),
     ("src/os/identity.rs", "what a child becomes between clone and execve"),
     ("src/os/inherited.rs", "descriptors that nobody here owns"),
+    ("src/os/memory.rs", "memory that goes back to the kernel"),
     ("src/os/notify.rs", "a datagram with the credentials of its sender"),
     ("src/os/passing.rs", "descriptors that came in a packet"),
     ("src/os/pidfd.rs", "processes by descriptor"),

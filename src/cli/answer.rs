@@ -1,7 +1,7 @@
 //! What a command says: its answer on stdout, what is wrong on stderr.
 
-use super::client::Way;
 use super::said;
+use super::way::Way;
 use crate::exit::ExitCode;
 use crate::protocol::control::{ErrorCode, Reply};
 use std::io::{self, Write as _};

@@ -43,12 +43,11 @@ struct Told {
 }
 
 /// Checks the file and says what is wrong with it on stderr, or that all is well on stdout. Starts nothing.
-pub(super) fn check(path: &Path, color: Color, args: &CheckArgs) -> ExitCode {
+pub fn check(path: &Path, color: Color, args: &CheckArgs) -> ExitCode {
     let found = config::load(path);
     let code = if found.is_ok() { ExitCode::Ok } else { ExitCode::Config };
     if args.json {
-        let text = serde_json::to_string(&checked(path, &found)).expect("texts, numbers and lists of them");
-        return said(writeln!(io::stdout(), "{text}"), code);
+        return said(writeln!(io::stdout(), "{}", checked(path, &found)), code);
     }
     match found {
         Ok(plan) => {
@@ -64,17 +63,19 @@ pub(super) fn check(path: &Path, color: Color, args: &CheckArgs) -> ExitCode {
     }
 }
 
-fn checked(path: &Path, found: &Result<Plan, Refused>) -> Checked {
+/// The answer as a line of JSON, without its end.
+fn checked(path: &Path, found: &Result<Plan, Refused>) -> String {
     let plan = found.as_ref().ok();
     let mistakes = found.as_ref().err().map_or(&[][..], Refused::mistakes);
-    Checked {
+    let checked = Checked {
         reply: "check",
         ok: plan.is_some(),
         config: path.display().to_string(),
         services: plan.map(|plan| plan.services.len()),
         sockets: plan.map(sockets),
         mistakes: mistakes.iter().map(told).collect(),
-    }
+    };
+    serde_json::to_string(&checked).expect("texts, numbers and lists of them")
 }
 
 fn told(mistake: &Mistake) -> Told {

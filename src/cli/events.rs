@@ -1,6 +1,9 @@
 //! `events`: whatever is reported, as it happens.
 
-use super::client::{Connection, Services, Timeout, Trouble, Way, complain, in_trouble, refused};
+use super::answer::{complain, refused};
+use super::client::Connection;
+use super::trouble::{Trouble, in_trouble};
+use super::way::{Services, Timeout, Way};
 use crate::exit::ExitCode;
 use crate::protocol::control::{ControlRequest, Reply};
 use clap::Args;
@@ -28,9 +31,9 @@ pub(super) fn events(config: &Path, args: &EventsArgs) -> ExitCode {
 fn follow(config: &Path, args: &EventsArgs) -> Result<ExitCode, Trouble> {
     let mut connection = Connection::to(config, &args.way)?;
     let request = ControlRequest::Events { services: args.services.patterns() };
-    match connection.answer(&request, Timeout { timeout: None })? {
-        Reply::Following {} => {}
-        other => return Ok(refused(&args.way, &other)),
+    let begin = connection.answer(&request, Timeout { timeout: None })?;
+    if begin != (Reply::Following {}) {
+        return Ok(refused(&args.way, &begin));
     }
     let mut upgrading = false;
     loop {

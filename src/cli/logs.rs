@@ -1,10 +1,11 @@
 //! `logs`: what services wrote, from the files that the config names; or where else it is.
 
 use super::Color;
-use super::client::{Services, complain};
+use super::answer::complain;
 use super::log_files::{Kept, Wanted, last_lines, said_heading};
 use super::log_follow::follow;
 use super::said;
+use super::way::Services;
 use crate::config;
 use crate::exit::ExitCode;
 use crate::plan::{Definition, Outlet, Plan, Selector, ServiceName, Stream};

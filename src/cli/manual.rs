@@ -46,11 +46,26 @@ impl Page {
 
 /// The text of a page, as roff.
 pub(super) fn page(page: Page, command: &clap::Command) -> String {
-    match page {
+    polished(&match page {
         Page::Command => of_command(command),
         Page::File => of_file(),
         Page::Handshake => of_handshake(),
+    })
+}
+
+/// A page without what its readers warn of: a heading that a paragraph is begun after, a break beside a blank line, and
+/// in the first line no place for the date, so that the version stands in it.
+fn polished(text: &str) -> String {
+    let text = text.replace("\n.br\n\n.br\n", "\n.sp\n");
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let after_heading =
+            lines.last().is_some_and(|last| last.starts_with(".SH ") || last.starts_with(".SS "));
+        if !(after_heading && line == ".PP") {
+            lines.push(line.replace("  \"bootstrap ", " \"\" \"bootstrap ").trim_end().into());
+        }
     }
+    lines.join("\n") + "\n"
 }
 
 fn version() -> String {

@@ -1,6 +1,9 @@
 //! `metrics`: the supervisor's numbers for Prometheus, served as one of its services.
 
-use super::client::{Connection, Trouble, Way, complain, left};
+use super::answer::complain;
+use super::client::{Connection, left};
+use super::trouble::Trouble;
+use super::way::Way;
 use crate::exit::ExitCode;
 use crate::limits::METRICS_STATUS_PATIENCE;
 use crate::metrics;

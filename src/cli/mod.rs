@@ -5,6 +5,7 @@ mod check;
 mod check_state;
 mod client;
 mod color;
+mod completions;
 mod events;
 mod examples;
 mod import;
@@ -23,11 +24,11 @@ mod run;
 mod status;
 mod table;
 mod trouble;
+mod way;
 mod write_logs;
 
-pub use check::CheckArgs;
+pub use check::{CheckArgs, check};
 pub use check_state::check_state;
-pub use client::{Services, Timeout, Way};
 pub use color::Color;
 pub use events::EventsArgs;
 pub use logs::LogsArgs;
@@ -37,6 +38,7 @@ pub use plan::PlanArgs;
 pub use print::{Printing, print};
 pub use run::run;
 pub use status::StatusArgs;
+pub use way::{Services, Timeout, Way};
 pub use write_logs::write_logs;
 
 use crate::exit::ExitCode;
@@ -76,7 +78,7 @@ Exit codes:
   4   no service has this name
   5   a restart, or a start, failed or was rolled back
   6   what was waited for did not come in time
-  7   the supervisor is not reachable
+  7   the supervisor is not reachable, does not answer, or has another file
   78  the config file is wrong";
 
 /// Holds the listen sockets of services and restarts their servers without refusing a client.
@@ -204,7 +206,7 @@ impl Invocation {
         };
         let config = &self.config;
         match command {
-            Command::Check(args) => check::check(config, self.color, args),
+            Command::Check(args) => check(config, self.color, args),
             Command::Status(args) => status::status(config, self.color, args),
             Command::Plan(args) => plan::plan(config, args),
             Command::Reload(args) => order::reload(config, self.color, args),
@@ -318,86 +320,4 @@ pub fn said(result: io::Result<()>, code: ExitCode) -> ExitCode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(line: &str) -> Result<Invocation, ErrorKind> {
-        match Invocation::parse(line.split(' ').map(OsString::from)) {
-            Ok(Asked::OfFile(invocation)) => Ok(invocation),
-            Ok(Asked::Print(printing)) => panic!("{line:?} is {printing:?}"),
-            Err(error) => Err(error.kind()),
-        }
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        definition().debug_assert();
-    }
-
-    #[test]
-    fn the_file_may_be_named_before_and_after_the_command() {
-        let run = Invocation {
-            config: "a.toml".into(),
-            log_format: LogFormat::Text,
-            color: Color::Auto,
-            state: None,
-            check_state: None,
-            write_logs: None,
-            command: None,
-        };
-        assert_eq!(parse("bootstrap -c a.toml"), Ok(run.clone()));
-        assert_eq!(parse("bootstrap --config=a.toml"), Ok(run.clone()));
-        let check = Invocation { command: Some(Command::Check(CheckArgs::default())), ..run };
-        assert_eq!(parse("bootstrap -c a.toml check"), Ok(check.clone()));
-        assert_eq!(parse("bootstrap check -c a.toml"), Ok(check.clone()));
-        let before = parse("bootstrap --log-format json -c a.toml check");
-        assert_eq!(before, Ok(Invocation { log_format: LogFormat::Json, ..check.clone() }));
-        let dressed = Invocation { log_format: LogFormat::Json, color: Color::Never, ..check };
-        assert_eq!(parse("bootstrap check --log-format json -c a.toml --color never"), Ok(dressed));
-    }
-
-    #[test]
-    fn a_wrong_command_line_is_told_from_a_question() {
-        for (line, kind, code) in [
-            ("bootstrap", ErrorKind::MissingRequiredArgument, 2),
-            ("bootstrap check", ErrorKind::MissingRequiredArgument, 2),
-            ("bootstrap -c a.toml chek", ErrorKind::InvalidSubcommand, 2),
-            ("bootstrap -c a.toml --log-format xml", ErrorKind::InvalidValue, 2),
-            ("bootstrap -c a.toml -c b.toml", ErrorKind::ArgumentConflict, 2),
-            ("bootstrap -c a.toml check -c b.toml", ErrorKind::ArgumentConflict, 2),
-            ("bootstrap --color never check -c b.toml --color never", ErrorKind::ArgumentConflict, 2),
-            ("bootstrap -c a.toml --verbose", ErrorKind::UnknownArgument, 2),
-            ("bootstrap --help", ErrorKind::DisplayHelp, 0),
-            ("bootstrap --version", ErrorKind::DisplayVersion, 0),
-        ] {
-            let error = Invocation::parse(line.split(' ').map(OsString::from)).unwrap_err();
-            assert_eq!((error.kind(), error.exit_code()), (kind, code), "{line}");
-        }
-    }
-
-    #[test]
-    fn every_command_has_examples_that_are_command_lines_of_it() {
-        for command in definition().get_subcommands().filter(|command| command.get_name() != "help") {
-            let name = command.get_name();
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let examples: Vec<&str> = help.lines().filter(|line| line.starts_with("  ")).collect();
-            assert!(!examples.is_empty(), "{name} has no example");
-            for example in examples {
-                // Variables before it, and what it is piped into, are the shell's.
-                let (line, _) = example.split_once('|').unwrap_or((example, ""));
-                let words = shlex::split(line).unwrap();
-                let words = words.into_iter().skip_while(|word| word != "bootstrap");
-                let parsed = Invocation::parse(words.map(OsString::from));
-                assert!(parsed.is_ok() && line.contains(name), "{example}: {:?}", parsed.err());
-            }
-        }
-    }
-
-    #[test]
-    fn help_lists_signals_and_exit_codes() {
-        let help = definition().render_long_help().to_string();
-        for wanted in ["SIGUSR1", "SIGHUP", "SIGQUIT", "\n  78 ", "check", "--log-format"] {
-            assert!(help.contains(wanted), "no {wanted} in:\n{help}");
-        }
-    }
-}
+mod tests;

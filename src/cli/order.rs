@@ -1,12 +1,13 @@
 //! `start`, `stop`, `restart`, `hold`, `release`, `reload`, `wait`, `signal`: an order, and what comes of it.
 
 use super::Color;
-use super::client::{
-    Connection, Services, Timeout, Trouble, Way, complain, in_trouble, left, refused, tell, tell_json,
-};
+use super::answer::{complain, refused, tell, tell_json};
+use super::client::{Connection, left};
 use super::interrupts::Interrupts;
 use super::progress::Progress;
 use super::table::{Cell, Paint};
+use super::trouble::{Trouble, in_trouble};
+use super::way::{Services, Timeout, Way};
 use crate::exit::ExitCode;
 use crate::os::Os;
 use crate::protocol::control::{ControlRequest, Order, Reply};

@@ -1,6 +1,9 @@
 //! `plan`: what a reload would do.
 
-use super::client::{Timeout, Way, ask, in_trouble, refused, tell, tell_json};
+use super::answer::{refused, tell, tell_json};
+use super::client::ask;
+use super::trouble::in_trouble;
+use super::way::{Timeout, Way};
 use crate::exit::ExitCode;
 use crate::protocol::control::{ControlRequest, Reply};
 use crate::protocol::status::{Effect, PlanChange};

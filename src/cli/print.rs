@@ -2,7 +2,7 @@
 
 use super::import::{self, Kind};
 use super::manual::Page;
-use super::{definition, manual, said};
+use super::{completions, definition, manual, said};
 use crate::config;
 use crate::exit::ExitCode;
 use clap::Subcommand;
@@ -44,18 +44,12 @@ pub enum Printing {
 pub fn print(printing: &Printing) -> ExitCode {
     let text = match printing {
         Printing::Schema => format!("{:#}\n", config::json_schema()).into_bytes(),
-        Printing::Completions { shell } => completions(*shell),
+        Printing::Completions { shell } => completions::script(*shell),
         Printing::Man { page, output: None } => manual::page(*page, &definition()).into_bytes(),
         Printing::Man { output: Some(directory), .. } => return write_manual(directory),
         Printing::Import { kind, files } => return import::print(*kind, files),
     };
     said(io::stdout().write_all(&text), ExitCode::Ok)
-}
-
-fn completions(shell: Shell) -> Vec<u8> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut definition(), "bootstrap", &mut script);
-    script
 }
 
 fn write_manual(directory: &Path) -> ExitCode {

@@ -1,8 +1,11 @@
 //! `status`: a table of all services, or one of them in depth.
 
 use super::Color;
-use super::client::{Services, Timeout, Way, ask, in_trouble, refused, tell, tell_json};
+use super::answer::{refused, tell, tell_json};
+use super::client::ask;
 use super::table::{Cell, Paint, columns};
+use super::trouble::in_trouble;
+use super::way::{Services, Timeout, Way};
 use crate::exit::ExitCode;
 use crate::protocol::control::{ControlRequest, Reply};
 use crate::protocol::status::{
@@ -17,6 +20,10 @@ use std::time::Duration;
 pub struct StatusArgs {
     #[command(flatten)]
     services: Services,
+
+    /// Print the names alone, one a line
+    #[arg(long, conflicts_with = "json")]
+    names: bool,
 
     #[command(flatten)]
     timeout: Timeout,
@@ -36,6 +43,7 @@ pub(super) fn status(config: &Path, color: Color, args: &StatusArgs) -> ExitCode
                 return tell_json(&Reply::Status(status), code);
             }
             let lines = match &status.services[..] {
+                services if args.names => services.iter().map(|service| service.name.clone()).collect(),
                 [service] if in_depth => show(service, &status.supervisor, color.on_stdout()),
                 services => list(services, &status.supervisor, color.on_stdout()),
             };

@@ -1,6 +1,6 @@
 //! `--write-logs=FD`: what a supervisor starts to have the logs of its services written.
 
-use super::client::complain;
+use super::answer::complain;
 use crate::exit::ExitCode;
 use crate::os::claim_granted;
 use crate::writer;

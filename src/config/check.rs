@@ -17,7 +17,7 @@ use super::unique::Unique;
 use super::value::{Env, FilePath, Port, Starts};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
 use crate::plan::{
-    Address, Definition, Handshake, ListenerSpec, Orphans, Plan, Program, Rights, Settings, WhenIdle,
+    Address, Commons, Definition, Handshake, ListenerSpec, Orphans, Plan, Program, Rights, Settings, WhenIdle,
 };
 use crate::protocol;
 use std::collections::BTreeMap;
@@ -114,6 +114,7 @@ fn services<'t>(
     }
     let mut unique = Unique::default();
     let mut sequence = Sequence::default();
+    let mut commons = Commons::default();
     let mut services = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         notes.enter(Place::Unnamed(index + 1));
@@ -122,7 +123,10 @@ fn services<'t>(
             notes.enter(Place::Service(beginning(name).into()));
         }
         let definition = service(found, &entry.span(), defaults, &mut unique, &mut sequence, notes);
-        services.extend(definition.map(Arc::new));
+        services.extend(definition.map(|mut definition| {
+            commons.share(&mut definition);
+            Arc::new(definition)
+        }));
     }
     sequence.check(notes);
     (services.len() == entries.len()).then_some(services)
@@ -165,13 +169,15 @@ fn service<'t>(
         listeners: listeners?,
         after: values(after?),
         requires: values(requires?),
-        program: Program { output: output?, ..program? },
-        policy: policy?,
+        program: Program { output: output?, ..program? }.into(),
+        policy: policy?.into(),
     })
 }
 
 fn values<T>(all: Vec<At<T>>) -> Vec<T> {
-    all.into_iter().map(|at| at.value).collect()
+    let mut values: Vec<T> = all.into_iter().map(|at| at.value).collect();
+    values.shrink_to_fit();
+    values
 }
 
 /// The one socket that becomes the stdin of the process.
@@ -236,12 +242,12 @@ fn program<'t>(
         }
     }
     Some(Program {
-        command: command?.value.0.into_iter().map(|item| item.value).collect(),
+        command: values(command?.value.0),
         directory: directory?,
         env: env?.into_iter().map(|(name, at)| (name, at.value)).collect(),
         env_file: env_file?,
         handshake: handshake?,
-        identity: identity?,
+        identity: identity?.into(),
         watchdog: watchdog?,
         output: None,
     })

@@ -3,7 +3,6 @@
 use super::error::Refused;
 use super::load::load;
 use crate::plan::Plan;
-use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -46,7 +45,7 @@ impl Disk {
         let read = known.unwrap_or_else(|| {
             let mut found = load(&self.file);
             if let Ok(found) = &mut found {
-                share(found, plan);
+                found.share_with(plan);
             }
             (stamp.unwrap_or(Stamp::NONE), found)
         });
@@ -66,16 +65,6 @@ fn stamp(file: &Path) -> Option<Stamp> {
         written: (found.mtime(), found.mtime_nsec()),
         changed: (found.ctime(), found.ctime_nsec()),
     })
-}
-
-/// Puts the definitions of `plan` in the place of equal ones.
-fn share(found: &mut Plan, plan: &Plan) {
-    let known: HashMap<_, _> = plan.services.iter().map(|service| (&service.name, service)).collect();
-    for service in &mut found.services {
-        if let Some(same) = known.get(&service.name).filter(|known| ***known == *service) {
-            *service = (*same).clone();
-        }
-    }
 }
 
 #[cfg(test)]

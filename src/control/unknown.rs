@@ -7,13 +7,13 @@ use crate::protocol::control::{ErrorCode, Reply};
 /// The reply where these patterns match nothing: nothing is done.
 pub(super) fn no_such_service(plan: &Plan, disk: &mut Disk, patterns: Vec<String>) -> Reply {
     let quoted: Vec<String> = patterns.iter().map(|pattern| format!("{pattern:?}")).collect();
-    let mut message = format!("no service matches {}", quoted.join(", "));
     let waiting = not_loaded(plan, disk, &patterns);
-    if !waiting.is_empty() {
-        message += &format!("; the file has {}, which `reload` would start", waiting.join(", "));
-    } else if let Some(meant) = meant(plan, &patterns) {
-        message += &format!("; did you mean {meant:?}?");
-    }
+    let remedy = if waiting.is_empty() {
+        meant(plan, &patterns).map_or_else(String::new, |meant| format!("; did you mean {meant:?}?"))
+    } else {
+        format!("; the file has {}, which `reload` would start", waiting.join(", "))
+    };
+    let message = format!("no service matches {}{remedy}", quoted.join(", "));
     Reply::Error { code: ErrorCode::NoSuchService, message, details: patterns }
 }
 

@@ -8,15 +8,20 @@ use super::state::{State, Then};
 use super::supervisor::Phase;
 use super::worker::Worker;
 use crate::limits::LEAVING;
+use crate::plan::ServiceId;
 
 impl Supervisor {
+    fn name(&self, id: ServiceId) -> &str {
+        self.services.get(&id).map_or("nobody", |service| service.definition.name.as_str())
+    }
+
     /// Looks for a broken invariant.
     ///
     /// # Errors
     ///
     /// The first one found, in words.
     pub fn check(&self) -> Result<(), String> {
-        for (id, service) in &self.services {
+        for (id, service) in self.services.iter() {
             let name = &service.definition.name;
             let broken = |what: String| format!("{name}: {what}");
             check_service(service).map_err(broken)?;
@@ -50,10 +55,10 @@ impl Supervisor {
             }
         }
         if let Some(id) = self.waits_for_nobody() {
-            return Err(format!("{}: it waits, and for nobody", self.services[&id].definition.name));
+            return Err(format!("{}: it waits, and for nobody", self.name(id)));
         }
         if let Some(id) = self.waiting.intersection(&self.stops).next() {
-            return Err(format!("{}: it is to start, and to stop", self.services[id].definition.name));
+            return Err(format!("{}: it is to start, and to stop", self.name(*id)));
         }
         let over = matches!(self.phase, Phase::Ended(_));
         if !over && self.captured.is_empty() == self.writer.is_wanted() {

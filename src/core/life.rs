@@ -148,7 +148,7 @@ impl Worker {
                     self.ask_to_leave(old, scene);
                     self.state = State::Up { run };
                 } else {
-                    self.bake(run, Back::Old(old), scene);
+                    self.bake(run, Back::Old(Box::new(old)), scene);
                 }
             }
             state @ (State::Stopped
@@ -179,7 +179,7 @@ impl Worker {
     /// It has proved itself.
     fn baked(&mut self, new: Run, back: Back, scene: &mut Scene<'_>) {
         match back {
-            Back::Old(old) => self.ask_to_leave(old, scene),
+            Back::Old(old) => self.ask_to_leave(*old, scene),
             Back::Fallback(fallback) => unpin(Some(fallback), scene),
         }
         self.state = State::Up { run: new };
@@ -218,7 +218,7 @@ impl Worker {
             }
             (Role::Serving, State::Baking { new, back: Back::Old(old), .. }) => {
                 self.dismiss(&new, ending, Next::OldServesOn(old.generation()), scene);
-                self.serve_on(old, scene);
+                self.serve_on(*old, scene);
             }
             (Role::Serving, State::Baking { new, back: Back::Fallback(fallback), .. }) => {
                 self.roll_back(&new, Some(fallback), ending, scene);

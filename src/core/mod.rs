@@ -37,6 +37,7 @@ mod rollout;
 mod scene;
 mod sequence;
 pub mod service;
+mod services;
 pub mod snapshot;
 mod sockets;
 mod standing;

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// What a worker's process is being asked; of nobody, there is no deadline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Pulse {
-    subject: Option<Subject>,
+    subject: Option<Box<Subject>>,
     /// The number of the last question: an answer to an earlier one is known by it.
     asked: u32,
 }
@@ -77,7 +77,7 @@ impl Pulse {
                 Purpose::Gate { .. } | Purpose::Health { .. } => PROBE_FIRST,
             };
             let wait = Wait::Pause { until: now + first };
-            Subject { run, purpose, probe: probe.clone(), pause: PROBE_FIRST, wait }
+            Box::new(Subject { run, purpose, probe: probe.clone(), pause: PROBE_FIRST, wait })
         });
         stopped
     }
@@ -85,7 +85,7 @@ impl Pulse {
     /// It says itself that it serves: the pause before the next question is over.
     pub(super) fn hurry(&mut self, now: Time) {
         if let Some(Subject { purpose: Purpose::Gate { .. }, wait: Wait::Pause { until }, .. }) =
-            &mut self.subject
+            self.subject.as_deref_mut()
         {
             *until = (*until).min(now);
         }

@@ -61,8 +61,9 @@ impl Supervisor {
         self.reload_done(again, out);
     }
 
-    pub(super) fn plan_loaded(&mut self, plan: Plan, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn plan_loaded(&mut self, mut plan: Plan, now: Time, out: &mut Vec<Action>) {
         if let Reload::Loading { again } = self.reload {
+            plan.share_with(&self.plan);
             self.bind(plan, again, now, out);
         }
     }
@@ -180,7 +181,7 @@ impl Supervisor {
                     service.take_sockets(&[], out);
                 }
                 keep(&mut self.captured, id, service.is_captured());
-                self.services.insert(id, service);
+                self.services.insert(service);
                 // It starts at the end of this event, or when those it needs are up.
                 self.wait(id);
                 Some((id, Goal::Up))

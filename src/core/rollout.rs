@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rollout {
-    under_way: Option<Round>,
+    under_way: Option<Box<Round>>,
     /// The number of the last restart that began.
     last: u32,
     /// Another was asked for when this one had begun to start successors: it runs once after it.
@@ -91,10 +91,10 @@ impl Rollout {
         let before = |worker: &Worker| worker.busy().map_or(last, |busy| Generation(busy.0 - 1));
         let (later, now): (Vec<&Worker>, Vec<&Worker>) =
             workers.iter().partition(|worker| worker.starts_later());
-        self.under_way = Some(Round::of(
+        self.under_way = Some(Box::new(Round::of(
             now.iter().map(|worker| worker.index).collect(),
             later.iter().map(|worker| (worker.index, before(worker))).collect(),
-        ));
+        )));
         Begun { round: self.last, waits: now.iter().any(|worker| worker.in_transit()) }
     }
 
@@ -102,7 +102,7 @@ impl Rollout {
     pub(super) fn ask_for(&mut self, worker: u32) {
         let round = self.under_way.get_or_insert_with(|| {
             self.last += 1;
-            Round::of(BTreeSet::new(), BTreeMap::new())
+            Box::new(Round::of(BTreeSet::new(), BTreeMap::new()))
         });
         if !round.turns.contains_key(&worker) {
             round.waiting.insert(worker);

@@ -41,7 +41,7 @@ impl Supervisor {
     /// Other services, or another phase: everybody who waits is asked again.
     pub(super) fn stir_all(&mut self) {
         let mut dependents: BTreeMap<ServiceName, BTreeSet<ServiceId>> = BTreeMap::new();
-        for (id, service) in &self.services {
+        for (id, service) in self.services.iter() {
             for name in service.definition.predecessors() {
                 dependents.entry(name.clone()).or_default().insert(*id);
             }

@@ -80,7 +80,7 @@ pub struct Fallback {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Back {
     /// The old run, which still serves beside it.
-    Old(Run),
+    Old(Box<Run>),
     /// A new run of the old program.
     Fallback(Fallback),
 }

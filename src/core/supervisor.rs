@@ -6,6 +6,7 @@ use super::log_writer::LogWriter;
 use super::reconcile::Reload;
 use super::request::{Request, Verb};
 use super::service::{Ending, Service, Wish};
+use super::services::Services;
 use super::tickets::Tickets;
 use super::turns::{Standing, Turns};
 use super::{Action, Event, Orphan, Outcome, Repair, Time};
@@ -23,7 +24,7 @@ pub struct Supervisor {
     pub(super) reload: Reload,
     /// The plan that applies.
     pub(super) plan: Plan,
-    pub(super) services: BTreeMap<ServiceId, Service>,
+    pub(super) services: Services,
     /// The services of the plan; one that was removed and still ends is not here.
     pub(super) names: BTreeMap<ServiceName, ServiceId>,
     #[serde(with = "crate::plan::shared::pairs")]
@@ -90,7 +91,7 @@ impl Supervisor {
             orphans,
             reload: Reload::Idle,
             plan: Plan { settings: Settings::default(), services: Vec::new() },
-            services: BTreeMap::new(),
+            services: Services::default(),
             names: BTreeMap::new(),
             sockets: BTreeMap::new(),
             planned: 0,

@@ -209,7 +209,7 @@ impl Worker {
             State::Replacing { old, candidate } => {
                 [old].into_iter().chain(candidate.into_living_run()).collect()
             }
-            State::Baking { new, back: Back::Old(old), .. } => vec![old, new],
+            State::Baking { new, back: Back::Old(old), .. } => vec![*old, new],
             State::Baking { new, back: Back::Fallback(fallback), .. } => {
                 unpin(Some(fallback), scene);
                 vec![new]

@@ -8,6 +8,7 @@ use super::records::{Records, Start};
 use super::spawn::Started;
 use crate::core::{Event, Orphan, Report, WriterEvent};
 use crate::plan::{Definition, ListenerId, Orphans, Pid, RunId};
+use std::collections::BTreeSet;
 use std::io;
 
 impl Os {
@@ -80,10 +81,17 @@ impl Os {
         for listener in std::mem::take(&mut self.finds).sockets.into_values() {
             listener.release();
         }
+        if self.processes.has_changes() {
+            // Many end as soon as they are asked to leave: what has ended by now needs no note of having been asked.
+            self.look();
+        }
         let changes = self.processes.take_changes();
         let Some(records) = &mut self.records else { return };
+        let ended: BTreeSet<RunId> =
+            changes.iter().filter(|(_, change)| *change == Change::Ended).map(|(run, _)| *run).collect();
         for (run, change) in changes {
             match change {
+                Change::Asked if ended.contains(&run) => {}
                 Change::Asked => records.asked(run),
                 Change::Ended => records.ended(run),
             }

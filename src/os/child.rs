@@ -9,6 +9,7 @@
 #![expect(unsafe_code, reason = "clone(2), and the async-signal-safe calls between it and execve(2)")]
 
 use super::children;
+use super::dispositions::{Dispositions, reset_signals};
 use super::identity::Becoming;
 use crate::core::SpawnStage;
 use nix::errno::Errno;
@@ -151,6 +152,8 @@ pub(super) struct Prepared {
     pub(super) stderr: Option<RawFd>,
     /// It gets the descriptors below this number that are not close-on-exec.
     pub(super) end: RawFd,
+    /// The signals that mean something else to us than by default.
+    pub(super) dispositions: Dispositions,
     /// The signal that it starts with ignored.
     pub(super) ignored: Option<c_int>,
     /// What lets it into its cgroup.
@@ -258,7 +261,7 @@ impl Talk<'_> {
         let check = |stage, item, result| self.check(stage, item, result);
         // SAFETY: plain integers.
         check(SpawnStage::Group, 0, unsafe { libc::setpgid(0, 0) }.into());
-        reset_signals(prepared.ignored);
+        reset_signals(&prepared.dispositions, prepared.ignored);
         if let Some(entrance) = prepared.entrance {
             // "0" is whoever writes it.
             // SAFETY: one byte that is readable, to a descriptor that we hold.
@@ -337,27 +340,6 @@ fn own_descriptors(end: RawFd) -> c_int {
     // SAFETY: three integers, as the system call takes them; where it fails nothing is closed.
     let result = unsafe { libc::syscall(libc::SYS_close_range, end, libc::c_uint::MAX, CLOSE_RANGE_UNSHARE) };
     if result == 0 { 0 } else { -1 }
-}
-
-/// Gives every signal its default, and has one ignored. An ignored signal stays ignored over exec (Rust
-/// ignores SIGPIPE, nohup SIGHUP), and servers expect the default.
-fn reset_signals(ignored: Option<c_int>) {
-    // All zeros is SIG_DFL, without flags, with an empty mask, in whichever order an architecture has them.
-    // The C library's function would refuse the two signals that it keeps for itself.
-    const DEFAULT: [u64; 8] = [0; 8];
-    const SIGNAL_SET_BYTES: usize = 8;
-    for signal in 1..=64 as c_int {
-        let none = std::ptr::null_mut::<c_void>();
-        // SAFETY: `DEFAULT` is at least as large as the kernel's structure and readable. For SIGKILL and
-        // SIGSTOP it fails, which changes nothing.
-        unsafe {
-            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), none, SIGNAL_SET_BYTES);
-        }
-    }
-    if let Some(signal) = ignored {
-        // SAFETY: a number and a constant; this child's dispositions are its own.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! be an error there, and be found dead again for ever.
 #![expect(unsafe_code, reason = "waitid(2), waitpid(2) and kill(2) with numbers that have no name")]
 
+use super::proc_file;
 use crate::core::ExitStatus;
 use nix::errno::Errno;
 
@@ -71,12 +72,7 @@ pub(super) fn has_members(leader: i32) -> bool {
 /// Has this process begun to end? It closes its descriptors some time before its exit can be waited for.
 pub(super) fn is_ending(pid: i32) -> bool {
     const PF_EXITING: u64 = 4;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name stands in parentheses, and may hold some itself. Behind it: the state, and six on, the flags.
-    let mut behind_name = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-    let state = behind_name.next();
-    let flags = behind_name.nth(5).and_then(|flags| flags.parse::<u64>().ok());
-    matches!(state, None | Some("Z" | "X")) || flags.is_some_and(|flags| flags & PF_EXITING != 0)
+    proc_file::stat(pid).is_none_or(|found| found.is_dead || found.flags & PF_EXITING != 0)
 }
 
 #[cfg(test)]

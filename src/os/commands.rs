@@ -1,10 +1,10 @@
 //! The system's side of commands: the control socket in the runtime directory, and what is sent to its clients.
 
-use super::Os;
 use super::client::Then;
 use super::control::{ClientId, ControlSocket};
 use super::queues::Queues;
 use super::runtime_dir::{NoRuntimeDir, RuntimeDir};
+use super::{Os, memory};
 use crate::plan::Rights;
 use std::io;
 use std::path::PathBuf;
@@ -61,6 +61,10 @@ impl Os {
     /// Sends a line to a client of the control socket, without waiting until it takes it.
     pub fn answer(&mut self, client: ClientId, line: &str, then: Then) {
         let now = self.now();
+        if line.len() > memory::LARGE_BYTES {
+            // About very many services; the file may have been read for it, too.
+            self.be_small();
+        }
         if let Some(control) = self.control.as_mut() {
             control.answer(&self.poller, client, line, then, now);
         }

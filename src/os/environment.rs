@@ -142,11 +142,12 @@ mod tests {
                 env: env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
                 env_file: env_file.map(Path::to_path_buf),
                 handshake: Handshake::Pipe,
-                identity: Identity::default(),
+                identity: Identity::default().into(),
                 watchdog: None,
                 output: None,
-            },
-            policy: Policy::default(),
+            }
+            .into(),
+            policy: Policy::default().into(),
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Listener {
     socket: Socket,
     spec: ListenerSpec,
     parked: bool,
+    /// Nobody has had it since it was bound: it is as it was made.
+    untouched: bool,
     /// Where it is in the file system, if it is there.
     path: Option<UnixPath>,
 }
@@ -35,7 +37,7 @@ impl Listener {
             Address::Udp(address) => (bind_ip(*address, Type::DGRAM)?, None),
             Address::Unix(path) => bind_unix(path).map(|(socket, path)| (socket, Some(path)))?,
         };
-        let listener = Self { socket, spec, parked: false, path };
+        let listener = Self { socket, spec, parked: false, untouched: true, path };
         listener.write_settings(false).inspect_err(|_| listener.release())?;
         Ok(listener)
     }
@@ -87,6 +89,9 @@ impl Listener {
     /// server did to it. Takes a parked one back into service. Gives what had to be repaired.
     /// `in_use` says that a server accepts from it already.
     pub(super) fn restore(&mut self, in_use: bool) -> io::Result<Option<Repair>> {
+        if std::mem::take(&mut self.untouched) && !self.parked && self.path.is_none() {
+            return Ok(None);
+        }
         let path = self.mend_path()?;
         let repair = if self.parked {
             None

@@ -12,7 +12,7 @@ use std::os::fd::RawFd;
 
 /// The sockets, by the id that the core knows them by.
 #[derive(Default)]
-pub(super) struct Listeners(BTreeMap<ListenerId, Listener>);
+pub(super) struct Listeners(BTreeMap<ListenerId, Box<Listener>>);
 
 impl Listeners {
     /// Binds all or none. They are watched from here on.
@@ -64,7 +64,7 @@ impl Listeners {
             // Where the kernel has no memory for it the next start repairs what it finds.
             let _ = poller.watch_shutdown(socket, Token::Listener(id));
         }
-        self.0.insert(id, listener);
+        self.0.insert(id, Box::new(listener));
     }
 
     /// Leaves them to the next program.
@@ -125,7 +125,7 @@ impl Listeners {
 
     /// One that is held.
     pub(super) fn get(&self, id: ListenerId) -> Option<&Listener> {
-        self.0.get(&id)
+        self.0.get(&id).map(|listener| &**listener)
     }
 
     /// Takes other settings.

@@ -46,7 +46,8 @@ pub(super) type LossLine = Box<dyn Fn(u64) -> String>;
 pub(super) struct LogOutput {
     out: OwnedFd,
     way: Way,
-    /// Whole lines; the first may have been written in part.
+    /// Pieces of whole lines, as many as a pipe takes at once without a line of others between them; the first may
+    /// have been written in part.
     waiting: VecDeque<Vec<u8>>,
     /// Bytes of all of them.
     waiting_bytes: usize,
@@ -100,7 +101,8 @@ impl LogOutput {
         self.loss_line = line;
     }
 
-    /// Takes a line, without its newline. It is lost, and counted, where too much waits already.
+    /// Takes a line, without its newline. It is lost, and counted, where too much waits already. It is written with
+    /// those that follow: at the end of the turn, or once they are a piece.
     pub(super) fn line(&mut self, poller: &Poller, line: &str) {
         if self.way == Way::Gone {
             return;
@@ -113,13 +115,25 @@ impl LogOutput {
                 return;
             }
         }
-        self.write(poller);
+        // The last piece may still grow.
+        self.write_all_but(1, poller);
+    }
+
+    /// Writes what came in this turn. What stderr did not take is written when the poller says that it does.
+    pub(super) fn end_turn(&mut self, poller: &Poller) {
+        if !self.watched && !self.waiting.is_empty() {
+            self.write(poller);
+        }
     }
 
     /// Writes what can be written now; has the poller watch for more room where something is left.
     pub(super) fn write(&mut self, poller: &Poller) {
-        self.write_some();
-        let wants = !self.waiting.is_empty();
+        self.write_all_but(0, poller);
+    }
+
+    fn write_all_but(&mut self, pieces: usize, poller: &Poller) {
+        self.write_some(pieces);
+        let wants = self.waiting.len() > pieces;
         if wants && !self.watched {
             // Where it cannot be watched the next line tries again.
             self.watched = poller.watch_writable(&self.out, Token::Log).is_ok();
@@ -133,7 +147,7 @@ impl LogOutput {
     pub(super) fn flush(&mut self) {
         let end = clock::now() + LOG_FLUSH_PATIENCE;
         loop {
-            self.write_some();
+            self.write_some(0);
             let left = end - clock::now();
             if self.waiting.is_empty() || left.is_zero() {
                 return;
@@ -148,25 +162,29 @@ impl LogOutput {
     fn push(&mut self, line: &str) -> bool {
         let fits = self.waiting_bytes + line.len() < LOG_QUEUE_BYTES;
         if fits && self.lost == 0 {
-            let mut bytes = Vec::with_capacity(line.len() + 1);
-            bytes.extend_from_slice(line.as_bytes());
-            bytes.push(b'\n');
-            self.waiting_bytes += bytes.len();
-            self.waiting.push_back(bytes);
+            let has_room = |piece: &&mut Vec<u8>| piece.len() + line.len() < Self::PIECE_BYTES;
+            let bytes = [line.as_bytes(), b"\n"];
+            match self.waiting.back_mut().filter(has_room) {
+                Some(piece) => bytes.into_iter().for_each(|bytes| piece.extend_from_slice(bytes)),
+                None => self.waiting.push_back(bytes.concat()),
+            }
+            self.waiting_bytes += line.len() + 1;
             return true;
         }
         false
     }
 
-    fn write_some(&mut self) {
+    /// Writes what can be written now of all pieces but the last so many.
+    fn write_some(&mut self, last: usize) {
         loop {
             self.tell_loss();
-            let Some(line) = self.waiting.front_mut() else { return };
-            match write_piece(self.out.as_fd(), self.way, line) {
+            let waiting = self.waiting.len();
+            let Some(piece) = self.waiting.front_mut().filter(|_| waiting > last) else { return };
+            match write_piece(self.out.as_fd(), self.way, piece) {
                 Ok(count) => {
                     self.waiting_bytes -= count;
-                    line.drain(..count);
-                    if line.is_empty() {
+                    piece.drain(..count);
+                    if piece.is_empty() {
                         self.waiting.pop_front();
                     }
                 }
@@ -189,6 +207,13 @@ impl LogOutput {
             self.lost = 0;
             self.push(&text);
         }
+    }
+}
+
+/// What was said before a panic is still written.
+impl Drop for LogOutput {
+    fn drop(&mut self) {
+        self.write_some(0);
     }
 }
 
@@ -319,6 +344,7 @@ mod tests {
         let mut log = LogOutput::new(&writer).unwrap();
         drop(reader);
         log.line(&poller, "one");
+        log.end_turn(&poller);
         log.line(&poller, "two");
         assert_eq!((log.way, log.waiting_bytes), (Way::Gone, 0));
 
@@ -326,6 +352,7 @@ mod tests {
         let mut log = LogOutput::new(&ours).unwrap();
         drop(theirs);
         log.line(&poller, "one");
+        log.end_turn(&poller);
         assert_eq!(log.way, Way::Gone);
     }
 
@@ -349,14 +376,24 @@ mod tests {
         let poller = Poller::new().unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut log = LogOutput::new(file.as_file()).unwrap();
+        let written = || std::fs::read_to_string(file.path()).unwrap();
         log.line(&poller, "one");
         log.line(&poller, "two");
-        assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "one\ntwo\n");
+        assert_eq!(written(), "", "they leave together");
+        log.end_turn(&poller);
+        assert_eq!(written(), "one\ntwo\n");
+        for _ in 0..5 {
+            log.line(&poller, &"x".repeat(1000));
+        }
+        assert_eq!(written().len(), 8 + 4 * 1001, "a piece does not wait for the end of the turn");
+        drop(log);
+        assert_eq!(written().len(), 8 + 5 * 1001, "nor does anything outlive the program in its memory");
 
         let mut log = LogOutput::new(OpenOptions::new().write(true).open("/dev/null").unwrap()).unwrap();
         for _ in 0..1000 {
             log.line(&poller, &"x".repeat(999));
         }
+        log.end_turn(&poller);
         assert_eq!((log.waiting_bytes, log.lost), (0, 0));
     }
 

@@ -1,6 +1,7 @@
 //! Finding the program, and finding out why it could not be executed.
 
 use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::AccessFlags;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -56,7 +57,7 @@ fn check(path: &Path) -> Result<(), Errno> {
     if metadata.is_dir() {
         return Err(Errno::EISDIR);
     }
-    nix::unistd::eaccess(path, AccessFlags::X_OK)
+    nix::unistd::faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS)
 }
 
 /// The program that the kernel needs to run this one: the `#!` line's, or the loader of an ELF file. Asked

@@ -15,6 +15,7 @@ mod client;
 mod clock;
 mod commands;
 mod control;
+mod dispositions;
 mod env_file;
 mod environment;
 mod heard;
@@ -26,6 +27,7 @@ mod listeners;
 mod log_output;
 mod logs;
 mod lookup;
+mod memory;
 mod notify;
 mod orphans;
 mod output;
@@ -35,6 +37,7 @@ mod pidfd;
 mod pipe;
 mod poller;
 mod probe;
+mod proc_file;
 mod processes;
 mod program;
 mod queues;
@@ -49,6 +52,7 @@ mod sockopt;
 mod spawn;
 mod start;
 mod successor;
+mod turn;
 mod unix_path;
 mod usage;
 mod voice;
@@ -81,7 +85,7 @@ use probe::{Probes, Question};
 use processes::Processes;
 use program::Pins;
 use records::Records;
-use signals::{Letter, Signals};
+use signals::Signals;
 use slots::Slots;
 use spawn::Spawner;
 use std::collections::VecDeque;
@@ -135,6 +139,14 @@ pub struct Os {
     runtime_dir: Option<RuntimeDir>,
     /// What another supervisor left behind.
     finds: Finds,
+    /// When a client is listened to although other things are to be done.
+    clients_from: Time,
+    /// Since when a client is being answered.
+    answering: Option<Time>,
+    /// Memory was used that is not needed any more.
+    lavish: bool,
+    /// Events since there was nothing to do.
+    busy_with: u32,
 }
 
 impl Os {
@@ -152,6 +164,7 @@ impl Os {
 
     /// What every program does that supervises; `limit` is what children get.
     fn prepare(limit: DescriptorLimit, program: PathBuf) -> io::Result<Self> {
+        memory::keep_little();
         inherited::adopt_orphans()?;
         // Before anything of ours gets one of these numbers.
         let slots = Slots::reserve()?;
@@ -180,45 +193,16 @@ impl Os {
             records: None,
             runtime_dir: None,
             finds: Finds::default(),
+            clients_from: clock::now(),
+            answering: None,
+            lavish: true,
+            busy_with: 0,
         })
     }
 
-    /// The next thing that happened and the time at which it is taken. Blocks until there is one or `deadline` has
-    /// come, which is [`Event::DeadlinePassed`]; that is never kept back by others that keep coming. Clients are
-    /// listened to one at a time, and only when nothing else is there.
-    pub fn wait(&mut self, deadline: Option<Time>) -> (Time, Input) {
-        loop {
-            if let Some(event) = self.events.pop_front() {
-                return (self.now(), Input::Event(event));
-            }
-            let now = self.now();
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                return (now, Input::Event(Event::DeadlinePassed));
-            }
-            self.note_changes();
-            self.give_successor_up(now);
-            self.events.extend(self.logs.give_up(now));
-            if !self.events.is_empty() {
-                continue;
-            }
-            if std::mem::take(&mut self.polled)
-                && let Some(input) = self.control.as_mut().and_then(listen_to)
-            {
-                return (now, input);
-            }
-            let at_once = self.control.as_ref().is_some_and(ControlSocket::has_news).then_some(now);
-            let cut = self.control.as_ref().and_then(ControlSocket::deadline);
-            let give_up = self.check.as_ref().map(|check| check.by);
-            let until = [deadline, at_once, cut, give_up, self.logs.deadline()];
-            for token in self.poller.wait(now, until.into_iter().flatten().min()) {
-                self.take(token);
-            }
-            self.polled = true;
-            let now = self.now();
-            if let Some(control) = self.control.as_mut() {
-                control.deadline_passed(&self.poller, now);
-            }
-        }
+    /// Has everything given back, when nothing else is to be done, that was only needed for what has just been done.
+    pub fn be_small(&mut self) {
+        self.lavish = true;
     }
 
     /// The time now, for those who have no system to ask.
@@ -320,7 +304,7 @@ impl Os {
         self.log.tell_loss_as(Box::new(line));
     }
 
-    /// Writes one line to stderr, without its newline; never blocks.
+    /// Writes one line to stderr, without its newline, at the end of the turn at the latest; never blocks.
     pub fn log(&mut self, line: &str) {
         self.log.line(&self.poller, line);
     }
@@ -332,57 +316,9 @@ impl Os {
 
     /// Gives all addresses up, at the end of the program. Unix paths are removed where they are still ours.
     pub fn release(&mut self) {
+        // Who ended last is not to be looked for by the next supervisor.
+        self.note_changes();
         self.listeners.close_all();
         self.release_control();
     }
-
-    fn take(&mut self, token: Token) {
-        match token {
-            Token::Signal => {
-                for letter in self.signals.take() {
-                    match letter {
-                        Letter::Request(request) => self.events.push_back(Event::Request(request)),
-                        Letter::ChildEnded => {
-                            self.events.extend(self.processes.reap(&self.poller, &mut self.probes));
-                        }
-                    }
-                }
-            }
-            Token::Log => self.log.write(&self.poller),
-            Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
-            Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
-            Token::Writer => self.events.extend(self.logs.hear(&self.poller, clock::now())),
-            Token::WriterEnded => self.events.extend(self.logs.writer_ended(&self.poller, clock::now())),
-            Token::Successor => self.hear_successor(),
-            Token::Adopted(leader) => self.events.extend(self.processes.adopted_ended(&self.poller, leader)),
-            Token::Probe(number) => self.events.extend(self.probes.go_on(&self.poller, number)),
-            Token::Watch => {
-                let changed = self.watches.changed().into_iter();
-                self.events.extend(changed.map(|service| Event::ProgramChanged { service }));
-            }
-            Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
-            Token::Control | Token::RuntimeDir | Token::Client(_) | Token::ClientGone(_) => {
-                let now = self.now();
-                if let (Some(control), Some(directory)) = (&mut self.control, &mut self.runtime_dir) {
-                    control.take(&self.poller, directory, token, now);
-                }
-            }
-        }
-        self.mend_touched();
-    }
-
-    /// Repairs the sockets of runs that said something or ended: servers that leave remove paths.
-    fn mend_touched(&mut self) {
-        for id in self.processes.take_touched() {
-            self.events.extend(self.listeners.mend(id));
-        }
-    }
-}
-
-/// The next thing that the control socket has, if any.
-fn listen_to(control: &mut ControlSocket) -> Option<Input> {
-    if let Some(renewed) = control.take_renewed() {
-        return Some(Input::ControlRenewed(renewed));
-    }
-    control.next().map(|(client, heard)| Input::Client(client, heard))
 }

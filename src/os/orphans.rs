@@ -7,7 +7,7 @@ use super::pidfd::Pidfd;
 use super::records::{Found, Record, Records, start_ticks};
 use super::voice::{Voice, find_descriptor};
 use crate::core::{Fact, Orphan, Report, Succession};
-use crate::plan::{Address, Definition, Orphans, Pid};
+use crate::plan::{Address, Commons, Definition, Orphans, Pid};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -45,6 +45,7 @@ impl Finds {
         let (found, unreadable) = records.found();
         let of_file = |file| Report::of_supervisor(Fact::Succession(Succession::RecordUnreadable { file }));
         reports.extend(unreadable.into_iter().map(of_file));
+        let mut commons = Commons::default();
         for Found { name, serves, leaving, record } in found {
             let report = |what| Report {
                 service: Some(record.definition.name.clone()),
@@ -55,8 +56,10 @@ impl Finds {
             match hold(&record, policy) {
                 Ok(process) => {
                     let held = finds.take_sockets(&process, &record);
+                    let mut definition = record.definition.into_owned();
+                    commons.share(&mut definition);
                     let voice = record.voice.as_ref().and_then(|mark| Voice::find(record.pid, mark));
-                    let definition = Arc::new(record.definition);
+                    let definition = Arc::new(definition);
                     orphans.push(Orphan {
                         service: definition.name.clone(),
                         worker: record.worker,
@@ -91,7 +94,7 @@ impl Finds {
     }
 
     /// Takes back the sockets that the process has; tells whether all of them are held now.
-    fn take_sockets(&mut self, process: &Pidfd, record: &Record) -> bool {
+    fn take_sockets(&mut self, process: &Pidfd, record: &Record<'_>) -> bool {
         for socket in &record.sockets {
             if !self.sockets.contains_key(&socket.spec.address)
                 && let Some(fd) = take_socket(process, record.pid, socket)
@@ -105,7 +108,7 @@ impl Finds {
 }
 
 /// The process, if it is still the one that was written down, and may be held.
-fn hold(record: &Record, policy: Orphans) -> Result<Pidfd, Succession> {
+fn hold(record: &Record<'_>, policy: Orphans) -> Result<Pidfd, Succession> {
     let is_same = || start_ticks(record.pid) == Some(record.ticks);
     if !is_same() {
         return Err(Succession::OrphanEnded);

@@ -16,6 +16,7 @@ use super::children;
 use super::heard::Heard;
 use super::poller::Poller;
 use super::probe::Probes;
+use super::proc_file;
 use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
@@ -26,6 +27,7 @@ use crate::protocol::{Notice, Word};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One run with a process left.
 struct Process {
@@ -41,11 +43,11 @@ struct Process {
     /// The file that it was started from.
     origin: Option<Origin>,
     /// What it is held by where it is not our child.
-    adopted: Option<Adopted>,
+    adopted: Option<Box<Adopted>>,
     /// The path that this was found under.
-    program: PathBuf,
+    program: Arc<Path>,
     /// Its cgroup, if it has one.
-    leaf: Option<Leaf>,
+    leaf: Option<Box<Leaf>>,
     /// Whether its group was seen to be empty: the number may be anyone's since.
     group_gone: bool,
 }
@@ -62,12 +64,14 @@ pub(super) enum Change {
 /// All runs with a process left, by the pid of the main one, which is the number of the group too.
 #[derive(Default)]
 pub(super) struct Processes {
-    by_leader: BTreeMap<i32, Process>,
+    by_leader: BTreeMap<i32, Box<Process>>,
     leaders: BTreeMap<RunId, i32>,
     voices: BTreeMap<u32, i32>,
     /// The runs that have a cgroup, by the same numbers.
     leaves: BTreeMap<u32, i32>,
     last_voice: u32,
+    /// The paths of all programs: many run the same.
+    programs: BTreeSet<Arc<Path>>,
     /// How many of the runs that stay have each socket.
     users: BTreeMap<ListenerId, u32>,
     /// The sockets of runs that may have changed them by now.
@@ -117,7 +121,7 @@ impl Processes {
             voice_number,
             origin,
             adopted: None,
-            program,
+            program: self.shared(program),
             leaf,
             group_gone: false,
         };
@@ -135,7 +139,22 @@ impl Processes {
         for id in process.listeners.iter().filter(|_| process.stays) {
             *self.users.entry(*id).or_default() += 1;
         }
-        self.by_leader.insert(leader, process);
+        self.by_leader.insert(leader, Box::new(process));
+    }
+
+    /// Did anything become of a run since the last call of [`take_changes`](Self::take_changes)?
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// The path of a program, once for all that run it.
+    fn shared(&mut self, program: PathBuf) -> Arc<Path> {
+        if let Some(known) = self.programs.get(program.as_path()) {
+            return known.clone();
+        }
+        let program = Arc::from(program);
+        self.programs.insert(Arc::clone(&program));
+        program
     }
 
     /// What became of runs since the last call.
@@ -159,6 +178,9 @@ impl Processes {
         }
         if let Some(adopted) = &process.adopted {
             adopted.forget(poller);
+        }
+        if Arc::strong_count(&process.program) == 2 {
+            self.programs.remove(&process.program);
         }
         self.changes.push((process.run, Change::Ended));
         Some(process.run)
@@ -210,7 +232,7 @@ impl Processes {
         let leader = *self.leaders.get(&run)?;
         self.retire(leader);
         let process = self.by_leader.get(&leader).filter(|process| process.main_lives)?;
-        if ignores(leader, signal) {
+        if proc_file::ignores(leader, signal) {
             return Some(Event::Run(run, RunEvent::NotListening));
         }
         // It may have ended already: then its exit is on the way.
@@ -276,10 +298,16 @@ impl Processes {
     /// Reads the voice with this number.
     pub(super) fn hear(&mut self, poller: &Poller, number: u32) -> Vec<Event> {
         let leader = self.voices.get(&number).copied();
-        leader.map_or_else(Vec::new, |leader| self.hear_leader(poller, leader))
+        leader.map_or_else(Vec::new, |leader| self.hear_leader(poller, leader, children::is_ending))
     }
 
-    fn hear_leader(&mut self, poller: &Poller, leader: i32) -> Vec<Event> {
+    /// Whether it `is_ending` is asked where its voice has ended and it was not reaped.
+    fn hear_leader(
+        &mut self,
+        poller: &Poller,
+        leader: i32,
+        is_ending: impl FnOnce(i32) -> bool,
+    ) -> Vec<Event> {
         let Some(process) = self.by_leader.get_mut(&leader) else { return Vec::new() };
         let Some(voice) = &mut process.voice else { return Vec::new() };
         let mut heard = voice.read(leader);
@@ -289,7 +317,7 @@ impl Processes {
             process.voice = None;
             self.voices.remove(&process.voice_number);
             // That the pipe ended with the process is no news, and the kernel tells it a moment too soon.
-            if !process.main_lives || children::is_ending(leader) {
+            if !process.main_lives || is_ending(leader) {
                 heard.pop();
             }
         }
@@ -314,7 +342,7 @@ impl Processes {
         let mut stranger = false;
         while let Some(pid) = children::ended() {
             if self.by_leader.get(&pid).is_some_and(|process| process.main_lives) {
-                events.extend(self.hear_leader(poller, pid));
+                events.extend(self.hear_leader(poller, pid, |_| true));
                 let Some(status) = children::reap(pid) else { break };
                 self.retire(pid);
                 if let Some(process) = self.by_leader.get_mut(&pid) {
@@ -361,23 +389,10 @@ impl Processes {
             let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
             if gone && self.is_empty(leader) {
                 // What its last process said may still be unread.
-                events.extend(self.hear_leader(poller, leader));
+                events.extend(self.hear_leader(poller, leader, |_| true));
                 events.extend(self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty)));
             }
         }
         events
     }
-}
-
-/// Would this signal be lost on the process? `/proc/PID/status` has a bit for each, the lowest for signal 1. One
-/// that is blocked waits for the process, even while it is ignored: that is how servers with `signalfd(2)` or
-/// `sigwait(3)` are asked. Where it cannot be read the answer is no.
-fn ignores(pid: i32, signal: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or(0);
-    let has = |name: &str| {
-        let bits = status.lines().find_map(|line| line.strip_prefix(name));
-        bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|mask| mask & bit != 0)
-    };
-    has("SigIgn:") && !has("SigBlk:")
 }

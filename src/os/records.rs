@@ -3,13 +3,16 @@
 
 use super::listener::HeldSocket;
 use super::output::PipeMark;
+use super::proc_file;
 use super::voice::Mark;
 use crate::core::Time;
 use crate::plan::{Definition, Generation, RunId};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 /// The version that is written, and the only one that is read.
@@ -27,10 +30,10 @@ const LEAVING: &str = ".leaving";
 /// One run, as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Record {
+pub(super) struct Record<'a> {
     version: u32,
     /// Which boot of the machine: pids and times mean nothing in another.
-    pub(super) boot: String,
+    boot: Cow<'a, str>,
     pub(super) generation: Generation,
     pub(super) worker: u32,
     pub(super) pid: i32,
@@ -38,7 +41,7 @@ pub(super) struct Record {
     pub(super) ticks: u64,
     /// When its start was ordered.
     pub(super) started: Time,
-    pub(super) definition: Definition,
+    pub(super) definition: Cow<'a, Definition>,
     pub(super) sockets: Vec<HeldSocket>,
     pub(super) voice: Option<Mark>,
     /// The path that its program was found under.
@@ -55,7 +58,7 @@ pub(super) struct Found {
     pub(super) name: String,
     pub(super) serves: bool,
     pub(super) leaving: bool,
-    pub(super) record: Record,
+    pub(super) record: Record<'static>,
 }
 
 /// What is known of a run that was started, beside the definition.
@@ -85,7 +88,8 @@ impl Records {
     /// Writes down what starts from now on. What others wrote is left there.
     pub(super) fn open(runtime_dir: &Path) -> io::Result<Self> {
         let directory = runtime_dir.join(DIRECTORY);
-        match fs::create_dir(&directory) {
+        // What it says of services may be secret; members of `control_group` may pass through the directory above.
+        match DirBuilder::new().mode(0o700).create(&directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
         }
@@ -98,22 +102,22 @@ impl Records {
         let name = format!("{}.{}.{pid}", definition.name, run.generation);
         let record = Record {
             version: VERSION,
-            boot: self.boot.clone(),
+            boot: Cow::Borrowed(&self.boot),
             generation: run.generation,
             worker,
             pid,
             ticks: start_ticks(pid).ok_or(io::ErrorKind::NotFound)?,
             started,
-            definition: definition.clone(),
+            definition: Cow::Borrowed(definition),
             sockets,
             voice,
             program,
             inode,
             output,
         };
-        let new = self.directory.join("new");
-        fs::write(&new, serde_json::to_vec(&record)?)?;
-        fs::rename(&new, self.directory.join(&name))?;
+        // One that was written in part is no JSON: whoever reads it knows as much as if it were not there.
+        let path = self.directory.join(&name);
+        fs::write(&path, serde_json::to_vec(&record)?).inspect_err(|_| _ = fs::remove_file(&path))?;
         self.names.insert(run, name);
         Ok(())
     }
@@ -171,7 +175,7 @@ impl Records {
                 Some(_) => self.remove(&name),
                 None => {
                     self.remove(&name);
-                    unreadable.extend((name != "new").then_some(name));
+                    unreadable.push(name);
                 }
             }
         }
@@ -187,11 +191,7 @@ pub(super) fn boot() -> io::Result<String> {
 
 /// When the kernel started a process that has not ended, in ticks since the boot.
 pub(super) fn start_ticks(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses, and may hold some itself. Behind it: the state, and nineteen on, the start.
-    let mut behind_name = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let lives = !matches!(behind_name.next()?, "Z" | "X");
-    behind_name.nth(18)?.parse().ok().filter(|_| lives)
+    proc_file::stat(pid).filter(|found| !found.is_dead).map(|found| found.start)
 }
 
 #[cfg(test)]
@@ -211,9 +211,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::open(dir.path()).unwrap();
         fs::write(dir.path().join("runs/web.1.5"), "{\"version\":2}").unwrap();
-        fs::write(dir.path().join("runs/new"), "{\"vers").unwrap();
-        let (found, unreadable) = records.found();
-        assert_eq!((found.len(), unreadable), (0, vec!["web.1.5".into()]));
+        fs::write(dir.path().join("runs/web.2.6"), "{\"vers").unwrap();
+        let (found, mut unreadable) = records.found();
+        unreadable.sort();
+        assert_eq!((found.len(), unreadable), (0, vec!["web.1.5".into(), "web.2.6".into()]));
         assert_eq!(fs::read_dir(dir.path().join("runs")).unwrap().count(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::cgroup::Leaf;
 use super::child::{Cradle, Executable, Failed, Prepared, Strings};
+use super::dispositions::Dispositions;
 use super::environment::Environment;
 use super::identity::{self, Becoming};
 use super::inherited::DescriptorLimit;
@@ -33,7 +34,7 @@ pub(super) struct Started {
     /// The path of that file, as we see it.
     pub(super) program: PathBuf,
     /// Its cgroup, if it has one.
-    pub(super) leaf: Option<Leaf>,
+    pub(super) leaf: Option<Box<Leaf>>,
 }
 
 /// What came of a fork.
@@ -41,7 +42,7 @@ struct Born {
     pid: i32,
     origin: Option<Origin>,
     program: PathBuf,
-    leaf: Option<Leaf>,
+    leaf: Option<Box<Leaf>>,
 }
 
 /// What to start.
@@ -64,13 +65,14 @@ pub(super) struct Spawner {
     null: File,
     limit: DescriptorLimit,
     slots: Slots,
+    dispositions: Dispositions,
 }
 
 impl Spawner {
-    /// `limit` is what children get as their limit of descriptors.
+    /// `limit` is what children get as their limit of descriptors. The handlers of signals are installed by now.
     pub(super) fn new(limit: DescriptorLimit, slots: Slots) -> io::Result<Self> {
         let null = File::options().read(true).write(true).open("/dev/null")?;
-        Ok(Self { cradle: Cradle::new()?, null, limit, slots })
+        Ok(Self { cradle: Cradle::new()?, null, limit, slots, dispositions: Dispositions::of_now() })
     }
 
     /// Starts a generation. What it talks on, if anything, is watched under `token`.
@@ -127,6 +129,7 @@ impl Spawner {
             stdout: Some(stdin),
             stderr: None,
             end: lending.end(),
+            dispositions: self.dispositions,
             ignored: None,
             entrance: None,
             becoming: Becoming::new(&Identity::default(), self.limit),
@@ -176,7 +179,7 @@ impl Spawner {
         let kept = order.pinned.map(|pinned| places.execute(pinned)).transpose().map_err(unplaced)?;
         let (leaf, entrance) = match &definition.program.identity.cgroup {
             Some(cgroup) => Leaf::new(cgroup, definition.name.as_str(), order.generation)
-                .map(|(leaf, entrance)| (Some(leaf), Some(entrance)))
+                .map(|(leaf, entrance)| (Some(Box::new(leaf)), Some(entrance)))
                 .map_err(|(errno, subject)| failure(SpawnStage::Cgroup, errno, &subject))?,
             None => (None, None),
         };
@@ -192,6 +195,7 @@ impl Spawner {
             stdout,
             stderr,
             end: places.lending.end(),
+            dispositions: self.dispositions,
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
             entrance: entrance.as_ref().map(AsRawFd::as_raw_fd),
             becoming: Becoming::new(&definition.program.identity, self.limit),

@@ -1,6 +1,6 @@
 //! What a service is: its sockets, its program and how it is treated.
 
-use super::{Identity, ListenerSpec, Output, Policy, ServiceName, Stream};
+use super::{Address, Common, Identity, ListenerSpec, Output, Policy, ServiceName, Stream};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,9 +19,9 @@ pub struct Definition {
     /// Services that have to be up before it starts; they stop after it.
     pub requires: Vec<ServiceName>,
     /// What a generation is made of; a change makes a new generation.
-    pub program: Program,
+    pub program: Common<Program>,
     /// How it is treated; a change applies in place.
-    pub policy: Policy,
+    pub policy: Common<Policy>,
 }
 
 impl Definition {
@@ -38,10 +38,10 @@ impl Definition {
 
     /// Have they the same sockets? Names of listeners count: they may stand in the command.
     pub fn has_the_same_sockets(&self, other: &Self) -> bool {
-        let sockets = |definition: &Self| -> Vec<_> {
-            definition.listeners.iter().map(|l| (l.name.clone(), l.address.clone())).collect()
-        };
-        sockets(self) == sockets(other)
+        fn sockets(definition: &Definition) -> impl Iterator<Item = (&Option<Box<str>>, &Address)> {
+            definition.listeners.iter().map(|listener| (&listener.name, &listener.address))
+        }
+        sockets(self).eq(sockets(other))
     }
 }
 
@@ -60,7 +60,7 @@ pub struct Program {
     /// How sockets are handed over, and how the program says that it accepts no more.
     pub handshake: Handshake,
     /// Who it is, what it may do and how much it may use.
-    pub identity: Identity,
+    pub identity: Common<Identity>,
     /// How often it has to say that it is alive, by `sd_notify`. Only with that handshake.
     pub watchdog: Option<Duration>,
     /// Where what it writes goes; where that of the supervisor goes, if there is none.

@@ -66,11 +66,12 @@ mod tests {
                 env: BTreeMap::new(),
                 env_file: None,
                 handshake: Handshake::Pipe,
-                identity: Identity::default(),
+                identity: Identity::default().into(),
                 watchdog: None,
                 output: None,
-            },
-            policy: Policy::default(),
+            }
+            .into(),
+            policy: Policy::default().into(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Nothing here reads a file or asks the system; nothing here can be wrong, only different.
 //! [`diff`] says what it takes to get from one [`Plan`] to another.
 
+mod common;
 mod definition;
 mod diff;
 mod id;
@@ -15,6 +16,7 @@ mod probe;
 mod selector;
 pub mod shared;
 
+pub use common::{Common, Commons};
 pub use definition::{Definition, Handshake, Program};
 pub use diff::{Change, diff};
 pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};
@@ -27,6 +29,7 @@ pub use probe::{Check, Place, Probe, Scope, Target};
 pub use selector::Selector;
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,7 +47,20 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How many descriptors it takes to hold all sockets, and to hear every worker once and what it writes.
+    /// Shares with another plan what is the same in both, so that it costs no memory: whole definitions, and what the
+    /// others have in common.
+    pub fn share_with(&mut self, other: &Self) {
+        let known: BTreeMap<_, _> = other.services.iter().map(|service| (&service.name, service)).collect();
+        let mut commons = Commons::default();
+        for service in &mut self.services {
+            match known.get(&service.name) {
+                Some(same) if ***same == **service => *service = (*same).clone(),
+                Some(_) | None => commons.share(Arc::make_mut(service)),
+            }
+        }
+    }
+
+    /// How many descriptors it takes to hold all sockets and to hear every worker once and what it writes.
     pub fn descriptors(&self) -> usize {
         let of_service = |definition: &Arc<Definition>| {
             let heard = usize::from(definition.program.handshake.is_heard());

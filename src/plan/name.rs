@@ -3,6 +3,7 @@
 use crate::limits::SERVICE_NAME_BYTES;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// Name of a service, as written in the config file.
 ///
@@ -10,8 +11,8 @@ use std::fmt;
 /// `SERVER_STARTER_PORT` and on the control socket, none of which quote it. `bootstrap` is taken:
 /// the supervisor's own log lines carry it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct ServiceName(Box<str>);
+#[serde(try_from = "String", into = "String")]
+pub struct ServiceName(Arc<str>);
 
 impl ServiceName {
     /// Checks `text` and wraps it.
@@ -46,6 +47,12 @@ impl TryFrom<String> for ServiceName {
 
     fn try_from(text: String) -> Result<Self, NameError> {
         Self::parse(&text)
+    }
+}
+
+impl From<ServiceName> for String {
+    fn from(name: ServiceName) -> Self {
+        (*name.0).into()
     }
 }
 

@@ -3,7 +3,7 @@
 //! At its first place a definition is written in full; at each later one stands its number. A field says so with
 //! `#[serde(with = "crate::plan::shared")]`. Without a snapshot around it every definition is written in full.
 
-use super::Definition;
+use super::{Commons, Definition};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeSeq};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ struct Table {
     /// Kept alive, so that no other definition can come to lie where one of them lay.
     all: Vec<Arc<Definition>>,
     numbers: BTreeMap<*const Definition, usize>,
+    /// What those that were read have in common.
+    commons: Commons,
 }
 
 thread_local! {
@@ -75,15 +77,14 @@ pub fn serialize<S: Serializer>(definition: &Arc<Definition>, serializer: S) -> 
 /// The deserializer's; or the number is nobody's.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Definition>, D::Error> {
     match Written::deserialize(deserializer)? {
-        Written::Full(definition) => {
+        Written::Full(mut definition) => Ok(TABLE.with_borrow_mut(|table| {
+            if let Some(table) = table {
+                table.commons.share(&mut definition);
+            }
             let definition: Arc<Definition> = definition.into();
-            TABLE.with_borrow_mut(|table| {
-                for table in table.iter_mut() {
-                    table.all.push(definition.clone());
-                }
-            });
-            Ok(definition)
-        }
+            table.iter_mut().for_each(|table| table.all.push(definition.clone()));
+            definition
+        })),
         Written::Number(number) => TABLE
             .with_borrow(|table| table.as_ref()?.all.get(number).cloned())
             .ok_or_else(|| de::Error::custom(format_args!("no definition has the number {number}"))),

@@ -238,11 +238,12 @@ mod tests {
                 env: std::collections::BTreeMap::new(),
                 env_file: None,
                 handshake,
-                identity: Identity::default(),
+                identity: Identity::default().into(),
                 watchdog: None,
                 output: None,
-            },
-            policy: Policy::default(),
+            }
+            .into(),
+            policy: Policy::default().into(),
         };
         let pipe = (handshake == Handshake::Pipe).then_some(9);
         let granted = Granted {

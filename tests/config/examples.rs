@@ -1,7 +1,7 @@
 //! The files in `config/`.
 
 use super::{lines, plan};
-use bootstrap::cli::{Color, check};
+use bootstrap::cli::{CheckArgs, Color, check};
 use bootstrap::config::load;
 use bootstrap::exit::ExitCode;
 use bootstrap::plan::{Check, Policy, Ready, WhenIdle};
@@ -85,10 +85,10 @@ fn the_example_shows_every_key_and_the_defaults_that_are_true() {
         all.services[1].policy.check.as_deref().map(of),
         "the defaults of a check"
     );
-    assert_eq!(web.policy, Policy { ready, check, ..defaults });
+    assert_eq!(*web.policy, Policy { ready, check, ..defaults });
     assert_eq!(all.settings.when_idle, WhenIdle::Exit);
     let plain = plan(&example());
-    assert_eq!(plain.services[0].policy, Policy::default());
+    assert_eq!(*plain.services[0].policy, Policy::default());
     assert_eq!(plain.services[0].program.handshake, web.program.handshake);
 
     let report =
@@ -108,6 +108,9 @@ fn the_example_shows_every_key_and_the_defaults_that_are_true() {
 #[test]
 fn check_ends_with_the_code_of_the_table() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/minimal.toml");
-    assert_eq!(check(&config, Color::Never), ExitCode::Ok);
-    assert_eq!(check(&config.with_file_name("none.toml"), Color::Never), ExitCode::Config);
+    assert_eq!(check(&config, Color::Never, &CheckArgs::default()), ExitCode::Ok);
+    assert_eq!(
+        check(&config.with_file_name("none.toml"), Color::Never, &CheckArgs::default()),
+        ExitCode::Config
+    );
 }

@@ -158,7 +158,7 @@ fn what_only_root_may_is_refused_to_others_with_the_right_that_is_lacking() {
             "user = {own}\nnice = 19\noom_score_adjust = 1000\nno_new_privs = true\numask = '0077'\n\
              rlimits = {{ nofile = '1:{hard}' }}"
         ));
-        assert_eq!(mine.program.identity.user.unwrap().uid, own.as_raw());
+        assert_eq!(mine.program.identity.user.as_ref().unwrap().uid, own.as_raw());
     });
 }
 
@@ -185,7 +185,7 @@ fn a_user_brings_its_group_and_its_groups_along() {
     assert_eq!(of("group = 7"), (None, Some(7), Some(vec![])), "root's groups do not come along");
     assert_eq!(of("supplementary_groups = []"), (None, None, Some(vec![])));
     assert_eq!(of("user = 54321\ngroup = 7"), (Some(54_321), Some(7), Some(vec![])));
-    let user: User = service("user = 'nobody'").program.identity.user.unwrap();
+    let user: User = service("user = 'nobody'").program.identity.user.clone().unwrap();
     let account = user.account.unwrap();
     assert_eq!((&*account.name, &*account.home), ("nobody", &*found.dir));
     assert_eq!(account.shell, None, "nologin is no shell for a server");
@@ -221,7 +221,8 @@ fn what_is_given_is_kept_and_is_not_for_root() {
         "user = 'nobody'\ncapabilities = ['CAP_NET_BIND_SERVICE', 'chown']\nambient_capabilities = ['net_bind_service']",
     )
     .program
-    .identity;
+    .identity
+    .clone();
     assert_eq!(identity.capabilities, Some(Capabilities(1 << 10 | 1)));
     assert_eq!(identity.ambient_capabilities, Some(Capabilities(1 << 10)));
     let given =
@@ -326,7 +327,7 @@ fn a_cgroup_needs_a_tree_that_is_writable_and_has_the_controllers() {
         )]);
         return;
     }
-    let found = service(&format!("cgroup = {{ path = '{path}' }}")).program.identity.cgroup.unwrap();
+    let found = service(&format!("cgroup = {{ path = '{path}' }}")).program.identity.cgroup.clone().unwrap();
     assert_eq!(
         (found.path, found.memory_max, found.cpu_percent, found.pids_max),
         (path.clone().into(), None, None, None)
@@ -337,7 +338,7 @@ fn a_cgroup_needs_a_tree_that_is_writable_and_has_the_controllers() {
         .find(|name| !offered.split_whitespace().any(|word| word == *name));
     match missing {
         None => {
-            let found = service(&body).program.identity.cgroup.unwrap();
+            let found = service(&body).program.identity.cgroup.clone().unwrap();
             assert_eq!(
                 (found.memory_max, found.cpu_percent, found.pids_max),
                 (Some(1 << 30), Some(150), Some(7))

@@ -120,7 +120,7 @@ fn handshake_and_signal_depend_on_each_other() {
     assert_eq!((with.program.handshake, with.policy.stop_signal), (Handshake::Pipe, libc::SIGUSR1));
     let without = service("");
     assert_eq!((without.program.handshake, without.policy.stop_signal), (Handshake::None, libc::SIGTERM));
-    assert_eq!((with.policy.ready, without.policy.ready), (Ready::Assumed, Ready::Assumed));
+    assert_eq!((&with.policy.ready, &without.policy.ready), (&Ready::Assumed, &Ready::Assumed));
     let plain = service("port = 80\nhandshake = 'none'");
     assert_eq!((plain.program.handshake, plain.policy.stop_signal), (Handshake::None, libc::SIGTERM));
     for (word, handshake, signal) in [
@@ -158,7 +158,7 @@ fn inetd_takes_one_socket_and_no_pipe() {
 
 #[test]
 fn ready_needs_what_it_waits_for() {
-    let ready = |body: &str| service(body).policy.ready;
+    let ready = |body: &str| service(body).policy.ready.clone();
     assert_eq!(ready("port = 80\nready = 'pipe'"), Ready::Word);
     assert_eq!(ready("port = 80\nready = 'accepting'"), Ready::Accepting);
     assert_eq!(ready("port = 80\nhandshake = 'none'\nready = 'accepting'"), Ready::Accepting);
@@ -196,7 +196,7 @@ fn ready_needs_what_it_waits_for() {
 fn a_delay_is_over_before_its_timeout() {
     let late = "`ready_delay` is \"30s\" and `ready_timeout` is \"30s\"; the first has to be shorter, or it is \
                 never ready in time";
-    let last = service("ready = 'delay'\nready_delay = '29s 999ms'").policy.ready;
+    let last = service("ready = 'delay'\nready_delay = '29s 999ms'").policy.ready.clone();
     assert_eq!(last, Ready::Delay(Duration::from_millis(29_999)));
     assert_refused(&[
         ("ready_delay = '30s'\nready = 'delay'", late),

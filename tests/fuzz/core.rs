@@ -73,10 +73,9 @@ pub(crate) fn a_snapshot(bytes: &[u8]) -> String {
 }
 
 fn started(actions: &[Action]) -> Vec<RunId> {
-    let spawned = actions.iter().filter_map(|action| match action {
-        Action::Spawn { run, .. } => Some(*run),
-        _ => None,
-    });
+    let spawned = actions
+        .iter()
+        .filter_map(|action| if let Action::Spawn { run, .. } = action { Some(*run) } else { None });
     spawned.collect()
 }
 

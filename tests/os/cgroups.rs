@@ -33,7 +33,7 @@ impl Tree {
 
     fn service(&self, text: &str) -> Definition {
         let mut definition = service(&["/bin/sh", "-c", text], Handshake::None);
-        definition.program.identity = Identity { cgroup: Some(self.cgroup()), ..Identity::default() };
+        definition.program.identity = Identity { cgroup: Some(self.cgroup()), ..Identity::default() }.into();
         definition
     }
 

@@ -57,7 +57,7 @@ read -r score < /proc/$$/oom_score_adj; echo "Oom: $score"
 read -r stat < /proc/$$/stat; set -- $stat; echo "Nice: ${19}"
 echo "Nofile: $(ulimit -Sn) $(ulimit -Hn)"; echo "Core: $(ulimit -Sc) $(ulimit -Hc)""#;
     let mut definition = service(&["/bin/sh", "-c", text, out.to_str().unwrap()], Handshake::None);
-    definition.program.identity = identity;
+    definition.program.identity = identity.into();
     let (run, _) = world.start(&definition);
     assert_eq!(world.next(), Event::Run(run, RunEvent::Exited { status: code(0), group_left: false }));
     let said = fs::read_to_string(&out).unwrap();
@@ -157,7 +157,7 @@ fn each_step_that_is_refused_is_told_with_what_it_was_about() {
     let refused = |world: &mut World, identity: Identity, right, stage, errno, subject: &str| {
         without(right, || {
             let mut definition = service(&["true"], Handshake::None);
-            definition.program.identity = identity;
+            definition.program.identity = identity.into();
             fails(world, &definition, stage, errno, subject);
         });
     };
@@ -219,7 +219,7 @@ fn each_step_that_is_refused_is_told_with_what_it_was_about() {
     // A capability that no kernel has.
     let identity = Identity { ambient_capabilities: Some(Capabilities(1 << 63)), ..none() };
     let mut definition = service(&["true"], Handshake::None);
-    definition.program.identity = identity;
+    definition.program.identity = identity.into();
     fails(&mut world, &definition, SpawnStage::Capabilities, libc::EINVAL, "");
 }
 
@@ -263,7 +263,8 @@ fn directory_and_program_are_tried_as_the_user() {
         group: Some(group(GID)),
         supplementary_groups: Some(Vec::new()),
         ..Identity::default()
-    };
+    }
+    .into();
     definition.program.directory = Some(of_root.clone());
     let path = |path: &Path| path.to_str().unwrap().to_owned();
     fails(&mut world, &definition, SpawnStage::Directory, libc::EACCES, &path(&of_root));

@@ -137,11 +137,12 @@ pub(crate) fn service(command: &[&str], handshake: Handshake) -> Definition {
             env: BTreeMap::new(),
             env_file: None,
             handshake,
-            identity: Identity::default(),
+            identity: Identity::default().into(),
             watchdog: None,
             output: None,
-        },
-        policy: Policy { stop_signal: handshake.default_stop_signal(), ..Policy::default() },
+        }
+        .into(),
+        policy: Policy { stop_signal: handshake.default_stop_signal(), ..Policy::default() }.into(),
     }
 }
 

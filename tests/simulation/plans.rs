@@ -34,7 +34,7 @@ pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
         match rng.below(9) {
             0 if services.len() > 1 => drop(services.remove(at)),
             1 => services[at].program.command.push(format!("-{}", rng.below(100))),
-            2 => services[at].policy = policy(rng, services[at].program.handshake),
+            2 => services[at].policy = policy(rng, services[at].program.handshake).into(),
             3 => {
                 let other = usize::try_from(rng.below(services.len() as u64)).expect("small");
                 let listeners = std::mem::take(&mut services[at].listeners);
@@ -44,7 +44,7 @@ pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
                 let handshake = rng.pick(&[Handshake::Pipe, Handshake::None, Handshake::Systemd]);
                 services[at].program.handshake = handshake;
                 services[at].program.watchdog = watchdog(rng, handshake);
-                services[at].policy = policy(rng, handshake);
+                services[at].policy = policy(rng, handshake).into();
             }
             6 => {
                 let name = services[at].name.clone();
@@ -85,11 +85,12 @@ fn service(name: &str, rng: &mut Rng) -> Definition {
             env: BTreeMap::new(),
             env_file: None,
             handshake,
-            identity: Identity::default(),
+            identity: Identity::default().into(),
             watchdog: watchdog(rng, handshake),
             output: output(rng),
-        },
-        policy: policy(rng, handshake),
+        }
+        .into(),
+        policy: policy(rng, handshake).into(),
     }
 }
 

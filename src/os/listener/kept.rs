@@ -40,12 +40,12 @@ impl Listener {
 
     /// A socket that was taken back from a server, which serves on it.
     pub(in super::super) fn taken_back(socket: OwnedFd, spec: ListenerSpec, path: Option<UnixPath>) -> Self {
-        Self { socket: socket.into(), spec, parked: false, path }
+        Self { socket: socket.into(), spec, parked: false, untouched: false, path }
     }
 
     /// Takes it over.
     pub(in super::super) fn restore_kept(kept: KeptListener, legacy: &mut Legacy) -> nix::Result<Self> {
         let KeptListener { socket, spec, parked, path } = kept;
-        Ok(Self { socket: legacy.claim(socket)?.into(), spec, parked, path })
+        Ok(Self { socket: legacy.claim(socket)?.into(), spec, parked, untouched: false, path })
     }
 }

@@ -91,6 +91,7 @@ fn clients_that_wait_are_sent_away_by_a_park() {
 #[test]
 fn what_a_server_did_to_the_socket_is_undone() {
     let (mut listener, address) = tcp();
+    listener.restore(false).unwrap();
     let servers = listener.socket.try_clone().unwrap();
     servers.set_nonblocking(true).unwrap();
     servers.set_tcp_nodelay(true).unwrap();

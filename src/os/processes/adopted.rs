@@ -124,8 +124,8 @@ impl Processes {
             voice,
             voice_number,
             origin: inode.map(Origin::of_binary),
-            program,
-            adopted: Some(Adopted { leader: process, rest: BTreeMap::new() }),
+            program: self.shared(program),
+            adopted: Some(Box::new(Adopted { leader: process, rest: BTreeMap::new() })),
             // What it had is the other supervisor's; its group is known.
             leaf: None,
             group_gone: false,
@@ -136,7 +136,7 @@ impl Processes {
     /// A process of an adopted run has ended.
     pub(in super::super) fn adopted_ended(&mut self, poller: &Poller, leader: u32) -> Vec<Event> {
         let leader = leader.cast_signed();
-        let mut events = self.hear_leader(poller, leader);
+        let mut events = self.hear_leader(poller, leader, children::is_ending);
         let Some(process) = self.by_leader.get_mut(&leader) else { return events };
         let Some(adopted) = &mut process.adopted else { return events };
         let run = process.run;

@@ -43,7 +43,7 @@ struct KeptProcess {
 impl Processes {
     /// Leaves them to the next program.
     pub(in super::super) fn keep(&self, numbers: &mut Numbers) -> KeptProcesses {
-        let kept = |(leader, process): (&i32, &Process)| KeptProcess {
+        let kept = |(leader, process): (&i32, &Box<Process>)| KeptProcess {
             leader: *leader,
             run: process.run,
             listeners: process.listeners.clone(),
@@ -52,7 +52,7 @@ impl Processes {
             voice: process.voice.as_ref().map(|voice| voice.keep(numbers)),
             voice_number: process.voice_number,
             origin: process.origin.as_ref().map(|origin| origin.keep(numbers)),
-            program: process.program.clone(),
+            program: process.program.to_path_buf(),
             adopted: process.adopted.as_ref().map(|adopted| adopted.keep(numbers)),
             leaf: process.leaf.as_ref().map(|leaf| leaf.path().into()),
             group_gone: process.group_gone,
@@ -70,10 +70,10 @@ impl Processes {
         for one in kept.all {
             let KeptProcess { leader, run, listeners, main_lives, stays, program, group_gone, .. } = one;
             // One that cannot be opened any more is gone, and nobody is in it.
-            let leaf = one.leaf.and_then(|path| Leaf::at(path).ok());
+            let leaf = one.leaf.and_then(|path| Leaf::at(path).ok()).map(Box::new);
             let voice = one.voice.map(|voice| Voice::restore(voice, legacy)).transpose()?;
             let origin = one.origin.map(|origin| Origin::restore(&origin, legacy)).transpose()?;
-            let adopted = one.adopted.map(|kept| Adopted::restore(kept, legacy)).transpose()?;
+            let adopted = one.adopted.map(|kept| Adopted::restore(kept, legacy)).transpose()?.map(Box::new);
             if let Some(voice) = &voice {
                 poller.watch_readable(voice, Token::Voice(one.voice_number))?;
             }
@@ -90,7 +90,7 @@ impl Processes {
                 voice_number,
                 origin,
                 adopted,
-                program,
+                program: processes.shared(program),
                 leaf,
                 group_gone,
             };

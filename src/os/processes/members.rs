@@ -1,6 +1,5 @@
 //! Who is left of a run: its process group, and its cgroup where it has one.
 
-use super::super::cgroup::Leaf;
 use super::super::children;
 use super::super::poller::{Poller, Token};
 use super::super::sight;
@@ -59,7 +58,7 @@ impl Processes {
         }
         self.looked_at = Some(now);
         let leaf = self.by_leader.get(&leader)?.leaf.as_ref();
-        let pids = leaf.map_or_else(|| sight::scan(leader), Leaf::members);
+        let pids = leaf.map_or_else(|| sight::scan(leader), |leaf| leaf.members());
         let named =
             pids.iter().take(LEFTOVERS_NAMED).map(|&pid| Leftover { pid: Pid(pid), command: command(pid) });
         let (first, all) = (named.collect::<Vec<_>>(), pids.len());
@@ -72,7 +71,7 @@ impl Processes {
         if !process.group_gone {
             process.group_gone = !process.main_lives && !children::has_members(leader);
         }
-        process.group_gone && !process.leaf.as_ref().is_some_and(Leaf::is_populated)
+        process.group_gone && !process.leaf.as_ref().is_some_and(|leaf| leaf.is_populated())
     }
 }
 

@@ -1,0 +1,135 @@
+//! What comes next: the events in their order, the time, the clients, and then a wait for more.
+
+use super::control::ControlSocket;
+use super::poller::Token;
+use super::signals::Letter;
+use super::{Input, Os, memory};
+use crate::core::{Event, Time};
+use crate::limits::{BUSY_EVENTS, CONTROL_PAUSE, CONTROL_SHARE};
+
+impl Os {
+    /// The next thing that happened and the time at which it is taken. Blocks until there is one or `deadline` has
+    /// come, which is [`Event::DeadlinePassed`]; that is never kept back by others that keep coming. Clients are
+    /// listened to one at a time: when nothing else is there, and else every [`CONTROL_PAUSE`].
+    pub fn wait(&mut self, deadline: Option<Time>) -> (Time, Input) {
+        self.answer_is_over();
+        loop {
+            let now = self.now();
+            if !self.events.is_empty() && self.clients_from <= now {
+                self.clients_from = now + CONTROL_PAUSE;
+                self.look();
+                if let Some(input) = self.control.as_mut().and_then(listen_to) {
+                    self.answering = Some(now);
+                    return (now, input);
+                }
+            }
+            if let Some(event) = self.events.pop_front() {
+                self.busy_with = self.busy_with.saturating_add(1);
+                return (now, Input::Event(event));
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return (now, Input::Event(Event::DeadlinePassed));
+            }
+            self.log.end_turn(&self.poller);
+            self.note_changes();
+            self.give_successor_up(now);
+            self.events.extend(self.logs.give_up(now));
+            if !self.events.is_empty() {
+                continue;
+            }
+            if std::mem::take(&mut self.polled)
+                && let Some(input) = self.control.as_mut().and_then(listen_to)
+            {
+                self.answering = Some(now);
+                return (now, input);
+            }
+            self.lavish |= std::mem::take(&mut self.busy_with) >= BUSY_EVENTS;
+            if std::mem::take(&mut self.lavish) {
+                self.look();
+                memory::give_back();
+                continue;
+            }
+            let at_once = self.control.as_ref().is_some_and(ControlSocket::has_news).then_some(now);
+            let cut = self.control.as_ref().and_then(ControlSocket::deadline);
+            let give_up = self.check.as_ref().map(|check| check.by);
+            let until = [deadline, at_once, cut, give_up, self.logs.deadline()];
+            for token in self.poller.wait(now, until.into_iter().flatten().min()) {
+                self.take(token);
+            }
+            self.polled = true;
+            let now = self.now();
+            // What has just come goes first.
+            self.clients_from = self.clients_from.max(now + CONTROL_PAUSE);
+            if let Some(control) = self.control.as_mut() {
+                control.deadline_passed(&self.poller, now);
+            }
+        }
+    }
+
+    /// The answer to the last client was given: how long the next has to wait while other things are to be done.
+    fn answer_is_over(&mut self) {
+        if let Some(since) = self.answering.take() {
+            let now = self.now();
+            self.clients_from = now + ((now - since) * CONTROL_SHARE).max(CONTROL_PAUSE);
+        }
+    }
+
+    /// Takes what is there, without waiting.
+    pub(super) fn look(&mut self) {
+        let now = self.now();
+        for token in self.poller.wait(now, Some(now)) {
+            self.take(token);
+        }
+        self.polled = true;
+    }
+
+    pub(super) fn take(&mut self, token: Token) {
+        match token {
+            Token::Signal => {
+                for letter in self.signals.take() {
+                    match letter {
+                        Letter::Request(request) => self.events.push_back(Event::Request(request)),
+                        Letter::ChildEnded => {
+                            self.events.extend(self.processes.reap(&self.poller, &mut self.probes));
+                        }
+                    }
+                }
+            }
+            Token::Log => self.log.write(&self.poller),
+            Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
+            Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
+            Token::Writer => self.events.extend(self.logs.hear(&self.poller, self.now())),
+            Token::WriterEnded => self.events.extend(self.logs.writer_ended(&self.poller, self.now())),
+            Token::Successor => self.hear_successor(),
+            Token::Adopted(leader) => self.events.extend(self.processes.adopted_ended(&self.poller, leader)),
+            Token::Probe(number) => self.events.extend(self.probes.go_on(&self.poller, number)),
+            Token::Watch => {
+                let changed = self.watches.changed().into_iter();
+                self.events.extend(changed.map(|service| Event::ProgramChanged { service }));
+            }
+            Token::Listener(id) => self.events.extend(self.listeners.mend(id)),
+            Token::Control | Token::RuntimeDir | Token::Client(_) | Token::ClientGone(_) => {
+                let now = self.now();
+                if let (Some(control), Some(directory)) = (&mut self.control, &mut self.runtime_dir) {
+                    control.take(&self.poller, directory, token, now);
+                }
+            }
+        }
+        self.mend_touched();
+    }
+
+    /// Repairs the sockets of runs that said something or ended: servers that leave remove paths.
+    pub(super) fn mend_touched(&mut self) {
+        for id in self.processes.take_touched() {
+            self.events.extend(self.listeners.mend(id));
+        }
+    }
+}
+
+/// The next thing that the control socket has, if any.
+fn listen_to(control: &mut ControlSocket) -> Option<Input> {
+    if let Some(renewed) = control.take_renewed() {
+        return Some(Input::ControlRenewed(renewed));
+    }
+    control.next().map(|(client, heard)| Input::Client(client, heard))
+}
