@@ -391,6 +391,18 @@ fn the_last_words_on_stderr_stand_in_the_report_of_a_failure() {
 }
 
 #[test]
+fn a_log_file_is_not_for_everybody() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let stage = Stage::new();
+    let config = talk(&stage, "a", &["--lines", "1"], "stdout = \"file:%/a.log\"");
+    let supervised = stage.start(&config, &["a"]);
+    let path = supervised.stage.dir().join("a.log");
+    eventually("it is there", || path.exists());
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o027, 0);
+    supervised.stop();
+}
+
+#[test]
 fn nothing_is_captured_without_a_key_and_there_is_no_writer() {
     let stage = Stage::new();
     let config = talk(&stage, "a", &["--lines", "1"], "")

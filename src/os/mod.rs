@@ -62,7 +62,7 @@ pub use above::Superior;
 pub use client::{Peer, Then};
 pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
-pub use inherited::{TooFewDescriptors, claim_granted, make_room};
+pub use inherited::{TooFewDescriptors, claim_granted, make_room, take_all_descriptors};
 
 pub use kept::{Kept, Left};
 pub use log_output::stderr_is_journal;

@@ -199,6 +199,10 @@ impl Os {
             }
             events.extend(self.logs.hear(&self.poller, clock::now()));
         }
+        if let Some(directory) = &self.runtime_dir {
+            // What it still does it does by itself.
+            let _ = fs::remove_file(directory.path().join(RECORD));
+        }
         events.retain(|event| matches!(event, Event::Writer(_) | Event::LastWords { .. }));
         events
     }

@@ -21,7 +21,7 @@ mod talk;
 pub use backups::backup;
 
 use crate::limits::LOG_MEMORY_BYTES;
-use crate::os::Os;
+use crate::os::{Os, take_all_descriptors};
 use crate::plan::Outlet;
 use crate::protocol::logs::{FromWriter, ToWriter};
 use lane::{Job, Note};
@@ -70,6 +70,8 @@ struct Writer {
 pub fn run(socket: OwnedFd) -> io::Result<()> {
     // In `ps` it is to be told from the supervisor.
     let _ = nix::sys::prctl::set_name(c"bootstrap-logs");
+    // It has as many pipes as the supervisor.
+    take_all_descriptors()?;
     // Those for all processes of a terminal or a cgroup are none of its business: it ends last.
     SigSet::all().thread_block()?;
     let leave =
