@@ -266,3 +266,6 @@ pub const LOG_PIPES_LEFT: usize = 2 * LEAVING;
 
 /// Last words of runs that are kept in case that somebody asks: their ends may be told before.
 pub const LOG_TAILS: usize = 64;
+
+/// Backups of a log file that `logs` opens at once, while the writer waits. Most that anybody wants to see is there.
+pub const LOG_BACKUPS_AT_ONCE: u32 = 64;

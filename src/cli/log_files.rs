@@ -1,11 +1,12 @@
 //! The last lines of a log file and its backups.
 
-use crate::limits::LOG_BACKUPS;
+use crate::limits::{LOG_BACKUPS, LOG_BACKUPS_AT_ONCE};
 use crate::plan::ServiceName;
 use crate::writer::backup;
 use flate2::read::MultiGzDecoder;
+use nix::fcntl::{Flock, FlockArg};
 use std::collections::{BTreeSet, VecDeque};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -49,21 +50,22 @@ pub(super) fn last_lines(wanted: &Wanted, most: usize) -> io::Result<(Vec<Vec<u8
     let mut seen = BTreeSet::new();
     let mut position = Position { file: None, partial: Vec::new() };
     let mut lines = VecDeque::new();
-    match File::open(&wanted.path) {
-        Ok(file) => {
-            seen.extend(file.metadata().map(|found| (found.dev(), found.ino())));
-            let mut reader = BufReader::new(file);
-            position.partial = read_lines(&mut reader, |line| keep(&mut lines, line, wanted, most))?;
-            position.file = Some(reader);
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+    let mut backups = Vec::new();
+    if let Some(current) = open_locked(&wanted.path)? {
+        // Nobody rotates it now, so the names of these do not change.
+        backups = (1..=LOG_BACKUPS_AT_ONCE).map_while(|number| open_backup(&wanted.path, number)).collect();
+        let current = current.unlock().map_err(|(_, errno)| errno)?;
+        seen.extend(identity(&current));
+        let mut reader = BufReader::new(current);
+        position.partial = read_lines(&mut reader, |line| keep(&mut lines, line, wanted, most))?;
+        position.file = Some(reader);
     }
-    for number in 1..=LOG_BACKUPS {
+    let more = LOG_BACKUPS_AT_ONCE + 1..=LOG_BACKUPS;
+    let more = more.map_while(|number| open_backup(&wanted.path, number));
+    for (reader, identity) in backups.into_iter().chain(more) {
         if lines.len() >= most {
             break;
         }
-        let Some((reader, identity)) = open_backup(&wanted.path, number) else { break };
         // A file that became a backup while we read it.
         if !seen.insert(identity) {
             continue;
@@ -75,6 +77,31 @@ pub(super) fn last_lines(wanted: &Wanted, most: usize) -> io::Result<(Vec<Vec<u8
         lines = earlier;
     }
     Ok((lines.into(), position))
+}
+
+/// The file at the path, locked against rotation; nothing where there is none. The writer waits meanwhile.
+///
+/// # Errors
+///
+/// The system's.
+pub(super) fn open_locked(path: &Path) -> io::Result<Option<Flock<File>>> {
+    loop {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let locked = Flock::lock(file, FlockArg::LockShared).map_err(|(_, errno)| errno)?;
+        let there = fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+        if identity(&locked) == there {
+            return Ok(Some(locked));
+        }
+    }
+}
+
+/// Which file it is.
+pub(super) fn identity(file: &File) -> Option<(u64, u64)> {
+    file.metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn keep(lines: &mut VecDeque<Vec<u8>>, line: Vec<u8>, wanted: &Wanted, most: usize) {
@@ -107,8 +134,7 @@ pub(super) fn open_backup(path: &Path, number: u32) -> Option<(Box<dyn Read>, (u
     for _ in 0..2 {
         for ending in ["", ".gz"] {
             if let Ok(file) = File::open(backup(path, number, ending)) {
-                let found = file.metadata().ok()?;
-                let identity = (found.dev(), found.ino());
+                let identity = identity(&file)?;
                 let plain: Box<dyn Read> = Box::new(file);
                 return Some((
                     if ending.is_empty() { plain } else { Box::new(MultiGzDecoder::new(plain)) },

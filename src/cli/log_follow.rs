@@ -1,6 +1,6 @@
 //! Following log files over rotations: the kernel tells of each change (inotify), nothing is looked at in between.
 
-use super::log_files::{Kept, open_backup, read_lines, said_heading};
+use super::log_files::{Kept, identity, open_backup, open_locked, read_lines, said_heading};
 use crate::writer::backup;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -9,7 +9,6 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Prints what is appended, until nobody reads any more.
@@ -23,12 +22,7 @@ pub(super) fn follow(mut kept: Vec<Kept>, out: &mut impl Write) -> io::Result<()
     let mut last = kept.len() - 1;
     loop {
         for (number, file) in kept.iter_mut().enumerate() {
-            let mut pieces = file.opened(changes.rotations(number));
-            // One more rotation meanwhile: other files have those names now.
-            while changes.take()? && changes.rotations(number) > 0 {
-                pieces = file.opened(changes.rotations(number));
-            }
-            changes.forget(number);
+            let pieces = file.opened(&mut changes, number)?;
             let lines = file.read(pieces)?;
             if !lines.is_empty() {
                 if several && std::mem::replace(&mut last, number) != number {
@@ -116,19 +110,23 @@ enum Piece {
 }
 
 impl Kept {
-    /// The files that came after the one that was read so far, when it was followed by so many.
-    fn opened(&self, rotations: u32) -> Vec<Piece> {
-        let backups = (1..rotations).rev().filter_map(|number| open_backup(&self.wanted.path, number));
+    /// The files that came after the one that was read so far. There may be none at the path just now: then they come
+    /// with the next.
+    fn opened(&self, changes: &mut Changes, number: usize) -> io::Result<Vec<Piece>> {
+        let Some(current) = open_locked(&self.wanted.path)? else { return Ok(Vec::new()) };
+        // Nobody rotates it now, so these are all rotations there were.
+        changes.take()?;
+        let backups = (1..changes.rotations(number)).rev();
+        let backups = backups.filter_map(|number| open_backup(&self.wanted.path, number));
         let mut pieces: Vec<Piece> =
             backups.map(|(reader, _)| Piece::Backup(BufReader::new(reader))).collect();
-        let is_same = |file: &File| {
-            let ours = self.position.file.as_ref().and_then(|open| open.get_ref().metadata().ok());
-            let there = file.metadata().ok();
-            ours.zip(there).is_some_and(|(a, b)| (a.dev(), a.ino()) == (b.dev(), b.ino()))
-        };
-        let current = File::open(&self.wanted.path).ok().filter(|file| !is_same(file));
-        pieces.extend(current.map(|file| Piece::Current(BufReader::new(file))));
-        pieces
+        changes.forget(number);
+        let current = current.unlock().map_err(|(_, errno)| errno)?;
+        let ours = self.position.file.as_ref().and_then(|open| identity(open.get_ref()));
+        if ours.is_none() || ours != identity(&current) {
+            pieces.push(Piece::Current(BufReader::new(current)));
+        }
+        Ok(pieces)
     }
 
     /// The lines that are new, and wanted.
