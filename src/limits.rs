@@ -87,6 +87,9 @@ pub const NOTIFY_TURN: usize = 64;
 /// Longest line of einhorn's command socket, in bytes. The one message that is understood has forty.
 pub const ACK_LINE_BYTES: usize = 4096;
 
+/// Connections of one worker to einhorn's command socket. It needs one, for a moment; this is room for mistakes.
+pub const ACK_CONNECTIONS: usize = 8;
+
 /// Processes of one run that are looked at to see whether it accepts, and passed through to find them. Servers
 /// that fork have a few workers for each processor; the first that accepts ends the look.
 pub const SIGHT_PROCESSES: usize = 256;

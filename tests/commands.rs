@@ -1,8 +1,6 @@
 //! Every client command, as text and as JSON that its schema accepts, with each exit code; and what they do when nobody
 //! answers, or the wrong one would.
 
-#![expect(clippy::disallowed_methods, reason = "commands that wait for each other run at the same time")]
-
 mod support;
 
 #[path = "support/command.rs"]

@@ -106,6 +106,26 @@ fn a_user_is_heard_on_its_notify_socket() {
     supervised.stop();
 }
 
+/// The command socket of an einhorn worker is one file for it, whoever it is. The system's own Python is anybody's.
+#[test]
+fn a_user_is_heard_on_the_command_socket_of_einhorn() {
+    if !is_root() {
+        return;
+    }
+    let port = support::free_port();
+    let (stage, _) = public(Path::new(&example("systemd")));
+    let ack = "import os, socket\ns = socket.socket(socket.AF_UNIX)\ns.connect(os.environ['EINHORN_SOCK_PATH'])\n\
+               s.sendall(b'---%0Acommand: worker:ack%0Apid: ' + str(os.getpid()).encode() + b'%0A' + bytes([10]))\n\
+               s.close()\nsocket.socket(fileno=int(os.environ['EINHORN_FD_0'])).accept()";
+    let more =
+        "handshake = 'einhorn'\nready = 'ack'\nuser = 'nobody'\nno_new_privs = true\ncapabilities = []";
+    let config = support::service("web", port, &["/usr/bin/python3", "-c", ack], more);
+    let supervised = stage.start(&config, &["web"]);
+    supervised.wait_for("web generation=1 …ready after");
+    is_nobody(supervised.pid_of("web", 1));
+    supervised.stop();
+}
+
 /// What a client that is this user gets from a unix socket.
 fn curl_as(uid: u32, socket: &str) -> Option<String> {
     let mut command = Command::new("curl");

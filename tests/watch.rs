@@ -79,6 +79,25 @@ fn a_symbolic_link_on_the_way_to_the_program_is_watched() {
     supervised.stop();
 }
 
+/// A program that crashes was to be started again in an hour; somebody mends it.
+#[test]
+fn a_mended_program_is_tried_at_once_however_long_the_pause() {
+    let (stage, port) = (Stage::new(), free_port());
+    deploy(stage.dir(), &binary());
+    let pause = "rollback = false\nrestart = \"always\"\nrestart_delay = \"1h\"\nrestart_delay_max = \"1h\"";
+    let supervised = stage.start(&watched(port, "./server", pause), &["web"]);
+    supervised.wait_answer(port, 1);
+    deploy(supervised.stage.dir(), b"#!/bin/sh\nexit 3\n");
+    supervised.wait_for(" web generation=3 … exit code 3 … starting generation 4 in 1h");
+    // Not even a program can be in its place meanwhile.
+    std::fs::remove_file(supervised.stage.dir().join("server")).unwrap();
+    deploy(supervised.stage.dir(), &binary());
+    supervised.wait_for(" web generation=4 … ready after");
+    supervised.wait_answer(port, 4);
+    assert_eq!(supervised.count("has changed"), 2, "{supervised}");
+    supervised.stop();
+}
+
 #[test]
 fn a_broken_program_is_tried_once() {
     for more in ["restart_order = \"start-first\"", ""] {

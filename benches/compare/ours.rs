@@ -41,18 +41,14 @@ pub(crate) fn print(count: usize) {
     println!("{:<44} {:>10}", "bare loop: start until main", millis(started));
     println!("{:<44} {:>10}", "bare loop: kill and reap", millis(stopped));
 
-    let Some((mut supervised, boot)) = boot(&mut marks, count) else { return };
+    let Some((mut supervised, having, boot)) = boot(&mut marks, count) else { return };
     against("boot until main of all", boot, started, goals.boot);
     sleep(2 * REST);
-    let memory = kib_as_mb(supervised.process().memory_kib());
-    verdict(
-        "PSS",
-        &format!("{memory:.1} MB"),
-        "",
-        &format!("{:.0} MB", goals.memory_mb),
-        memory <= goals.memory_mb,
-    );
-    status("status --json, at rest", &supervised);
+    memory("PSS", &supervised, &goals);
+    status("status --json, at rest", &supervised, &["status", "--json"]);
+    status("status, at rest", &supervised, &["status"]);
+    sleep(REST);
+    memory("PSS after these", &supervised, &goals);
 
     let begin = Instant::now();
     supervised.signal(SIGUSR1);
@@ -61,14 +57,16 @@ pub(crate) fn print(count: usize) {
     }
     against("restart of all until main of all", begin.elapsed(), started, goals.restart);
     sleep(2 * REST);
+    memory("PSS after it", &supervised, &goals);
     supervised.signal(SIGUSR1);
-    status("status --json, while all restart", &supervised);
+    status("status --json, while all restart", &supervised, &["status", "--json"]);
     if marks.wait(count, LIMIT).is_none() {
         return println!("not restarted within {} s; left", LIMIT.as_secs());
     }
     sleep(2 * REST);
-    reload(&supervised, &mut marks, count, started);
+    reload(&supervised, &mut marks, count, having, started);
     sleep(2 * REST);
+    memory("PSS after these", &supervised, &goals);
 
     let begin = Instant::now();
     supervised.signal(nix::sys::signal::Signal::SIGTERM);
@@ -77,18 +75,46 @@ pub(crate) fn print(count: usize) {
     against("stop until it has ended", begin.elapsed(), stopped, goals.stop);
 }
 
-/// Starts them, with a socket each; where that is refused, without: none when that is refused too, or takes too long.
-fn boot(marks: &mut Marks, count: usize) -> Option<(Supervised, Duration)> {
-    for (with, handshake) in [("a socket each", "pipe"), ("no socket", "none")] {
+/// What a service has of ours, beside its process; the most comes first.
+#[derive(Clone, Copy)]
+enum Having {
+    SocketAndPipe,
+    Socket,
+    Nothing,
+}
+
+impl Having {
+    const ALL: [Self; 3] = [Self::SocketAndPipe, Self::Socket, Self::Nothing];
+
+    fn handshake(self) -> &'static str {
+        match self {
+            Self::SocketAndPipe => "pipe",
+            Self::Socket | Self::Nothing => "none",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::SocketAndPipe => "a socket and a pipe each",
+            Self::Socket => "a socket each and no pipe",
+            Self::Nothing => "no socket",
+        }
+    }
+}
+
+/// Starts them with as much as the limit of descriptors allows: none when all is refused, or takes too long.
+fn boot(marks: &mut Marks, count: usize) -> Option<(Supervised, Having, Duration)> {
+    for having in Having::ALL {
+        let with = having.words();
         let stage = Stage::new();
         let log = stage.path("log");
         let file = File::create(&log).expect("the directory is ours");
-        let config = config(marks, count, handshake, 0);
+        let config = config(marks, count, having, 0);
         let begin = Instant::now();
         let mut supervised = stage.launch_with(&config, file.into());
         if first(marks, &supervised) && marks.wait(count - 1, LIMIT).is_some() {
             println!("with {with}");
-            return Some((supervised, begin.elapsed()));
+            return Some((supervised, having, begin.elapsed()));
         }
         let said = std::fs::read_to_string(&log).unwrap_or_default();
         println!(
@@ -115,13 +141,13 @@ fn first(marks: &mut Marks, supervised: &Supervised) -> bool {
 }
 
 /// The first `changed` services have another variable each time the number is another.
-fn config(marks: &Marks, count: usize, handshake: &str, changed: usize) -> String {
+fn config(marks: &Marks, count: usize, having: Having, changed: usize) -> String {
     let mut services = marks.services(count);
     for service in &mut services[..changed] {
         service.more += "\nenv = { CHANGED = \"yes\" }";
     }
-    let text = ours(&services, &format!("handshake = \"{handshake}\""));
-    if handshake == "pipe" {
+    let text = ours(&services, &format!("handshake = \"{}\"", having.handshake()));
+    if let Having::SocketAndPipe | Having::Socket = having {
         return text;
     }
     text.lines().filter(|line| !line.starts_with("listen")).map(|line| line.to_owned() + "\n").collect()
@@ -137,8 +163,14 @@ fn verdict(figure: &str, value: &str, ratio: &str, goal: &str, met: bool) {
     println!("{figure:<44} {value:>10} {ratio:>11}   goal {goal:<10} {word}");
 }
 
-fn status(figure: &str, supervised: &Supervised) {
-    let times = (0..TIMES).map(|_| run(supervised, &["status", "--json"]));
+fn memory(figure: &str, supervised: &Supervised, goals: &Goals) {
+    let found = kib_as_mb(supervised.process().memory_kib());
+    let (value, goal) = (format!("{found:.1} MB"), format!("{:.0} MB", goals.memory_mb));
+    verdict(figure, &value, "", &goal, found <= goals.memory_mb);
+}
+
+fn status(figure: &str, supervised: &Supervised, command: &[&str]) {
+    let times = (0..TIMES).map(|_| run(supervised, command));
     let time = median(times.collect());
     let ms = time.as_secs_f64() * 1000.0;
     verdict(figure, &millis(time), "", &format!("{STATUS_MS:.0} ms"), ms < STATUS_MS);
@@ -156,19 +188,11 @@ fn run(supervised: &Supervised, command: &[&str]) -> Duration {
 }
 
 /// One in a hundred changes. What a reload takes that changes nothing is reading the file.
-fn reload(supervised: &Supervised, marks: &mut Marks, count: usize, started: Duration) {
+fn reload(supervised: &Supervised, marks: &mut Marks, count: usize, having: Having, started: Duration) {
     let nothing = median((0..TIMES).map(|_| run(supervised, &["reload"])).collect());
     println!("{:<44} {:>10}", "reload that changes nothing", millis(nothing));
-    let handshake = if std::fs::read_to_string(supervised.stage.path("services.toml"))
-        .expect("we wrote it")
-        .contains("\nlisten")
-    {
-        "pipe"
-    } else {
-        "none"
-    };
     let changed = count / 100;
-    supervised.stage.write("services.toml", &config(marks, count, handshake, changed));
+    supervised.stage.write("services.toml", &config(marks, count, having, changed));
     let begin = Instant::now();
     run(supervised, &["reload"]);
     let took = begin.elapsed();

@@ -6,6 +6,7 @@
 #[path = "../../tests/simulation/clients.rs"]
 mod clients;
 #[path = "../../tests/simulation/plans.rs"]
+#[allow(dead_code, reason = "some are for other stories")]
 mod plans;
 #[path = "../../tests/simulation/process.rs"]
 mod process;

@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "each target calls one")]
 mod core;
 #[path = "../../tests/simulation/plans.rs"]
+#[allow(dead_code, reason = "some are for other stories")]
 mod plans;
 #[path = "../../tests/simulation/rng.rs"]
 mod rng;

@@ -162,6 +162,9 @@ fn notes(service: &ServiceStatus) -> Vec<String> {
     if !service.draining.is_empty() {
         notes.push(format!("{} draining", service.draining.len()));
     }
+    if service.runs.iter().any(|run| run.reloading_ms.is_some()) {
+        notes.push("reloading".into());
+    }
     match service.stale {
         Some(Stale::Changed) => notes.push("differs from the file".into()),
         Some(Stale::Removed) => notes.push("not in the file".into()),
@@ -187,6 +190,8 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
         let pid = run.pid.map_or_else(|| "no pid yet".into(), |pid| format!("pid {pid}"));
         let (generation, worker, age) = (run.generation, run.worker, age(run.age_ms));
         say("run", format!("generation {generation}, {pid}, worker {worker}: {what}; started {age} ago"));
+        run.reloading_ms.iter().for_each(|ms| say("reloading", format!("for {}", self::age(*ms))));
+        run.status.iter().for_each(|words| say("says", words.clone()));
     }
     for run in &service.draining {
         let pid = run.pid.map_or_else(|| "no pid".into(), |pid| format!("pid {pid}"));

@@ -176,6 +176,7 @@ fn sample(template: &str) -> String {
         pipe: None,
         notify: None,
         ack: None,
+        ack_path: None,
         generation: crate::plan::Generation(1),
         worker: 0,
         supervisor: 1,

@@ -71,6 +71,7 @@ impl Candidate {
             well_at: scene.now,
             watchdog: None,
             status: None,
+            reloading: None,
         };
         let mut candidate = Self {
             run,

@@ -189,10 +189,12 @@ impl Worker {
             }
             Notice::WatchdogTrigger if role == Role::Serving => self.found_sick(Sign::Trigger, scene),
             Notice::Stopping => self.ended(role, Ending::Stopping, scene),
-            Notice::Ready
+            Notice::MainPid(pid) => run.turn_to(pid, scene),
+            // Some say so before they are ready for the first time: that is how they start, and nothing else.
+            Notice::Reloading { .. } if role != Role::Candidate => run.reloads(scene),
+            Notice::Ready => run.has_reloaded(scene),
+            Notice::Reloading { .. }
             | Notice::ExtendTimeout(_)
-            | Notice::Reloading { .. }
-            | Notice::MainPid(_)
             | Notice::WatchdogPeriod(_)
             | Notice::WatchdogTrigger
             | Notice::Errno(_) => {}

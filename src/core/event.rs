@@ -97,8 +97,11 @@ pub enum RunEvent {
     SpawnFailed(SpawnFailure),
     /// It wrote a word of the handshake to its pipe, or one that means the same to einhorn's socket.
     Said(Word),
-    /// It said this with `sd_notify`.
+    /// It said this with `sd_notify`. A main process that it names was seen to be one of its processes, and
+    /// is the main one from now on.
     Notified(Notice),
+    /// It said that this is its main process, which is none of its processes.
+    NotItsProcess(Pid),
     /// Its pipe will not bring another word.
     PipeEnded(PipeEnd),
     /// It was not asked to leave after all: it still ignores the signal, because its handler is not installed
@@ -113,7 +116,7 @@ pub enum RunEvent {
         /// Whether it was good, or why not.
         answer: Result<(), Miss>,
     },
-    /// Its main process ended and was reaped.
+    /// Its main process, whichever that was by then, ended.
     Exited {
         /// How.
         status: ExitStatus,

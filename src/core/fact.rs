@@ -87,6 +87,14 @@ pub enum Fact {
     Unhealthy { sign: Sign, next: Next },
     /// It was sick.
     HealthyAgain { after: Duration },
+    /// It reads its configuration anew.
+    Reloading,
+    /// It has.
+    ReloadedItself { after: Duration },
+    /// Another of its processes is the main one from now on.
+    MainProcess { before: Option<Pid> },
+    /// It named a main process that is none of its own.
+    NotItsProcess { named: Pid },
     /// It said that it is about to leave.
     SaidStopping { next: Next },
     /// It serves; its predecessor is kept in reserve for a while.

@@ -33,6 +33,9 @@ pub struct Run {
     pub watchdog: Option<Watchdog>,
     /// What it said of itself last, for people.
     pub status: Option<Box<str>>,
+    /// Since when it reads its configuration anew, as it said.
+    #[serde(default)]
+    pub reloading: Option<Time>,
 }
 
 impl Run {

@@ -64,6 +64,10 @@ impl Worker {
             RunEvent::Notified(Notice::Status(text)) => {
                 self.leaving[at].run.status = Some(text.chars().take(STATUS_CHARS).collect());
             }
+            RunEvent::Notified(Notice::MainPid(pid)) => self.leaving[at].run.turn_to(pid, scene),
+            RunEvent::NotItsProcess(named) => {
+                scene.report_on(&self.leaving[at].run, Fact::NotItsProcess { named });
+            }
             // It was asked to leave; that it could serve does not matter any more, nor how it is.
             RunEvent::Said(Word::Ready) | RunEvent::Notified(_) | RunEvent::Probed { .. } => {}
         }

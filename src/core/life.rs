@@ -60,6 +60,11 @@ impl Worker {
                 self.candidate_happened(RunEvent::Notified(notice), scene);
             }
             RunEvent::Notified(notice) => self.notified(role, notice, scene),
+            RunEvent::NotItsProcess(named) => {
+                if let Some(run) = self.state.cast_mut().of(role) {
+                    scene.report_on(run, Fact::NotItsProcess { named });
+                }
+            }
             RunEvent::Spawned { .. }
             | RunEvent::SpawnFailed(_)
             | RunEvent::Said(Word::Ready)
@@ -95,6 +100,7 @@ impl Worker {
                 return;
             }
             RunEvent::PipeEnded(_)
+            | RunEvent::NotItsProcess(_)
             | RunEvent::NotListening
             | RunEvent::Probed { .. }
             | RunEvent::Exited { .. }

@@ -34,6 +34,7 @@ mod quarantine;
 mod reconcile;
 mod request;
 mod rollout;
+mod said;
 mod scene;
 mod sequence;
 pub mod service;

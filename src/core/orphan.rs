@@ -50,6 +50,7 @@ impl Orphan {
             well_at: self.started,
             watchdog: None,
             status: None,
+            reloading: None,
         }
     }
 }

@@ -294,10 +294,13 @@ impl Service {
     }
 
     /// Watches what the newest run was started from; nothing where there is none, or nobody wants it. When that
-    /// run has failed and an older program serves, the next change is one of the file that failed.
+    /// run has failed and an older program serves, or a pause comes before the next start, the next change is one of
+    /// the file that failed.
     fn keep_watch(&mut self, out: &mut Vec<Action>) {
-        let mut staying = self.workers.iter().flat_map(Worker::staying).peekable();
-        let watched = self.guard.watched().filter(|_| staying.peek().is_some());
+        let pauses = |worker: &Worker| matches!(worker.state, State::Backoff { .. });
+        let stays = self.workers.iter().any(|worker| !worker.is_empty() || pauses(worker));
+        let staying = self.workers.iter().flat_map(Worker::staying);
+        let watched = self.guard.watched().filter(|_| stays);
         let living =
             staying.filter(|run| run.pid.is_some() && (run.program_of.is_none() || watched.is_none()));
         let newest = living.map(|run| run.id).chain(watched).max().filter(|_| self.definition.policy.watch);

@@ -94,7 +94,9 @@ impl Worker {
         match self.state {
             State::Stopped | State::Crashed | State::Backoff { .. } => {
                 scene.history.restarts.asked += u64::from(*scene.last != Generation::NONE);
-                self.start(None, scene);
+                // What served before a restart that failed comes back, should this one fail as well.
+                let fallback = self.proven.take().map(|proven| *proven);
+                self.start(fallback, scene);
             }
             State::Held => self.start_when_quiet(scene),
             // It runs, or will without this; and what has to end does not come back.

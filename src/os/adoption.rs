@@ -93,6 +93,7 @@ impl Os {
             match change {
                 Change::Asked if ended.contains(&run) => {}
                 Change::Asked => records.asked(run),
+                Change::Main(pid) => records.turned_to(run, pid),
                 Change::Ended => records.ended(run),
             }
         }

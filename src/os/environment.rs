@@ -160,6 +160,7 @@ mod tests {
             pipe: Some(9),
             notify: None,
             ack: None,
+            ack_path: None,
             generation: Generation(4),
             worker: 0,
             supervisor: 1,

@@ -2,12 +2,24 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::stat::FileStat;
 use nix::unistd::AccessFlags;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+/// Device and inode: which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Inode(u64, u64);
+
+impl Inode {
+    pub(super) fn of(found: &FileStat) -> Self {
+        Self(found.st_dev, found.st_ino)
+    }
+}
 
 /// Where a program without a slash is looked for when there is no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";

@@ -21,6 +21,8 @@ mod environment;
 mod heard;
 mod identity;
 mod inherited;
+mod interpreter;
+mod journal;
 mod kept;
 mod listener;
 mod listeners;
@@ -64,8 +66,8 @@ pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
 pub use inherited::{TooFewDescriptors, claim_granted, make_room, take_all_descriptors};
 
+pub use journal::stderr_is_journal;
 pub use kept::{Kept, Left};
-pub use log_output::stderr_is_journal;
 pub use passing::{packet_pair, pipe_capacity, receive, send, widen_pipe};
 pub use queues::Queues;
 pub use reexec::Write;

@@ -2,6 +2,7 @@
 //! ones, held by descriptor from then on, and their sockets taken back with all the clients that wait in them.
 
 use super::listener::{HeldSocket, Listener};
+use super::lookup::Inode;
 use super::output::PipeMark;
 use super::pidfd::Pidfd;
 use super::records::{Found, Record, Records, start_ticks};
@@ -17,8 +18,10 @@ use std::sync::Arc;
 /// One that was proved to be what was written down.
 pub(super) struct Held {
     pub(super) process: Pidfd,
+    /// The number of its process group, where its main process does not lead that.
+    pub(super) group: Option<i32>,
     pub(super) voice: Option<Voice>,
-    pub(super) inode: Option<(u64, u64)>,
+    pub(super) inode: Option<Inode>,
     pub(super) program: PathBuf,
     pub(super) record: String,
     pub(super) leaving: bool,
@@ -74,6 +77,7 @@ impl Finds {
                     });
                     let held = Held {
                         process,
+                        group: record.group,
                         voice,
                         inode: record.inode,
                         program: record.program,

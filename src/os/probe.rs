@@ -220,6 +220,7 @@ impl Question<'_> {
             pipe: None,
             notify: None,
             ack: None,
+            ack_path: None,
             generation: self.generation(),
             worker: self.worker,
             supervisor: std::process::id(),
@@ -284,6 +285,7 @@ fn start(
         fds: &[],
         pinned: None,
         channels: Channels::MUTE,
+        runtime_dir: None,
     };
     // It has no voice, so nothing is watched under the token.
     let started = spawner.start(poller, Token::Signal, &order).map_err(Miss::NotStarted)?;

@@ -5,6 +5,7 @@
 
 mod adopted;
 mod kept;
+mod main_process;
 mod members;
 
 pub(super) use kept::KeptProcesses;
@@ -42,7 +43,9 @@ struct Process {
     voice_number: u32,
     /// The file that it was started from.
     origin: Option<Origin>,
-    /// What it is held by where it is not our child.
+    /// Its main process, where that is not the leader of its group.
+    main: Option<i32>,
+    /// What its main process is held by, where that may not be our child.
     adopted: Option<Box<Adopted>>,
     /// The path that this was found under.
     program: Arc<Path>,
@@ -57,16 +60,20 @@ struct Process {
 pub(super) enum Change {
     /// It was told to leave, or has said that it does. One that ignores the signal still was not told.
     Asked,
+    /// This is its main process from now on.
+    Main(i32),
     /// All its processes have ended.
     Ended,
 }
 
-/// All runs with a process left, by the pid of the main one, which is the number of the group too.
+/// All runs with a process left, by the pid of the process that was started, which is the number of the group too.
 #[derive(Default)]
 pub(super) struct Processes {
     by_leader: BTreeMap<i32, Box<Process>>,
     leaders: BTreeMap<RunId, i32>,
     voices: BTreeMap<u32, i32>,
+    /// The runs whose main process is not the leader of their group, by its pid.
+    mains: BTreeMap<i32, i32>,
     /// The runs that have a cgroup, by the same numbers.
     leaves: BTreeMap<u32, i32>,
     last_voice: u32,
@@ -120,6 +127,7 @@ impl Processes {
             voice,
             voice_number,
             origin,
+            main: None,
             adopted: None,
             program: self.shared(program),
             leaf,
@@ -136,6 +144,7 @@ impl Processes {
             self.voices.insert(process.voice_number, leader);
         }
         self.leaders.insert(process.run, leader);
+        self.mains.extend(process.main.map(|main| (main, leader)));
         for id in process.listeners.iter().filter(|_| process.stays) {
             *self.users.entry(*id).or_default() += 1;
         }
@@ -170,6 +179,7 @@ impl Processes {
         self.leaders.remove(&process.run);
         self.voices.remove(&process.voice_number);
         self.leaves.remove(&process.voice_number);
+        self.mains.retain(|_, led| *led != leader);
         if let Some(voice) = &process.voice {
             poller.forget(voice);
         }
@@ -216,12 +226,6 @@ impl Processes {
         self.touched.extend(process.iter().flat_map(|process| &process.listeners));
     }
 
-    /// The number of a run's main process, while that lives.
-    pub(super) fn main_pid(&self, run: RunId) -> Option<i32> {
-        let leader = *self.leaders.get(&run)?;
-        self.by_leader.get(&leader)?.main_lives.then_some(leader)
-    }
-
     /// The path of a run's program.
     pub(super) fn program(&self, run: RunId) -> Option<&Path> {
         self.leaders.get(&run).and_then(|leader| Some(&*self.by_leader.get(leader)?.program))
@@ -232,7 +236,7 @@ impl Processes {
         let leader = *self.leaders.get(&run)?;
         self.retire(leader);
         let process = self.by_leader.get(&leader).filter(|process| process.main_lives)?;
-        if proc_file::ignores(leader, signal) {
+        if proc_file::ignores(process.main.unwrap_or(leader), signal) {
             return Some(Event::Run(run, RunEvent::NotListening));
         }
         // It may have ended already: then its exit is on the way.
@@ -241,21 +245,13 @@ impl Processes {
         None
     }
 
-    /// Sends `signal` to the main process, whatever it means to it.
-    pub(super) fn signal(&self, run: RunId, signal: i32) {
-        let process = self.leaders.get(&run).and_then(|leader| Some((*leader, self.by_leader.get(leader)?)));
-        if let Some((leader, process)) = process.filter(|(_, process)| process.main_lives) {
-            // As above; and a number that is no signal is one that the caller was to refuse.
-            let _ = process.send(leader, signal);
-        }
-    }
-
     /// Looks whether the run waits for clients on one of its sockets, whose inodes `inodes` gives. One that is
     /// gone does not.
     pub(super) fn look(&self, run: RunId, inodes: impl FnOnce(&[ListenerId]) -> BTreeSet<u64>) -> Sight {
         let process = self.leaders.get(&run).and_then(|leader| Some((*leader, self.by_leader.get(leader)?)));
         process.map_or(Sight::NotAccepting, |(leader, process)| {
-            sight::look(leader, !process.main_lives, &inodes(&process.listeners))
+            let orphans = !process.main_lives || process.main.is_some();
+            sight::look(leader, orphans, &inodes(&process.listeners))
         })
     }
 
@@ -263,7 +259,7 @@ impl Processes {
     pub(super) fn pin(&mut self, run: RunId) -> Option<Pinned> {
         let leader = *self.leaders.get(&run)?;
         let process = self.by_leader.get_mut(&leader).filter(|process| process.main_lives)?;
-        process.origin.as_mut()?.pin(leader)
+        process.origin.as_mut()?.pin(process.main.unwrap_or(leader))
     }
 
     /// Its program will not be wanted.
@@ -317,7 +313,7 @@ impl Processes {
             process.voice = None;
             self.voices.remove(&process.voice_number);
             // That the pipe ended with the process is no news, and the kernel tells it a moment too soon.
-            if !process.main_lives || is_ending(leader) {
+            if !process.main_lives || is_ending(process.main.unwrap_or(leader)) {
                 heard.pop();
             }
         }
@@ -329,7 +325,11 @@ impl Processes {
             self.retire(leader);
             self.changes.push((run, Change::Asked));
         }
-        heard.into_iter().filter_map(|heard| Some(Event::Run(run, heard.event()?))).collect()
+        let events = heard.into_iter().filter_map(|heard| match heard {
+            Heard::Notice(Notice::MainPid(pid)) => self.turn_to_main(poller, leader, pid),
+            Heard::Word(_) | Heard::Notice(_) | Heard::End(_) | Heard::Hangup => heard.event(),
+        });
+        events.map(|event| Event::Run(run, event)).collect()
     }
 
     /// Reaps every child that has ended: servers, the commands of `probes`, orphans. What a server said comes before its exit.
@@ -341,15 +341,14 @@ impl Processes {
         let mut touched = BTreeSet::new();
         let mut stranger = false;
         while let Some(pid) = children::ended() {
-            if self.by_leader.get(&pid).is_some_and(|process| process.main_lives) {
-                events.extend(self.hear_leader(poller, pid, |_| true));
+            // Its last words may be that another process is the main one.
+            if let Some(leader) = self.led_by(pid) {
+                events.extend(self.hear_leader(poller, leader, |_| true));
+            }
+            if let Some(leader) = self.whose_main(pid) {
                 let Some(status) = children::reap(pid) else { break };
-                self.retire(pid);
-                if let Some(process) = self.by_leader.get_mut(&pid) {
-                    process.main_lives = false;
-                    self.touched.extend(&process.listeners);
-                }
-                exits.push((pid, status));
+                self.main_ended(poller, leader);
+                exits.push((leader, status));
             } else if probes.knows(pid) {
                 events.extend(probes.reap(poller, pid));
             } else {

@@ -3,41 +3,48 @@
 //! refuses that for a binary that runs, and lets it happen to a script.
 
 use super::inherited::{Legacy, Numbers};
+use super::interpreter::{HEAD_BYTES, Interpreter};
+use super::lookup::Inode;
 use crate::plan::RunId;
 use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{FileStat, Mode, fstat, stat};
+use nix::sys::stat::{Mode, fstat, stat};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Device and inode: which file it is, whatever its name.
-type Inode = (u64, u64);
-
-fn inode(found: &FileStat) -> Inode {
-    (found.st_dev, found.st_ino)
-}
-
 /// The file that a run was started from.
 pub(super) struct Origin {
     inode: Inode,
     /// A script is kept from its start on: the process that runs it shows only its interpreter.
-    script: Option<OwnedFd>,
+    script: Option<Box<Script>>,
+}
+
+struct Script {
+    file: OwnedFd,
+    interpreter: Option<Interpreter>,
 }
 
 impl Origin {
-    /// What is at `path` now, before it is executed. It may not be readable, and is executable all the same.
-    pub(super) fn at(path: &Path) -> Option<Self> {
+    /// What is at `path` now, before it is executed in `directory` with `search` as its `PATH`. It may not be readable,
+    /// and is executable all the same.
+    pub(super) fn at(path: &Path, search: Option<&OsStr>, directory: Option<&Path>) -> Option<Self> {
         let kept = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty());
         let Ok(file) = kept.map(File::from) else {
-            return Some(Self { inode: inode(&stat(path).ok()?), script: None });
+            return Some(Self { inode: Inode::of(&stat(path).ok()?), script: None });
         };
-        let inode = inode(&fstat(&file).ok()?);
-        let mut head = [0; 2];
-        let script = file.read_exact_at(&mut head, 0).is_ok() && &head == b"#!";
-        Some(Self { inode, script: script.then(|| file.into()) })
+        let inode = Inode::of(&fstat(&file).ok()?);
+        let mut head = [0; HEAD_BYTES];
+        let len = file.read_at(&mut head, 0).unwrap_or(0);
+        let head = head.get(..len).unwrap_or_default();
+        let script = head.starts_with(b"#!").then(|| {
+            let interpreter = Interpreter::of(head, search, directory);
+            Box::new(Script { file: file.into(), interpreter })
+        });
+        Some(Self { inode, script })
     }
 
     /// The binary that a process of another supervisor was started from.
@@ -52,7 +59,7 @@ impl Origin {
 
     /// The same, if it was still at `path` after that was executed: then it is what was.
     pub(super) fn if_still_at(self, path: &Path) -> Option<Self> {
-        stat(path).is_ok_and(|found| inode(&found) == self.inode).then_some(self)
+        stat(path).is_ok_and(|found| Inode::of(&found) == self.inode).then_some(self)
     }
 
     /// Forgets the script.
@@ -60,40 +67,76 @@ impl Origin {
         self.script = None;
     }
 
-    /// Keeps the program: the script, or the binary that `pid` runs, unless that has become another one since.
+    /// Keeps the program: the script with its interpreter, or the binary, as far as they are what `pid` runs, and not
+    /// another one that it has become since.
     pub(super) fn pin(&mut self, pid: i32) -> Option<Pinned> {
-        if let Some(file) = self.script.take() {
-            return Some(Pinned { file, script: true });
-        }
-        let path = format!("/proc/{pid}/exe");
-        let file = open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
-        let same = fstat(&file).is_ok_and(|found| inode(&found) == self.inode);
-        same.then_some(Pinned { file, script: false })
+        let Some(script) = self.script.take() else {
+            return running(pid, self.inode).map(|file| Pinned { file, kind: Kind::Binary });
+        };
+        let Script { file, interpreter } = *script;
+        let kept = interpreter.and_then(|found| Some((running(pid, found.inode)?, found.words)));
+        let kind = kept.map_or(Kind::Script, |(file, words)| Kind::Interpreted { file, words });
+        Some(Pinned { file, kind })
     }
+}
+
+/// The binary that a process runs, if it is this one.
+fn running(pid: i32, inode: Inode) -> Option<OwnedFd> {
+    let path = format!("/proc/{pid}/exe");
+    let file = open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    fstat(&file).is_ok_and(|found| Inode::of(&found) == inode).then_some(file)
 }
 
 /// A program that is kept.
 pub(super) struct Pinned {
     file: OwnedFd,
-    /// The kernel runs a script by telling its interpreter to open the descriptor, so the child must have it.
-    script: bool,
+    kind: Kind,
+}
+
+/// How it is executed. A script is opened by its interpreter, so the child must have its descriptor.
+enum Kind {
+    Binary,
+    /// The kernel finds the interpreter by its path.
+    Script,
+    /// Its interpreter is kept, too.
+    Interpreted {
+        file: OwnedFd,
+        /// What comes before the script in the arguments.
+        words: Vec<Vec<u8>>,
+    },
 }
 
 impl Pinned {
-    /// The descriptor to execute.
-    pub(super) fn number(&self) -> RawFd {
-        self.file.as_raw_fd()
+    /// The descriptor to execute, and that of the script where it must outlive the exec.
+    pub(super) fn numbers(&self) -> (RawFd, Option<RawFd>) {
+        let own = self.file.as_raw_fd();
+        match &self.kind {
+            Kind::Binary => (own, None),
+            Kind::Script => (own, Some(own)),
+            Kind::Interpreted { file, .. } => (file.as_raw_fd(), Some(own)),
+        }
     }
 
-    /// Must the descriptor outlive the exec?
-    pub(super) fn is_script(&self) -> bool {
-        self.script
+    /// The arguments, where the child has the script under this number: as the kernel would make them.
+    pub(super) fn arguments(&self, argv: Vec<Vec<u8>>, script: Option<RawFd>) -> Vec<Vec<u8>> {
+        let (Kind::Interpreted { words, .. }, Some(number)) = (&self.kind, script) else { return argv };
+        let script = format!("/dev/fd/{number}").into_bytes();
+        words.iter().cloned().chain([script]).chain(argv.into_iter().skip(1)).collect()
     }
 
     /// What a run that is started from it was started from.
     pub(super) fn origin(&self) -> Option<Origin> {
-        let script = if self.script { Some(self.file.try_clone().ok()?) } else { None };
-        Some(Origin { inode: inode(&fstat(&self.file).ok()?), script })
+        let interpreter = match &self.kind {
+            Kind::Binary => {
+                return Some(Origin { inode: Inode::of(&fstat(&self.file).ok()?), script: None });
+            }
+            Kind::Script => None,
+            Kind::Interpreted { file, words } => {
+                Some(Interpreter { inode: Inode::of(&fstat(file).ok()?), words: words.clone() })
+            }
+        };
+        let script = Script { file: self.file.try_clone().ok()?, interpreter };
+        Some(Origin { inode: Inode::of(&fstat(&self.file).ok()?), script: Some(Box::new(script)) })
     }
 }
 
@@ -128,17 +171,25 @@ impl Pins {
 pub(super) struct KeptOrigin {
     inode: Inode,
     script: Option<RawFd>,
+    #[serde(default)]
+    interpreter: Option<Interpreter>,
 }
 
 impl Origin {
     /// Leaves it to the next program.
     pub(super) fn keep(&self, numbers: &mut Numbers) -> KeptOrigin {
-        KeptOrigin { inode: self.inode, script: self.script.as_ref().map(|script| numbers.keep(script)) }
+        let script = self.script.as_ref();
+        KeptOrigin {
+            inode: self.inode,
+            script: script.map(|script| numbers.keep(&script.file)),
+            interpreter: script.and_then(|script| script.interpreter.clone()),
+        }
     }
 
     /// Takes it over.
     pub(super) fn restore(kept: &KeptOrigin, legacy: &mut Legacy) -> nix::Result<Self> {
-        let script = kept.script.map(|number| legacy.claim(number)).transpose()?;
+        let file = kept.script.map(|number| legacy.claim(number)).transpose()?;
+        let script = file.map(|file| Box::new(Script { file, interpreter: kept.interpreter.clone() }));
         Ok(Self { inode: kept.inode, script })
     }
 }
@@ -150,6 +201,9 @@ pub(super) struct KeptPin {
     run: RunId,
     file: RawFd,
     script: bool,
+    /// Its interpreter, and what comes before the script in the arguments.
+    #[serde(default)]
+    interpreter: Option<(RawFd, Vec<Vec<u8>>)>,
 }
 
 impl Pins {
@@ -158,15 +212,27 @@ impl Pins {
         let kept = |(run, pinned): (&RunId, &Pinned)| KeptPin {
             run: *run,
             file: numbers.keep(&pinned.file),
-            script: pinned.script,
+            script: !matches!(pinned.kind, Kind::Binary),
+            interpreter: match &pinned.kind {
+                Kind::Binary | Kind::Script => None,
+                Kind::Interpreted { file, words } => Some((numbers.keep(file), words.clone())),
+            },
         };
         self.0.iter().map(kept).collect()
     }
 
     /// Takes them over.
     pub(super) fn restore(kept: &[KeptPin], legacy: &mut Legacy) -> nix::Result<Self> {
-        let pinned =
-            |pin: &KeptPin| Ok((pin.run, Pinned { file: legacy.claim(pin.file)?, script: pin.script }));
+        let pinned = |pin: &KeptPin| {
+            let kind = match &pin.interpreter {
+                Some((number, words)) => {
+                    Kind::Interpreted { file: legacy.claim(*number)?, words: words.clone() }
+                }
+                None if pin.script => Kind::Script,
+                None => Kind::Binary,
+            };
+            Ok((pin.run, Pinned { file: legacy.claim(pin.file)?, kind }))
+        };
         kept.iter().map(pinned).collect::<nix::Result<_>>().map(Self)
     }
 }

@@ -2,6 +2,7 @@
 //! runtime directory, which is in memory. Nothing else is needed to find the processes and their sockets.
 
 use super::listener::HeldSocket;
+use super::lookup::Inode;
 use super::output::PipeMark;
 use super::proc_file;
 use super::voice::Mark;
@@ -21,6 +22,9 @@ const VERSION: u32 = 1;
 /// The directory in the runtime directory.
 const DIRECTORY: &str = "runs";
 
+/// The name of a file that is to replace another.
+const NEW: &str = "new";
+
 /// What is appended to the name of the file once the run serves.
 const SERVING: &str = ".serving";
 
@@ -37,6 +41,9 @@ pub(super) struct Record<'a> {
     pub(super) generation: Generation,
     pub(super) worker: u32,
     pub(super) pid: i32,
+    /// The number of its process group, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) group: Option<i32>,
     /// When the kernel started it, in ticks: with the pid, and within one boot, that is one process and no other.
     pub(super) ticks: u64,
     /// When its start was ordered.
@@ -47,7 +54,7 @@ pub(super) struct Record<'a> {
     /// The path that its program was found under.
     pub(super) program: PathBuf,
     /// Device and inode of it, where it is a binary.
-    pub(super) inode: Option<(u64, u64)>,
+    pub(super) inode: Option<Inode>,
     /// The pipes that it writes to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) output: Vec<PipeMark>,
@@ -70,7 +77,7 @@ pub(super) struct Start {
     pub(super) sockets: Vec<HeldSocket>,
     pub(super) voice: Option<Mark>,
     pub(super) program: PathBuf,
-    pub(super) inode: Option<(u64, u64)>,
+    pub(super) inode: Option<Inode>,
     pub(super) output: Vec<PipeMark>,
 }
 
@@ -106,6 +113,7 @@ impl Records {
             generation: run.generation,
             worker,
             pid,
+            group: None,
             ticks: start_ticks(pid).ok_or(io::ErrorKind::NotFound)?,
             started,
             definition: Cow::Borrowed(definition),
@@ -125,6 +133,25 @@ impl Records {
     /// Knows that a file is about this run.
     pub(super) fn know(&mut self, run: RunId, name: String) {
         self.names.insert(run, name);
+    }
+
+    /// Notes that another process is the main one of a run.
+    pub(super) fn turned_to(&mut self, run: RunId, pid: i32) {
+        let Some(path) = self.names.get(&run).map(|name| self.directory.join(name)) else { return };
+        let rewritten = || -> io::Result<()> {
+            let text = fs::read(&path)?;
+            let mut record: Record<'_> = serde_json::from_slice(&text)?;
+            record.ticks = start_ticks(pid).ok_or(io::ErrorKind::NotFound)?;
+            let started = record.pid;
+            record.group.get_or_insert(started);
+            record.pid = pid;
+            // All or nothing: it is known already.
+            let new = self.directory.join(NEW);
+            fs::write(&new, serde_json::to_vec(&record)?)?;
+            fs::rename(&new, &path)
+        };
+        // Where it fails the next supervisor finds the one before, or nobody.
+        let _ = rewritten();
     }
 
     /// Notes that a run was asked to leave.
@@ -166,6 +193,11 @@ impl Records {
         let (mut found, mut unreadable) = (Vec::new(), Vec::new());
         let entries = fs::read_dir(&self.directory).into_iter().flatten();
         for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+            // What was being rewritten when its supervisor was killed stands in another file, too.
+            if name == NEW {
+                self.remove(&name);
+                continue;
+            }
             let text = fs::read(self.directory.join(&name)).unwrap_or_default();
             match serde_json::from_slice::<Record>(&text).ok().filter(|record| record.version == VERSION) {
                 Some(record) if record.boot == self.boot => {

@@ -14,8 +14,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 /// The first of them: what comes before are the standard streams.
 const FIRST: RawFd = 3;
 
-/// The listeners of a service, what it talks to us on, its program where that is pinned, and its three streams.
-const COUNT: usize = LISTENERS_PER_SERVICE + 5;
+/// The listeners of a service, what it talks to us on (einhorn's workers in two ways), its program where that is pinned,
+/// with the interpreter of that, and its three streams.
+const COUNT: usize = LISTENERS_PER_SERVICE + 7;
 
 /// One past the last of them.
 fn end() -> RawFd {

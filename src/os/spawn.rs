@@ -56,6 +56,8 @@ pub(super) struct Order<'a> {
     pub(super) pinned: Option<&'a Pinned>,
     /// What its stdout and its stderr become.
     pub(super) channels: Channels,
+    /// The directory that is ours alone, if there is one.
+    pub(super) runtime_dir: Option<&'a Path>,
 }
 
 /// What all starts have in common.
@@ -87,7 +89,7 @@ impl Spawner {
         order: &Order<'_>,
     ) -> Result<Started, SpawnFailure> {
         let dialect = Dialect::of(order.definition.program.handshake);
-        let (voice, their_end) = make_voice(dialect, poller, token)?;
+        let (voice, their_end) = make_voice(dialect, order.runtime_dir, poller, token)?;
         match (self.start_with(dialect, order, &their_end), voice) {
             (Ok(Born { pid, origin, program, leaf }), voice) => {
                 Ok(Started { pid, voice, origin, program, leaf })
@@ -155,6 +157,7 @@ impl Spawner {
             pipe: places.voice.filter(|_| matches!(their_end, TheirEnd::Pipe(_))),
             notify: if let TheirEnd::Notify(address) = their_end { Some(address) } else { None },
             ack: places.voice.filter(|_| matches!(their_end, TheirEnd::Ack(_))),
+            ack_path: places.ack_path,
             generation: order.generation,
             worker: order.worker,
             supervisor: std::process::id(),
@@ -170,13 +173,20 @@ impl Spawner {
                 .map_err(|errno| failure(SpawnStage::Lookup, errno, &program))?,
         };
         let seen = lookup::seen_from(directory, &path);
-        let origin = order.pinned.map_or_else(|| Origin::at(&seen), Pinned::origin);
+        let search = environment.get("PATH");
+        let origin = order.pinned.map_or_else(|| Origin::at(&seen, search, directory), Pinned::origin);
 
         let own_pid = environment.own_pid().to_vec();
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
         let stdout = places.channel(order.channels.stdout, null).map_err(unplaced)?;
         let stderr = places.channel(order.channels.stderr, null).map_err(unplaced)?;
-        let kept = order.pinned.map(|pinned| places.execute(pinned)).transpose().map_err(unplaced)?;
+        let mut argv = argv.into_iter().map(String::into_bytes).collect();
+        let mut kept = None;
+        if let Some(pinned) = order.pinned {
+            let (number, script) = places.execute(pinned).map_err(unplaced)?;
+            argv = pinned.arguments(argv, script);
+            kept = Some(number);
+        }
         let (leaf, entrance) = match &definition.program.identity.cgroup {
             Some(cgroup) => Leaf::new(cgroup, definition.name.as_str(), order.generation)
                 .map(|(leaf, entrance)| (Some(Box::new(leaf)), Some(entrance)))
@@ -188,7 +198,7 @@ impl Spawner {
                 Some(number) => Executable::Kept(number),
                 None => Executable::Named(c_string(path.as_os_str().as_bytes()).map_err(unfit)?),
             },
-            argv: Strings::new(argv.into_iter().map(String::into_bytes)).map_err(unfit)?,
+            argv: Strings::new(argv).map_err(unfit)?,
             envp: Strings::with_own_pid(environment.into_lines(), &own_pid).map_err(unfit)?,
             directory: directory.map(|d| c_string(d.as_os_str().as_bytes())).transpose().map_err(unfit)?,
             stdin: places.stdin,
@@ -211,11 +221,12 @@ impl Spawner {
 
 fn make_voice(
     dialect: &Dialect,
+    directory: Option<&Path>,
     poller: &Poller,
     token: Token,
 ) -> Result<(Option<Voice>, TheirEnd), SpawnFailure> {
     let refused = |errno| failure(SpawnStage::Pipe, errno, "");
-    let (voice, their_end) = Voice::new(dialect.voice)
+    let (voice, their_end) = Voice::new(dialect.voice, directory)
         .map_err(|error| refused(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))?;
     if let Some(voice) = &voice {
         poller.watch_readable(voice, token).map_err(refused)?;
@@ -228,6 +239,7 @@ struct Places<'a> {
     lending: Lending<'a>,
     listeners: Vec<RawFd>,
     voice: Option<RawFd>,
+    ack_path: Option<RawFd>,
     stdin: RawFd,
 }
 
@@ -249,11 +261,14 @@ impl<'a> Places<'a> {
             lending.give(listener)?;
         }
         let voice = match theirs {
-            TheirEnd::Pipe(end) | TheirEnd::Ack(end) => Some(lending.give(end.as_raw_fd())?),
+            TheirEnd::Pipe(end) => Some(lending.give(end.as_raw_fd())?),
+            TheirEnd::Ack(ends) => Some(lending.give(ends.socket.as_raw_fd())?),
             TheirEnd::None | TheirEnd::Notify(_) => None,
         };
+        let path = if let TheirEnd::Ack(ends) = theirs { ends.path.as_ref() } else { None };
+        let ack_path = path.map(|path| lending.give(path.as_raw_fd())).transpose()?;
         let stdin = lending.show(stdin)?;
-        Ok(Self { lending, listeners: numbers.of(held.len()), voice, stdin })
+        Ok(Self { lending, listeners: numbers.of(held.len()), voice, ack_path, stdin })
     }
 
     /// The number that becomes a stream of the child, which puts it there.
@@ -265,13 +280,15 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The number to execute. A script's interpreter opens it, so the program keeps that one.
-    fn execute(&mut self, pinned: &Pinned) -> Result<RawFd, Errno> {
-        if pinned.is_script() {
-            self.lending.give(pinned.number())
-        } else {
-            self.lending.show(pinned.number())
-        }
+    /// The number to execute, and that of the script, which the program keeps: its interpreter opens it.
+    fn execute(&mut self, pinned: &Pinned) -> Result<(RawFd, Option<RawFd>), Errno> {
+        let (program, script) = pinned.numbers();
+        let given = script.map(|number| self.lending.give(number)).transpose()?;
+        let number = match given {
+            Some(number) if script == Some(program) => number,
+            Some(_) | None => self.lending.show(program)?,
+        };
+        Ok((number, given))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::output::NewPipes;
 use super::poller::Token;
+use super::runtime_dir::RuntimeDir;
 use super::spawn::Order;
 use super::{Os, clock};
 use crate::core::{Event, RunEvent};
@@ -24,7 +25,8 @@ impl Os {
         let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
             let pipes = NewPipes::of(definition)?;
             let channels = pipes.channels(definition);
-            let order = Order { definition, generation, worker, fds: &fds, pinned, channels };
+            let runtime_dir = self.runtime_dir.as_ref().map(RuntimeDir::path);
+            let order = Order { definition, generation, worker, fds: &fds, pinned, channels, runtime_dir };
             Ok((self.spawner.start(poller, token, &order)?, pipes))
         });
         match started {

@@ -1,15 +1,16 @@
 //! On what a server talks to us: one of three descriptors of ours, watched alike.
 
-use super::ack::AckSocket;
+use super::ack::{AckSocket, KeptAck, TheirAck};
 use super::heard::Heard;
 use super::inherited::{Legacy, Numbers};
 use super::notify::NotifySocket;
 use super::pipe::Pipe;
-use crate::protocol::{self, AckReader, WordReader};
+use crate::protocol::{self, WordReader};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
 
 /// Our end.
 pub(super) enum Voice {
@@ -17,7 +18,7 @@ pub(super) enum Voice {
     Pipe(Pipe),
     /// The socket for the datagrams of `sd_notify`.
     Notify(NotifySocket),
-    /// The socket for the message of einhorn's workers.
+    /// The sockets for the message of einhorn's workers.
     Ack(AckSocket),
 }
 
@@ -27,15 +28,18 @@ pub(super) enum TheirEnd {
     None,
     /// The descriptor for `{pipe}`.
     Pipe(OwnedFd),
-    /// The descriptor for einhorn's variable.
-    Ack(OwnedFd),
+    /// The descriptors for einhorn's variables.
+    Ack(TheirAck),
     /// The address for `NOTIFY_SOCKET`.
     Notify(String),
 }
 
 impl Voice {
-    /// Makes both ends.
-    pub(super) fn new(kind: protocol::Voice) -> io::Result<(Option<Self>, TheirEnd)> {
+    /// Makes both ends. A socket that needs a path for a moment has it in `directory`.
+    pub(super) fn new(
+        kind: protocol::Voice,
+        directory: Option<&Path>,
+    ) -> io::Result<(Option<Self>, TheirEnd)> {
         let (ours, theirs) = match kind {
             protocol::Voice::Silent => return Ok((None, TheirEnd::None)),
             protocol::Voice::Pipe => {
@@ -43,7 +47,7 @@ impl Voice {
                 (Self::Pipe(pipe), TheirEnd::Pipe(writer))
             }
             protocol::Voice::Ack => {
-                let (socket, theirs) = AckSocket::new()?;
+                let (socket, theirs) = AckSocket::new(directory)?;
                 (Self::Ack(socket), TheirEnd::Ack(theirs))
             }
             protocol::Voice::Notify => {
@@ -110,17 +114,16 @@ pub(super) fn find_descriptor(pid: i32, target: &str) -> Option<RawFd> {
 pub(super) enum KeptVoice {
     Pipe { reader: RawFd, words: WordReader },
     Notify { socket: RawFd },
-    Ack { socket: RawFd, reader: AckReader },
+    Ack(KeptAck),
 }
 
 impl Voice {
     /// Leaves it to the next program.
     pub(super) fn keep(&self, numbers: &mut Numbers) -> KeptVoice {
-        let number = numbers.keep(self);
         match self {
-            Self::Pipe(pipe) => KeptVoice::Pipe { reader: number, words: pipe.words() },
-            Self::Notify(_) => KeptVoice::Notify { socket: number },
-            Self::Ack(socket) => KeptVoice::Ack { socket: number, reader: socket.reader().clone() },
+            Self::Pipe(pipe) => KeptVoice::Pipe { reader: numbers.keep(pipe), words: pipe.words() },
+            Self::Notify(socket) => KeptVoice::Notify { socket: numbers.keep(socket) },
+            Self::Ack(socket) => KeptVoice::Ack(socket.keep(numbers)),
         }
     }
 
@@ -129,9 +132,7 @@ impl Voice {
         Ok(match kept {
             KeptVoice::Pipe { reader, words } => Self::Pipe(Pipe::from_parts(legacy.claim(reader)?, words)),
             KeptVoice::Notify { socket } => Self::Notify(NotifySocket::from(legacy.claim(socket)?)),
-            KeptVoice::Ack { socket, reader } => {
-                Self::Ack(AckSocket::from_parts(legacy.claim(socket)?, reader))
-            }
+            KeptVoice::Ack(kept) => Self::Ack(AckSocket::restore(kept, legacy)?),
         })
     }
 }

@@ -4,6 +4,7 @@
 //! [`diff`] says what it takes to get from one [`Plan`] to another.
 
 mod common;
+mod commons;
 mod definition;
 mod diff;
 mod id;
@@ -16,7 +17,8 @@ mod probe;
 mod selector;
 pub mod shared;
 
-pub use common::{Common, Commons};
+pub use common::Common;
+pub use commons::Commons;
 pub use definition::{Definition, Handshake, Program};
 pub use diff::{Change, diff};
 pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};

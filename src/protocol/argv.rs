@@ -253,6 +253,7 @@ mod tests {
             pipe,
             notify: None,
             ack: None,
+            ack_path: None,
             generation: Generation(4),
             worker: 0,
             supervisor: 1,

@@ -133,7 +133,9 @@ fn server_starter(granted: &Granted<'_>) -> Vec<(String, Value)> {
 /// As einhorn sets them for a worker that finds its command socket as a descriptor.
 fn einhorn(granted: &Granted<'_>) -> Vec<(String, Value)> {
     let fds = granted.fds.iter().enumerate().map(|(index, fd)| text(format!("EINHORN_FD_{index}"), fd));
+    let path = granted.ack_path.map(|fd| text("EINHORN_SOCK_PATH", &format!("/proc/self/fd/{fd}")));
     fds.chain(granted.ack.map(|fd| text("EINHORN_SOCK_FD", &fd)))
+        .chain(path)
         .chain([
             text("EINHORN_FD_COUNT", &granted.fds.len()),
             text("EINHORN_MASTER_PID", &granted.supervisor),
@@ -164,6 +166,7 @@ mod tests {
             pipe: None,
             notify: Some("@1a2b3"),
             ack: Some(9),
+            ack_path: Some(10),
             generation: Generation(4),
             worker: 2,
             supervisor: 77,
@@ -202,6 +205,7 @@ mod tests {
                     "EINHORN_FD_0=5",
                     "EINHORN_FD_1=6",
                     "EINHORN_SOCK_FD=9",
+                    "EINHORN_SOCK_PATH=/proc/self/fd/10",
                     "EINHORN_FD_COUNT=2",
                     "EINHORN_MASTER_PID=77",
                     "EINHORN_CHILD_INDEX=2",

@@ -17,6 +17,8 @@ pub struct Granted<'a> {
     pub notify: Option<&'a str>,
     /// The server's end of einhorn's command socket.
     pub ack: Option<i32>,
+    /// The number of the file that leads to it.
+    pub ack_path: Option<i32>,
     /// Which generation it is.
     pub generation: Generation,
     /// Which worker it is, from 0.

@@ -132,6 +132,12 @@ pub struct RunStatus {
     pub serves: bool,
     /// How long ago it was started.
     pub age_ms: u64,
+    /// For how long it has been reading its configuration anew, as it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reloading_ms: Option<u64>,
+    /// What it said of itself last, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
 }
 
 /// A run that was asked to leave.

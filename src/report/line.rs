@@ -77,7 +77,7 @@ fn subject_and_sentence(report: &Report) -> String {
 }
 
 /// One line stays one line, and no terminal takes an order from a command or a file name.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() {

@@ -24,6 +24,10 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::CheckMissed { .. } => "check-missed",
         Fact::Unhealthy { .. } => "unhealthy",
         Fact::HealthyAgain { .. } => "healthy-again",
+        Fact::Reloading => "reloading",
+        Fact::ReloadedItself { .. } => "reloaded-itself",
+        Fact::MainProcess { .. } => "main-process",
+        Fact::NotItsProcess { .. } => "not-its-process",
         Fact::SaidStopping { .. } => "said-stopping",
         Fact::ProgramChanged => "program-changed",
         Fact::RolloutStopped { .. } => "rollout-stopped",
@@ -100,6 +104,17 @@ pub(super) fn sentence(fact: &Fact) -> String {
         }
         Fact::Unhealthy { sign, next } => format!("unhealthy: {}; {}", symptom(sign), and_then(*next)),
         Fact::HealthyAgain { after } => format!("healthy again, after {}", time(*after)),
+        Fact::Reloading => "reads its configuration anew".into(),
+        Fact::ReloadedItself { after } => {
+            format!("has read its configuration anew, in {}", time(*after))
+        }
+        Fact::MainProcess { before: None } => "is its main process from now on".into(),
+        Fact::MainProcess { before: Some(before) } => {
+            format!("is its main process from now on, instead of {before}")
+        }
+        Fact::NotItsProcess { named } => {
+            format!("said that {named} is its main process, which is not in its process group; ignored")
+        }
         Fact::SaidStopping { next } => {
             format!("says that it is stopping, without being asked; {}", and_then(*next))
         }

@@ -1,6 +1,6 @@
 //! What is known of a service, as people and programs are told.
 
-use super::line::message;
+use super::line::{message, printable};
 use super::sentence::and_then;
 use super::words::ended;
 use crate::core::history;
@@ -102,6 +102,8 @@ fn runs(worker: &Worker, now: Time) -> Vec<RunStatus> {
         pid: run.pid.map(|pid| pid.0),
         serves: serving == Some(run.id),
         age_ms: ms(now - run.started),
+        reloading_ms: run.reloading.map(|since| ms(now - since)),
+        status: run.status.as_deref().map(printable),
     };
     worker.staying().map(run).collect()
 }

@@ -19,6 +19,9 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::LeftBehind { .. }
         | Fact::SeenQuiet { .. }
         | Fact::HealthyAgain { .. }
+        | Fact::Reloading
+        | Fact::ReloadedItself { .. }
+        | Fact::MainProcess { .. }
         | Fact::ProgramChanged
         | Fact::Baking { .. }
         | Fact::RestartQueued
@@ -46,6 +49,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         Fact::Answered { word: Word::Failed, .. }
         | Fact::PipeEnded { .. }
         | Fact::CheckMissed { .. }
+        | Fact::NotItsProcess { .. }
         | Fact::TakenForReady { .. }
         | Fact::CannotBeSeen
         | Fact::Repaired { .. }

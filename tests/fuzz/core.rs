@@ -164,7 +164,8 @@ fn order(rng: &mut Rng) -> Request {
 }
 
 fn run_event(rng: &mut Rng) -> RunEvent {
-    match rng.below(24) {
+    match rng.below(25) {
+        24 => RunEvent::NotItsProcess(Pid(1)),
         0..6 => RunEvent::Spawned { pid: Pid(1 + i32::try_from(rng.below(100)).expect("small")) },
         6 => RunEvent::SpawnFailed(SpawnFailure {
             stage: SpawnStage::Exec,
@@ -198,7 +199,8 @@ fn run_event(rng: &mut Rng) -> RunEvent {
 }
 
 fn notice(rng: &mut Rng) -> Notice {
-    match rng.below(10) {
+    match rng.below(11) {
+        10 => Notice::MainPid(Pid(1 + i32::try_from(rng.below(100)).expect("small"))),
         0..3 => Notice::Ready,
         3 => Notice::Stopping,
         4 => Notice::Reloading { since: None },

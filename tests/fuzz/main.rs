@@ -3,6 +3,7 @@
 mod core;
 mod entries;
 #[path = "../simulation/plans.rs"]
+#[allow(dead_code, reason = "some are for other stories")]
 mod plans;
 #[path = "../simulation/rng.rs"]
 mod rng;

@@ -77,11 +77,15 @@ fn a_script_that_was_replaced_or_deleted_runs_again() {
     deploy(&path, b"#!/bin/sh\n[ -e go ] && exit 7\nexec sleep 1000\n");
     let definition = of_dir(&dir, &["./server"]);
     let before = descriptors();
-    let (first, _) = world.start(&definition);
+    let (first, pid) = world.start(&definition);
+    let limit = world.os.now() + std::time::Duration::from_secs(30);
+    while fs::read(format!("/proc/{pid}/exe")).unwrap() != fs::read("/bin/sleep").unwrap() {
+        assert!(world.os.now() < limit);
+    }
     world.os.perform(Action::Pin { run: first });
     deploy(&path, b"#!/bin/sh\nexit 8\n");
     world.end(first);
-    assert_eq!(descriptors(), before + 1);
+    assert_eq!(descriptors(), before + 1, "its interpreter has become something else, and is not kept");
 
     fs::write(dir.path().join("go"), "").unwrap();
     for _ in 0..2 {
@@ -92,6 +96,65 @@ fn a_script_that_was_replaced_or_deleted_runs_again() {
     }
     world.os.perform(Action::Unpin { run: first });
     assert_eq!(descriptors(), before);
+}
+
+/// An update of the machine brings another interpreter, or none: the script runs under the one that it ran under.
+#[track_caller]
+fn comes_back_with_its_interpreter(first_line: &str, own_name: &str) {
+    let mut world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let (script, shell) = (dir.path().join("server"), dir.path().join("own-sh"));
+    let old_code = fs::read("/bin/sh").unwrap();
+    deploy(&shell, &old_code);
+    let head = format!("#!{}\n", first_line.replace("DIR", dir.path().to_str().unwrap()));
+    deploy(&script, format!("{head}[ -e go ] || while sleep 1000; do :; done\nexit $#\n").as_bytes());
+    let mut definition = of_dir(&dir, &["./server", "one", "two"]);
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+    definition.program.env.insert("PATH".into(), path);
+    let before = descriptors();
+    let (first, pid) = world.start(&definition);
+    let limit = world.os.now() + std::time::Duration::from_secs(30);
+    while fs::read(format!("/proc/{pid}/exe")).unwrap() != old_code {
+        assert!(world.os.now() < limit);
+    }
+    deploy(&shell, &fs::read("/bin/false").unwrap());
+    world.os.perform(Action::Pin { run: first });
+    deploy(&script, b"#!/bin/sh\nexit 8\n");
+    world.end(first);
+    assert_eq!(descriptors(), before + 2, "the script and its interpreter");
+
+    // It is kept in its turn.
+    let (second, pid) = start_again(&mut world, &definition, first);
+    while fs::read(format!("/proc/{pid}/cmdline")).unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+    let arguments = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    let arguments: Vec<&str> = arguments.split_terminator('\0').collect();
+    let number = arguments.iter().position(|argument| argument.starts_with("/dev/fd/")).expect("the script");
+    let name = own_name.replace("DIR", dir.path().to_str().unwrap());
+    assert_eq!(arguments[..number].join(" "), name);
+    assert_eq!(arguments[number + 1..], ["one", "two"]);
+    assert_eq!(fs::read(format!("/proc/{pid}/exe")).unwrap(), old_code);
+    world.os.perform(Action::Pin { run: second });
+    world.os.perform(Action::Unpin { run: first });
+    world.end(second);
+    let _ = fs::remove_file(&shell);
+    fs::write(dir.path().join("go"), "").unwrap();
+    let (third, _) = start_again(&mut world, &definition, second);
+    assert_eq!(world.next(), Event::Run(third, RunEvent::Exited { status: code(2), group_left: false }));
+    world.os.perform(Action::Unpin { run: second });
+    assert_eq!(descriptors(), before);
+}
+
+#[test]
+fn a_script_comes_back_under_its_interpreter_though_that_was_replaced_and_deleted() {
+    comes_back_with_its_interpreter("DIR/own-sh", "DIR/own-sh");
+    comes_back_with_its_interpreter("DIR/own-sh -e", "DIR/own-sh -e");
+}
+
+#[test]
+fn a_script_that_env_found_an_interpreter_for_comes_back_under_that_one() {
+    comes_back_with_its_interpreter("/usr/bin/env own-sh", "own-sh");
 }
 
 #[test]

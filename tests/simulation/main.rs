@@ -6,6 +6,7 @@
 mod clients;
 mod plans;
 mod process;
+mod restarts;
 mod rng;
 mod stories;
 mod world;
@@ -22,11 +23,11 @@ const STORIES: u64 = 1_000;
 
 /// Tells the stories, on all cores; a failing one is printed with its seed.
 fn tell(story: fn(&mut World)) {
-    tell_some(STORIES, story);
+    tell_some(STORIES, World::new, story);
 }
 
 /// Tells fewer of them, where each takes longer.
-fn tell_some(stories: u64, story: fn(&mut World)) {
+fn tell_some(stories: u64, begin: fn(Rng) -> World, story: fn(&mut World)) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let seeds = match (number("SEED"), number("SEEDS")) {
         (Some(seed), _) => seed..seed + 1,
@@ -38,19 +39,19 @@ fn tell_some(stories: u64, story: fn(&mut World)) {
             let seeds = seeds.clone();
             scope.spawn(move || {
                 for seed in seeds.filter(|seed| seed % cores == core) {
-                    tell_one(seed, story);
+                    tell_one(seed, begin, story);
                 }
             });
         }
     });
 }
 
-fn tell_one(seed: u64, story: fn(&mut World)) {
-    tell_by(Rng::new(seed), &format!("SEED={seed}"), story);
+fn tell_one(seed: u64, begin: fn(Rng) -> World, story: fn(&mut World)) {
+    tell_by(Rng::new(seed), &format!("SEED={seed}"), begin, story);
 }
 
-fn tell_by(rng: Rng, name: &str, story: fn(&mut World)) {
-    let mut world = World::new(rng);
+fn tell_by(rng: Rng, name: &str, begin: fn(Rng) -> World, story: fn(&mut World)) {
+    let mut world = begin(rng);
     if let Err(failure) = catch_unwind(AssertUnwindSafe(|| story(&mut world))) {
         eprintln!("{}\nreplay with: {name} cargo test --test simulation", world.story());
         resume_unwind(failure);
@@ -100,7 +101,7 @@ fn a_stop_at_any_moment_ends_every_process_in_time() {
 
 #[test]
 fn a_kill_at_any_step_loses_nobody() {
-    tell_some(STORIES / 100, |world| {
+    tell_some(STORIES / 100, World::new, |world| {
         world.deaths = world.rng.pick(&[1, 5, 20]);
         an_hour(world);
     });
@@ -108,7 +109,7 @@ fn a_kill_at_any_step_loses_nobody() {
 
 #[test]
 fn an_upgrade_after_every_step_changes_nothing() {
-    tell_some(STORIES / 50, |world| {
+    tell_some(STORIES / 50, World::new, |world| {
         world.upgrades = 100;
         an_hour(world);
     });
@@ -119,12 +120,12 @@ fn an_upgrade_after_every_step_changes_nothing() {
 fn what_a_fuzzer_may_choose_ends_in_calm() {
     if let Ok(file) = std::env::var("CHOSEN") {
         let chosen = std::fs::read(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
-        return tell_by(Rng::of_bytes(&chosen), &format!("CHOSEN={file}"), what_was_chosen);
+        return tell_by(Rng::of_bytes(&chosen), &format!("CHOSEN={file}"), World::new, what_was_chosen);
     }
     for seed in 0..STORIES / 5 {
         let mut drawn = Rng::new(seed);
         let len = drawn.below(2_000);
         let chosen: Vec<u8> = (0..len).map(|_| drawn.pick(&[0, 1, 2, 3, 7, 30, 99, 200, 255])).collect();
-        tell_by(Rng::of_bytes(&chosen), &format!("chosen by seed {seed}:"), what_was_chosen);
+        tell_by(Rng::of_bytes(&chosen), &format!("chosen by seed {seed}:"), World::new, what_was_chosen);
     }
 }

@@ -26,6 +26,38 @@ pub(crate) fn first(rng: &mut Rng) -> Plan {
     }
 }
 
+/// A plan with one service of several workers that says, or shows, when it is ready, and that goes back.
+pub(crate) fn replicated(rng: &mut Rng) -> Plan {
+    let mut web = service("web", rng);
+    let address = Address::Unix("/run/web".into());
+    web.listeners = vec![ListenerSpec::new(address)];
+    let pipe = web.program.handshake == Handshake::Pipe;
+    let ready = if pipe && rng.chance(50) { Ready::Word } else { Ready::Accepting };
+    (web.after, web.requires, web.program.watchdog) = (Vec::new(), Vec::new(), None);
+    web.policy = Policy {
+        ready,
+        check: None,
+        watch: false,
+        rollback: true,
+        workers: rng.pick(&[1, 2, 3, 5]),
+        max_surge: rng.pick(&[1, 2, 3]),
+        max_unavailable: rng.pick(&[1, 2, 3]),
+        ready_timeout: rng.ms(1_000..30_000),
+        ..web.policy
+    };
+    Plan {
+        settings: Settings { when_idle: WhenIdle::Wait, ..Settings::default() },
+        services: settled(vec![web]),
+    }
+}
+
+/// The same with another command, or with another number of workers.
+pub(crate) fn changed(plan: &Plan, change: impl Fn(&mut Definition)) -> Plan {
+    let mut services: Vec<Definition> = plan.services.iter().map(|d| (**d).clone()).collect();
+    services.iter_mut().for_each(change);
+    Plan { settings: plan.settings.clone(), services: settled(services) }
+}
+
 /// What the operator makes of it: something added, removed, moved, changed, or nothing at all.
 pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
     let mut services: Vec<Definition> = plan.services.iter().map(|d| (**d).clone()).collect();
@@ -146,7 +178,7 @@ fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {
         }),
         watch: rng.chance(30),
         ready: match rng.below(6) {
-            0 if handshake == Handshake::Pipe => Ready::Word,
+            0 if handshake != Handshake::None => Ready::Word,
             1 => Ready::Accepting,
             2 => Ready::Started,
             3 => Ready::Delay(rng.ms(0..400)),

@@ -47,6 +47,11 @@ enum Deed {
     Exits(ExitStatus),
     ChildExits,
     FeedsWatchdog,
+    /// It goes on in another process.
+    TurnsTo(Pid),
+    Reloads,
+    /// It is ready, for the first time or after a reload.
+    NotifiesReady,
 }
 
 /// A process as the world knows it.
@@ -100,6 +105,17 @@ impl Process {
     }
 }
 
+/// How a new program fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Breaks {
+    /// It dies before it accepts.
+    Dies,
+    /// It never accepts, and never says that it is ready.
+    Hangs,
+    /// It is ready, and dies at once.
+    DiesReady,
+}
+
 #[path = "world/succession.rs"]
 mod succession;
 mod writer;
@@ -112,6 +128,12 @@ pub(crate) struct World {
     pub(crate) core: Supervisor,
     /// Whether servers still misbehave and calls still fail.
     pub(crate) calm: bool,
+    /// What becomes of each process that is started from now on.
+    pub(crate) breaks: Option<Breaks>,
+    /// What the file holds when it is read next; else the seed decides.
+    pub(crate) edited: Option<Plan>,
+    /// What else must hold after every step of this story.
+    pub(crate) watchful: Option<Box<dyn Fn(&Supervisor)>>,
     /// After how many steps in a hundred the supervisor becomes another.
     pub(crate) upgrades: u64,
     /// After how many steps in a thousand the supervisor is killed, and another comes.
@@ -136,6 +158,8 @@ pub(crate) struct World {
     pub(crate) clients: Clients,
     /// Services that had no worker at work before this event.
     rested: BTreeSet<ServiceId>,
+    /// Runs that were asked to make way for a successor before this event, by their workers.
+    makes_way: BTreeMap<(ServiceId, u32), Generation>,
     addresses: BTreeMap<ListenerId, Address>,
     stopped_at: Option<Time>,
     reloaded_at: Option<Time>,
@@ -166,6 +190,11 @@ enum Told {
 impl World {
     pub(crate) fn new(mut rng: Rng) -> Self {
         let plan = plans::first(&mut rng);
+        Self::of(plan, rng, false)
+    }
+
+    /// The world of a plan.
+    pub(crate) fn of(plan: Plan, rng: Rng, calm: bool) -> Self {
         let now = Time { ms: 1_000 };
         let mut out = Vec::new();
         let core = Supervisor::boot(plan.clone(), now, &mut out);
@@ -173,7 +202,10 @@ impl World {
             rng,
             now,
             core,
-            calm: false,
+            calm,
+            breaks: None,
+            edited: None,
+            watchful: None,
             upgrades: 1,
             deaths: 0,
             left: BTreeMap::new(),
@@ -190,6 +222,7 @@ impl World {
             owed: Owed::default(),
             clients: Clients::default(),
             rested: BTreeSet::new(),
+            makes_way: BTreeMap::new(),
             addresses: BTreeMap::new(),
             stopped_at: None,
             reloaded_at: None,
@@ -262,6 +295,7 @@ impl World {
         self.clients_ask(&event);
         self.owe(&event);
         self.rested = self.core.services().filter(|service| rests(service)).map(|s| s.id).collect();
+        self.makes_way = self.core.services().flat_map(making_way).collect();
         let mut out = Vec::new();
         self.core.handle(self.now, event, &mut out);
         self.perform_all(out);
@@ -484,7 +518,9 @@ impl World {
             }
             Action::LoadPlan => {
                 self.owed.reload = None;
-                let event = if !self.calm && self.rng.chance(25) {
+                let event = if let Some(plan) = self.edited.take() {
+                    Event::PlanLoaded(Box::new(plan))
+                } else if !self.calm && self.rng.chance(25) {
                     Event::PlanRefused { mistakes: vec!["a mistake".into()] }
                 } else {
                     let plan = plans::edited(&self.plan, &mut self.rng);
@@ -565,6 +601,14 @@ impl World {
         };
         assert!(self.processes.iter().filter(unasked).count() <= beside, "too many that stay (I13)");
         self.check_start(run.service);
+        if let Some(old) = self.makes_way.get(&(run.service, worker)) {
+            let mut left = service.workers.iter().filter(|w| w.index == worker).flat_map(|w| &w.leaving);
+            let accepts = left.any(|leaving| leaving.run.generation() == *old && leaving.may_accept());
+            assert!(
+                !accepts,
+                "stop-first: the successor starts, and {old} has not said that it accepts no more"
+            );
+        }
         if self.rested.contains(&run.service) {
             // The newest of that name: an older one was removed, and may still be ending.
             let newest =
@@ -572,6 +616,18 @@ impl World {
             let missing = |name: &&ServiceName| newest(name).is_some_and(|service| !service.is_up());
             let missing: Vec<_> = definition.requires.iter().filter(missing).collect();
             assert!(missing.is_empty(), "started before {missing:?}, which it requires, are up");
+            // Whoever it comes after is up or has given up; what an operator keeps down or holds may be neither.
+            let comes = |name: &&ServiceName| {
+                newest(name).filter(|other| !other.is_up()).is_some_and(|other| {
+                    let lost = |w: &Worker| matches!(w.state, State::Stopped | State::Crashed);
+                    let comes =
+                        |w: &Worker| must_end(w).is_some() && !matches!(w.state, State::Stopping { .. });
+                    self.core.waits(other.id)
+                        || other.workers.iter().any(comes) && !other.workers.iter().any(lost)
+                })
+            };
+            let early: Vec<_> = definition.after.iter().filter(comes).collect();
+            assert!(early.is_empty(), "started before {early:?}, which it comes after, are up");
         }
         match program_of {
             None => assert_eq!(service.definition, definition, "started from what applies no more"),
@@ -592,6 +648,20 @@ impl World {
         } else {
             Temper::any(&mut self.rng, &definition.policy.ready)
         };
+        let mut temper = temper;
+        match self.breaks.filter(|_| program_of.is_none()) {
+            None => {}
+            Some(Breaks::Dies) => {
+                temper.accepts_after = Duration::from_secs(10);
+                temper.dies = Some((Duration::from_millis(1), ExitStatus::Code(1)));
+            }
+            Some(Breaks::Hangs) => {
+                (temper.accepts_after, temper.says_ready) = (Duration::from_secs(3_600), false);
+            }
+            Some(Breaks::DiesReady) => {
+                temper.dies = Some((temper.accepts_after + Duration::from_millis(150), ExitStatus::Code(1)));
+            }
+        }
         let busy = !self.calm && self.busy_programs(run.service);
         let failed = busy || (!self.calm && self.rng.chance(4));
         let pid = Pid(i32::try_from(self.entries).unwrap_or(1));
@@ -643,11 +713,28 @@ impl World {
         if talks && temper.says_ready {
             self.note(start + temper.accepts_after, Entry::Does(run, Deed::Says(Word::Ready)));
         }
+        if temper.says_ready && self.processes[&run].definition.program.handshake == Handshake::Systemd {
+            // Some say so before they can serve.
+            let early = self.rng.ms(0..u64::try_from(temper.accepts_after.as_millis()).expect("short") + 1);
+            self.note(start + early, Entry::Does(run, Deed::NotifiesReady));
+        }
         if let Some((after, word)) = temper.speaks_unasked.filter(|_| talks) {
             self.note(start + after, Entry::Does(run, Deed::Says(word)));
         }
         if let Some((after, status)) = temper.dies {
             self.note(start + after, Entry::Does(run, Deed::Exits(status)));
+        }
+        if self.processes[&run].definition.program.handshake == Handshake::Systemd && !self.calm {
+            if self.rng.chance(30) {
+                let at = start + self.rng.ms_of(&[(0, 500), (0, 600_000)]);
+                self.note(at, Entry::Does(run, Deed::Reloads));
+            }
+            if self.rng.chance(30) {
+                // No other process has this number.
+                let pid = Pid(-i32::try_from(self.entries).unwrap_or(1));
+                let at = start + self.rng.ms_of(&[(0, 500), (0, 600_000)]);
+                self.note(at, Entry::Does(run, Deed::TurnsTo(pid)));
+            }
         }
         if self.processes[&run].definition.program.watchdog.is_some() {
             self.note(start, Entry::Does(run, Deed::FeedsWatchdog));
@@ -785,6 +872,19 @@ impl World {
                     self.note(until, Entry::Does(run, Deed::ChildExits));
                 }
             }
+            Deed::TurnsTo(pid) => {
+                process.pid = pid;
+                self.hear(run, RunEvent::Notified(Notice::MainPid(pid)));
+            }
+            Deed::Reloads => {
+                self.hear(run, RunEvent::Notified(Notice::Reloading { since: None }));
+                let after = self.rng.ms(0..30_000);
+                self.note(now + after, Entry::Does(run, Deed::NotifiesReady));
+            }
+            Deed::NotifiesReady => {
+                process.said_ready = true;
+                self.hear(run, RunEvent::Notified(Notice::Ready));
+            }
             Deed::FeedsWatchdog => {
                 let period = process.definition.program.watchdog.expect("it has one");
                 if process.temper.feeds_for.is_none_or(|long| now < process.started + long) {
@@ -804,6 +904,9 @@ impl World {
     fn check(&mut self) {
         if let Err(broken) = self.core.check() {
             panic!("{broken}");
+        }
+        if let Some(holds) = &self.watchful {
+            holds(&self.core);
         }
         if self.core.outcome().is_some() {
             return self.check_all_answered();
@@ -840,8 +943,15 @@ impl World {
             .collect();
         let stray = self.asked.keys().find(|run| !staying.contains(run));
         assert!(stray.is_none(), "an answer is awaited of {stray:?}, which is to leave");
-        // A run that has failed stays watched while an older program serves: its file is the one that may be mended.
-        let serves = |run: &&RunId| staying.iter().any(|staying| staying.service == run.service);
+        // A run that has failed stays watched while an older program serves, or a pause comes before the next start: its
+        // file is the one that may be mended.
+        let pauses = |worker: &Worker| matches!(worker.state, State::Backoff { .. });
+        let may_start = |id: ServiceId| {
+            self.core.services().any(|service| service.id == id && service.workers.iter().any(pauses))
+        };
+        let serves = |run: &&RunId| {
+            staying.iter().any(|staying| staying.service == run.service) || may_start(run.service)
+        };
         let stray = self.watched.values().find(|run| !serves(run));
         assert!(stray.is_none(), "the program of {stray:?} is watched, and nobody of its service stays");
         let kept: BTreeSet<RunId> =
@@ -862,6 +972,12 @@ impl World {
                 assert!(self.core.holds(&spec.address), "{} is given up under {:?}", spec.address, run.id);
             }
             let on_its_way = process.on_their_way > 0;
+            let main = run.pid.is_none_or(|pid| pid == process.pid);
+            assert!(
+                main || on_its_way,
+                "another process is the main one: {run:?}, and not {:?}",
+                process.pid
+            );
             let text_busy = self.owed.busy.contains_key(&run.id);
             assert!(process.alive() || on_its_way || text_busy, "it is dead and nobody will say so: {run:?}");
             assert!(!process.asked || on_its_way, "it was asked to leave, and yet is to stay: {run:?}");
@@ -886,18 +1002,21 @@ impl World {
                 !matches!(gate, Ready::Probe(_)) || process.answered,
                 "ready, and no answer of it was good"
             );
-            let seen = *gate == Ready::Accepting && !process.definition.listeners.is_empty();
+            let watched = *gate == Ready::Accepting || *gate == Ready::Word && !process.talks();
+            let seen = watched && !process.definition.listeners.is_empty();
             assert!(!seen || accepts, "ready, and it does not accept yet");
         }
     }
 
     /// When everything stops, nobody is told to before those that need it have ended.
     fn check_sequence(&self, run: RunId) {
-        let Some(stopped_at) = self.stopped_at else { return };
         let Some(service) = self.core.services().find(|s| s.id == run.service) else { return };
-        // Others were asked by a restart, before or meanwhile.
+        if self.stopped_at.is_none() {
+            return;
+        }
+        // Others were asked by a restart, before; or are asked once more.
         let told_to_stop = |worker: &Worker| {
-            let now = |leaving: &Leaving| leaving.run.id == run && leaving.since > stopped_at;
+            let now = |leaving: &Leaving| leaving.run.id == run && leaving.since == self.now;
             matches!(worker.state, State::Stopping { .. }) && worker.leaving.iter().any(now)
         };
         if !service.workers.iter().any(told_to_stop) {
@@ -1101,6 +1220,14 @@ fn is_settled(worker: &Worker) -> bool {
 fn rests(service: &Service) -> bool {
     let rests = |worker: &Worker| matches!(worker.state, State::Stopped | State::Crashed | State::Held);
     service.workers.iter().all(rests)
+}
+
+/// The runs of a service whose successors start when they accept no more.
+fn making_way(service: &Service) -> impl Iterator<Item = ((ServiceId, u32), Generation)> {
+    service.workers.iter().filter_map(|worker| {
+        let State::Restarting { old, .. } = worker.state else { return None };
+        Some(((service.id, worker.index), old))
+    })
 }
 
 /// States that are not to last, and their names.

@@ -10,12 +10,20 @@ use std::time::{Duration, Instant};
 
 /// Waits until `fact` holds. Reads every 5 ms, for want of anything to wait on.
 #[track_caller]
-pub(crate) fn eventually(what: &str, mut fact: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, fact: impl FnMut() -> bool) {
+    assert!(comes_true(fact), "still not: {what}");
+}
+
+/// The same, for those who have more to say of what happened meanwhile: did it come to hold in time?
+pub(crate) fn comes_true(mut fact: impl FnMut() -> bool) -> bool {
     let until = Instant::now() + LIMIT;
     while !fact() {
-        assert!(Instant::now() < until, "still not: {what}");
+        if Instant::now() >= until {
+            return false;
+        }
         sleep(Duration::from_millis(5));
     }
+    true
 }
 
 /// A process, by its number.

@@ -1,5 +1,6 @@
 //! A directory, a config file and the real binary.
 
+use super::process::comes_true;
 use super::{Answer, LIMIT, Log, Process, eventually, get, log::has};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -242,9 +243,8 @@ impl Supervised {
     /// Waits until this port is answered by this generation.
     #[track_caller]
     pub(crate) fn wait_answer(&self, port: u16, generation: u32) {
-        eventually(&format!("generation {generation} answers\n{self}"), || {
-            get(port, "/").is_ok_and(|answer| answer.generation() == generation)
-        });
+        let answers = || get(port, "/").is_ok_and(|answer| answer.generation() == generation);
+        assert!(comes_true(answers), "generation {generation} does not answer\n{self}");
     }
 
     /// Every process that it, or a process of it, has started and that still lives.

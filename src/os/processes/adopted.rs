@@ -1,5 +1,5 @@
-//! Runs that another supervisor started, and that are therefore not our children: each process is held by descriptor,
-//! which tells its end and is the only way by which it is signalled.
+//! Runs whose main process may not be our child: another supervisor started it, or it is not the one that we started
+//! (`MAINPID=`). Each process is held by descriptor, which tells its end and is the only way by which it is signalled.
 
 use super::super::children;
 use super::super::inherited::{Legacy, Numbers};
@@ -17,30 +17,31 @@ use std::os::fd::RawFd;
 
 /// The processes of such a run.
 pub(super) struct Adopted {
-    pub(super) leader: Pidfd,
-    /// What is left of its group once the leader has ended.
+    /// The main process.
+    pub(super) main: Pidfd,
+    /// What is left of its group once the main process has ended.
     pub(super) rest: BTreeMap<i32, Pidfd>,
 }
 
 impl Adopted {
-    /// To the whole group. Its number is its own for as long as the leader was not reaped.
-    fn send_to_group(&self, leader: i32, signal: i32) -> Result<(), Errno> {
-        if self.leader.send(0).is_ok() {
+    /// To the whole group. Its number is its own for as long as its main process is in it and was not reaped.
+    fn send_to_group(&self, leader: i32, main: i32, signal: i32) -> Result<(), Errno> {
+        if sight::group(main) == Some(leader) && self.main.send(0).is_ok() {
             return children::send_to_group(leader, signal);
         }
         let sent = self.rest.values().filter(|process| process.send(signal).is_ok()).count();
         if sent > 0 { Ok(()) } else { Err(Errno::ESRCH) }
     }
 
-    /// Holds what lives of the group beside the leader. Tells whether there is anything.
-    fn hold_rest(&mut self, poller: &Poller, leader: i32) -> bool {
+    /// Holds what lives of the group beside the main process. Tells whether there is anything.
+    fn hold_rest(&mut self, poller: &Poller, leader: i32, main: i32) -> bool {
         let ended: Vec<i32> =
             self.rest.iter().filter(|(_, process)| process.has_ended()).map(|(&pid, _)| pid).collect();
         for process in ended.iter().filter_map(|pid| self.rest.remove(pid)) {
             poller.forget(&process);
         }
         for pid in sight::scan(leader) {
-            if pid == leader || self.rest.contains_key(&pid) || children::is_ending(pid) {
+            if pid == main || self.rest.contains_key(&pid) || children::is_ending(pid) {
                 continue;
             }
             let Ok(process) = Pidfd::open(pid) else { continue };
@@ -54,32 +55,32 @@ impl Adopted {
 
     /// Leaves them to the next program.
     pub(super) fn keep(&self, numbers: &mut Numbers) -> (RawFd, Vec<(i32, RawFd)>) {
-        let leader = numbers.keep(&self.leader);
-        (leader, self.rest.iter().map(|(pid, process)| (*pid, numbers.keep(process))).collect())
+        let main = numbers.keep(&self.main);
+        (main, self.rest.iter().map(|(pid, process)| (*pid, numbers.keep(process))).collect())
     }
 
     /// Takes them over.
     pub(super) fn restore(kept: (RawFd, Vec<(i32, RawFd)>), legacy: &mut Legacy) -> nix::Result<Self> {
         let mut claim = |number| legacy.claim(number).map(Pidfd::from_owned);
-        let leader = claim(kept.0)?;
+        let main = claim(kept.0)?;
         let rest = kept.1.into_iter().map(|(pid, number)| Ok((pid, claim(number)?)));
-        Ok(Self { leader, rest: rest.collect::<nix::Result<_>>()? })
+        Ok(Self { main, rest: rest.collect::<nix::Result<_>>()? })
     }
 
     /// Has their ends told.
     pub(super) fn watch(&self, poller: &Poller, leader: i32, main_lives: bool) -> nix::Result<()> {
         // One that has ended stays readable, and was told.
-        let main = main_lives.then_some(&self.leader);
+        let main = main_lives.then_some(&self.main);
         main.into_iter().chain(self.rest.values()).try_for_each(|p| poller.watch_readable(p, adopted(leader)))
     }
 
     pub(super) fn forget(&self, poller: &Poller) {
-        poller.forget(&self.leader);
+        poller.forget(&self.main);
         self.rest.values().for_each(|process| poller.forget(process));
     }
 }
 
-fn adopted(leader: i32) -> Token {
+pub(super) fn adopted(leader: i32) -> Token {
     Token::Adopted(leader.unsigned_abs())
 }
 
@@ -88,7 +89,7 @@ impl Process {
     pub(super) fn send(&self, leader: i32, signal: i32) -> Result<(), Errno> {
         match &self.adopted {
             None => children::send(leader, signal),
-            Some(adopted) => adopted.leader.send(signal),
+            Some(adopted) => adopted.main.send(signal),
         }
     }
 
@@ -96,22 +97,23 @@ impl Process {
     pub(super) fn send_to_group(&self, leader: i32, signal: i32) -> Result<(), Errno> {
         match &self.adopted {
             None => children::send_to_group(leader, signal),
-            Some(adopted) => adopted.send_to_group(leader, signal),
+            Some(adopted) => adopted.send_to_group(leader, self.main.unwrap_or(leader), signal),
         }
     }
 }
 
 impl Processes {
-    /// Takes a run of another supervisor.
+    /// Takes a run of another supervisor, whose main process is `pid`.
     pub(in super::super) fn adopt(
         &mut self,
         poller: &Poller,
         run: RunId,
-        leader: i32,
+        pid: i32,
         listeners: &[ListenerId],
         held: Held,
     ) {
-        let Held { process, voice, inode, program, leaving, .. } = held;
+        let Held { process, group, voice, inode, program, leaving, .. } = held;
+        let leader = group.unwrap_or(pid);
         let voice_number = self.next_voice();
         // Where the kernel has no memory to watch it, its exit is found when it is signalled.
         let _ = poller.watch_readable(&process, adopted(leader));
@@ -125,7 +127,8 @@ impl Processes {
             voice_number,
             origin: inode.map(Origin::of_binary),
             program: self.shared(program),
-            adopted: Some(Box::new(Adopted { leader: process, rest: BTreeMap::new() })),
+            main: (pid != leader).then_some(pid),
+            adopted: Some(Box::new(Adopted { main: process, rest: BTreeMap::new() })),
             // What it had is the other supervisor's; its group is known.
             leaf: None,
             group_gone: false,
@@ -139,22 +142,23 @@ impl Processes {
         let mut events = self.hear_leader(poller, leader, children::is_ending);
         let Some(process) = self.by_leader.get_mut(&leader) else { return events };
         let Some(adopted) = &mut process.adopted else { return events };
-        let run = process.run;
+        let (run, main) = (process.run, process.main.unwrap_or(leader));
         if process.main_lives {
-            if !adopted.leader.has_ended() {
+            if !adopted.main.has_ended() {
                 return events;
             }
-            poller.forget(&adopted.leader);
+            poller.forget(&adopted.main);
             process.main_lives = false;
-            let status = adopted.leader.exit(leader);
-            let group_left = adopted.hold_rest(poller, leader);
+            self.mains.remove(&main);
+            let status = adopted.main.exit(main);
+            let group_left = adopted.hold_rest(poller, leader, main);
             self.touched.extend(&process.listeners);
             self.retire(leader);
             if !group_left {
                 self.remove(poller, leader);
             }
             events.push(Event::Run(run, RunEvent::Exited { status, group_left }));
-        } else if !adopted.hold_rest(poller, leader) {
+        } else if !adopted.hold_rest(poller, leader, main) {
             self.remove(poller, leader);
             events.push(Event::Run(run, RunEvent::GroupEmpty));
         }

@@ -32,7 +32,10 @@ struct KeptProcess {
     voice: Option<KeptVoice>,
     voice_number: u32,
     origin: Option<KeptOrigin>,
-    /// What it is held by where it is not our child: the leader, and the rest of its group.
+    /// Its main process, where that is not the leader.
+    #[serde(default)]
+    main: Option<i32>,
+    /// What it is held by where it may not be our child: the main process, and the rest of its group.
     adopted: Option<(RawFd, Vec<(i32, RawFd)>)>,
     program: PathBuf,
     /// Its cgroup.
@@ -53,6 +56,7 @@ impl Processes {
             voice_number: process.voice_number,
             origin: process.origin.as_ref().map(|origin| origin.keep(numbers)),
             program: process.program.to_path_buf(),
+            main: process.main,
             adopted: process.adopted.as_ref().map(|adopted| adopted.keep(numbers)),
             leaf: process.leaf.as_ref().map(|leaf| leaf.path().into()),
             group_gone: process.group_gone,
@@ -89,6 +93,7 @@ impl Processes {
                 voice,
                 voice_number,
                 origin,
+                main: one.main,
                 adopted,
                 program: processes.shared(program),
                 leaf,

@@ -1,0 +1,151 @@
+//! Restarts of one service whose servers do as they should, or whose new program is broken: what may be missing, what
+//! may be too much, and what serves in the end is exact.
+
+use crate::plans;
+use crate::rng::Rng;
+use crate::world::{Breaks, World};
+use crate::{STORIES, tell_some};
+use bootstrap::core::generation::Run;
+use bootstrap::core::service::Service;
+use bootstrap::core::state::State;
+use bootstrap::core::worker::Worker;
+use bootstrap::core::{Request, Supervisor};
+use bootstrap::plan::{Definition, Generation, RestartOrder};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Longer than any restart of the service.
+const ENOUGH: Duration = Duration::from_secs(600);
+
+/// A service of some workers, each of which serves.
+fn all_up(mut rng: Rng) -> World {
+    let mut world = World::of(plans::replicated(&mut rng), rng, true);
+    world.run_for(ENOUGH);
+    assert!(web(&world.core).is_up());
+    world
+}
+
+fn web(core: &Supervisor) -> &Service {
+    core.services().next().expect("there is one")
+}
+
+fn serving(world: &World) -> BTreeMap<u32, Run> {
+    let workers = web(&world.core).workers.iter();
+    workers.filter_map(|worker| Some((worker.index, worker.serving()?.clone()))).collect()
+}
+
+/// The file has another command.
+fn edit(world: &mut World, change: impl Fn(&mut Definition)) {
+    world.edited = Some(plans::changed(world.core.plan(), change));
+    world.signal(Request::Reload, Duration::ZERO);
+}
+
+fn restart_or_edit(world: &mut World) {
+    if world.rng.chance(50) {
+        world.signal(Request::Restart, Duration::ZERO);
+    } else {
+        edit(world, |web| web.program.command.push("--new".into()));
+    }
+}
+
+/// What must hold at any moment of a restart of which `before` was the last generation that is old.
+fn keeps_its_bounds(service: &Service, before: Generation) {
+    let (policy, workers) = (&service.definition.policy, &service.workers);
+    let through = |worker: &Worker| matches!(&worker.state, State::Up { run } if run.generation() > before);
+    let in_transit = workers.iter().filter(|worker| worker.in_transit()).count();
+    assert!(
+        !policy.canary || in_transit <= 1 || workers.iter().any(through),
+        "{in_transit} are replaced, and no canary has come through"
+    );
+    let missing = workers.iter().filter(|worker| worker.serving().is_none()).count();
+    let staying = workers.iter().flat_map(Worker::staying).count();
+    let (wanted, surge) = (policy.workers as usize, policy.max_surge as usize);
+    match policy.restart_order {
+        RestartOrder::StopFirst => {
+            let most = policy.max_unavailable as usize;
+            assert!(missing <= most, "{missing} workers are missing, of which {most} may");
+            assert!(staying <= wanted, "{staying} stay, of {wanted}");
+        }
+        RestartOrder::StartFirst => {
+            assert_eq!(missing, 0, "start-first, and workers are missing");
+            assert!(staying <= wanted + surge, "{staying} stay, of {wanted} and {surge} beside them");
+        }
+    }
+}
+
+#[test]
+fn a_restart_misses_no_more_workers_and_has_no_more_beside_them_than_it_may() {
+    tell_some(STORIES, all_up, |world| {
+        let before = web(&world.core).last;
+        world.watchful = Some(Box::new(move |core| keeps_its_bounds(web(core), before)));
+        restart_or_edit(world);
+        world.run_for(ENOUGH);
+        for (worker, run) in serving(world) {
+            assert!(run.generation() > before, "worker {worker} was not restarted");
+            assert_eq!(run.definition, web(&world.core).definition);
+        }
+        assert!(web(&world.core).is_up());
+    });
+}
+
+#[test]
+fn a_restart_that_is_asked_for_during_one_runs_after_it() {
+    tell_some(STORIES / 10, all_up, |world| {
+        restart_or_edit(world);
+        let after = world.rng.ms(0..1_000);
+        world.run_for(after);
+        let before = web(&world.core).last;
+        world.signal(Request::Restart, Duration::ZERO);
+        world.run_for(ENOUGH);
+        for (worker, run) in serving(world) {
+            let later = run.generation() > before;
+            assert!(
+                later,
+                "worker {worker} still runs as {}, which is older than the request",
+                run.generation()
+            );
+        }
+    });
+}
+
+#[test]
+fn a_restart_that_fails_ends_with_what_served_before() {
+    tell_some(STORIES, all_up, |world| {
+        let policy = web(&world.core).definition.policy.clone();
+        let bakes = policy.bake_time > Duration::from_millis(300);
+        let last = if bakes { Breaks::DiesReady } else { Breaks::Dies };
+        world.breaks = Some(world.rng.pick(&[Breaks::Dies, Breaks::Hangs, last]));
+        let before = serving(world);
+        restart_or_edit(world);
+        world.run_for(ENOUGH);
+        let after = serving(world);
+        assert!(web(&world.core).is_up(), "{:?} serve of {:?}", after.keys(), before.keys());
+        let changed = after.iter().filter(|(worker, run)| before[worker].id != run.id).count();
+        let most = match policy.restart_order {
+            RestartOrder::StartFirst => 0,
+            RestartOrder::StopFirst if policy.canary => 1,
+            RestartOrder::StopFirst => policy.max_unavailable as usize,
+        };
+        assert!(changed <= most, "{changed} workers are others than before");
+        for (worker, run) in after {
+            let was = &before[&worker];
+            assert!(was.definition.runs_the_same(&run.definition), "worker {worker} runs something else");
+            assert_eq!(run.program_of, (was.id != run.id).then_some(was.id), "of which program it is");
+        }
+    });
+}
+
+#[test]
+fn another_number_of_workers_starts_and_ends_only_the_difference() {
+    tell_some(STORIES / 10, all_up, |world| {
+        let before = serving(world);
+        let workers = world.rng.pick(&[1, 2, 3, 4, 6]);
+        edit(world, |web| web.policy.workers = workers);
+        world.run_for(ENOUGH);
+        let after = serving(world);
+        assert_eq!(after.keys().copied().collect::<Vec<_>>(), (0..workers).collect::<Vec<_>>());
+        for (worker, run) in &after {
+            assert!(before.get(worker).is_none_or(|was| was.id == run.id), "worker {worker} is another");
+        }
+    });
+}
