@@ -48,7 +48,9 @@ pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
     }
     let selected = |service: &&Arc<Definition>| selector.matches(&service.name);
     for service in plan.services.iter().filter(selected) {
-        elsewhere(service).iter().for_each(|sentence| complain(sentence));
+        for sentence in elsewhere(service) {
+            complain(&sentence);
+        }
     }
     let files = files(&plan, &selector);
     let mut out = io::stdout();

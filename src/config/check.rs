@@ -169,7 +169,7 @@ fn service<'t>(
         listeners: listeners?,
         after: values(after?),
         requires: values(requires?),
-        program: Program { output: output?, ..program? }.into(),
+        program: Program { output: output?.boxed(), ..program? }.into(),
         policy: policy?.into(),
     })
 }

@@ -15,8 +15,8 @@ pub(super) fn shared(raw: &Service<'_>, notes: &mut Notes<'_>) {
     compressed_backups(raw, notes);
 }
 
-/// The output, or nothing where a mistake was noted. Where everything goes where that of bootstrap goes there is none.
-pub(super) fn of(raw: &Service<'_>, files: &mut Files, notes: &mut Notes<'_>) -> Option<Option<Box<Output>>> {
+/// The output, or nothing where a mistake was noted.
+pub(super) fn of(raw: &Service<'_>, files: &mut Files, notes: &mut Notes<'_>) -> Option<Output> {
     let (stdout, stderr) = (raw.stdout.read(notes), raw.stderr.read(notes));
     let default = Keeping::default();
     let max_bytes = raw.log_max_bytes.read(notes).or_default(LogBytes(default.max_bytes));
@@ -34,10 +34,7 @@ pub(super) fn of(raw: &Service<'_>, files: &mut Files, notes: &mut Notes<'_>) ->
     for file in named {
         files.take(file, keeping, notes);
     }
-    if stdout == Outlet::Inherit && stderr == Outlet::Inherit {
-        return Some(None);
-    }
-    Some(Some(Box::new(Output { stdout, stderr, keeping })))
+    Some(Output { stdout, stderr, keeping })
 }
 
 fn path(outlet: &Reading<Outlet>) -> Option<At<PathBuf>> {

@@ -112,7 +112,9 @@ impl Logs {
         let held = self.by_run.range((of_service, Stream::Stdout)..(next, Stream::Stdout));
         if held.clone().count() >= LOG_PIPES_LEFT {
             let oldest = held.map(|(_, number)| *number).next();
-            oldest.into_iter().for_each(|number| _ = self.drop_pipe(number));
+            if let Some(number) = oldest {
+                self.drop_pipe(number);
+            }
         }
         self.pipes.insert(number, Held { run, reader, pipe, tail_wanted: false });
         self.by_run.insert((run, stream), number);

@@ -50,9 +50,8 @@ pub fn receive<T: DeserializeOwned>(socket: impl AsFd) -> nix::Result<Option<(T,
     let mut slices = [IoSliceMut::new(&mut buffer)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
     let received = recvmsg::<()>(socket.as_fd().as_raw_fd(), &mut slices, Some(&mut control), flags)?;
-    let numbers = received.cmsgs()?.flat_map(|message| match message {
-        ControlMessageOwned::ScmRights(numbers) => numbers,
-        _ => Vec::new(),
+    let numbers = received.cmsgs()?.flat_map(|message| {
+        if let ControlMessageOwned::ScmRights(numbers) = message { numbers } else { Vec::new() }
     });
     // SAFETY: the kernel made each of them for us when it gave us the packet, and told nobody else.
     let mut fds: Vec<OwnedFd> = numbers.map(|number| unsafe { OwnedFd::from_raw_fd(number) }).collect();

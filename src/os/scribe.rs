@@ -75,7 +75,7 @@ impl Scribe {
     pub(super) fn status(&self) -> ExitStatus {
         match self.process.exit(self.pid) {
             ExitStatus::Unknown => children::reap(self.pid).unwrap_or(ExitStatus::Unknown),
-            status => status,
+            status @ (ExitStatus::Code(_) | ExitStatus::Signal { .. }) => status,
         }
     }
 

@@ -115,6 +115,12 @@ impl Output {
         }
     }
 
+    /// Itself, unless everything goes where that of the supervisor goes.
+    pub fn boxed(self) -> Option<Box<Self>> {
+        let inherited = self.stdout == Outlet::Inherit && self.stderr == Outlet::Inherit;
+        (!inherited).then(|| Box::new(self))
+    }
+
     /// The streams that go through the process that writes logs.
     pub fn captured(&self) -> impl Iterator<Item = Stream> {
         Stream::ALL.into_iter().filter(|stream| self.of(*stream).is_captured())

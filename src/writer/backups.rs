@@ -54,9 +54,9 @@ pub(super) fn rotate(path: &Path, keeping: Keeping, _locked: &File) -> io::Resul
         }
     }
     if keeping.backups == 0 {
-        fs::remove_file(path)?
+        fs::remove_file(path)?;
     } else {
-        fs::rename(path, newest)?
+        fs::rename(path, newest)?;
     }
     Ok(Rotated::Done)
 }

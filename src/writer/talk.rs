@@ -36,11 +36,10 @@ impl Talk {
         loop {
             match receive(&self.socket) {
                 Ok(Some(heard)) => return Some(heard),
-                Ok(None) => break,
                 Err(Errno::EAGAIN) => return None,
                 // A word that is not known is one of a later program.
                 Err(Errno::EINTR | Errno::EBADMSG) => {}
-                Err(_) => break,
+                Ok(None) | Err(_) => break,
             }
         }
         (self.closed, self.closed_lately) = (true, true);

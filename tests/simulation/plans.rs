@@ -43,8 +43,9 @@ pub(crate) fn replicated(rng: &mut Rng) -> Plan {
         max_surge: rng.pick(&[1, 2, 3]),
         max_unavailable: rng.pick(&[1, 2, 3]),
         ready_timeout: rng.ms(1_000..30_000),
-        ..web.policy
-    };
+        ..(*web.policy).clone()
+    }
+    .into();
     Plan {
         settings: Settings { when_idle: WhenIdle::Wait, ..Settings::default() },
         services: settled(vec![web]),
