@@ -211,6 +211,9 @@ pub const WATCH_LINKS: usize = 40;
 /// and nobody tells when there is room again.
 pub const ABOVE_RETRY: Duration = Duration::from_millis(250);
 
+/// Longest name of a descriptor that the manager above keeps; systemd takes no longer one.
+pub const FDNAME_BYTES: usize = 255;
+
 /// Connections to the metrics at a time; more wait in the queue of the socket. A Prometheus or two, and probes.
 pub const METRICS_CLIENTS: usize = 64;
 

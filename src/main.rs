@@ -2,8 +2,10 @@
 
 use bootstrap::cli::{self, Asked, Invocation};
 use bootstrap::exit::ExitCode;
+use bootstrap::os;
 
 fn main() -> std::process::ExitCode {
+    os::look_up_names_in_files_where_static();
     match Invocation::parse(std::env::args_os()) {
         Ok(Asked::Print(printing)) => cli::print(&printing).into(),
         Ok(Asked::OfFile(invocation)) => invocation.perform().into(),

@@ -32,6 +32,7 @@ pub fn run(file: &Path, plan: Plan, format: Format) -> Result<ExitCode, NotStart
     let mut world = World::new(os, file, format);
     world.take_runtime_dir(&plan.settings).map_err(NotStarted::NoRuntimeDir)?;
     let orphans = world.find_orphans(&plan.settings);
+    world.look_for_room(&plan);
     let mut actions = Vec::new();
     let core = Supervisor::boot_among(plan, orphans, world.os.now(), &mut actions);
     Ok(world.supervise(core, actions))
@@ -112,6 +113,8 @@ struct World {
     format: Format,
     /// What of the upgrade is to be done once all other actions are.
     upgrade: Option<Upgrade>,
+    /// Whether it is to be seen that all who run are written down.
+    reloads: bool,
 }
 
 /// A step of an upgrade, for which all of the core is written down.
@@ -124,7 +127,8 @@ enum Upgrade {
 impl World {
     fn new(os: Os, file: &Path, format: Format) -> Self {
         let (control, settings) = (Control::new(file, os.now()), Settings::default());
-        let mut world = Self { os, control, settings, file: file.into(), format, upgrade: None };
+        let mut world =
+            Self { os, control, settings, file: file.into(), format, upgrade: None, reloads: false };
         world.os.tell_loss_as(move |lines| line(&Report::of_supervisor(Fact::LogLost { lines }), format));
         world
     }
@@ -149,6 +153,9 @@ impl World {
                 self.os.flush_log();
                 return exit_code(outcome);
             }
+            if std::mem::take(&mut self.reloads) {
+                self.os.write_down_again(core.runs());
+            }
             match self.upgrade.take() {
                 None => {}
                 Some(Upgrade::Check) => self.check_successor(&core),
@@ -161,7 +168,7 @@ impl World {
             match self.os.wait(deadline) {
                 (now, Input::Event(event)) => core.handle(now, event, &mut actions),
                 (_, Input::Client(client, heard)) => self.heard(&core, client, heard),
-                (_, Input::ControlRenewed(renewed)) => self.renewed(renewed),
+                (_, Input::ControlRenewed(renewed)) => self.renewed(&core, renewed),
             }
             self.follow(&core.plan().settings);
         }
@@ -210,7 +217,8 @@ impl World {
         }
     }
 
-    fn renewed(&mut self, renewed: Renewed) {
+    fn renewed(&mut self, core: &Supervisor, renewed: Renewed) {
+        self.os.write_down_again(core.runs());
         self.tell(match renewed {
             Renewed::Again => ControlFact::Again { path: self.os.control_path().unwrap_or_default() },
             Renewed::Failed(why) => ControlFact::Missing { reason: why.to_string() },
@@ -234,6 +242,15 @@ impl World {
         orphans
     }
 
+    /// Says so where the manager above keeps fewer sockets than there are.
+    fn look_for_room(&mut self, plan: &Plan) {
+        let sockets = plan.services.iter().map(|service| service.listeners.len()).sum();
+        if let Some(room) = self.os.store_room().filter(|room| *room < sockets) {
+            let what = Succession::StoreTooSmall { sockets, room };
+            self.report(&Report::of_supervisor(Fact::Succession(what)));
+        }
+    }
+
     fn check_successor(&mut self, core: &Supervisor) {
         if self.os.check_successor(&|kept| snapshot::write(core, kept)) {
             let program = self.os.program().into();
@@ -246,7 +263,12 @@ impl World {
             Action::LoadPlan => {
                 // Where nobody tells of removals, this is when they are noticed.
                 self.os.look_after_control();
-                self.os.post(load(&self.file));
+                self.reloads = true;
+                let event = load(&self.file);
+                if let Event::PlanLoaded(plan) = &event {
+                    self.look_for_room(plan);
+                }
+                self.os.post(event);
                 self.os.be_small();
             }
             Action::ReadSelector { env_file } => self.read_selector(env_file),

@@ -77,7 +77,7 @@ fn as_pid_1_of_a_container_it_restarts_without_a_failed_request_and_stops_gracef
     for generation in 2..=6 {
         container.kill("USR1");
         container.supervised.wait_for(&format!(" web generation={generation} … ready after"));
-        load.wait_requests(20);
+        load.wait_requests(60);
     }
     let status = container.client(&["status"]);
     let table = String::from_utf8_lossy(&status.stdout).into_owned();

@@ -2,7 +2,7 @@
 
 mod support;
 
-use nix::sys::signal::Signal::{SIGHUP, SIGKILL};
+use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
 use std::fs;
 use std::io::Write as _;
 use std::net::Shutdown;
@@ -198,5 +198,32 @@ fn a_follower_that_does_not_read_loses_events_and_is_told_how_many() {
     }
     assert!(lost > 0 && told > 100, "{told} told, {lost} lost");
     assert_eq!(told + lost, reloads, "none is missing from the count");
+    supervised.stop();
+}
+
+/// The ends of all old processes were dealt with one after the other, each with the start of its successor, before any
+/// client was heard: with a thousand services that took a second.
+#[test]
+fn a_client_is_answered_in_the_midst_of_a_restart_of_everything() {
+    const SERVICES: usize = 300;
+    let service =
+        |index| format!("[[service]]\nname = 's-{index}'\ncommand = ['sleep', '1000']\nready = 'started'\n");
+    let all: String = (0..SERVICES).map(service).collect();
+    let supervised = Supervised::start(&format!("[bootstrap]\nstart_concurrency = 1000\n{all}"), &["s-0"]);
+    let mut wire = Wire::to(&supervised);
+    let mut of_generation = |generation: u64| {
+        let status = wire.ask("\"status\"");
+        let services = status["services"].as_array().unwrap_or_else(|| panic!("{status}")).iter();
+        services.filter(|service| service["generation"] == generation && service["state"] == "up").count()
+    };
+    eventually("all are up", || of_generation(1) == SERVICES);
+    supervised.signal(SIGUSR1);
+    let mut in_the_midst = 0;
+    eventually("all are up again", || {
+        let up = of_generation(2);
+        in_the_midst += usize::from(0 < up && up < SERVICES);
+        up == SERVICES
+    });
+    assert!(in_the_midst > 0, "not before the last was up");
     supervised.stop();
 }

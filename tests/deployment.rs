@@ -93,6 +93,31 @@ fn seconds(yaml: &Yaml<'_>) -> Duration {
     )
 }
 
+/// Says what the schemas of this version of Kubernetes think of a manifest, as a server would on a dry run.
+fn validated(manifest: &Path, version: &str) -> Result<(), String> {
+    let servers = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("servers");
+    let mut validate = Command::new(servers.join("bin/kubernetes-validate"));
+    validate.args(["--strict", "--quiet", "--kubernetes-version", version]).arg(manifest);
+    let output = validate.output().expect("kubernetes-validate; run tests/install");
+    let said = [output.stdout, output.stderr].concat();
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8(said).unwrap()) }
+}
+
+/// The oldest version that the manifest is for, and the newest of which there are schemas.
+#[test]
+fn kubernetes_takes_the_manifest_and_refuses_one_with_a_mistake() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/kubernetes.yaml");
+    let stage = Stage::new();
+    let text = file("config/kubernetes.yaml");
+    for version in ["1.30", "1.37"] {
+        assert_eq!(validated(&manifest, version), Ok(()), "{version}");
+        for (right, wrong) in [("periodSeconds:", "periodSecond:"), ("replicas: 2", "replicas: two")] {
+            let path = stage.write("wrong.yaml", &text.replacen(right, wrong, 1));
+            assert!(validated(&path, version).is_err(), "{wrong} is taken by {version}");
+        }
+    }
+}
+
 #[test]
 fn the_pod_is_given_the_time_that_its_services_take() {
     let text = file("config/kubernetes.yaml");

@@ -247,3 +247,11 @@ fn the_command_prints_it_and_says_what_is_wrong() {
         assert!(said.contains(wanted), "{arguments:?}: {said}");
     }
 }
+
+/// Found by the fuzzer: a name with both kinds of quotes became a key over several lines, which is none.
+#[test]
+fn a_variable_may_have_any_name() {
+    let foreign = "[program:web]\ncommand=./a\nenvironment=A'\"1, 2\",B='x'\n";
+    let text = ours(Origin::Supervisord, &[("supervisord.conf", foreign)]);
+    assert_eq!(plan(&text).services.len(), 1, "{text}");
+}

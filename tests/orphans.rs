@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use support::{
-    Client, Load, Process, Supervised, eventually, free_port, get, get_unix, http, in_flight, service,
+    Client, Load, Process, Supervised, einhorn, eventually, free_port, get, get_unix, http, in_flight,
+    service,
 };
 
 /// A service whose server says when it serves, and its generation 1.
@@ -42,10 +43,17 @@ fn fifty_kills_under_load_fail_no_request_and_restart_nobody() {
         process.descriptors().iter().filter(|(_, what)| what.starts_with("socket:")).count()
     };
     let before = sockets(supervised.process());
+    let kinds = |process: Process| process.descriptors().len();
+    let mut descriptors = None;
     let load = Load::start("web", port, 2);
     for _ in 0..50 {
         take_over(&mut supervised);
         load.wait_requests(4);
+        let now = kinds(supervised.process());
+        assert_eq!(*descriptors.get_or_insert(now), now, "{:?}", supervised.process().descriptors());
+        // The server is nobody's child of ours, and there is none else.
+        assert_eq!(supervised.offspring(), [server], "{supervised}");
+        assert_eq!(supervised.process().children(), []);
     }
     let outcome = load.finish();
     outcome.must_be_perfect();
@@ -249,17 +257,127 @@ fn a_unix_socket_keeps_its_path_and_its_clients() {
 #[test]
 fn the_rest_of_a_group_is_waited_for() {
     let port = free_port();
-    let command = ["sh", "-c", "sleep 2 & exec sleep 60"];
+    let command = ["sh", "-c", "sleep 5 & exec sleep 60"];
     let config = service("web", port, &command, "ready = \"started\"\nhandshake = \"none\"");
     let mut supervised = Supervised::start(&config, &["web"]);
     let server = supervised.pid_of("web", 1);
     eventually("it has forked", || server.children().len() == 1);
-    take_over(&mut supervised);
     let child = server.children()[0];
+    take_over(&mut supervised);
     supervised.signal(SIGUSR1);
     supervised.wait_for(" web generation=1 … other processes of its group still finish");
     assert!(child.is_alive());
     supervised.wait_for(" web generation=1 … the last process of its group has ended");
     assert!(!child.is_alive());
     supervised.stop();
+}
+
+/// The socket for `sd_notify` has a name that the server knows, and is made again under it.
+#[test]
+fn a_server_of_each_handshake_is_restarted_by_it_after_an_adoption() {
+    let (notify, ack, starter) = (free_port(), free_port(), free_port());
+    let config = [
+        service(
+            "notify",
+            notify,
+            &[&support::example("systemd")],
+            "handshake = \"systemd\"\nready = \"notify\"",
+        ),
+        einhorn("ack", ack, "."),
+        service(
+            "starter",
+            starter,
+            &[&support::example("starter")],
+            "handshake = \"server-starter\"\nready = \"accepting\"",
+        ),
+    ]
+    .concat();
+    let names = ["notify", "ack", "starter"];
+    let mut supervised = Supervised::start(&config, &names);
+    names.iter().for_each(|name| _ = supervised.wait_for(&format!("INFO {name} generation=1 … ready after")));
+    supervised.kill_and_start_again();
+    names.iter().for_each(|name| _ = supervised.wait_for(&format!(" {name} generation=1 … adopted")));
+    supervised.signal(SIGUSR1);
+    for name in names {
+        supervised.wait_for(&format!(" {name} generation=1 … ended with exit code 0"));
+        supervised.wait_for(&format!("INFO {name} generation=2 … ready after"));
+    }
+    // What it said on the socket that was made again was heard.
+    supervised.stop();
+}
+
+/// It is the process that was started, but not the server any more: another one is, and it is asked to leave.
+#[test]
+fn a_process_that_has_become_another_program_is_not_taken_for_the_server() {
+    let port = free_port();
+    let becomes = ["sh", "-c", "trap 'exec sleep 1000' HUP; while :; do sleep 0.05; done"];
+    let more = "ready = \"started\"\nhandshake = \"none\"";
+    let mut supervised = Supervised::start(&service("web", port, &becomes, more), &["web"]);
+    let server = supervised.pid_of("web", 1);
+    supervised.wait_for(" web generation=1 … ready");
+    take_over(&mut supervised);
+    supervised.signal(SIGKILL);
+    supervised.wait_exit();
+    server.signal(SIGHUP);
+    eventually("it is another program", || server.arguments().first().is_some_and(|name| name == "sleep"));
+    supervised.start_again();
+    supervised.wait_for(" web generation=1 … runs another program now than when it served");
+    supervised.wait_for(" web generation=1 … adopted, and asked to leave");
+    supervised.wait_for(" web generation=2 pid= … started");
+    eventually("it is gone", || !server.is_alive());
+    supervised.stop();
+}
+
+/// Whoever cleans up `/run` takes the files away by which servers are found; they are written again.
+#[test]
+fn a_runtime_directory_that_was_removed_is_made_again_with_all_who_run() {
+    let (mut supervised, port, server) = started("");
+    let (pid, answer) = in_flight(port, Duration::from_millis(1500));
+    supervised.signal(SIGUSR1);
+    supervised.wait_answer(port, 2);
+    fs::remove_dir_all(supervised.stage.dir().join("run")).unwrap();
+    let runs = supervised.stage.dir().join("run/runs");
+    eventually("both are written down", || fs::read_dir(&runs).is_ok_and(|files| files.count() == 2));
+    let second = supervised.pid_of("web", 2);
+    supervised.kill_and_start_again();
+    supervised.wait_for(" web generation=1 … it was asked to leave, and finishes");
+    supervised.wait_for(" web generation=2 … adopted: it was started");
+    assert_eq!((answer.join().unwrap().unwrap().pid(), pid), (server.0, server.0));
+    assert_eq!(supervised.get(port).pid(), second.0);
+    supervised.stop();
+}
+
+/// Whoever left the process group is of the run all the same, also under the next supervisor.
+#[test]
+fn the_cgroup_of_a_run_is_taken_over_and_emptied_with_it() {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let places = mounts.lines().filter(|line| line.contains(" - cgroup2 "));
+    let mut made = places.filter_map(|line| {
+        let tree =
+            Path::new(line.split(' ').nth(4)?).join(format!("bootstrap-orphans-{}", std::process::id()));
+        fs::create_dir(&tree).is_ok().then_some(tree)
+    });
+    let Some(tree) = made.next() else {
+        eprintln!("skipped: no cgroup tree of version 2 that may be written to");
+        return;
+    };
+    let command = ["sh", "-c", "setsid sleep 1000 & exec sleep 1000"];
+    let more = format!(
+        "cgroup = {{ path = '{}' }}\ndrain_timeout = \"300ms\"\nready = \"started\"\nhandshake = \"none\"",
+        tree.display()
+    );
+    let mut supervised = Supervised::start(&service("web", free_port(), &command, &more), &["web"]);
+    let server = supervised.pid_of("web", 1);
+    eventually("it has forked", || server.children().len() == 1);
+    let escaped = server.children()[0];
+    eventually("it has a group of its own", || escaped.group() == Some(escaped.0));
+    take_over(&mut supervised);
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=2 pid= … started");
+    supervised.wait_for(&format!(" web generation=1 … left behind: {} (sleep", escaped.0));
+    supervised.wait_for(" web generation=1 … the last process of its group has ended");
+    assert!(!escaped.is_alive() && !server.is_alive());
+    assert!(!tree.join("web/1").exists(), "its cgroup is left");
+    supervised.stop();
+    fs::remove_dir(&tree).unwrap();
 }

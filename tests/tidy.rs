@@ -38,6 +38,7 @@ const UNSAFE: [(&str, &str); 11] = [
     ("src/os/identity.rs", "what a child becomes between clone and execve"),
     ("src/os/inherited.rs", "descriptors that nobody here owns"),
     ("src/os/memory.rs", "memory that goes back to the kernel"),
+    ("src/os/names.rs", "where a static program looks up users"),
     ("src/os/notify.rs", "a datagram with the credentials of its sender"),
     ("src/os/passing.rs", "descriptors that came in a packet"),
     ("src/os/pidfd.rs", "processes by descriptor"),

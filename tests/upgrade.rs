@@ -7,7 +7,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
-use support::{Load, Stage, Supervised, Wire, eventually, example, free_port, http, in_flight, service};
+use support::{
+    Load, Stage, Supervised, Wire, einhorn, eventually, example, free_port, http, in_flight, service,
+};
 
 const OURS: &str = env!("CARGO_BIN_EXE_bootstrap");
 
@@ -282,5 +284,119 @@ fn a_rollback_goes_on_after_an_upgrade() {
     upgrade(&mut supervised);
     supervised.wait_for(" web generation=2 … going back to what ran before, as generation 3");
     supervised.wait_answer(port, 3);
+    supervised.stop();
+}
+
+/// It said that it can go on, and then does not: what only the state knew is lost, and nothing else.
+#[test]
+fn a_program_that_fails_after_the_point_of_no_return_begins_anew_and_takes_over() {
+    let port = free_port();
+    let supervised = staged(&http("web", port, ""), &["web"]);
+    supervised.wait_answer(port, 1);
+    let (process, server) = (supervised.process(), supervised.pid_of("web", 1));
+    let fails = "exec '{OURS}' -c services.toml --state=999";
+    let script =
+        format!("#!/bin/sh\ncase \"$*\" in *--check-state=*) exec '{OURS}' \"$@\";; esac\n{fails}\n")
+            .replace("{OURS}", OURS);
+    let path = supervised.stage.write("fails", &script);
+    deploy(&supervised.stage, &path);
+    let load = Load::start("web", port, 1);
+    supervised.signal(SIGUSR2);
+    supervised.wait_for("bootstrap: cannot go on from the state that was left to it: … begins anew");
+    supervised.wait_for(" web generation=1 … adopted");
+    load.wait_requests(240);
+    let outcome = load.finish();
+    outcome.must_be_perfect();
+    assert_eq!(outcome.pids.iter().collect::<Vec<_>>(), [&server.0], "{outcome}");
+    assert_eq!(supervised.process(), process);
+    // It is a child, and adopted all the same: its end is told once.
+    assert_eq!(process.children(), [server]);
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=1 … answered \"success\"");
+    supervised.wait_for(" web generation=1 … exit code 0");
+    supervised.wait_answer(port, 2);
+    assert_eq!(supervised.count(" web generation=1 … ended with"), 1, "{supervised}");
+    supervised.stop();
+}
+
+/// Nobody can help a program that lies all the way; but it takes nobody down.
+#[test]
+fn a_liar_that_ends_instead_of_going_on_is_no_worse_than_a_kill() {
+    let port = free_port();
+    let mut supervised = staged(&http("web", port, ""), &["web"]);
+    supervised.wait_answer(port, 1);
+    let server = supervised.pid_of("web", 1);
+    let says = "printf 'bootstrap can go on from here\\n' >/proc/self/fd/${last#*,}";
+    let script = format!(
+        "#!/bin/sh\nfor last; do :; done\ncase $last in --check-state=*) {says}; exit 0;; esac\nexit 3\n"
+    );
+    let path = supervised.stage.write("liar", &script);
+    deploy(&supervised.stage, &path);
+    let load = Load::start("web", port, 1);
+    supervised.signal(SIGUSR2);
+    assert_eq!(supervised.wait_exit(), 3);
+    deploy(&supervised.stage, Path::new(OURS));
+    supervised.start_again();
+    supervised.wait_for(" web generation=1 … adopted");
+    load.wait_requests(240);
+    load.finish().must_be_perfect();
+    assert_eq!(supervised.get(port).pid(), server.0);
+    supervised.stop();
+}
+
+/// What servers talk on, what is asked of them and watched, and what operators hold: all of it comes along.
+#[test]
+fn every_handshake_a_check_a_watch_and_a_hold_go_on_after_an_upgrade() {
+    let stage = Stage::new();
+    deploy(&stage, Path::new(OURS));
+    let program = stage.path("bootstrap");
+    let (notify, ack, asked, watched, held) =
+        (free_port(), free_port(), free_port(), free_port(), free_port());
+    let server = stage.dir().join("server");
+    fs::copy(example("http"), &server).unwrap();
+    let config = [
+        service(
+            "notify",
+            notify,
+            &[&example("systemd"), "--delay", "1s"],
+            "handshake = \"systemd\"\nready = \"notify\"",
+        ),
+        einhorn("ack", ack, "go"),
+        http(
+            "asked",
+            asked,
+            "restart = \"always\"\ncheck = { exec = \"test ! -e sick\", period = \"50ms\", failures = 2 }",
+        ),
+        service("watched", watched, &["./server"], "restart_order = \"start-first\"\nwatch = true"),
+        http("held", held, ""),
+    ]
+    .concat();
+    let mut supervised =
+        stage.program(&program).start(&config, &["notify", "ack", "asked", "watched", "held"]);
+    supervised.wait_answer(asked, 1);
+    supervised.wait_answer(watched, 1);
+    supervised.wait_answer(held, 1);
+    command(&mut supervised, &["hold", "held"], 0);
+    let mut waiting = support::Client::connect(held).unwrap();
+    waiting.send("/").unwrap();
+    for _ in 0..3 {
+        upgrade(&mut supervised);
+    }
+    supervised.stage.write("go", "");
+    supervised.wait_answer(notify, 1);
+    eventually("both have said that they are ready", || {
+        ["notify", "ack"]
+            .iter()
+            .all(|name| supervised.count(&format!("INFO {name} generation=1 … ready after")) == 1)
+    });
+    fs::copy(example("http"), supervised.stage.dir().join("server.new")).unwrap();
+    fs::rename(supervised.stage.dir().join("server.new"), &server).unwrap();
+    supervised.wait_answer(watched, 2);
+    supervised.stage.write("sick", "");
+    supervised.wait_for(" asked generation=1 … unhealthy: 2 checks failed");
+    fs::remove_file(supervised.stage.dir().join("sick")).unwrap();
+    supervised.wait_for(" asked generation=2 … ready after");
+    command(&mut supervised, &["release", "held"], 0);
+    assert_eq!(waiting.receive().unwrap().generation(), 2);
     supervised.stop();
 }

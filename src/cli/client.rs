@@ -5,7 +5,7 @@ use super::way::{Timeout, Way};
 use crate::config;
 use crate::core::Time;
 use crate::limits::CLIENT_PATIENCE;
-use crate::os::{Os, Place};
+use crate::os::{self, Os, Place};
 use crate::protocol::control::{ControlRequest, Reply};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -29,9 +29,9 @@ impl Connection {
     /// Connects to the supervisor of a config file, wherever it is found.
     pub(super) fn open(config: &Path, way: &Way) -> Result<Self, Trouble> {
         let mut tried = Vec::new();
-        for directory in places(config, way) {
+        for (directory, named) in places(config, way) {
             let path = Place::socket(&directory);
-            match connect(&path) {
+            match connect(&path).and_then(|stream| of_ours(stream, named)) {
                 Ok(stream) => {
                     let stream = BufReader::with_capacity(PIECE_BYTES, stream);
                     return Ok(Self { stream, directory, line: Vec::new() });
@@ -138,16 +138,26 @@ fn is_same_file(theirs: &Path, ours: &Path) -> bool {
         || same(theirs.canonicalize(), ours.canonicalize())
 }
 
-/// Where the supervisor may be, the likeliest place first.
-fn places(config: &Path, way: &Way) -> Vec<PathBuf> {
+/// The connection, unless somebody else listens where nobody was named: by custom that is below /tmp, where anybody could.
+fn of_ours(stream: UnixStream, named: bool) -> io::Result<UnixStream> {
+    if named || os::is_of_us_or_root(&stream)? {
+        return Ok(stream);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        "another user listens there; name the directory if that is meant",
+    ))
+}
+
+/// Where the supervisor may be, the likeliest place first, and whether somebody named it.
+fn places(config: &Path, way: &Way) -> Vec<(PathBuf, bool)> {
     if let Some(named) = way.named() {
-        return vec![named];
+        return vec![(named, true)];
     }
     let place = Place::of(config::runtime_dir(config).as_deref(), config);
-    let of_root = (!place.named).then(|| Place::of_root(config));
-    let mut places = vec![place.path];
-    places.extend(of_root.filter(|path| *path != places[0]));
-    places
+    let of_root = (!place.named).then(|| Place::of_root(config)).filter(|path| *path != place.path);
+    // What is below /run is root's.
+    [(place.path, place.named)].into_iter().chain(of_root.map(|path| (path, true))).collect()
 }
 
 /// One request that takes the supervisor no time, one reply.

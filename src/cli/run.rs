@@ -17,10 +17,15 @@ pub fn run(invocation: &Invocation) -> ExitCode {
     };
     if let Some(state) = invocation.state {
         return run::go_on(&invocation.config, state, format).unwrap_or_else(|error| {
+            // The program before has made sure that this does not happen; if it does, nothing is lost but what only
+            // the state knew.
+            let what = "cannot go on from the state that was left to it";
             fail(
-                &format!("bootstrap: cannot go on from the state that was left to it: {error}\n"),
+                &format!("bootstrap: {what}: {error}; begins anew, and takes over who runs\n"),
                 ExitCode::Failed,
-            )
+            );
+            let errno = os::begin_anew();
+            fail(&format!("bootstrap: cannot begin anew: {errno}; the servers go on\n"), ExitCode::Failed)
         });
     }
     let plan = match config::load(&invocation.config) {

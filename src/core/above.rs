@@ -119,7 +119,7 @@ impl Above {
     /// and again must not keep the others from being taken for started: whoever waits for us would end them all.
     fn all_have_started(&mut self, core: &Supervisor) -> bool {
         let fresh = self.fresh.get_or_insert_with(|| core.services.keys().rev().copied().collect());
-        let starts = |id: &ServiceId| core.services.get(id).is_some_and(Service::is_at_its_first_start);
+        let starts = |id: &ServiceId| core.services.get(*id).is_some_and(Service::is_at_its_first_start);
         // Those that wait are moved out of the way; the rest is looked at once each, in all events together.
         let mut waiting = Vec::new();
         let mut all = true;

@@ -69,7 +69,7 @@ impl Supervisor {
 
     /// It was there already, so it waits for nobody: what is missing is started, and what has changed restarted.
     fn take_up(&mut self, id: ServiceId, now: Time, out: &mut Vec<Action>) {
-        let Some(service) = self.services.get(&id) else { return };
+        let Some(service) = self.services.get(id) else { return };
         let other = |run: &Run| !run.definition.runs_the_same(&service.definition);
         let changed = service.workers.iter().flat_map(Worker::staying).any(other);
         self.waiting.remove(&id);

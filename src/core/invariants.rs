@@ -12,7 +12,7 @@ use crate::plan::ServiceId;
 
 impl Supervisor {
     fn name(&self, id: ServiceId) -> &str {
-        self.services.get(&id).map_or("nobody", |service| service.definition.name.as_str())
+        self.services.get(id).map_or("nobody", |service| service.definition.name.as_str())
     }
 
     /// Looks for a broken invariant.
@@ -78,13 +78,15 @@ impl Supervisor {
 /// Is it as people want it? Only one that others need first runs on when it was told to stop.
 fn check_wish(service: &Service, is_to_stop: bool, waits: bool) -> Result<(), String> {
     let stays = service.workers.iter().any(|worker| !worker.is_empty() || worker.starts_later());
+    let is_forgotten =
+        |worker: &Worker| worker.state == State::Held && !service.rollout.has_turn_to_come(worker.index);
     let holds = |worker: &Worker| matches!(worker.state, State::Held | State::Stopping { then: Then::Gone });
     let broken = match service.wish {
         Wish::Stop if stays && !is_to_stop => "it was stopped, yet it runs",
         Wish::Hold if !service.workers.iter().all(holds) => "it is held, yet not all of it",
         Wish::Remove if stays => "it was removed, yet it runs",
-        // Released, it starts, or waits for its turn (simulation, seed 1233).
-        Wish::Run if !waits && service.workers.iter().any(|worker| worker.state == State::Held) => {
+        // Released, it starts, or waits for its turn (simulation, seed 1233), or for that of the worker (seed 7303).
+        Wish::Run if !waits && service.workers.iter().any(is_forgotten) => {
             "it is to run and waits for nobody, yet a worker is held"
         }
         Wish::Run | Wish::Stop | Wish::Hold | Wish::Remove => return Ok(()),

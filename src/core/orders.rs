@@ -100,7 +100,7 @@ impl Supervisor {
     }
 
     fn wish_of(&self, id: ServiceId) -> Wish {
-        self.services.get(&id).map_or(Wish::Remove, |service| service.wish)
+        self.services.get(id).map_or(Wish::Remove, |service| service.wish)
     }
 
     fn start(&mut self, id: ServiceId, now: Time, out: &mut Vec<Action>) -> Taken {
@@ -120,7 +120,7 @@ impl Supervisor {
             self.wait_no_more(id);
         }
         self.touch(id, out, |service, _| service.wish = Wish::Run);
-        let Some(service) = self.services.get(&id) else { return };
+        let Some(service) = self.services.get(id) else { return };
         if service.served_by_nobody() && service.lacks_a_worker() {
             self.wait(id);
         } else {
@@ -190,13 +190,13 @@ impl Supervisor {
             self.wait(id);
         }
         // It may wait already, to start a worker that is missing: what runs is older than this (simulation, seed 513).
-        let runs = !self.has_to_wait(id) && !self.services.get(&id).is_some_and(Service::is_down);
+        let runs = !self.has_to_wait(id) && !self.services.get(id).is_some_and(Service::is_down);
         if self.waits(id) && runs {
             self.replacing.insert(id);
             self.turns.stir([id]);
         }
         if self.replacing.contains(&id) {
-            return self.services.get(&id).map_or(Goal::Up, |service| Goal::Round(service.rollout.next()));
+            return self.services.get(id).map_or(Goal::Up, |service| Goal::Round(service.rollout.next()));
         }
         if self.waits(id) {
             return Goal::Up;
@@ -235,7 +235,7 @@ impl Supervisor {
     }
 
     fn left_alone(&self, id: ServiceId, out: &mut Vec<Action>) {
-        if let Some(service) = self.services.get(&id) {
+        if let Some(service) = self.services.get(id) {
             out.push(service.report(Fact::LeftAlone { held: service.wish == Wish::Hold }));
         }
     }
@@ -257,7 +257,7 @@ impl Supervisor {
     }
 
     fn settle(&mut self, ticket: Ticket, id: ServiceId, verdict: Verdict, out: &mut Vec<Action>) {
-        let Some(service) = self.services.get(&id) else { return };
+        let Some(service) = self.services.get(id) else { return };
         let done = self.tickets.settle(ticket, id, &service.definition.name, verdict);
         out.extend(done.map(|answer| Action::Answer { ticket, answer }));
     }
@@ -276,7 +276,7 @@ impl Supervisor {
             match (outcome, wait) {
                 (Taken::Done(verdict), _) => _ = verdicts.insert(name, verdict),
                 (Taken::Awaits(goal), Wait::Accepted) => {
-                    let known = self.services.get(&id).and_then(|service| self.verdict(service, goal));
+                    let known = self.services.get(id).and_then(|service| self.verdict(service, goal));
                     verdicts.insert(name, known.unwrap_or(Verdict::Ordered));
                 }
                 (Taken::Awaits(goal), Wait::Outcome) => _ = goals.insert(id, goal),
@@ -300,7 +300,7 @@ impl Supervisor {
         touched.extend(&self.waiting);
         for id in touched {
             for (ticket, goal) in self.tickets.goals_of(id) {
-                let verdict = self.services.get(&id).and_then(|service| self.verdict(service, goal));
+                let verdict = self.services.get(id).and_then(|service| self.verdict(service, goal));
                 if let Some(verdict) = verdict {
                     self.settle(ticket, id, verdict, out);
                 }
@@ -309,11 +309,11 @@ impl Supervisor {
     }
 
     fn answer_rounds(&mut self, id: ServiceId, out: &mut Vec<Action>) {
-        let ended = self.services.get_mut(&id).map(Service::take_ended).unwrap_or_default();
+        let ended = self.services.get_mut(id).map(Service::take_ended).unwrap_or_default();
         for (round, end) in ended {
             for (ticket, goal) in self.tickets.goals_of(id) {
                 if goal == Goal::Round(round)
-                    && let Some(service) = self.services.get(&id)
+                    && let Some(service) = self.services.get(id)
                 {
                     let verdict = service.verdict_of(end);
                     self.settle(ticket, id, verdict, out);
@@ -370,7 +370,7 @@ impl Supervisor {
         self.refuse_reloads(out);
         for id in self.tickets.services() {
             for (ticket, goal) in self.tickets.goals_of(id) {
-                let known = self.services.get(&id).and_then(|service| service.verdict(goal));
+                let known = self.services.get(id).and_then(|service| service.verdict(goal));
                 self.settle(ticket, id, known.unwrap_or(Verdict::Superseded { by: Verb::Stop }), out);
             }
         }

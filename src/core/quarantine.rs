@@ -29,7 +29,7 @@ impl Supervisor {
         if self.is_quarantined(id) {
             return None;
         }
-        let service = self.services.get_mut(&id)?;
+        let service = self.services.get_mut(id)?;
         let (before, done) = (service.clone(), out.len());
         // What a panic leaves half-done is thrown away: both are put back.
         match catch_unwind(AssertUnwindSafe(|| change(service, out))) {
@@ -49,7 +49,7 @@ impl Supervisor {
         keep(&mut self.turns.starting, id, false);
         keep(&mut self.idle_sockets, id, false);
         self.wait_no_more(id);
-        if let Some(service) = self.services.get_mut(&id) {
+        if let Some(service) = self.services.get_mut(id) {
             let name = Some(service.definition.name.clone());
             let fact = Fact::Quarantined { why: why.into() };
             let report = Report { service: name, generation: None, pid: None, fact };
@@ -62,7 +62,7 @@ impl Supervisor {
 
     /// What somebody is told who wants something of it.
     pub(super) fn verdict_in_quarantine(&self, id: ServiceId) -> Option<Verdict> {
-        let service = self.services.get(&id).filter(|_| self.is_quarantined(id))?;
+        let service = self.services.get(id).filter(|_| self.is_quarantined(id))?;
         Some(Verdict::Quarantined { why: service.history.last_failure.clone() })
     }
 
@@ -70,7 +70,7 @@ impl Supervisor {
     pub(super) fn end_quarantined(&mut self, signal: fn(RunId) -> Action, out: &mut Vec<Action>) {
         for id in &self.quarantined {
             self.busy.remove(id);
-            let workers = self.services.get(id).into_iter().flat_map(|service| &service.workers);
+            let workers = self.services.get(*id).into_iter().flat_map(|service| &service.workers);
             let runs = workers.flat_map(|worker: &Worker| {
                 let leaving = worker.leaving.iter().map(|leaving| &leaving.run);
                 worker.staying().chain(leaving).filter(|run: &&Run| run.pid.is_some()).map(|run| run.id)

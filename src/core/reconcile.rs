@@ -213,7 +213,7 @@ impl Supervisor {
     ) -> Option<(ServiceId, Goal)> {
         let id = *self.names.get(&definition.name)?;
         let needs_others = definition.predecessors().next().is_some();
-        let (wish, is_down) = self.services.get(&id).map(|service| (service.wish, service.is_down()))?;
+        let (wish, is_down) = self.services.get(id).map(|service| (service.wish, service.is_down()))?;
         let runs = wish == Wish::Run;
         if changed && runs && is_down && needs_others {
             self.wait(id);
@@ -240,7 +240,7 @@ impl Supervisor {
         if self.idle_sockets.is_empty() {
             return;
         }
-        let astray = self.astray.iter().filter_map(|id| self.services.get(id));
+        let astray = self.astray.iter().filter_map(|id| self.services.get(*id));
         let served: BTreeSet<Address> = astray.flat_map(Service::served_addresses).cloned().collect();
         for id in self.idle_sockets.clone() {
             self.touch(id, out, |service, out| service.park_idle(&served, out));

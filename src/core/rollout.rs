@@ -98,6 +98,11 @@ impl Rollout {
         Begun { round: self.last, waits: now.iter().any(|worker| worker.in_transit()) }
     }
 
+    /// Is the turn of this worker to come?
+    pub(super) fn has_turn_to_come(&self, worker: u32) -> bool {
+        self.again || self.under_way.as_ref().is_some_and(|round| round.waiting.contains(&worker))
+    }
+
     /// Has one worker restarted in its turn, because it is sick.
     pub(super) fn ask_for(&mut self, worker: u32) {
         let round = self.under_way.get_or_insert_with(|| {

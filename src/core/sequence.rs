@@ -27,7 +27,7 @@ impl Supervisor {
 
     /// One service stands otherwise than before.
     pub(super) fn stir_around(&mut self, id: ServiceId) {
-        let Some(service) = self.services.get(&id) else { return };
+        let Some(service) = self.services.get(id) else { return };
         let definition = service.definition.clone();
         let before = definition.predecessors().filter_map(|name| self.names.get(name)).copied();
         let after: Vec<ServiceId> = self.turns.dependents(&definition.name).collect();
@@ -108,7 +108,7 @@ impl Supervisor {
 
     /// Are all that it requires up, and all that it comes after up or not coming?
     fn may_start(&self, id: ServiceId) -> bool {
-        let Some(service) = self.services.get(&id) else { return true };
+        let Some(service) = self.services.get(id) else { return true };
         // It was told to stop, and to start again before it had.
         if service.is_ending() {
             return false;
@@ -128,9 +128,9 @@ impl Supervisor {
 
     /// Have all that start after it ended, as far as they are to?
     fn may_stop(&self, id: ServiceId) -> bool {
-        let Some(service) = self.services.get(&id) else { return true };
+        let Some(service) = self.services.get(id) else { return true };
         let ends = |other: &ServiceId| {
-            self.stops.contains(other) || self.services.get(other).is_some_and(Service::is_ending)
+            self.stops.contains(other) || self.services.get(*other).is_some_and(Service::is_ending)
         };
         let mut dependents = self.turns.dependents(&service.definition.name);
         let followed = |other: &ServiceId| *other != id && !self.is_quarantined(*other);
@@ -138,7 +138,7 @@ impl Supervisor {
     }
 
     fn named(&self, name: &ServiceName) -> Option<&Service> {
-        self.names.get(name).and_then(|id| self.services.get(id))
+        self.names.get(name).and_then(|id| self.services.get(*id))
     }
 
     /// Does it wait for others, to start?
@@ -148,7 +148,7 @@ impl Supervisor {
 
     /// The services that one of these waits for, if it does.
     pub fn waits_for(&self, id: ServiceId) -> Vec<&ServiceName> {
-        let waiting = self.waiting.get(&id).and_then(|id| self.services.get(id));
+        let waiting = self.waiting.get(&id).and_then(|id| self.services.get(*id));
         let needed = waiting.into_iter().flat_map(|service| service.definition.predecessors());
         needed.filter(|name| !self.named(name).is_none_or(Service::is_up)).collect()
     }
@@ -160,7 +160,7 @@ impl Supervisor {
 
     /// Is it down, and needs others first, or is it just ending? It starts at the end of this event, or later.
     pub(super) fn has_to_wait(&self, id: ServiceId) -> bool {
-        let Some(service) = self.services.get(&id) else { return false };
+        let Some(service) = self.services.get(id) else { return false };
         service.is_ending() || service.is_down() && service.definition.predecessors().next().is_some()
     }
 
@@ -169,7 +169,7 @@ impl Supervisor {
         let mut found = BTreeSet::new();
         let mut seen = BTreeSet::from([id]);
         let mut ahead = vec![id];
-        while let Some(service) = ahead.pop().and_then(|id| self.services.get(&id)) {
+        while let Some(service) = ahead.pop().and_then(|id| self.services.get(id)) {
             for name in service.definition.predecessors() {
                 let Some(other) = self.named(name).filter(|other| !other.is_up()) else { continue };
                 let required = service.definition.requires.contains(name);
@@ -192,7 +192,7 @@ impl Supervisor {
         }
         self.announced.retain(|id| self.waiting.contains(id));
         for id in blocked {
-            if let Some(service) = self.services.get(id)
+            if let Some(service) = self.services.get(*id)
                 && self.announced.insert(*id)
             {
                 let missing = |name: &&ServiceName| !self.named(name).is_none_or(Service::is_up);

@@ -12,22 +12,22 @@ use std::collections::BTreeMap;
 pub(super) struct Services(BTreeMap<ServiceId, Box<Service>>);
 
 impl Services {
-    pub(super) fn get(&self, id: &ServiceId) -> Option<&Service> {
+    pub(super) fn get(&self, id: ServiceId) -> Option<&Service> {
         looked_at(1);
-        self.0.get(id).map(|service| &**service)
+        self.0.get(&id).map(|service| &**service)
     }
 
-    pub(super) fn get_mut(&mut self, id: &ServiceId) -> Option<&mut Service> {
+    pub(super) fn get_mut(&mut self, id: ServiceId) -> Option<&mut Service> {
         looked_at(1);
-        self.0.get_mut(id).map(|service| &mut **service)
+        self.0.get_mut(&id).map(|service| &mut **service)
     }
 
     pub(super) fn insert(&mut self, service: Service) {
         self.0.insert(service.id, Box::new(service));
     }
 
-    pub(super) fn remove(&mut self, id: &ServiceId) {
-        self.0.remove(id);
+    pub(super) fn remove(&mut self, id: ServiceId) {
+        self.0.remove(&id);
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &Service> {

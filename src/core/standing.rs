@@ -5,8 +5,20 @@ use super::candidate::Candidate;
 use super::generation::Run;
 use super::leaving::Leaving;
 use super::state::{State, Then};
+use super::supervisor::Supervisor;
 use super::worker::Worker;
 use crate::plan::{Address, Generation};
+
+impl Supervisor {
+    /// All runs that are known, and of each whether it serves.
+    pub fn runs(&self) -> impl Iterator<Item = (&Run, bool)> {
+        self.services.values().flat_map(|service| &service.workers).flat_map(|worker| {
+            let serves = |run: &Run| worker.serving_all().any(|serving| serving.id == run.id);
+            let leaving = worker.leaving.iter().map(|leaving| (&leaving.run, false));
+            worker.staying().map(move |run| (run, serves(run))).chain(leaving)
+        })
+    }
+}
 
 impl Worker {
     /// The run that clients are served by, as far as is known.

@@ -22,6 +22,8 @@ pub enum Succession {
     AdoptedLeaving,
     /// The same, and it is asked to leave.
     AdoptedToLeave,
+    /// It was left behind, and has become another program since it served.
+    OrphanChanged,
     /// It was left behind, and has ended since.
     OrphanEnded,
     /// It was left behind, and is left alone: so it is configured.
@@ -32,6 +34,10 @@ pub enum Succession {
     NotWrittenDown { errno: i32 },
     /// Something was left behind in a way that cannot be read.
     RecordUnreadable { file: String },
+    /// The manager above had kept sockets for us.
+    GivenBack { sockets: usize },
+    /// It keeps fewer sockets than there are.
+    StoreTooSmall { sockets: usize, room: usize },
     /// Who runs is written down nowhere.
     NoRecords { why: String },
 }

@@ -198,9 +198,9 @@ impl Supervisor {
         out: &mut Vec<Action>,
         change: impl FnOnce(&mut Service, &mut Vec<Action>) -> T,
     ) -> Option<T> {
-        let before = Standing::of(self.services.get(&id)?);
+        let before = Standing::of(self.services.get(id)?);
         let outcome = self.step(id, out, change)?;
-        let service = self.services.get(&id)?;
+        let service = self.services.get(id)?;
         self.deadlines.set(id, service.deadline());
         keep(&mut self.busy, id, service.is_busy());
         keep(&mut self.crashed, id, service.is_crashed());
@@ -218,7 +218,7 @@ impl Supervisor {
             self.deadlines.set(id, None);
             self.waiting.remove(&id);
             self.captured.remove(&id);
-            self.services.remove(&id);
+            self.services.remove(id);
         }
         Some(outcome)
     }

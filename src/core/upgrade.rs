@@ -31,7 +31,7 @@ impl Supervisor {
     }
 
     pub(super) fn not_written_down(&self, run: RunId, errno: i32, out: &mut Vec<Action>) {
-        let service = self.services.get(&run.service).map(|service| service.definition.name.clone());
+        let service = self.services.get(run.service).map(|service| service.definition.name.clone());
         let fact = Fact::Succession(Succession::NotWrittenDown { errno });
         out.push(Action::Report(Report { service, generation: Some(run.generation), pid: None, fact }));
     }

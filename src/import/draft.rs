@@ -168,11 +168,10 @@ impl Draft {
         let mut lines = vec!["[[service]]\n".to_owned(), format!("name = {}\n", Value::from(&*self.name))];
         lines.extend(keys.into_iter().map(|(key, value)| format!("{key} = {value}\n")));
         if !self.env.is_empty() {
-            let pair = |(name, value): (&String, &String)| {
-                format!("{} = {}", Value::from(&**name), Value::from(&**value))
-            };
-            let pairs: Vec<String> = self.env.iter().map(pair).collect();
-            lines.push(format!("env = {{ {} }}\n", pairs.join(", ")));
+            // A name may be any text, and a key is quoted by other rules than a value (fuzz/seeds/import_text/quotes.conf).
+            let variables: toml::Table =
+                self.env.iter().map(|(name, value)| (name.clone(), Value::from(&**value))).collect();
+            lines.push(format!("env = {}\n", Value::from(variables)));
         }
         lines.extend(self.notes.iter().map(|note| comment(note)));
         lines.concat()

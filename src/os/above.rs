@@ -51,12 +51,17 @@ fn stamp(notice: Notice) -> Notice {
 }
 
 /// A path, or with `@` a name in the abstract name space.
-fn address(text: &OsStr) -> Option<SocketAddr> {
+pub(super) fn address(text: &OsStr) -> Option<SocketAddr> {
     match text.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name).ok(),
         [b'/', ..] => SocketAddr::from_pathname(text).ok(),
         _ => None,
     }
+}
+
+/// The name of an address in the abstract name space.
+pub(super) fn abstract_name(address: &SocketAddr) -> Option<&[u8]> {
+    address.as_abstract_name()
 }
 
 /// As `sd_watchdog_enabled(3)` reads it: not zero, and for us or for nobody in particular.

@@ -2,12 +2,10 @@
 
 use super::Os;
 use super::orphans::Finds;
-use super::output::PipeMark;
 use super::processes::Change;
-use super::records::{Records, Start};
-use super::spawn::Started;
+use super::records::Records;
 use crate::core::{Event, Orphan, Report, WriterEvent};
-use crate::plan::{Definition, ListenerId, Orphans, Pid, RunId};
+use crate::plan::{ListenerId, Orphans, Pid, RunId};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -28,8 +26,8 @@ impl Os {
     /// and why. What is found waits for [`Action::Adopt`](crate::core::Action::Adopt) and
     /// [`Action::Bind`](crate::core::Action::Bind).
     pub fn find_orphans(&mut self, policy: Orphans) -> (Vec<Orphan>, Vec<Report>) {
-        let Some(records) = &self.records else { return (Vec::new(), Vec::new()) };
-        let (finds, orphans, reports) = Finds::look(records, policy);
+        let given = std::mem::take(&mut self.given);
+        let (finds, orphans, reports) = Finds::look(self.records.as_ref(), policy, given);
         let former_writer = if policy == Orphans::Ignore { None } else { self.former_writer() };
         self.finds = Finds { former_writer, ..finds };
         (orphans, reports)
@@ -45,34 +43,6 @@ impl Os {
             records.know(run, std::mem::take(&mut held.record));
         }
         self.processes.adopt(&self.poller, run, pid.0, listeners, held);
-    }
-
-    /// Writes down a run that has just started: the sooner, the less there is to lose.
-    pub(super) fn write_down(
-        &mut self,
-        run: RunId,
-        worker: u32,
-        definition: &Definition,
-        listeners: &[ListenerId],
-        started: &Started,
-        output: Vec<PipeMark>,
-    ) {
-        let start = Start {
-            run,
-            worker,
-            pid: started.pid,
-            started: self.now(),
-            sockets: self.listeners.held(listeners),
-            voice: started.voice.as_ref().and_then(super::voice::Voice::mark),
-            program: started.program.clone(),
-            output,
-            inode: started.origin.as_ref().and_then(super::program::Origin::binary),
-        };
-        let written = self.records.as_mut().map(|records| records.started(start, definition));
-        // Where the system did not refuse, it has ended already.
-        if let Some(errno) = written.and_then(|written| written.err()?.raw_os_error()) {
-            self.events.push_back(Event::NotWrittenDown { run, errno });
-        }
     }
 
     /// Notes what became of runs since the last turn.

@@ -3,9 +3,10 @@
 //!
 //! A run has one of its own, not the service: old and new generations live side by side, and only one is killed.
 
-use super::children;
+use super::pidfd::Pidfd;
 use crate::plan::{Cgroup, Generation};
 use nix::errno::Errno;
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -96,9 +97,13 @@ impl Leaf {
         if signal == libc::SIGKILL && write(&self.path.join("cgroup.kill"), "1").is_ok() {
             return;
         }
-        for pid in self.members() {
-            // It may have ended meanwhile, as with every signal; orphans are ours to reap, so its number is its own.
-            let _ = children::send(pid, signal);
+        // Held, and then seen to be in it still: a number may be another's by now, a descriptor never is.
+        let held = |pid| Some((pid, Pidfd::open(pid).ok()?));
+        let held: Vec<(i32, Pidfd)> = self.members().into_iter().filter_map(held).collect();
+        let members: BTreeSet<i32> = self.members().into_iter().collect();
+        for (_, process) in held.iter().filter(|(pid, _)| members.contains(pid)) {
+            // It may have ended meanwhile, as with every signal.
+            let _ = process.send(signal);
         }
     }
 }

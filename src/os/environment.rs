@@ -11,7 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 /// What our own parent said to us; to a child it would be a lie.
-const NOT_FOR_CHILDREN: [&str; 8] = [
+const NOT_FOR_CHILDREN: [&str; 9] = [
     "BOOTSTRAP_SELECT",
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
@@ -20,6 +20,7 @@ const NOT_FOR_CHILDREN: [&str; 8] = [
     "LISTEN_PID",
     "LISTEN_PIDFDID",
     "LISTEN_FDNAMES",
+    "FDSTORE",
 ];
 
 /// How the names of others begin that are as untrue.

@@ -17,7 +17,7 @@ use crate::plan::ListenerId;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{OwnedFd, RawFd};
@@ -49,6 +49,9 @@ pub struct Kept {
     /// The clients that asked for the upgrade.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) clients: Vec<KeptClient>,
+    /// What the manager above keeps for us, by inode.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) stored: BTreeMap<u64, String>,
     /// What happened and was not given out yet.
     pub(super) events: VecDeque<Event>,
 }

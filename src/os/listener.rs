@@ -47,6 +47,11 @@ impl Listener {
         self.socket.as_raw_fd()
     }
 
+    /// Its descriptor.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
     /// What `/proc` knows it by.
     pub(super) fn inode(&self) -> nix::Result<u64> {
         nix::sys::stat::fstat(&self.socket).map(|found| found.st_ino)

@@ -4,15 +4,19 @@ use super::inherited::{Legacy, Numbers};
 use super::listener::{HeldSocket, KeptListener, Listener};
 use super::owner::owners;
 use super::poller::{Poller, Token};
-use crate::core::{BindFailure, Event, SpawnFailure, SpawnStage};
+use crate::core::{BindFailure, Event, Repair, SpawnFailure, SpawnStage};
 use crate::plan::{Address, ListenerId, ListenerSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 
 /// The sockets, by the id that the core knows them by.
 #[derive(Default)]
-pub(super) struct Listeners(BTreeMap<ListenerId, Box<Listener>>);
+pub(super) struct Listeners {
+    all: BTreeMap<ListenerId, Box<Listener>>,
+    /// Whether a socket came or went since somebody last asked.
+    changed: bool,
+}
 
 impl Listeners {
     /// Binds all or none. They are watched from here on.
@@ -64,12 +68,25 @@ impl Listeners {
             // Where the kernel has no memory for it the next start repairs what it finds.
             let _ = poller.watch_shutdown(socket, Token::Listener(id));
         }
-        self.0.insert(id, Box::new(listener));
+        self.all.insert(id, Box::new(listener));
+        self.changed = true;
+    }
+
+    /// Did a socket come or go since the last call?
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Those that are held, with their addresses, by what `/proc` knows them by.
+    pub(super) fn by_inode(&self) -> BTreeMap<u64, (&Address, BorrowedFd<'_>)> {
+        let held = self.all.values().map(|listener| &**listener);
+        held.filter_map(|listener| Some((listener.inode().ok()?, (listener.address(), listener.as_fd()))))
+            .collect()
     }
 
     /// Leaves them to the next program.
     pub(super) fn keep(&self, numbers: &mut Numbers) -> Vec<(ListenerId, KeptListener)> {
-        self.0.iter().map(|(id, listener)| (*id, listener.keep(numbers))).collect()
+        self.all.iter().map(|(id, listener)| (*id, listener.keep(numbers))).collect()
     }
 
     /// Takes them over.
@@ -96,10 +113,11 @@ impl Listeners {
         let failure = |errno, subject: String| SpawnFailure { stage: SpawnStage::Listener, errno, subject };
         ids.iter()
             .map(|id| {
-                let listener = self.0.get_mut(id).ok_or_else(|| failure(libc::EBADF, String::new()))?;
+                let listener = self.all.get_mut(id).ok_or_else(|| failure(libc::EBADF, String::new()))?;
                 let repair = listener
                     .restore(in_use(*id))
                     .map_err(|error| failure(errno(&error), listener.address().to_string()))?;
+                self.changed |= repair == Some(Repair::PathBoundAnew);
                 repairs.extend(repair.map(|what| Event::Repaired { listener: *id, what }));
                 Ok(listener.number())
             })
@@ -109,28 +127,29 @@ impl Listeners {
     /// Repairs what a server did to one.
     pub(super) fn mend(&mut self, id: ListenerId) -> Option<Event> {
         // What cannot be repaired now is tried again before the next start, where a failure is told.
-        let what = self.0.get_mut(&id)?.mend().ok()??;
+        let what = self.all.get_mut(&id)?.mend().ok()??;
+        self.changed |= what == Repair::PathBoundAnew;
         Some(Event::Repaired { listener: id, what })
     }
 
     /// What a later supervisor must know to take these back.
     pub(super) fn held(&self, ids: &[ListenerId]) -> Vec<HeldSocket> {
-        ids.iter().filter_map(|id| self.0.get(id)?.held().ok()).collect()
+        ids.iter().filter_map(|id| self.all.get(id)?.held().ok()).collect()
     }
 
     /// The inodes of those that are held.
     pub(super) fn inodes(&self, ids: &[ListenerId]) -> BTreeSet<u64> {
-        ids.iter().filter_map(|id| self.0.get(id)?.inode().ok()).collect()
+        ids.iter().filter_map(|id| self.all.get(id)?.inode().ok()).collect()
     }
 
     /// One that is held.
     pub(super) fn get(&self, id: ListenerId) -> Option<&Listener> {
-        self.0.get(&id).map(|listener| &**listener)
+        self.all.get(&id).map(|listener| &**listener)
     }
 
     /// Takes other settings.
     pub(super) fn configure(&mut self, id: ListenerId, spec: ListenerSpec) {
-        if let Some(listener) = self.0.get_mut(&id) {
+        if let Some(listener) = self.all.get_mut(&id) {
             // Written again before the next start, where a failure is told.
             let _ = listener.configure(spec);
         }
@@ -138,7 +157,7 @@ impl Listeners {
 
     /// Takes a parked one back into service.
     pub(super) fn listen(&mut self, id: ListenerId) {
-        if let Some(listener) = self.0.get_mut(&id) {
+        if let Some(listener) = self.all.get_mut(&id) {
             // Tried again before the next start, where a failure is told.
             let _ = listener.listen();
         }
@@ -146,7 +165,7 @@ impl Listeners {
 
     /// Keeps the address and refuses clients.
     pub(super) fn park(&mut self, id: ListenerId) {
-        if let Some(listener) = self.0.get_mut(&id) {
+        if let Some(listener) = self.all.get_mut(&id) {
             // What can fail is the memory of the kernel; the address is kept in any case.
             let _ = listener.park();
         }
@@ -154,15 +173,16 @@ impl Listeners {
 
     /// Gives an address up.
     pub(super) fn close(&mut self, poller: &Poller, id: ListenerId) {
-        if let Some(listener) = self.0.remove(&id) {
+        if let Some(listener) = self.all.remove(&id) {
             listener.watched().into_iter().for_each(|socket| poller.forget(socket));
             listener.release();
+            self.changed = true;
         }
     }
 
     /// Gives all addresses up.
     pub(super) fn close_all(&mut self) {
-        for listener in std::mem::take(&mut self.0).into_values() {
+        for listener in std::mem::take(&mut self.all).into_values() {
             listener.release();
         }
     }

@@ -2,7 +2,7 @@
 //! the pipes, and hears from it. It never reads a pipe, nor waits for the writer.
 
 use super::inherited::{Legacy, Numbers};
-use super::output::NewPipes;
+use super::output::{NewPipes, PipeMark};
 use super::passing::{receive, send};
 use super::poller::Poller;
 use super::scribe::Scribe;
@@ -119,6 +119,13 @@ impl Logs {
         self.pipes.insert(number, Held { run, reader, pipe, tail_wanted: false });
         self.by_run.insert((run, stream), number);
         self.untold.insert(number);
+    }
+
+    /// By what the pipes of a run are found again.
+    pub(super) fn marks(&self, run: RunId) -> Vec<PipeMark> {
+        let held = |stream: Stream| self.pipes.get(self.by_run.get(&(run, stream))?);
+        let mark = |stream: Stream| PipeMark::of(stream, &held(stream)?.reader);
+        Stream::ALL.into_iter().filter_map(mark).collect()
     }
 
     /// The writer reads from now on.

@@ -30,6 +30,7 @@ mod log_output;
 mod logs;
 mod lookup;
 mod memory;
+mod names;
 mod notify;
 mod orphans;
 mod output;
@@ -53,7 +54,9 @@ mod slots;
 mod sockopt;
 mod spawn;
 mod start;
+mod store;
 mod successor;
+mod trusted;
 mod turn;
 mod unix_path;
 mod usage;
@@ -68,11 +71,13 @@ pub use inherited::{TooFewDescriptors, claim_granted, make_room, take_all_descri
 
 pub use journal::stderr_is_journal;
 pub use kept::{Kept, Left};
+pub use names::look_up_names_in_files_where_static;
 pub use passing::{packet_pair, pipe_capacity, receive, send, widen_pipe};
 pub use queues::Queues;
-pub use reexec::Write;
+pub use reexec::{Write, begin_anew};
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
 pub use successor::answer_check;
+pub use trusted::is_of_us_or_root;
 
 use crate::core::{Action, Event, RunEvent, Time};
 use crate::protocol::status::Usage;
@@ -93,6 +98,7 @@ use spawn::Spawner;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use store::{Given, Store};
 use successor::Check;
 use watches::Watches;
 
@@ -149,6 +155,10 @@ pub struct Os {
     lavish: bool,
     /// Events since there was nothing to do.
     busy_with: u32,
+    /// The manager above us that keeps our sockets.
+    store: Option<Store>,
+    /// What it gave back to us.
+    given: Vec<Given>,
 }
 
 impl Os {
@@ -159,13 +169,14 @@ impl Os {
     ///
     /// The system's; then the program cannot run.
     pub fn new() -> io::Result<Self> {
+        let given = store::take_given();
         inherited::fill_standard_descriptors()?;
         inherited::keep_from_children()?;
-        Self::prepare(inherited::raise_descriptor_limit()?, successor::own_path())
+        Self::prepare(inherited::raise_descriptor_limit()?, successor::own_path(), given)
     }
 
     /// What every program does that supervises; `limit` is what children get.
-    fn prepare(limit: DescriptorLimit, program: PathBuf) -> io::Result<Self> {
+    fn prepare(limit: DescriptorLimit, program: PathBuf, given: Vec<Given>) -> io::Result<Self> {
         memory::keep_little();
         inherited::adopt_orphans()?;
         // Before anything of ours gets one of these numbers.
@@ -199,6 +210,8 @@ impl Os {
             answering: None,
             lavish: true,
             busy_with: 0,
+            store: Store::of_environment(&given),
+            given,
         })
     }
 
@@ -236,8 +249,9 @@ impl Os {
                 self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));
             }
             Action::NoteServing { run } => {
+                let is_itself = self.processes.is_what_was_started(run);
                 if let Some(records) = &mut self.records {
-                    records.serves(run);
+                    records.serves(run, is_itself);
                 }
             }
             Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),

@@ -1,11 +1,14 @@
 //! The processes that a supervisor left behind that was killed: found by what it wrote down, proved to be the same
 //! ones, held by descriptor from then on, and their sockets taken back with all the clients that wait in them.
 
+use super::cgroup::Leaf;
 use super::listener::{HeldSocket, Listener};
 use super::lookup::Inode;
 use super::output::PipeMark;
 use super::pidfd::Pidfd;
+use super::program::binary_of;
 use super::records::{Found, Record, Records, start_ticks};
+use super::store::Given;
 use super::voice::{Voice, find_descriptor};
 use crate::core::{Fact, Orphan, Report, Succession};
 use crate::plan::{Address, Commons, Definition, Orphans, Pid};
@@ -28,6 +31,7 @@ pub(super) struct Held {
     pub(super) definition: Arc<Definition>,
     /// The pipes that it writes to.
     pub(super) output: Vec<PipeMark>,
+    pub(super) leaf: Option<Leaf>,
 }
 
 /// What was found, until the core has said what becomes of it.
@@ -43,13 +47,24 @@ pub(super) struct Finds {
 
 impl Finds {
     /// Looks for the processes that `records` tell of. What is not adopted is in the reports.
-    pub(super) fn look(records: &Records, policy: Orphans) -> (Self, Vec<Orphan>, Vec<Report>) {
+    ///
+    /// Sockets that were `given` to us are taken for those that a process has where that may not be looked into, and
+    /// for those that no process has any more.
+    pub(super) fn look(
+        records: Option<&Records>,
+        policy: Orphans,
+        mut given: Vec<Given>,
+    ) -> (Self, Vec<Orphan>, Vec<Report>) {
         let (mut finds, mut orphans, mut reports) = (Self::default(), Vec::new(), Vec::new());
-        let (found, unreadable) = records.found();
+        if !given.is_empty() {
+            let what = Succession::GivenBack { sockets: given.len() };
+            reports.push(Report::of_supervisor(Fact::Succession(what)));
+        }
+        let (found, unreadable) = records.map_or_else(Default::default, Records::found);
         let of_file = |file| Report::of_supervisor(Fact::Succession(Succession::RecordUnreadable { file }));
         reports.extend(unreadable.into_iter().map(of_file));
         let mut commons = Commons::default();
-        for Found { name, serves, leaving, record } in found {
+        for Found { name, serves, was_itself, leaving, record } in found {
             let report = |what| Report {
                 service: Some(record.definition.name.clone()),
                 generation: Some(record.generation),
@@ -58,7 +73,15 @@ impl Finds {
             };
             match hold(&record, policy) {
                 Ok(process) => {
-                    let held = finds.take_sockets(&process, &record);
+                    let taken = finds.take_sockets(&process, &record, &mut given);
+                    // What it has become serves nobody that we know of: it is not taken for the server.
+                    let is_another = was_itself
+                        && record.group.is_none()
+                        && binary_of(record.pid).is_some_and(|inode| Some(inode) != record.inode);
+                    if is_another {
+                        reports.push(report(Succession::OrphanChanged));
+                    }
+                    let held = taken && !is_another;
                     let mut definition = record.definition.into_owned();
                     commons.share(&mut definition);
                     let voice = record.voice.as_ref().and_then(|mark| Voice::find(record.pid, mark));
@@ -85,23 +108,30 @@ impl Finds {
                         leaving,
                         definition,
                         output: record.output,
+                        leaf: record.cgroup.and_then(|path| Leaf::at(path).ok()),
                     };
                     finds.held.insert(record.pid, held);
                 }
                 Err(what) => {
-                    records.remove(&name);
+                    if let Some(records) = records {
+                        records.remove(&name);
+                    }
                     reports.push(report(what));
                 }
             }
+        }
+        for (address, listener) in given.into_iter().filter_map(Given::into_listener) {
+            finds.sockets.entry(address).or_insert(listener);
         }
         (finds, orphans, reports)
     }
 
     /// Takes back the sockets that the process has; tells whether all of them are held now.
-    fn take_sockets(&mut self, process: &Pidfd, record: &Record<'_>) -> bool {
+    fn take_sockets(&mut self, process: &Pidfd, record: &Record<'_>, given: &mut Vec<Given>) -> bool {
         for socket in &record.sockets {
             if !self.sockets.contains_key(&socket.spec.address)
-                && let Some(fd) = take_socket(process, record.pid, socket)
+                && let Some(fd) =
+                    take_socket(process, record.pid, socket).or_else(|| take_given(given, socket))
             {
                 let listener = Listener::taken_back(fd, socket.spec.clone(), socket.path.clone());
                 self.sockets.insert(socket.spec.address.clone(), listener);
@@ -127,6 +157,12 @@ fn hold(record: &Record<'_>, policy: Orphans) -> Result<Pidfd, Succession> {
         Orphans::Ignore => Err(Succession::OrphanIgnored),
         Orphans::Adopt | Orphans::Stop => process.send(0).map(|()| process).map_err(refused),
     }
+}
+
+/// The same socket among those that were given to us.
+fn take_given(given: &mut Vec<Given>, socket: &HeldSocket) -> Option<OwnedFd> {
+    let at = given.iter().position(|given| given.inode() == socket.inode)?;
+    Some(given.swap_remove(at).into_fd())
 }
 
 /// The socket with this inode among the descriptors of the process.

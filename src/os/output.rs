@@ -90,15 +90,6 @@ impl NewPipes {
         Channels { stdout: channel(Stream::Stdout), stderr: channel(Stream::Stderr) }
     }
 
-    /// By what they are found again.
-    pub(super) fn marks(&self) -> Vec<PipeMark> {
-        let mark = |pipe: &NewPipe| {
-            let inode = fstat(&pipe.reader).ok()?.st_ino;
-            Some(PipeMark { stream: pipe.stream, inode })
-        };
-        self.0.iter().filter_map(mark).collect()
-    }
-
     /// The ends that we keep. Those of the child close here.
     pub(super) fn into_readers(self) -> impl Iterator<Item = (Stream, OwnedFd)> {
         self.0.into_iter().map(|pipe| (pipe.stream, pipe.reader))
@@ -124,6 +115,11 @@ impl NewPipe {
 }
 
 impl PipeMark {
+    /// That of a pipe that we hold.
+    pub(super) fn of(stream: Stream, reader: &OwnedFd) -> Option<Self> {
+        fstat(reader).ok().map(|found| Self { stream, inode: found.st_ino })
+    }
+
     /// Our end of it, made anew from that of the process `pid`, or of one that reads it.
     pub(super) fn find(self, pids: &[i32]) -> Option<OwnedFd> {
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;

@@ -5,8 +5,10 @@
 
 mod adopted;
 mod kept;
+mod known;
 mod main_process;
 mod members;
+mod reap;
 
 pub(super) use kept::KeptProcesses;
 
@@ -16,7 +18,6 @@ use super::cgroup::Leaf;
 use super::children;
 use super::heard::Heard;
 use super::poller::Poller;
-use super::probe::Probes;
 use super::proc_file;
 use super::program::{Origin, Pinned};
 use super::sight;
@@ -220,17 +221,6 @@ impl Processes {
         }
     }
 
-    /// Points out that a run may have changed its sockets.
-    pub(super) fn touch(&mut self, run: RunId) {
-        let process = self.leaders.get(&run).and_then(|leader| self.by_leader.get(leader));
-        self.touched.extend(process.iter().flat_map(|process| &process.listeners));
-    }
-
-    /// The path of a run's program.
-    pub(super) fn program(&self, run: RunId) -> Option<&Path> {
-        self.leaders.get(&run).and_then(|leader| Some(&*self.by_leader.get(leader)?.program))
-    }
-
     /// Sends `signal` to the main process, unless that ignores it.
     pub(super) fn ask(&mut self, run: RunId, signal: i32) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
@@ -330,68 +320,5 @@ impl Processes {
             Heard::Word(_) | Heard::Notice(_) | Heard::End(_) | Heard::Hangup => heard.event(),
         });
         events.map(|event| Event::Run(run, event)).collect()
-    }
-
-    /// Reaps every child that has ended: servers, the commands of `probes`, orphans. What a server said comes before its exit.
-    ///
-    /// It ends: reaping is cheaper than forking.
-    pub(super) fn reap(&mut self, poller: &Poller, probes: &mut Probes) -> Vec<Event> {
-        let mut events = Vec::new();
-        let mut exits = Vec::new();
-        let mut touched = BTreeSet::new();
-        let mut stranger = false;
-        while let Some(pid) = children::ended() {
-            // Its last words may be that another process is the main one.
-            if let Some(leader) = self.led_by(pid) {
-                events.extend(self.hear_leader(poller, leader, |_| true));
-            }
-            if let Some(leader) = self.whose_main(pid) {
-                let Some(status) = children::reap(pid) else { break };
-                self.main_ended(poller, leader);
-                exits.push((leader, status));
-            } else if probes.knows(pid) {
-                events.extend(probes.reap(poller, pid));
-            } else {
-                // Asked while it is a zombie: afterwards the number may be anyone's.
-                let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid)));
-                let Some(_) = children::reap(pid) else { break };
-                match group.map(nix::unistd::Pid::as_raw) {
-                    Ok(leader) if self.by_leader.contains_key(&leader) => _ = touched.insert(leader),
-                    _ => stranger = true,
-                }
-            }
-        }
-        // Only now, with none of our zombies left in it, does a group say truly whether it is empty.
-        for (leader, status) in exits {
-            let group_left = !self.is_empty(leader);
-            touched.remove(&leader);
-            let run = self.by_leader.get(&leader).map(|process| process.run);
-            if !group_left {
-                self.remove(poller, leader);
-            }
-            events.extend(run.map(|run| Event::Run(run, RunEvent::Exited { status, group_left })));
-        }
-        events.extend(self.empty_groups(poller, touched, stranger));
-        events
-    }
-
-    /// Of the groups without a main process, those that are empty now. Looked at are those of which a process
-    /// was reaped, and all of them after the death of a `stranger`: it may have reaped a member as its child.
-    fn empty_groups(&mut self, poller: &Poller, mut touched: BTreeSet<i32>, stranger: bool) -> Vec<Event> {
-        if stranger {
-            // Of those that are not our children the kernel tells by descriptor.
-            let ended = |p: &Process| !p.main_lives && p.adopted.is_none();
-            touched.extend(self.by_leader.iter().filter(|(_, p)| ended(p)).map(|(&leader, _)| leader));
-        }
-        let mut events = Vec::new();
-        for leader in touched {
-            let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
-            if gone && self.is_empty(leader) {
-                // What its last process said may still be unread.
-                events.extend(self.hear_leader(poller, leader, |_| true));
-                events.extend(self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty)));
-            }
-        }
-        events
     }
 }

@@ -57,6 +57,11 @@ impl Origin {
         self.script.is_none().then_some(self.inode)
     }
 
+    /// Is it a binary, and the one that this process runs now?
+    pub(super) fn is_run_by(&self, pid: i32) -> bool {
+        self.binary().is_some() && binary_of(pid) == self.binary()
+    }
+
     /// The same, if it was still at `path` after that was executed: then it is what was.
     pub(super) fn if_still_at(self, path: &Path) -> Option<Self> {
         stat(path).is_ok_and(|found| Inode::of(&found) == self.inode).then_some(self)
@@ -85,6 +90,11 @@ fn running(pid: i32, inode: Inode) -> Option<OwnedFd> {
     let path = format!("/proc/{pid}/exe");
     let file = open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
     fstat(&file).is_ok_and(|found| Inode::of(&found) == inode).then_some(file)
+}
+
+/// The binary that a process runs, if that may be seen.
+pub(super) fn binary_of(pid: i32) -> Option<Inode> {
+    stat(format!("/proc/{pid}/exe").as_str()).ok().map(|found| Inode::of(&found))
 }
 
 /// A program that is kept.

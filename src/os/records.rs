@@ -1,5 +1,8 @@
 //! What is written down of each run, for a supervisor that comes after one that was killed: a small file each, in the
 //! runtime directory, which is in memory. Nothing else is needed to find the processes and their sockets.
+//!
+//! The definitions in them have values of variables, which may be secrets: nobody else may read them, although a group or
+//! everybody may be let into the directory above.
 
 use super::listener::HeldSocket;
 use super::lookup::Inode;
@@ -7,13 +10,13 @@ use super::output::PipeMark;
 use super::proc_file;
 use super::voice::Mark;
 use crate::core::Time;
-use crate::plan::{Definition, Generation, RunId};
+use crate::plan::{Definition, Generation, ListenerId, RunId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The version that is written, and the only one that is read.
@@ -27,6 +30,9 @@ const NEW: &str = "new";
 
 /// What is appended to the name of the file once the run serves.
 const SERVING: &str = ".serving";
+
+/// The same, where it then ran the very binary that it was started from, and no other that this has become.
+const SERVING_ITSELF: &str = ".serving-itself";
 
 /// What is appended to the name of the file once the run was asked to leave.
 const LEAVING: &str = ".leaving";
@@ -58,27 +64,43 @@ pub(super) struct Record<'a> {
     /// The pipes that it writes to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) output: Vec<PipeMark>,
+    /// Its cgroup, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cgroup: Option<PathBuf>,
 }
 
 /// A record that was found, and its file.
 pub(super) struct Found {
     pub(super) name: String,
     pub(super) serves: bool,
+    /// Whether it then ran the very binary that it was started from.
+    pub(super) was_itself: bool,
     pub(super) leaving: bool,
     pub(super) record: Record<'static>,
 }
 
 /// What is known of a run that was started, beside the definition.
-pub(super) struct Start {
+pub(super) struct Start<'a> {
     pub(super) run: RunId,
     pub(super) worker: u32,
-    pub(super) pid: i32,
     pub(super) started: Time,
     pub(super) sockets: Vec<HeldSocket>,
-    pub(super) voice: Option<Mark>,
-    pub(super) program: PathBuf,
-    pub(super) inode: Option<Inode>,
+    pub(super) known: Known<'a>,
+    /// The pipes that it writes to.
     pub(super) output: Vec<PipeMark>,
+}
+
+/// What is known of the processes of a run.
+pub(super) struct Known<'a> {
+    /// The main one.
+    pub(super) pid: i32,
+    /// The number of their process group, where that is another.
+    pub(super) group: Option<i32>,
+    pub(super) listeners: &'a [ListenerId],
+    pub(super) voice: Option<Mark>,
+    pub(super) program: &'a Path,
+    pub(super) inode: Option<Inode>,
+    pub(super) cgroup: Option<&'a Path>,
 }
 
 /// The files, by the run that each is about.
@@ -95,17 +117,19 @@ impl Records {
     /// Writes down what starts from now on. What others wrote is left there.
     pub(super) fn open(runtime_dir: &Path) -> io::Result<Self> {
         let directory = runtime_dir.join(DIRECTORY);
-        // What it says of services may be secret; members of `control_group` may pass through the directory above.
-        match DirBuilder::new().mode(0o700).create(&directory) {
+        match make(&directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Ok(()) | Err(_) => {}
+            Ok(()) => {}
+            // An older version left it open to all who may enter the directory above.
+            Err(_) => fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?,
         }
         Ok(Self { directory, boot: boot()?, names: BTreeMap::new() })
     }
 
     /// Writes a run down, all or nothing.
-    pub(super) fn started(&mut self, start: Start, definition: &Definition) -> io::Result<()> {
-        let Start { run, worker, pid, started, sockets, voice, program, inode, output } = start;
+    pub(super) fn started(&mut self, start: Start<'_>, definition: &Definition) -> io::Result<()> {
+        let Start { run, worker, started, sockets, known, output } = start;
+        let Known { pid, group, voice, program, inode, cgroup, .. } = known;
         let name = format!("{}.{}.{pid}", definition.name, run.generation);
         let record = Record {
             version: VERSION,
@@ -113,19 +137,28 @@ impl Records {
             generation: run.generation,
             worker,
             pid,
-            group: None,
+            group,
             ticks: start_ticks(pid).ok_or(io::ErrorKind::NotFound)?,
             started,
             definition: Cow::Borrowed(definition),
             sockets,
             voice,
-            program,
+            program: program.into(),
             inode,
             output,
+            cgroup: cgroup.map(Into::into),
         };
         // One that was written in part is no JSON: whoever reads it knows as much as if it were not there.
-        let path = self.directory.join(&name);
-        fs::write(&path, serde_json::to_vec(&record)?).inspect_err(|_| _ = fs::remove_file(&path))?;
+        let (path, text) = (self.directory.join(&name), serde_json::to_vec(&record)?);
+        match fs::write(&path, &text) {
+            // Somebody has removed the directory.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make(&self.directory)?;
+                fs::write(&path, &text)
+            }
+            result => result,
+        }
+        .inspect_err(|_| _ = fs::remove_file(&path))?;
         self.names.insert(run, name);
         Ok(())
     }
@@ -154,22 +187,29 @@ impl Records {
         let _ = rewritten();
     }
 
+    /// Is the file about this run there?
+    pub(super) fn has(&self, run: RunId) -> bool {
+        self.names.get(&run).is_some_and(|name| self.directory.join(name).exists())
+    }
+
     /// Notes that a run was asked to leave.
     pub(super) fn asked(&mut self, run: RunId) {
         self.mark(run, LEAVING);
     }
 
-    /// Notes that a run serves.
-    pub(super) fn serves(&mut self, run: RunId) {
-        self.mark(run, SERVING);
+    /// Notes that a run serves, and whether it is still what was started.
+    pub(super) fn serves(&mut self, run: RunId, is_itself: bool) {
+        self.mark(run, if is_itself { SERVING_ITSELF } else { SERVING });
     }
 
     fn mark(&mut self, run: RunId, mark: &str) {
         let Some(name) = self.names.get_mut(&run) else { return };
-        if name.ends_with(LEAVING) || name.ends_with(mark) {
+        let serves = name.ends_with(SERVING) || name.ends_with(SERVING_ITSELF);
+        if name.ends_with(LEAVING) || serves && mark != LEAVING {
             return;
         }
-        let marked = format!("{}{mark}", name.trim_end_matches(SERVING));
+        let plain = name.trim_end_matches(SERVING_ITSELF).trim_end_matches(SERVING);
+        let marked = format!("{plain}{mark}");
         // Where it fails the next supervisor takes it for what it was before.
         if fs::rename(self.directory.join(&*name), self.directory.join(&marked)).is_ok() {
             *name = marked;
@@ -201,8 +241,9 @@ impl Records {
             let text = fs::read(self.directory.join(&name)).unwrap_or_default();
             match serde_json::from_slice::<Record>(&text).ok().filter(|record| record.version == VERSION) {
                 Some(record) if record.boot == self.boot => {
-                    let (serves, leaving) = (name.ends_with(SERVING), name.ends_with(LEAVING));
-                    found.push(Found { name, serves, leaving, record });
+                    let (was_itself, leaving) = (name.ends_with(SERVING_ITSELF), name.ends_with(LEAVING));
+                    let serves = was_itself || name.ends_with(SERVING);
+                    found.push(Found { name, serves, was_itself, leaving, record });
                 }
                 Some(_) => self.remove(&name),
                 None => {
@@ -226,6 +267,11 @@ pub(super) fn start_ticks(pid: i32) -> Option<u64> {
     proc_file::stat(pid).filter(|found| !found.is_dead).map(|found| found.start)
 }
 
+/// What it will say of services may be secret; members of `control_group` may pass through the directory above.
+fn make(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(directory)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,6 +282,17 @@ mod tests {
         assert!(start_ticks(own).unwrap() > 0);
         assert_eq!(start_ticks(own), start_ticks(own));
         assert_eq!(start_ticks(i32::MAX), None);
+    }
+
+    #[test]
+    fn nobody_else_may_enter_even_where_an_older_version_let_all_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = || fs::metadata(dir.path().join(DIRECTORY)).unwrap().permissions().mode() & 0o777;
+        Records::open(dir.path()).unwrap();
+        assert_eq!(mode(), 0o700);
+        fs::set_permissions(dir.path().join(DIRECTORY), fs::Permissions::from_mode(0o755)).unwrap();
+        Records::open(dir.path()).unwrap();
+        assert_eq!(mode(), 0o700);
     }
 
     #[test]

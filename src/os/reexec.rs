@@ -2,8 +2,9 @@
 //!
 //! Everything that can fail is done while this program can still go on.
 
+use super::arguments::own_arguments;
 use super::control::Asker;
-use super::inherited::Numbers;
+use super::inherited::{Numbers, keep_from_children};
 use super::kept::{Kept, Left, seal};
 use super::poller::Token;
 use super::runtime_dir::RuntimeDir;
@@ -27,7 +28,7 @@ impl Os {
     ///
     /// The system's, or a descriptor that should have been left to us was not.
     pub fn restore(kept: Kept, mut left: Left) -> io::Result<(Self, Duration)> {
-        let mut os = Self::prepare(kept.limit, kept.program)?;
+        let mut os = Self::prepare(kept.limit, kept.program, Vec::new())?;
         let legacy = &mut left.legacy;
         os.processes = super::Processes::restore(&os.poller, kept.processes, legacy)?;
         os.pins = super::Pins::restore(&kept.pins, legacy)?;
@@ -38,6 +39,7 @@ impl Os {
         os.runtime_dir = kept.runtime_dir.and_then(|kept| RuntimeDir::restore(kept, legacy));
         let askers = kept.clients.into_iter().map(|kept| Asker::restore(kept, legacy, clock::now()));
         os.askers = askers.collect::<io::Result<_>>()?;
+        os.restore_store(kept.stored);
         os.events = kept.events;
         let (probes, questions) = super::Probes::restore(kept.probes);
         os.probes = probes;
@@ -165,9 +167,30 @@ impl Os {
             records: self.records.clone(),
             runtime_dir: self.runtime_dir.as_ref().map(|held| held.keep(&mut numbers)),
             clients: self.control.as_ref().map_or_else(Vec::new, |control| control.keep_askers(&mut numbers)),
+            stored: self.stored(),
             events: self.events.clone(),
         };
         write(&kept).map(|text| (text, numbers)).map_err(UpgradeRefusal::Unwritten)
+    }
+}
+
+/// Executes this program once more, as if it had just been started: what it was left is closed, and who runs is found
+/// by what was written down. Comes back only where that fails.
+pub fn begin_anew() -> Errno {
+    // A signal that comes now is for the next one.
+    signals::hold();
+    let attempt = || -> nix::Result<std::convert::Infallible> {
+        keep_from_children().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+        let lines = |all: Vec<Vec<u8>>| -> nix::Result<Vec<CString>> {
+            all.into_iter().map(CString::new).collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)
+        };
+        // What a manager once gave to this pid is not open any more.
+        let ours = std::env::vars_os().filter(|(name, _)| !name.as_bytes().starts_with(b"LISTEN_"));
+        let environment = ours.map(|(name, value)| [name.into_vec(), value.into_vec()].join(&b'='));
+        nix::unistd::execve(c"/proc/self/exe", &lines(own_arguments())?, &lines(environment.collect())?)
+    };
+    match attempt() {
+        Err(errno) => errno,
     }
 }
 

@@ -2,6 +2,7 @@
 //! out of it.
 
 use super::inherited::{Legacy, Numbers};
+use super::trusted;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Uid, geteuid};
@@ -225,7 +226,8 @@ fn take(path: &Path, named: bool, config: &Path) -> Result<Flock<File>, NoRuntim
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o644)
+            // Whoever can open it could lock it.
+            .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW)
             .open(&file)
             .map_err(system(&file))?;
@@ -238,6 +240,8 @@ fn take(path: &Path, named: bool, config: &Path) -> Result<Flock<File>, NoRuntim
         };
         // Its last holder may have removed the file between our two steps: then we hold the lock of nothing.
         if is_at(&lock, &file) {
+            // An older version let everybody read it.
+            lock.set_permissions(fs::Permissions::from_mode(0o600)).map_err(system(&file))?;
             let text = format!("{}\n{}\n", std::process::id(), config.display());
             lock.set_len(0).and_then(|()| lock.write_all(text.as_bytes())).map_err(system(&file))?;
             return Ok(lock);
@@ -259,9 +263,11 @@ fn is_at(file: &File, path: &Path) -> bool {
     found.is_ok_and(|(ours, there)| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
-/// A directory that only its owner can write to, which is us or root.
+/// A directory that only its owner can write to, which is us or root, in directories where nobody else can put another
+/// in its place.
 fn check(path: &Path) -> Result<(), NoRuntimeDir> {
-    let found = fs::metadata(path).map_err(|error| NoRuntimeDir::System { path: path.into(), error })?;
+    let system = |path: &Path, error| NoRuntimeDir::System { path: path.into(), error };
+    let found = fs::metadata(path).map_err(|error| system(path, error))?;
     let us = geteuid();
     let owner = Uid::from_raw(found.uid());
     let why = if !found.is_dir() {
@@ -271,7 +277,10 @@ fn check(path: &Path) -> Result<(), NoRuntimeDir> {
     } else if found.mode() & 0o022 != 0 {
         format!("others may write to it (mode {:04o}); chmod go-w", found.mode() & 0o7777)
     } else {
-        return Ok(());
+        match trusted::who_could_replace(path).map_err(|error| system(path, error))? {
+            None => return Ok(()),
+            Some(why) => why,
+        }
     };
     Err(NoRuntimeDir::Unsafe { path: path.into(), why })
 }
@@ -315,6 +324,24 @@ mod tests {
         fs::write(&file, "").unwrap();
         let refused = RuntimeDir::take(&named(&file), Path::new("a.toml")).unwrap_err().to_string();
         assert!(refused.ends_with("it is no directory"), "{refused}");
+    }
+
+    #[test]
+    fn one_that_somebody_could_put_another_in_place_of_is_refused() {
+        let above = tempfile::tempdir().unwrap();
+        let (open, link) = (above.path().join("open"), above.path().join("link"));
+        fs::create_dir(&open).unwrap();
+        std::os::unix::fs::symlink(&open, &link).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        for way in [&open, &link] {
+            let refused =
+                RuntimeDir::take(&named(&way.join("run")), Path::new("a.toml")).unwrap_err().to_string();
+            let expected = format!("others may write to {} on the way to it (mode 0777)", open.display());
+            assert!(refused.ends_with(&expected), "{refused}");
+        }
+        // As /tmp is: nobody can move what is ours.
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
+        RuntimeDir::take(&named(&link.join("run")), Path::new("a.toml")).unwrap();
     }
 
     #[test]

@@ -23,6 +23,11 @@ fn end() -> RawFd {
     FIRST + RawFd::try_from(COUNT).expect("a limit far below that of the kernel")
 }
 
+/// The same descriptor under a number that is none of them.
+pub(super) fn moved_up(held: OwnedFd) -> Option<OwnedFd> {
+    copy_from(&File::from(held), end()).ok()
+}
+
 /// The numbers, each open on nothing.
 pub(super) struct Slots {
     null: OwnedFd,

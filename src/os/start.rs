@@ -1,11 +1,13 @@
-//! The start of a generation: sockets, pipes, the process, and what is written down of it.
+//! From an order to start to a run that is known, and written down for a supervisor that comes later.
 
 use super::output::NewPipes;
 use super::poller::Token;
+use super::records::Start;
 use super::runtime_dir::RuntimeDir;
 use super::spawn::Order;
 use super::{Os, clock};
-use crate::core::{Event, RunEvent};
+use crate::core::generation::Run;
+use crate::core::{Event, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
 
 impl Os {
@@ -23,19 +25,56 @@ impl Os {
         let generation = run.generation;
         let in_use = |listener| self.processes.is_in_use(listener);
         let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
+            let runtime_dir = self.runtime_dir.as_ref().map(RuntimeDir::path);
             let pipes = NewPipes::of(definition)?;
             let channels = pipes.channels(definition);
-            let runtime_dir = self.runtime_dir.as_ref().map(RuntimeDir::path);
             let order = Order { definition, generation, worker, fds: &fds, pinned, channels, runtime_dir };
             Ok((self.spawner.start(poller, token, &order)?, pipes))
         });
         match started {
             Ok((started, pipes)) => {
-                self.write_down(run, worker, definition, listeners, &started, pipes.marks());
                 self.logs.add(&self.poller, run, started.pid, definition, pipes, clock::now());
-                self.events.extend(self.processes.add(&self.poller, run, listeners, number, started));
+                let told = self.processes.add(&self.poller, run, listeners, number, started);
+                self.write_down(run, worker, self.now(), definition);
+                self.events.extend(told);
             }
             Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
+        }
+    }
+
+    /// Writes down a run that has just started: the sooner, the less there is to lose.
+    fn write_down(&mut self, run: RunId, worker: u32, started: Time, definition: &Definition) {
+        let Some(records) = &mut self.records else { return };
+        let Some(known) = self.processes.known(run) else { return };
+        let sockets = self.listeners.held(known.listeners);
+        let written = records.started(
+            Start { run, worker, started, sockets, known, output: self.logs.marks(run) },
+            definition,
+        );
+        // Where the system did not refuse, it has ended already.
+        if let Some(errno) = written.err().and_then(|error| error.raw_os_error()) {
+            self.events.push_back(Event::NotWrittenDown { run, errno });
+        }
+    }
+
+    /// Writes all runs down whose files somebody has removed, or could not be written when they started; `serving` says of each whether it serves.
+    pub fn write_down_again<'a>(&mut self, runs: impl Iterator<Item = (&'a Run, bool)>) {
+        for (run, serving) in runs {
+            let Some(records) = &self.records else { return };
+            if records.has(run.id) {
+                continue;
+            }
+            self.write_down(run.id, run.worker, run.started, &run.definition);
+            let (is_itself, stays) =
+                (self.processes.is_what_was_started(run.id), self.processes.stays(run.id));
+            if let Some(records) = &mut self.records {
+                if serving {
+                    records.serves(run.id, is_itself);
+                }
+                if !stays {
+                    records.asked(run.id);
+                }
+            }
         }
     }
 }

@@ -32,6 +32,7 @@ impl Os {
             }
             self.log.end_turn(&self.poller);
             self.note_changes();
+            self.hand_up();
             self.give_successor_up(now);
             self.events.extend(self.logs.give_up(now));
             if !self.events.is_empty() {
@@ -52,8 +53,8 @@ impl Os {
             let at_once = self.control.as_ref().is_some_and(ControlSocket::has_news).then_some(now);
             let cut = self.control.as_ref().and_then(ControlSocket::deadline);
             let give_up = self.check.as_ref().map(|check| check.by);
-            let until = [deadline, at_once, cut, give_up, self.logs.deadline()];
-            for token in self.poller.wait(now, until.into_iter().flatten().min()) {
+            let deadlines = [deadline, at_once, cut, give_up, self.hand_up_at(), self.logs.deadline()];
+            for token in self.poller.wait(now, deadlines.into_iter().flatten().min()) {
                 self.take(token);
             }
             self.polled = true;

@@ -49,6 +49,16 @@ impl UnixPath {
         Ok(Self { path: path.into(), inode, spare })
     }
 
+    /// The path of a socket that somebody kept for us. The spare name is ours alone; without it the path has to do.
+    pub(super) fn found_again(path: &Path) -> Option<Self> {
+        let is_socket =
+            |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+        if let Some(spare) = spare_name(path).filter(|spare| is_socket(spare)) {
+            return Some(Self { path: path.into(), inode: inode(&spare).ok()?, spare: Some(spare) });
+        }
+        is_socket(path).then(|| Self::just_bound(path).ok()).flatten()
+    }
+
     /// Sees to it that the path leads to our socket.
     pub(super) fn put_back(&self) -> Found {
         if let (Found::Nothing, Some(spare)) = (self.found(&self.path), &self.spare)

@@ -78,11 +78,10 @@ pub fn serialize<S: Serializer>(definition: &Arc<Definition>, serializer: S) -> 
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Definition>, D::Error> {
     match Written::deserialize(deserializer)? {
         Written::Full(mut definition) => Ok(TABLE.with_borrow_mut(|table| {
-            if let Some(table) = table {
-                table.commons.share(&mut definition);
-            }
+            let Some(table) = table else { return definition.into() };
+            table.commons.share(&mut definition);
             let definition: Arc<Definition> = definition.into();
-            table.iter_mut().for_each(|table| table.all.push(definition.clone()));
+            table.all.push(definition.clone());
             definition
         })),
         Written::Number(number) => TABLE

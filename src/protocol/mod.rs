@@ -4,6 +4,7 @@ mod ack;
 mod argv;
 pub mod control;
 mod dialect;
+pub mod fdstore;
 mod granted;
 mod http;
 pub mod logs;

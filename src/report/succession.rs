@@ -10,12 +10,15 @@ pub(super) fn level(what: &Succession) -> Level {
         Succession::UpgradeBegun { .. }
         | Succession::Upgraded { .. }
         | Succession::Adopted { .. }
-        | Succession::AdoptedLeaving => Level::Info,
+        | Succession::AdoptedLeaving
+        | Succession::GivenBack { .. } => Level::Info,
         Succession::AdoptedToLeave
+        | Succession::OrphanChanged
         | Succession::OrphanEnded
         | Succession::OrphanIgnored
         | Succession::NotWrittenDown { .. }
         | Succession::RecordUnreadable { .. }
+        | Succession::StoreTooSmall { .. }
         | Succession::NoRecords { .. } => Level::Warn,
         Succession::UpgradeRefused { .. } | Succession::NotAdopted { .. } => Level::Error,
     }
@@ -30,11 +33,14 @@ pub(super) fn name(what: &Succession) -> &'static str {
         Succession::Adopted { .. } => "adopted",
         Succession::AdoptedLeaving => "adopted-leaving",
         Succession::AdoptedToLeave => "adopted-to-leave",
+        Succession::OrphanChanged => "orphan-changed",
         Succession::OrphanEnded => "orphan-ended",
         Succession::OrphanIgnored => "orphan-ignored",
         Succession::NotAdopted { .. } => "not-adopted",
         Succession::NotWrittenDown { .. } => "not-written-down",
         Succession::RecordUnreadable { .. } => "record-unreadable",
+        Succession::GivenBack { .. } => "given-back",
+        Succession::StoreTooSmall { .. } => "store-too-small",
         Succession::NoRecords { .. } => "no-records",
     }
 }
@@ -54,6 +60,9 @@ pub(super) fn sentence(what: &Succession) -> String {
         Succession::AdoptedToLeave => {
             "left behind by a supervisor that was killed; adopted, and asked to leave".into()
         }
+        Succession::OrphanChanged => {
+            "left behind by a supervisor that was killed; it runs another program now than when it served: it is not taken for the server".into()
+        }
         Succession::OrphanEnded => "left behind by a supervisor that was killed; it has ended since".into(),
         Succession::OrphanIgnored => {
             "left behind by a supervisor that was killed; left alone, as `orphans` says".into()
@@ -64,7 +73,7 @@ pub(super) fn sentence(what: &Succession) -> String {
         ),
         Succession::NotWrittenDown { errno: number } => {
             format!(
-                "not written down: {}; after a SIGKILL of this supervisor it would not be found",
+                "not written down: {}; after a SIGKILL of this supervisor it would not be found; SIGHUP tries again",
                 errno(*number)
             )
         }
@@ -73,6 +82,15 @@ pub(super) fn sentence(what: &Succession) -> String {
                 "{file} in the runtime directory is no record that can be read; whoever it was about is not adopted"
             )
         }
+        Succession::GivenBack { sockets } => format!(
+            "the manager above kept {} for us; those that the file names are taken back with the clients that wait",
+            count(*sockets, "socket")
+        ),
+        Succession::StoreTooSmall { sockets, room } => format!(
+            "the manager above keeps {room} of {}; clients that wait at the others are lost where nobody is left; \
+             raise FileDescriptorStoreMax=",
+            count(*sockets, "socket")
+        ),
         Succession::NoRecords { why } => {
             format!(
                 "who runs is not written down: {why}; after a SIGKILL of this supervisor nobody would be found"

@@ -12,6 +12,19 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+/// What the fuzzer has found once.
+#[test]
+fn what_was_found_is_not_found_again() {
+    let found = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    for (target, entry) in
+        [("core_events", core::core_events as fn(&[u8])), ("import_text", entries::import_text)]
+    {
+        for file in std::fs::read_dir(found.join(target)).unwrap() {
+            entry(&std::fs::read(file.unwrap().path()).unwrap());
+        }
+    }
+}
+
 /// Pieces of what is read and any bytes, in any order.
 fn mixture(pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![

@@ -3,7 +3,7 @@
 use crate::world::{World, longest};
 use bootstrap::core::service::{Service, Wish};
 use bootstrap::core::worker::Worker;
-use bootstrap::core::{Answer, Event, Request, Ticket, Time, Verb, Verdict, Wait};
+use bootstrap::core::{Answer, Event, Refusal, Request, Ticket, Time, Verb, Verdict, Wait};
 use bootstrap::plan::{Generation, Selector, ServiceId, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -167,8 +167,15 @@ impl World {
                 let names: Vec<&ServiceName> = names.keys().collect();
                 assert!(!patterns.is_empty() && selector.unmatched(&names) == *patterns, "{patterns:?}");
             }
-            (Answer::Refused(_), _) => {
-                assert!(self.stopped_at().is_some(), "refused, and nothing is being stopped");
+            (Answer::Refused(Refusal::Booting), _) => {
+                assert!(self.core.services().next().is_none(), "refused, although it has booted");
+            }
+            (Answer::Refused(Refusal::Stopping), _) => {
+                let stops = self.stopped_at().is_some() || self.outcome().is_some();
+                assert!(stops, "refused, and nothing is being stopped");
+            }
+            (Answer::Refused(Refusal::TooManyTickets { limit }), _) => {
+                assert!(self.clients.open.len() >= *limit, "refused, and few are waiting");
             }
             (Answer::Done { services }, Request::Order { verb, wait, .. }) => {
                 let named: Vec<&ServiceName> = services.iter().map(|(name, _)| name).collect();

@@ -105,6 +105,9 @@ impl Process {
     }
 }
 
+/// What must hold after every step, besides.
+pub(crate) type Watchful = Box<dyn Fn(&Supervisor)>;
+
 /// How a new program fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Breaks {
@@ -133,7 +136,7 @@ pub(crate) struct World {
     /// What the file holds when it is read next; else the seed decides.
     pub(crate) edited: Option<Plan>,
     /// What else must hold after every step of this story.
-    pub(crate) watchful: Option<Box<dyn Fn(&Supervisor)>>,
+    pub(crate) watchful: Option<Watchful>,
     /// After how many steps in a hundred the supervisor becomes another.
     pub(crate) upgrades: u64,
     /// After how many steps in a thousand the supervisor is killed, and another comes.
@@ -638,30 +641,7 @@ impl World {
                 assert_eq!(definition.listeners.len(), listeners.len(), "a program and sockets of another");
             }
         }
-        let temper = if self.calm {
-            let mut temper = Temper::good(&mut self.rng);
-            // Started is not serving; one that is checked in its bake time had better do both.
-            if definition.policy.check.is_some() {
-                temper.accepts_after = Duration::ZERO;
-            }
-            temper
-        } else {
-            Temper::any(&mut self.rng, &definition.policy.ready)
-        };
-        let mut temper = temper;
-        match self.breaks.filter(|_| program_of.is_none()) {
-            None => {}
-            Some(Breaks::Dies) => {
-                temper.accepts_after = Duration::from_secs(10);
-                temper.dies = Some((Duration::from_millis(1), ExitStatus::Code(1)));
-            }
-            Some(Breaks::Hangs) => {
-                (temper.accepts_after, temper.says_ready) = (Duration::from_secs(3_600), false);
-            }
-            Some(Breaks::DiesReady) => {
-                temper.dies = Some((temper.accepts_after + Duration::from_millis(150), ExitStatus::Code(1)));
-            }
-        }
+        let temper = self.temper(&definition, program_of);
         let busy = !self.calm && self.busy_programs(run.service);
         let failed = busy || (!self.calm && self.rng.chance(4));
         let pid = Pid(i32::try_from(self.entries).unwrap_or(1));
@@ -697,6 +677,34 @@ impl World {
             self.hear(run, RunEvent::Spawned { pid });
             self.live(run);
         }
+    }
+
+    /// How the program of a new run behaves.
+    fn temper(&mut self, definition: &Definition, program_of: Option<RunId>) -> Temper {
+        let mut temper = if self.calm {
+            let mut temper = Temper::good(&mut self.rng);
+            // Started is not serving; one that is checked in its bake time had better do both.
+            if definition.policy.check.is_some() {
+                temper.accepts_after = Duration::ZERO;
+            }
+            temper
+        } else {
+            Temper::any(&mut self.rng, &definition.policy.ready)
+        };
+        match self.breaks.filter(|_| program_of.is_none()) {
+            None => {}
+            Some(Breaks::Dies) => {
+                temper.accepts_after = Duration::from_secs(10);
+                temper.dies = Some((Duration::from_millis(1), ExitStatus::Code(1)));
+            }
+            Some(Breaks::Hangs) => {
+                (temper.accepts_after, temper.says_ready) = (Duration::from_secs(3_600), false);
+            }
+            Some(Breaks::DiesReady) => {
+                temper.dies = Some((temper.accepts_after + Duration::from_millis(150), ExitStatus::Code(1)));
+            }
+        }
+        temper
     }
 
     /// Is the program of this service still being written? That may last longer than the patience for it.
@@ -1051,10 +1059,9 @@ impl World {
         // restart, before the policy changed.
         let sick = known_of(worker).any(|known| known.id == run && known.health.sign().is_some());
         let back = match &worker.state {
-            State::Starting { candidate, .. } => {
-                let before = &self.processes[&run].definition;
-                candidate.run.program_of.is_some() || !before.has_the_same_sockets(&service.definition)
-            }
+            // What ran before, or what applies now, where there is nothing to go back to, or its sockets are given up
+            // (simulation, seed 10130).
+            State::Starting { candidate, .. } => candidate.run.generation() > run.generation,
             State::Stopped | State::Crashed | State::Backoff { .. } => true,
             State::Held
             | State::Up { .. }
@@ -1067,7 +1074,9 @@ impl World {
         if sick && back {
             return;
         }
-        let successor = worker.serving().expect("start-first: asked to leave, yet nobody serves");
+        let Some(successor) = worker.serving() else {
+            panic!("start-first: {run:?} is asked to leave, yet nobody serves: {worker:#?}")
+        };
         assert_ne!(successor.id, run, "start-first: the one that serves is asked to leave");
         let process = &self.processes[&successor.id];
         let listeners = &process.definition.listeners;

@@ -71,3 +71,15 @@ pub(crate) fn service(name: &str, port: u16, command: &[&str], more: &str) -> St
         "[[service]]\nname = \"{name}\"\nlisten = [\"tcp://127.0.0.1:{port}\"]\ncommand = {command:?}\n{more}\n"
     )
 }
+
+/// A server of einhorn's kind, as TOML: it says that it is ready when there is a file of this name.
+pub(crate) fn einhorn(name: &str, port: u16, when: &str) -> String {
+    let text = "import json,os,signal,socket,sys,time\n\
+                signal.signal(signal.SIGUSR2, lambda *_: os._exit(0))\n\
+                server = socket.socket(fileno=int(os.environ['EINHORN_FD_0']))\n\
+                while not os.path.exists(sys.argv[1]): time.sleep(0.02)\n\
+                word = json.dumps(dict(command='worker:ack', pid=os.getpid())) + chr(10)\n\
+                socket.socket(fileno=int(os.environ['EINHORN_SOCK_FD'])).sendall(word.encode())\n\
+                while True: server.accept()[0].close()\n";
+    service(name, port, &["python3", "-c", text, when], "handshake = \"einhorn\"\nready = \"ack\"")
+}

@@ -7,6 +7,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -20,6 +21,8 @@ pub(crate) struct Stage {
     wrapper: Vec<String>,
     program: String,
     marker: String,
+    /// Sockets that it is given at its start, by their names.
+    given: Vec<(String, OwnedFd)>,
 }
 
 impl Stage {
@@ -32,6 +35,7 @@ impl Stage {
             wrapper: Vec::new(),
             program: env!("CARGO_BIN_EXE_bootstrap").into(),
             marker: format!("{}-{number}", std::process::id()),
+            given: Vec::new(),
         }
     }
 
@@ -70,13 +74,29 @@ impl Stage {
         self
     }
 
+    /// Has the next supervisors given these sockets, as systemd does it: at most two.
+    pub(crate) fn give(&mut self, given: Vec<(String, OwnedFd)>) {
+        self.given = given;
+    }
+
     /// The command for `bootstrap` with these arguments.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let words: Vec<&str> = self.wrapper.iter().map(|word| &**word).collect();
-        let words = [&words, &[&*self.program][..], arguments].concat();
+        let names: Vec<&str> = self.given.iter().map(|(name, _)| &**name).collect();
+        let taking = format!(
+            "exec 3<&0 4<&1 </dev/null >&2; LISTEN_FDS={} LISTEN_FDNAMES='{}' LISTEN_PID=$$ exec \"$0\" \"$@\"",
+            names.len(),
+            names.join(":")
+        );
+        let giving = if names.is_empty() { vec![] } else { vec!["sh", "-c", &taking] };
+        let words = [&giving, &words, &[&*self.program][..], arguments].concat();
         let mut command = Command::new(words[0]);
         // A process group of its own, as a shell gives it: ^C goes to the group.
         command.args(&words[1..]).process_group(0).current_dir(self.dir()).stdin(Stdio::null());
+        let mut sockets = self.given.iter().map(|(_, socket)| socket.try_clone().unwrap());
+        sockets.next().into_iter().for_each(|socket| _ = command.stdin(socket));
+        sockets.next().into_iter().for_each(|socket| _ = command.stdout(socket));
+        assert!(sockets.next().is_none(), "more than two sockets are given");
         command
             .env_remove("BOOTSTRAP_SELECT")
             .env_remove("BOOTSTRAP_RUNTIME_DIR")

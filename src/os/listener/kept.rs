@@ -3,8 +3,9 @@
 use super::super::inherited::{Legacy, Numbers};
 use super::super::unix_path::UnixPath;
 use super::Listener;
-use crate::plan::ListenerSpec;
+use crate::plan::{Address, ListenerSpec};
 use serde::{Deserialize, Serialize};
+use socket2::Socket;
 use std::os::fd::{OwnedFd, RawFd};
 
 /// What the next program must know of it.
@@ -41,6 +42,15 @@ impl Listener {
     /// A socket that was taken back from a server, which serves on it.
     pub(in super::super) fn taken_back(socket: OwnedFd, spec: ListenerSpec, path: Option<UnixPath>) -> Self {
         Self { socket: socket.into(), spec, parked: false, untouched: false, path }
+    }
+
+    /// A socket that was given back by whoever kept it. None where it had a path, and nothing of that is left.
+    pub(in super::super) fn given_back(socket: Socket, spec: ListenerSpec) -> Option<Self> {
+        let path = match &spec.address {
+            Address::Unix(path) => Some(UnixPath::found_again(path)?),
+            Address::Tcp(_) | Address::Udp(_) => None,
+        };
+        Some(Self { socket, spec, parked: false, untouched: false, path })
     }
 
     /// Takes it over.

@@ -53,6 +53,11 @@ impl Adopted {
         !self.rest.is_empty()
     }
 
+    /// Has all that was held of the group ended?
+    pub(super) fn rest_has_ended(&self) -> bool {
+        self.rest.values().all(Pidfd::has_ended)
+    }
+
     /// Leaves them to the next program.
     pub(super) fn keep(&self, numbers: &mut Numbers) -> (RawFd, Vec<(i32, RawFd)>) {
         let main = numbers.keep(&self.main);
@@ -112,7 +117,7 @@ impl Processes {
         listeners: &[ListenerId],
         held: Held,
     ) {
-        let Held { process, group, voice, inode, program, leaving, .. } = held;
+        let Held { process, group, voice, inode, program, leaving, leaf, .. } = held;
         let leader = group.unwrap_or(pid);
         let voice_number = self.next_voice();
         // Where the kernel has no memory to watch it, its exit is found when it is signalled.
@@ -129,10 +134,10 @@ impl Processes {
             program: self.shared(program),
             main: (pid != leader).then_some(pid),
             adopted: Some(Box::new(Adopted { main: process, rest: BTreeMap::new() })),
-            // What it had is the other supervisor's; its group is known.
-            leaf: None,
+            leaf: leaf.map(Box::new),
             group_gone: false,
         };
+        self.watch_leaf(poller, leader, &process);
         self.insert(leader, process);
     }
 
@@ -151,14 +156,15 @@ impl Processes {
             process.main_lives = false;
             self.mains.remove(&main);
             let status = adopted.main.exit(main);
-            let group_left = adopted.hold_rest(poller, leader, main);
+            adopted.hold_rest(poller, leader, main);
             self.touched.extend(&process.listeners);
             self.retire(leader);
+            let group_left = !self.is_empty(leader);
             if !group_left {
                 self.remove(poller, leader);
             }
             events.push(Event::Run(run, RunEvent::Exited { status, group_left }));
-        } else if !adopted.hold_rest(poller, leader, main) {
+        } else if !adopted.hold_rest(poller, leader, main) && self.is_empty(leader) {
             self.remove(poller, leader);
             events.push(Event::Run(run, RunEvent::GroupEmpty));
         }

@@ -46,8 +46,8 @@ struct KeptProcess {
 impl Processes {
     /// Leaves them to the next program.
     pub(in super::super) fn keep(&self, numbers: &mut Numbers) -> KeptProcesses {
-        let kept = |(leader, process): (&i32, &Box<Process>)| KeptProcess {
-            leader: *leader,
+        let mut kept = |leader: i32, process: &Process| KeptProcess {
+            leader,
             run: process.run,
             listeners: process.listeners.clone(),
             main_lives: process.main_lives,
@@ -61,7 +61,8 @@ impl Processes {
             leaf: process.leaf.as_ref().map(|leaf| leaf.path().into()),
             group_gone: process.group_gone,
         };
-        KeptProcesses { all: self.by_leader.iter().map(kept).collect(), last_voice: self.last_voice }
+        let all = self.by_leader.iter().map(|(leader, process)| kept(*leader, process)).collect();
+        KeptProcesses { all, last_voice: self.last_voice }
     }
 
     /// Takes them over; what ended meanwhile is found by the first [`reap`](Self::reap).

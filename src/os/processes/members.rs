@@ -69,7 +69,12 @@ impl Processes {
     pub(super) fn is_empty(&mut self, leader: i32) -> bool {
         let Some(process) = self.by_leader.get_mut(&leader) else { return true };
         if !process.group_gone {
-            process.group_gone = !process.main_lives && !children::has_members(leader);
+            let members = match &process.adopted {
+                None => children::has_members(leader),
+                // Its number may be anyone's once the leader has ended.
+                Some(adopted) => !adopted.rest_has_ended(),
+            };
+            process.group_gone = !process.main_lives && !members;
         }
         process.group_gone && !process.leaf.as_ref().is_some_and(|leaf| leaf.is_populated())
     }
