@@ -228,3 +228,50 @@ pub const METRICS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the supervisor may take to answer the metrics; its clients are told then that it does not.
 pub const METRICS_STATUS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Most backups of a log file. Each rotation renames all of them.
+pub const LOG_BACKUPS: u32 = 1000;
+
+/// Longest line of a service, in bytes; a longer one is split. It is no more than a quarter of what a pipe holds, so
+/// that a pipe never is full of a line that has no end.
+pub const LOG_LINE_BYTES: usize = 16 * 1024;
+
+/// What a pipe to the log writer is to hold, in bytes: a service goes on for so long while nobody reads. Users that are
+/// not root may have 64 MiB in all pipes together.
+pub const LOG_PIPE_BYTES: usize = 256 * 1024;
+
+/// What the log writer keeps for one file, or for the journal or syslog, that does not take it, in bytes. What comes
+/// after is counted and dropped.
+pub const LOG_MEMORY_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long a disk may take for what is in a pipe before that is taken into memory, so that its service goes on.
+pub const LOG_DISK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Pause between two tries to write where it failed.
+pub const LOG_RETRY: Duration = Duration::from_secs(1);
+
+/// Last lines of what a run wrote to stderr that stand in the report of its failure.
+pub const LOG_TAIL_LINES: usize = 5;
+
+/// Longest part of each of them, in characters.
+pub const LOG_TAIL_CHARS: usize = 200;
+
+/// Messages of the log writer that wait while the supervisor does not take them; beyond, only those are kept that free
+/// something.
+pub const LOG_MESSAGES: usize = 4096;
+
+/// How long a log writer may take to take a pipe, before it is ended and another one gets it.
+pub const LOG_WRITER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a log writer may take to write what it has begun, when a supervisor ends or the next one takes its pipes.
+pub const LOG_LEAVE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Pipes of one service that are held; with one more the oldest is left to the log writer alone. There are so many only
+/// where a writer does not come to their ends: as many as generations may be leaving, with two streams each.
+pub const LOG_PIPES_LEFT: usize = 2 * LEAVING;
+
+/// Last words of runs that are kept in case that somebody asks: their ends may be told before.
+pub const LOG_TAILS: usize = 64;
+
+/// Backups of a log file that `logs` opens at once, while the writer waits. Most that anybody wants to see is there.
+pub const LOG_BACKUPS_AT_ONCE: u32 = 64;

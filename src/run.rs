@@ -146,6 +146,10 @@ impl World {
             }
             if let Some(outcome) = core.outcome() {
                 self.os.release();
+                for event in self.os.flush_logs() {
+                    core.handle(self.os.now(), event, &mut actions);
+                }
+                actions.drain(..).for_each(|action| self.perform(&core, action));
                 self.os.flush_log();
                 return exit_code(outcome);
             }
@@ -285,6 +289,9 @@ impl World {
             | Action::Pin { .. }
             | Action::Unpin { .. }
             | Action::NameLeftovers { .. }
+            | Action::TellLastWords { .. }
+            | Action::StartWriter
+            | Action::RetireWriter
             | Action::Terminate { .. }
             | Action::Kill { .. }
             | Action::Bind { .. }

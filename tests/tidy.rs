@@ -40,6 +40,7 @@ const UNSAFE: [(&str, &str); 11] = [
     ("src/os/memory.rs", "memory that goes back to the kernel"),
     ("src/os/names.rs", "where a static program looks up users"),
     ("src/os/notify.rs", "a datagram with the credentials of its sender"),
+    ("src/os/passing.rs", "descriptors that came in a packet"),
     ("src/os/pidfd.rs", "processes by descriptor"),
     ("src/os/slots.rs", "numbers instead of descriptors with an owner"),
     ("src/os/sockopt.rs", "options that no crate has"),
@@ -59,7 +60,7 @@ const STEPS: [&[&str]; 8] = [
     &["protocol"],
     &["core"],
     &["os", "config", "import", "report"],
-    &["control", "metrics"],
+    &["control", "metrics", "writer"],
     &["run"],
     &["cli"],
 ];

@@ -6,7 +6,7 @@ pub(super) fn of(command: &str) -> Option<&'static str> {
     Some(examples)
 }
 
-const EXAMPLES: [(&str, &str); 18] = [
+const EXAMPLES: [(&str, &str); 19] = [
     (
         "check",
         "Examples:
@@ -81,6 +81,12 @@ const EXAMPLES: [(&str, &str); 18] = [
         "Examples:
   bootstrap -c services.toml events
   bootstrap -c services.toml events web | jq -r .message",
+    ),
+    (
+        "logs",
+        "Examples:
+  bootstrap -c services.toml logs web
+  bootstrap -c services.toml logs -f -n 100 'api-*'",
     ),
     (
         "metrics",

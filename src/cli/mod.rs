@@ -4,11 +4,15 @@ mod answer;
 mod check;
 mod check_state;
 mod client;
+mod color;
 mod completions;
 mod events;
 mod examples;
 mod import;
 mod interrupts;
+mod log_files;
+mod log_follow;
+mod logs;
 mod manual;
 mod markdown;
 mod metrics;
@@ -21,10 +25,13 @@ mod status;
 mod table;
 mod trouble;
 mod way;
+mod write_logs;
 
 pub use check::{CheckArgs, check};
 pub use check_state::check_state;
+pub use color::Color;
 pub use events::EventsArgs;
+pub use logs::LogsArgs;
 pub use metrics::MetricsArgs;
 pub use order::{OrderArgs, Patience, ReloadArgs, SignalArgs, UpgradeArgs, WaitArgs};
 pub use plan::PlanArgs;
@@ -32,6 +39,7 @@ pub use print::{Printing, print};
 pub use run::run;
 pub use status::StatusArgs;
 pub use way::{Services, Timeout, Way};
+pub use write_logs::write_logs;
 
 use crate::exit::ExitCode;
 use clap::error::ErrorKind;
@@ -98,6 +106,10 @@ struct Arguments {
     #[arg(long, hide = true, value_name = "FD,FD", value_parser = two_numbers)]
     check_state: Option<(RawFd, RawFd)>,
 
+    /// What a supervisor adds to start the process that writes logs: the number of its socket
+    #[arg(long, hide = true, value_name = "FD")]
+    write_logs: Option<RawFd>,
+
     #[command(subcommand)]
     command: Option<AnyCommand>,
 }
@@ -132,6 +144,8 @@ pub struct Invocation {
     pub state: Option<RawFd>,
     /// The descriptor with a snapshot to look at, and the one for the answer.
     pub check_state: Option<(RawFd, RawFd)>,
+    /// The socket of a log writer.
+    pub write_logs: Option<RawFd>,
     /// What to do; nothing means: run.
     pub command: Option<Command>,
 }
@@ -165,6 +179,8 @@ pub enum Command {
     Upgrade(UpgradeArgs),
     /// Follow what happens, as JSON lines
     Events(EventsArgs),
+    /// Print what services wrote, from their log files
+    Logs(LogsArgs),
     /// Serve metrics to Prometheus, as a service on a socket of the supervisor
     Metrics(MetricsArgs),
 }
@@ -178,46 +194,15 @@ pub enum LogFormat {
     Json,
 }
 
-/// Whether messages for people are coloured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set
-    Auto,
-    /// Even into a file
-    Always,
-    /// On no account
-    Never,
-}
-
-impl Color {
-    /// Is what goes to stderr coloured?
-    pub fn on_stderr(self) -> bool {
-        self.on(&io::stderr())
-    }
-
-    /// Is what goes to stdout coloured?
-    pub fn on_stdout(self) -> bool {
-        self.on(&io::stdout())
-    }
-
-    fn on(self, stream: &impl io::IsTerminal) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Never => false,
-            Self::Auto => {
-                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
-                    && stream.is_terminal()
-            }
-        }
-    }
-}
-
 impl Invocation {
     /// Does what the command line asks for.
     pub fn perform(&self) -> ExitCode {
         let Some(command) = &self.command else {
-            return self.check_state.map_or_else(|| run(self), check_state);
+            return match (self.check_state, self.write_logs) {
+                (Some(numbers), _) => check_state(numbers),
+                (None, Some(number)) => write_logs(number),
+                (None, None) => run(self),
+            };
         };
         let config = &self.config;
         match command {
@@ -234,6 +219,7 @@ impl Invocation {
             Command::Signal(args) => order::signal(config, self.color, args),
             Command::Upgrade(args) => order::upgrade(config, self.color, args),
             Command::Events(args) => events::events(config, args),
+            Command::Logs(args) => logs::logs(config, self.color, args),
             Command::Metrics(args) => metrics::metrics(config, args),
         }
     }
@@ -245,7 +231,7 @@ impl Invocation {
     /// What clap prints: help, the version (exit code 0) or a mistake (exit code 2).
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Error> {
         let matches = definition().try_get_matches_from(arguments)?;
-        let Arguments { mut config, mut log_format, mut color, state, check_state, command } =
+        let Arguments { mut config, mut log_format, mut color, state, check_state, write_logs, command } =
             Arguments::from_arg_matches(&matches)?;
         let command = match command {
             Some(AnyCommand::Print(printing)) => return Ok(Asked::Print(printing)),
@@ -263,7 +249,7 @@ impl Invocation {
             let message = "no config file is named; write --config FILE";
             definition().error(ErrorKind::MissingRequiredArgument, message)
         })?;
-        Ok(Asked::OfFile(Self { config, log_format, color, state, check_state, command }))
+        Ok(Asked::OfFile(Self { config, log_format, color, state, check_state, write_logs, command }))
     }
 }
 

@@ -23,6 +23,7 @@ fn the_file_may_be_named_before_and_after_the_command() {
         color: Color::Auto,
         state: None,
         check_state: None,
+        write_logs: None,
         command: None,
     };
     assert_eq!(parse("bootstrap -c a.toml"), Ok(run.clone()));

@@ -6,6 +6,7 @@ use super::health;
 use super::identity;
 use super::listen::Listen;
 use super::notes::Notes;
+use super::output;
 use super::policy;
 use super::problem::{Problem, beginning};
 use super::raw::{Bootstrap, Service, unknown_keys};
@@ -79,6 +80,7 @@ fn defaults<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Servic
     raw.review(notes);
     policy::shared(&raw, notes);
     identity::shared(&raw, notes);
+    output::shared(&raw, notes);
     raw
 }
 
@@ -155,6 +157,7 @@ fn service<'t>(
         one_socket(&raw, listeners, notes);
     }
     let program = program(&raw, header, defaults, listeners.as_deref(), handshake, notes);
+    let output = output::of(&raw, &mut unique.log_files, notes);
     let policy = policy::of(&raw, handshake, listeners.as_deref(), notes);
     let after = raw.after.read(notes).or_default(Names::default()).map(|Names(names)| names);
     let requires = raw.requires.read(notes).or_default(Names::default()).map(|Names(names)| names);
@@ -166,7 +169,7 @@ fn service<'t>(
         listeners: listeners?,
         after: values(after?),
         requires: values(requires?),
-        program: program?.into(),
+        program: Program { output: output?.boxed(), ..program? }.into(),
         policy: policy?.into(),
     })
 }
@@ -246,6 +249,7 @@ fn program<'t>(
         handshake: handshake?,
         identity: identity?.into(),
         watchdog: watchdog?,
+        output: None,
     })
 }
 

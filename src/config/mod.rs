@@ -25,6 +25,8 @@ mod listen;
 mod load;
 mod machine;
 mod notes;
+mod outlet;
+mod output;
 mod policy;
 mod probe;
 mod problem;

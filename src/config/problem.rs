@@ -94,7 +94,14 @@ pub enum Problem {
     /// The first pause is longer than the longest.
     DelayPastMax { delay: Duration, max: Duration },
 
+    /// A key about log files, and nothing goes to one.
+    NoLogFile { key: &'static str },
+    /// `log_compress` without a backup.
+    NothingToCompress,
+
     // -- between services --
+    /// A log file that is kept in another way in `line`.
+    LogKeptOtherwise { path: String, line: usize },
     /// There is none.
     NoService,
     /// There are more than [`SERVICES`].
@@ -212,6 +219,7 @@ impl Problem {
                 | Self::DelayUnused
                 | Self::DelayPastTimeout { .. }
                 | Self::DelayPastMax { .. }
+                | Self::NoLogFile { .. }
                 | Self::NoService
         )
     }
@@ -224,6 +232,11 @@ impl Problem {
             Self::TooLarge => format!("has more than {CONFIG_BYTES} bytes"),
             Self::NotText { byte } => format!("the byte 0x{byte:02x} is no UTF-8 text"),
             Self::Syntax { message } => message.clone(),
+            Self::NoLogFile { key } => format!("`{key}` is given, and nothing goes to a file"),
+            Self::NothingToCompress => "`log_compress` is true and `log_backups` is 0".into(),
+            Self::LogKeptOtherwise { path, line } => {
+                format!("{path} is kept in another way in line {line}")
+            }
             Self::GivenTwice { key } => format!("`{key}` is given twice"),
             Self::UnknownKey { key, .. } => format!("unknown key `{}`", key.escape_debug()),
             Self::Missing { key } => format!("`{key}` is missing"),
@@ -303,6 +316,11 @@ impl Problem {
             Self::UnknownKey { meant: Some(meant), .. } => format!("did you mean `{meant}`?"),
             Self::UnknownKey { known, .. } => format!("there are {}", list(known, '`', "and")),
             Self::Missing { .. } => "it has no default".into(),
+            Self::NoLogFile { .. } => "write `stdout = \"file:PATH\"`, or leave it out".into(),
+            Self::NothingToCompress => "what is compressed are the backups".into(),
+            Self::LogKeptOtherwise { .. } => {
+                "`log_max_bytes`, `log_backups` and `log_compress` are the same for all that write to a file".into()
+            }
             Self::NotShared { .. } => "each has its own, below its [[service]]".into(),
             Self::Value { rule, .. } | Self::NotForAddress { rule, .. } => rule.to_string(),
             Self::VariableName { .. } => {

@@ -5,6 +5,7 @@ use super::described::Key;
 use super::field::{Field, Value as _};
 use super::listen::Listen;
 use super::notes::Notes;
+use super::outlet::{Backups, LogBytes};
 use super::probe::{CheckTable, HttpTarget, TcpTarget};
 use super::problem::{Problem, beginning};
 use super::rights::{
@@ -17,7 +18,9 @@ use super::value::{
     Backlog, Command, Env, Failures, FilePath, Gate, Pause, Port, Signal, Starts, Status, Surge, Timeout,
     Unavailable, WholeSeconds, Workers,
 };
-use crate::plan::{self, Address, Handshake, Orphans, Restart, RestartOrder, Rights, ServiceName, WhenIdle};
+use crate::plan::{
+    self, Address, Handshake, Orphans, Outlet, Restart, RestartOrder, Rights, ServiceName, WhenIdle,
+};
 use toml::de::DeTable;
 
 /// Makes of a list of keys a struct with one [`Field`] each, and what is the same for all tables.
@@ -172,6 +175,20 @@ tables! {
         env: Env,
         /// File of `NAME=value` lines for its environment, read at each start. Default: none.
         env_file: FilePath,
+        /// Where its stdout goes: `"inherit"`, where that of bootstrap goes; `"null"`, nowhere; `"journal"`, the journal
+        /// of systemd; `"syslog"`; or `"file:PATH"`, an absolute path. Default: `"inherit"`.
+        stdout: Outlet,
+        /// The same for its stderr. Both may go to one file, and several services too. Default: `"inherit"`.
+        stderr: Outlet,
+        /// Bytes after which a log file becomes a backup and another is begun, such as `"10M"`, or `"unlimited"`.
+        /// Default: `"50M"`.
+        log_max_bytes: LogBytes,
+        /// How many backups are kept: `PATH.1` is the newest. Default: `10`.
+        log_backups: Backups,
+        /// Whether backups are compressed with gzip. Default: `false`.
+        log_compress: bool,
+        /// Whether each line of a log file begins with the time, the service and the pid. Default: `true`.
+        log_timestamps: bool,
         /// The user that the process is, by name or number: with its group, its supplementary groups, and HOME, USER,
         /// LOGNAME and SHELL, unless `env_file` or `env` sets them. Looked up when the file is read. Default:
         /// bootstrap's own.

@@ -39,6 +39,11 @@ pub enum Rule {
     DurationTooFine,
     DurationTooLong,
     WholeSeconds,
+    LogFileWord { path: String },
+    LogPathRelative,
+    LogPathDirectory,
+    NoLogDirectory { path: String },
+    LogBytes,
     Names,
     User,
     Group,
@@ -202,6 +207,11 @@ impl fmt::Display for Rule {
                     "write a table such as {{ path = \"/sys/fs/cgroup/bootstrap\", memory_max = \"512M\" }}"
                 )
             }
+            Self::LogFileWord { path } => write!(f, "write \"file:{path}\" for a file"),
+            Self::LogPathRelative => write!(f, "the path of a log file is absolute"),
+            Self::LogPathDirectory => write!(f, "that is a directory; name a file in it"),
+            Self::NoLogDirectory { path } => write!(f, "there is no directory {path}; make it first"),
+            Self::LogBytes => write!(f, "write bytes, such as \"10M\", at least 4096, or \"unlimited\""),
             Self::Bytes => write!(f, "write bytes, such as \"512M\", at least 4096"),
             Self::Percent => {
                 write!(f, "write a share of one processor, such as \"50%\", or of several: \"150%\"")

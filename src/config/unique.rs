@@ -2,6 +2,7 @@
 
 use super::field::At;
 use super::notes::Notes;
+use super::output::Files;
 use super::problem::Problem;
 use crate::plan::{Address, ListenerSpec, ServiceName};
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ pub(super) struct Unique {
     names: BTreeMap<ServiceName, Range<usize>>,
     paths: BTreeMap<PathBuf, Owner>,
     ports: BTreeMap<Door, BTreeMap<Host, Owner>>,
+    /// The log files, of which several may write to one.
+    pub(super) log_files: Files,
 }
 
 /// Two sockets with different ones of these never meet. An IPv6 socket takes IPv6 clients only.

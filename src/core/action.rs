@@ -99,6 +99,15 @@ pub enum Action {
         /// Whose.
         run: RunId,
     },
+    /// Say what a run said last on its stderr. Answered by `LastWords`, or by nothing where it said nothing.
+    TellLastWords {
+        /// Who.
+        run: RunId,
+    },
+    /// Start the process that writes logs, and let it read. Answered by `Writer`.
+    StartWriter,
+    /// It is not needed any more: it writes what it has, and ends by itself.
+    RetireWriter,
     /// Send SIGTERM: to the main process, or to what is left of its group.
     Terminate {
         /// Whom.

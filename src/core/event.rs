@@ -2,7 +2,7 @@
 //! recognised; the outcome of every action comes back as one of these.
 
 use super::request::{Request, Ticket};
-use crate::plan::{Address, ListenerId, Pid, Plan, RunId, Selector, ServiceId};
+use crate::plan::{Address, ListenerId, Outlet, Pid, Plan, RunId, Selector, ServiceId, ServiceName};
 use crate::protocol::{Notice, Word};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -64,6 +64,20 @@ pub enum Event {
         /// Whose.
         service: ServiceId,
     },
+    /// It is about the process that writes logs.
+    Writer(WriterEvent),
+    /// What a run said on its stderr before it failed; the answer to
+    /// [`Action::TellLastWords`](super::Action::TellLastWords).
+    LastWords {
+        /// Who.
+        run: RunId,
+        /// Its service, which may be gone by now.
+        service: ServiceName,
+        /// Its main process.
+        pid: Pid,
+        /// Its last lines, the oldest first; never none.
+        lines: Vec<String>,
+    },
     /// The file that may hold the selector could not be read.
     SelectorRefused {
         /// File and reason.
@@ -117,6 +131,61 @@ pub enum RunEvent {
         first: Vec<Leftover>,
         /// Of how many.
         all: usize,
+    },
+}
+
+/// What happened to the process that writes logs, or what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WriterEvent {
+    /// It was started.
+    Started {
+        /// Its process.
+        pid: Pid,
+    },
+    /// It could not be started.
+    NotStarted(SpawnFailure),
+    /// Its process has ended.
+    Ended {
+        /// How.
+        status: ExitStatus,
+    },
+    /// It did not take a pipe in time; it was sent SIGKILL.
+    Silent {
+        /// How long it had.
+        after: Duration,
+    },
+    /// An outlet does not take what is written.
+    Failing {
+        /// Which.
+        outlet: Outlet,
+        /// Why.
+        why: String,
+    },
+    /// It takes it again.
+    Recovered {
+        /// Which.
+        outlet: Outlet,
+    },
+    /// What an outlet does not take is lost from here on.
+    Losing {
+        /// Which.
+        outlet: Outlet,
+    },
+    /// So much of it was lost.
+    Lost {
+        /// Which.
+        outlet: Outlet,
+        /// How many lines.
+        lines: u64,
+    },
+    /// Pipes of a run that was taken over were not found.
+    NotFound {
+        /// Whose.
+        run: RunId,
+        /// Its service.
+        service: ServiceName,
+        /// Its main process.
+        pid: Pid,
     },
 }
 
@@ -233,6 +302,8 @@ pub enum SpawnStage {
     Limits,
     /// Give it its share of the processor; the subject is the number.
     Nice,
+    /// Make the pipes for what it writes.
+    Output,
     /// Let it have its descriptors.
     Descriptors,
     /// Give it its supplementary groups; the subject lists them.

@@ -4,6 +4,7 @@ use super::Outcome;
 use super::Verb;
 use super::event::{BindFailure, ExitStatus, Leftover, Miss, PipeEnd, Repair, SpawnFailure};
 use super::health::Sign;
+use super::logs::LogFact;
 use super::succession::Succession;
 use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
 use crate::protocol::Word;
@@ -158,6 +159,8 @@ pub enum Fact {
     Succession(Succession),
     /// Log lines were lost: nobody read them.
     LogLost { lines: u64 },
+    /// It is about what services write.
+    Logs(LogFact),
     /// It is about the control socket.
     Control(ControlFact),
     /// SIGTERM, SIGINT arrived.

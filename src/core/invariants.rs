@@ -31,6 +31,7 @@ impl Supervisor {
                 ("crashed", self.crashed.contains(id) == service.is_crashed()),
                 ("being up", self.up.contains(id) == service.is_up()),
                 ("idle sockets", self.idle_sockets.contains(id) == service.has_idle_sockets()),
+                ("output", self.captured.contains(id) == service.is_captured()),
                 ("strays", self.astray.contains(id) == service.is_astray()),
                 ("starts", self.turns.starting.contains(id) == service.is_starting()),
             ];
@@ -58,6 +59,10 @@ impl Supervisor {
         }
         if let Some(id) = self.waiting.intersection(&self.stops).next() {
             return Err(format!("{}: it is to start, and to stop", self.name(*id)));
+        }
+        let over = matches!(self.phase, Phase::Ended(_));
+        if !over && self.captured.is_empty() == self.writer.is_wanted() {
+            return Err("there is a log writer, and nothing to write; or the other way round".into());
         }
         if !self.touched.is_empty() {
             return Err("something changed, and nobody who waits for it was told".into());

@@ -12,7 +12,7 @@ use super::scene::Scene;
 use super::state::{Back, Fallback, State};
 use super::worker::{Worker, unpin};
 use super::{Action, PipeEnd, RunEvent};
-use crate::plan::{Generation, Restart};
+use crate::plan::{Generation, Restart, Stream};
 use crate::protocol::{Notice, Word};
 use std::mem;
 use std::time::Duration;
@@ -259,6 +259,10 @@ impl Worker {
         if let Some(leaving) = leaving {
             self.make_room_to_leave(scene);
             self.leaving.push(leaving);
+        }
+        let speaks = run.definition.program.captured().any(|stream| stream == Stream::Stderr);
+        if speaks && run.pid.is_some() && !ending.is_success() {
+            scene.out.push(Action::TellLastWords { run: run.id });
         }
         scene.report_failure(run, ending.into_fact(scene.now - run.started, next));
     }

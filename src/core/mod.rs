@@ -23,6 +23,8 @@ pub mod history;
 pub mod invariants;
 pub mod leaving;
 mod life;
+mod log_writer;
+mod logs;
 mod orders;
 mod orphan;
 mod outcome;
@@ -50,16 +52,18 @@ mod turns;
 mod upgrade;
 mod watch;
 pub mod worker;
+mod writer;
 
 pub use above::{Above, Message};
 pub use action::Action;
 pub use answer::{Answer, Refusal, Verdict};
 pub use event::{
     BindFailure, Event, ExitStatus, Leftover, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure,
-    SpawnStage, UpgradeRefusal,
+    SpawnStage, UpgradeRefusal, WriterEvent,
 };
 pub use fact::{Applied, ControlFact, Fact, Next, Report};
 pub use health::{Health, Sign};
+pub use logs::LogFact;
 pub use orphan::Orphan;
 pub use outcome::Outcome;
 pub use request::{Request, Ticket, Verb, Wait};

@@ -5,7 +5,7 @@
 use super::fact::{Applied, Fact};
 use super::orders::Taken;
 use super::service::{Ending, Redefinition, Service, Wish};
-use super::supervisor::{Phase, Supervisor, report};
+use super::supervisor::{Phase, Supervisor, keep, report};
 use super::tickets::{Goal, Subject};
 use super::{Action, BindFailure, Outcome, Time};
 use crate::plan::{Address, Change, Definition, ListenerId, ListenerSpec, Plan, ServiceId, diff};
@@ -180,6 +180,7 @@ impl Supervisor {
                 if self.planned > 0 {
                     service.take_sockets(&[], out);
                 }
+                keep(&mut self.captured, id, service.is_captured());
                 self.services.insert(service);
                 // It starts at the end of this event, or when those it needs are up.
                 self.wait(id);

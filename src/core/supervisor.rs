@@ -2,6 +2,7 @@
 
 use super::deadlines::Deadlines;
 use super::fact::{Fact, Report};
+use super::log_writer::LogWriter;
 use super::reconcile::Reload;
 use super::request::{Request, Verb};
 use super::service::{Ending, Service, Wish};
@@ -54,6 +55,11 @@ pub struct Supervisor {
     pub(super) turns: Turns,
     pub(super) last_service: u32,
     pub(super) last_listener: u32,
+    #[serde(default, skip_serializing_if = "LogWriter::is_unknown")]
+    pub(super) writer: LogWriter,
+    /// Services of which something that is written goes through it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) captured: BTreeSet<ServiceId>,
     /// Services that are left alone, because a step of theirs panicked.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) quarantined: BTreeSet<ServiceId>,
@@ -104,11 +110,14 @@ impl Supervisor {
             turns: Turns::default(),
             last_service: 0,
             last_listener: 0,
+            writer: LogWriter::default(),
+            captured: BTreeSet::new(),
             quarantined: BTreeSet::new(),
         };
         supervisor.bind(plan, false, now, out);
         supervisor.go_on(now, out);
         supervisor.answer_touched(out);
+        supervisor.attend_writer(now, out);
         supervisor
     }
 
@@ -134,6 +143,10 @@ impl Supervisor {
             Event::SelectorRefused { reason } => out.push(report(Fact::SelectorRefused { reason })),
             Event::PlanLoaded(plan) => self.plan_loaded(*plan, now, out),
             Event::PlanRefused { mistakes } => self.plan_refused(mistakes, out),
+            Event::Writer(event) => self.writer_happened(event, now, out),
+            Event::LastWords { run, service, pid, lines } => {
+                Self::said_last(run, service, pid, lines, out);
+            }
             Event::Repaired { listener, what } => self.repaired(listener, what, out),
             Event::NotWrittenDown { run, errno } => self.not_written_down(run, errno, out),
             Event::SuccessorFit => self.successor_fit(out),
@@ -146,12 +159,13 @@ impl Supervisor {
         self.close_sockets(out);
         self.park_sockets(out);
         self.answer_touched(out);
+        self.attend_writer(now, out);
         self.end_if_over(out);
     }
 
     /// When [`Event::DeadlinePassed`] is due, if ever.
     pub fn deadline(&self) -> Option<Time> {
-        self.deadlines.first()
+        self.deadlines.first().into_iter().chain(self.writer.deadline()).min()
     }
 
     /// How it ended, once it has.
@@ -194,6 +208,7 @@ impl Supervisor {
         keep(&mut self.turns.starting, id, service.is_starting());
         keep(&mut self.idle_sockets, id, service.has_idle_sockets());
         keep(&mut self.astray, id, service.is_astray());
+        keep(&mut self.captured, id, service.is_captured());
         self.touched.insert(id);
         let (gone, changed) = (service.is_gone(), before != Standing::of(service));
         if changed {
@@ -202,6 +217,7 @@ impl Supervisor {
         if gone {
             self.deadlines.set(id, None);
             self.waiting.remove(&id);
+            self.captured.remove(&id);
             self.services.remove(id);
         }
         Some(outcome)

@@ -4,7 +4,7 @@ use super::Os;
 use super::orphans::Finds;
 use super::processes::Change;
 use super::records::Records;
-use crate::core::{Orphan, Report};
+use crate::core::{Event, Orphan, Report, WriterEvent};
 use crate::plan::{ListenerId, Orphans, Pid, RunId};
 use std::collections::BTreeSet;
 use std::io;
@@ -28,12 +28,17 @@ impl Os {
     pub fn find_orphans(&mut self, policy: Orphans) -> (Vec<Orphan>, Vec<Report>) {
         let given = std::mem::take(&mut self.given);
         let (finds, orphans, reports) = Finds::look(self.records.as_ref(), policy, given);
-        self.finds = finds;
+        let former_writer = if policy == Orphans::Ignore { None } else { self.former_writer() };
+        self.finds = Finds { former_writer, ..finds };
         (orphans, reports)
     }
 
     pub(super) fn adopt(&mut self, run: RunId, pid: Pid, listeners: &[ListenerId]) {
         let Some(mut held) = self.finds.held.remove(&pid.0) else { return };
+        if self.take_back_pipes(run, pid.0, &held.definition, &held.output) > 0 {
+            let service = held.definition.name.clone();
+            self.events.push_back(Event::Writer(WriterEvent::NotFound { run, service, pid }));
+        }
         if let Some(records) = &mut self.records {
             records.know(run, std::mem::take(&mut held.record));
         }

@@ -147,8 +147,9 @@ pub(super) struct Prepared {
     pub(super) directory: Option<CString>,
     /// What becomes its stdin: one of the numbers below `end`.
     pub(super) stdin: RawFd,
-    /// Whether this becomes its stdout too.
-    pub(super) mute: bool,
+    /// What becomes its stdout and its stderr, the same way; ours where there is none.
+    pub(super) stdout: Option<RawFd>,
+    pub(super) stderr: Option<RawFd>,
     /// It gets the descriptors below this number that are not close-on-exec.
     pub(super) end: RawFd,
     /// The signals that mean something else to us than by default.
@@ -272,9 +273,11 @@ impl Talk<'_> {
         prepared.becoming.limit_oneself(&check);
         // SAFETY: plain integers. Number 0 of this child becomes a copy, without close-on-exec.
         check(SpawnStage::Descriptors, 0, unsafe { libc::dup2(prepared.stdin, 0) }.into());
-        if prepared.mute {
-            // SAFETY: as above.
-            check(SpawnStage::Descriptors, 0, unsafe { libc::dup2(prepared.stdin, 1) }.into());
+        for (held, number) in [(prepared.stdout, 1), (prepared.stderr, 2)] {
+            if let Some(held) = held {
+                // SAFETY: as above.
+                check(SpawnStage::Descriptors, 0, unsafe { libc::dup2(held, number) }.into());
+            }
         }
         prepared.becoming.give_up_rights(&check);
         if let Some(directory) = &prepared.directory {

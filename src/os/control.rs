@@ -217,6 +217,8 @@ impl ControlSocket {
             | Token::Cgroup(_)
             | Token::Watch
             | Token::Successor
+            | Token::Writer
+            | Token::WriterEnded
             | Token::Adopted(_) => {}
         }
     }

@@ -145,6 +145,7 @@ mod tests {
                 handshake: Handshake::Pipe,
                 identity: Identity::default().into(),
                 watchdog: None,
+                output: None,
             }
             .into(),
             policy: Policy::default().into(),

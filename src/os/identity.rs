@@ -169,6 +169,7 @@ pub(super) fn subject(identity: &Identity, stage: SpawnStage, item: u32) -> Stri
         SpawnStage::EnvFile
         | SpawnStage::Lookup
         | SpawnStage::Pipe
+        | SpawnStage::Output
         | SpawnStage::Listener
         | SpawnStage::Fork
         | SpawnStage::Group

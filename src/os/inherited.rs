@@ -163,6 +163,15 @@ pub(super) fn raise_descriptor_limit() -> io::Result<DescriptorLimit> {
     Ok(DescriptorLimit { soft, hard })
 }
 
+/// The same, for a process that has no children.
+///
+/// # Errors
+///
+/// The system's.
+pub fn take_all_descriptors() -> io::Result<()> {
+    raise_descriptor_limit().map(drop)
+}
+
 /// Daemonised grandchildren become our children, instead of those of pid 1, when their parent ends.
 pub(super) fn adopt_orphans() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)

@@ -5,6 +5,7 @@ use super::control::KeptClient;
 use super::inherited::{DescriptorLimit, Legacy, keep_from_children};
 use super::listener::KeptListener;
 use super::log_output::KeptLines;
+use super::logs::KeptLogs;
 use super::probe::KeptProbes;
 use super::processes::KeptProcesses;
 use super::program::KeptPin;
@@ -38,6 +39,9 @@ pub struct Kept {
     pub(super) pins: Vec<KeptPin>,
     pub(super) listeners: Vec<(ListenerId, KeptListener)>,
     pub(super) log: KeptLines,
+    /// What services write, and the log writer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) logs: Option<KeptLogs>,
     /// Where it is written down who runs.
     pub(super) records: Option<Records>,
     /// The runtime directory, and its lock.

@@ -6,6 +6,7 @@
 mod above;
 mod ack;
 mod adoption;
+mod arguments;
 mod bind;
 mod cgroup;
 mod child;
@@ -26,12 +27,15 @@ mod kept;
 mod listener;
 mod listeners;
 mod log_output;
+mod logs;
 mod lookup;
 mod memory;
 mod names;
 mod notify;
 mod orphans;
+mod output;
 mod owner;
+mod passing;
 mod pidfd;
 mod pipe;
 mod poller;
@@ -43,6 +47,7 @@ mod queues;
 mod records;
 mod reexec;
 mod runtime_dir;
+mod scribe;
 mod sight;
 mod signals;
 mod slots;
@@ -62,11 +67,12 @@ pub use above::Superior;
 pub use client::{Peer, Then};
 pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
-pub use inherited::{TooFewDescriptors, claim_granted, make_room};
+pub use inherited::{TooFewDescriptors, claim_granted, make_room, take_all_descriptors};
 
 pub use journal::stderr_is_journal;
 pub use kept::{Kept, Left};
 pub use names::look_up_names_in_files_where_static;
+pub use passing::{packet_pair, pipe_capacity, receive, send, widen_pipe};
 pub use queues::Queues;
 pub use reexec::{Write, begin_anew};
 pub use runtime_dir::{NoRuntimeDir, Place, RuntimeDir};
@@ -79,6 +85,7 @@ use control::{Asker, ControlSocket};
 use inherited::DescriptorLimit;
 use listeners::Listeners;
 use log_output::LogOutput;
+use logs::Logs;
 use orphans::Finds;
 use poller::{Poller, Token};
 use probe::{Probes, Question};
@@ -117,6 +124,8 @@ pub struct Os {
     pins: Pins,
     listeners: Listeners,
     log: LogOutput,
+    /// What services write, and the log writer.
+    logs: Logs,
     control: Option<ControlSocket>,
     /// Clients that the program before left, until there is a control socket.
     askers: Vec<Asker>,
@@ -185,6 +194,7 @@ impl Os {
             pins: Pins::default(),
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
+            logs: Logs::default(),
             control: None,
             askers: Vec::new(),
             polled: false,
@@ -275,6 +285,11 @@ impl Os {
                 self.pins.let_go(run);
                 self.processes.unpin(run);
             }
+            Action::TellLastWords { run } => {
+                self.events.extend(self.logs.ask_last_words(&self.poller, run, clock::now()));
+            }
+            Action::StartWriter => self.start_writer(),
+            Action::RetireWriter => self.logs.retire(&self.poller),
             Action::Signal { run, signal } => self.processes.signal(run, signal),
             Action::NameLeftovers { run } => {
                 self.events.extend(self.processes.leftovers(run, clock::now()));

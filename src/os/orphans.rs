@@ -4,13 +4,14 @@
 use super::cgroup::Leaf;
 use super::listener::{HeldSocket, Listener};
 use super::lookup::Inode;
+use super::output::PipeMark;
 use super::pidfd::Pidfd;
 use super::program::binary_of;
 use super::records::{Found, Record, Records, start_ticks};
 use super::store::Given;
 use super::voice::{Voice, find_descriptor};
 use crate::core::{Fact, Orphan, Report, Succession};
-use crate::plan::{Address, Commons, Orphans, Pid};
+use crate::plan::{Address, Commons, Definition, Orphans, Pid};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -27,6 +28,9 @@ pub(super) struct Held {
     pub(super) program: PathBuf,
     pub(super) record: String,
     pub(super) leaving: bool,
+    pub(super) definition: Arc<Definition>,
+    /// The pipes that it writes to.
+    pub(super) output: Vec<PipeMark>,
     pub(super) leaf: Option<Leaf>,
 }
 
@@ -37,6 +41,8 @@ pub(super) struct Finds {
     pub(super) held: BTreeMap<i32, Held>,
     /// The sockets that were taken back.
     pub(super) sockets: BTreeMap<Address, Listener>,
+    /// The log writer of that supervisor, which reads what they write.
+    pub(super) former_writer: Option<(i32, Pidfd)>,
 }
 
 impl Finds {
@@ -79,6 +85,7 @@ impl Finds {
                     let mut definition = record.definition.into_owned();
                     commons.share(&mut definition);
                     let voice = record.voice.as_ref().and_then(|mark| Voice::find(record.pid, mark));
+                    let definition = Arc::new(definition);
                     orphans.push(Orphan {
                         service: definition.name.clone(),
                         worker: record.worker,
@@ -89,7 +96,7 @@ impl Finds {
                         leaving,
                         pipe_open: voice.is_some(),
                         held,
-                        definition: Arc::new(definition),
+                        definition: definition.clone(),
                     });
                     let held = Held {
                         process,
@@ -99,6 +106,8 @@ impl Finds {
                         program: record.program,
                         record: name,
                         leaving,
+                        definition,
+                        output: record.output,
                         leaf: record.cgroup.and_then(|path| Leaf::at(path).ok()),
                     };
                     finds.held.insert(record.pid, held);

@@ -35,6 +35,10 @@ pub(super) enum Token {
     ClientGone(u32),
     /// The program that was asked whether it can take over has said something.
     Successor,
+    /// The log writer has said something, or takes more.
+    Writer,
+    /// The log writer has ended.
+    WriterEnded,
     /// A process of the run that this one leads, which is not our child, has ended.
     Adopted(u32),
 }
@@ -53,6 +57,8 @@ impl Token {
             Self::Listener(ListenerId(number)) => (3 << Self::KIND_SHIFT) | u64::from(number),
             Self::Successor => 6 << Self::KIND_SHIFT,
             Self::Adopted(leader) => (7 << Self::KIND_SHIFT) | u64::from(leader),
+            Self::Writer => 13 << Self::KIND_SHIFT,
+            Self::WriterEnded => 14 << Self::KIND_SHIFT,
             Self::Control => 8 << Self::KIND_SHIFT,
             Self::RuntimeDir => 9 << Self::KIND_SHIFT,
             Self::Client(number) => (10 << Self::KIND_SHIFT) | u64::from(number),
@@ -74,6 +80,8 @@ impl Token {
             8 => Some(Self::Control),
             9 => Some(Self::RuntimeDir),
             12 => number.map(Self::Cgroup),
+            13 => Some(Self::Writer),
+            14 => Some(Self::WriterEnded),
             10 => number.map(Self::Client),
             11 => number.map(Self::ClientGone),
             _ => None,
@@ -129,6 +137,14 @@ impl Poller {
         }
     }
 
+    /// Watches one that is watched for bytes to read for room to write, too, or not.
+    pub(super) fn watch_talk(&self, fd: impl AsFd, token: Token, room: bool) {
+        let mut flags = EpollFlags::EPOLLIN;
+        flags.set(EpollFlags::EPOLLOUT, room);
+        // It fails only where it is not watched any more: then nobody is at the other end.
+        let _ = self.epoll.modify(fd, &mut EpollEvent::new(flags, token.pack()));
+    }
+
     /// Watches a file of the kernel for its being changed; reading it ends that.
     pub(super) fn watch_change(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
         self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLPRI, token.pack()))
@@ -180,6 +196,8 @@ mod tests {
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
         let clients = [0, u32::MAX].map(Token::Client).into_iter().chain([Token::ClientGone(7)]);
         let ours = [Token::Signal, Token::Log, Token::Control, Token::RuntimeDir];
+        let writer = [Token::Writer, Token::WriterEnded];
+        let cgroups = cgroups.into_iter().chain(writer);
         let others = [Token::Watch, Token::Successor, Token::Adopted(7)].into_iter().chain(cgroups);
         for token in ours.into_iter().chain(others).chain(pipes).chain(listeners).chain(clients) {
             assert_eq!(Token::unpack(token.pack()), Some(token));

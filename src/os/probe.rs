@@ -2,6 +2,7 @@
 //! question ends with an answer, or when nobody awaits it any more.
 
 use super::children;
+use super::output::Channels;
 use super::poller::{Poller, Token};
 use super::spawn::{Order, Spawner};
 use crate::core::{Action, Event, ExitStatus, Miss, RunEvent};
@@ -283,7 +284,7 @@ fn start(
         worker: question.worker,
         fds: &[],
         pinned: None,
-        mute: true,
+        channels: Channels::MUTE,
         runtime_dir: None,
     };
     // It has no voice, so nothing is watched under the token.

@@ -6,6 +6,7 @@
 
 use super::listener::HeldSocket;
 use super::lookup::Inode;
+use super::output::PipeMark;
 use super::proc_file;
 use super::voice::Mark;
 use crate::core::Time;
@@ -60,6 +61,9 @@ pub(super) struct Record<'a> {
     pub(super) program: PathBuf,
     /// Device and inode of it, where it is a binary.
     pub(super) inode: Option<Inode>,
+    /// The pipes that it writes to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) output: Vec<PipeMark>,
     /// Its cgroup, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cgroup: Option<PathBuf>,
@@ -82,6 +86,8 @@ pub(super) struct Start<'a> {
     pub(super) started: Time,
     pub(super) sockets: Vec<HeldSocket>,
     pub(super) known: Known<'a>,
+    /// The pipes that it writes to.
+    pub(super) output: Vec<PipeMark>,
 }
 
 /// What is known of the processes of a run.
@@ -122,7 +128,7 @@ impl Records {
 
     /// Writes a run down, all or nothing.
     pub(super) fn started(&mut self, start: Start<'_>, definition: &Definition) -> io::Result<()> {
-        let Start { run, worker, started, sockets, known } = start;
+        let Start { run, worker, started, sockets, known, output } = start;
         let Known { pid, group, voice, program, inode, cgroup, .. } = known;
         let name = format!("{}.{}.{pid}", definition.name, run.generation);
         let record = Record {
@@ -139,6 +145,7 @@ impl Records {
             voice,
             program: program.into(),
             inode,
+            output,
             cgroup: cgroup.map(Into::into),
         };
         // One that was written in part is no JSON: whoever reads it knows as much as if it were not there.
@@ -250,7 +257,8 @@ impl Records {
     }
 }
 
-fn boot() -> io::Result<String> {
+/// Which boot of the machine this is.
+pub(super) fn boot() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().into())
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Everything that can fail is done while this program can still go on.
 
+use super::arguments::own_arguments;
 use super::control::Asker;
 use super::inherited::{Numbers, keep_from_children};
 use super::kept::{Kept, Left, seal};
 use super::poller::Token;
 use super::runtime_dir::RuntimeDir;
-use super::successor::{Check, arguments_to_go_on, own_arguments};
+use super::successor::{Check, arguments_to_go_on};
 use super::{Os, clock, signals};
 use crate::core::{Event, Time, UpgradeRefusal};
 use crate::limits::{UPGRADE_LAST_LOOK, UPGRADE_PATIENCE};
@@ -33,6 +34,7 @@ impl Os {
         os.pins = super::Pins::restore(&kept.pins, legacy)?;
         os.listeners = super::Listeners::restore_kept(&os.poller, kept.listeners, legacy)?;
         os.log.take_over(kept.log);
+        os.logs = super::Logs::restore(&os.poller, kept.logs, legacy, clock::now())?;
         os.records = kept.records;
         os.runtime_dir = kept.runtime_dir.and_then(|kept| RuntimeDir::restore(kept, legacy));
         let askers = kept.clients.into_iter().map(|kept| Asker::restore(kept, legacy, clock::now()));
@@ -161,6 +163,7 @@ impl Os {
             pins: self.pins.keep_all(&mut numbers),
             listeners: self.listeners.keep(&mut numbers),
             log: self.log.keep(),
+            logs: self.logs.keep(&mut numbers),
             records: self.records.clone(),
             runtime_dir: self.runtime_dir.as_ref().map(|held| held.keep(&mut numbers)),
             clients: self.control.as_ref().map_or_else(Vec::new, |control| control.keep_askers(&mut numbers)),

@@ -15,8 +15,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 const FIRST: RawFd = 3;
 
 /// The listeners of a service, what it talks to us on (einhorn's workers in two ways), its program where that is pinned,
-/// with the interpreter of that, and its stdin.
-const COUNT: usize = LISTENERS_PER_SERVICE + 5;
+/// with the interpreter of that, and its three streams.
+const COUNT: usize = LISTENERS_PER_SERVICE + 7;
 
 /// One past the last of them.
 fn end() -> RawFd {

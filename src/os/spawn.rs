@@ -7,6 +7,7 @@ use super::environment::Environment;
 use super::identity::{self, Becoming};
 use super::inherited::DescriptorLimit;
 use super::lookup;
+use super::output::{Channel, Channels};
 use super::poller::{Poller, Token};
 use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
@@ -53,8 +54,8 @@ pub(super) struct Order<'a> {
     pub(super) fds: &'a [RawFd],
     /// The program to execute instead of the one that the command names.
     pub(super) pinned: Option<&'a Pinned>,
-    /// Whether nobody wants to see its stdout.
-    pub(super) mute: bool,
+    /// What its stdout and its stderr become.
+    pub(super) channels: Channels,
     /// The directory that is ours alone, if there is one.
     pub(super) runtime_dir: Option<&'a Path>,
 }
@@ -127,7 +128,8 @@ impl Spawner {
             envp: Strings::new(environment).map_err(unfit)?,
             directory: None,
             stdin,
-            mute: false,
+            stdout: Some(stdin),
+            stderr: None,
             end: lending.end(),
             dispositions: self.dispositions,
             ignored: None,
@@ -145,9 +147,9 @@ impl Spawner {
     ) -> Result<Born, SpawnFailure> {
         let definition = order.definition;
         let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
+        let null = self.null.as_raw_fd();
         let mut places =
-            Places::new(&self.slots, dialect.numbers, order.fds, their_end, self.null.as_raw_fd())
-                .map_err(unplaced)?;
+            Places::new(&self.slots, dialect.numbers, order.fds, their_end, null).map_err(unplaced)?;
         let granted = &Granted {
             service: definition.name.as_str(),
             listeners: &definition.listeners,
@@ -176,6 +178,8 @@ impl Spawner {
 
         let own_pid = environment.own_pid().to_vec();
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
+        let stdout = places.channel(order.channels.stdout, null).map_err(unplaced)?;
+        let stderr = places.channel(order.channels.stderr, null).map_err(unplaced)?;
         let mut argv = argv.into_iter().map(String::into_bytes).collect();
         let mut kept = None;
         if let Some(pinned) = order.pinned {
@@ -198,7 +202,8 @@ impl Spawner {
             envp: Strings::with_own_pid(environment.into_lines(), &own_pid).map_err(unfit)?,
             directory: directory.map(|d| c_string(d.as_os_str().as_bytes())).transpose().map_err(unfit)?,
             stdin: places.stdin,
-            mute: order.mute,
+            stdout,
+            stderr,
             end: places.lending.end(),
             dispositions: self.dispositions,
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
@@ -264,6 +269,15 @@ impl<'a> Places<'a> {
         let ack_path = path.map(|path| lending.give(path.as_raw_fd())).transpose()?;
         let stdin = lending.show(stdin)?;
         Ok(Self { lending, listeners: numbers.of(held.len()), voice, ack_path, stdin })
+    }
+
+    /// The number that becomes a stream of the child, which puts it there.
+    fn channel(&mut self, channel: Channel, null: RawFd) -> Result<Option<RawFd>, Errno> {
+        match channel {
+            Channel::Inherit => Ok(None),
+            Channel::Null => self.lending.show(null).map(Some),
+            Channel::To(held) => self.lending.show(held).map(Some),
+        }
     }
 
     /// The number to execute, and that of the script, which the program keeps: its interpreter opens it.

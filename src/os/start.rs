@@ -1,10 +1,11 @@
 //! From an order to start to a run that is known, and written down for a supervisor that comes later.
 
-use super::Os;
+use super::output::NewPipes;
 use super::poller::Token;
 use super::records::Start;
 use super::runtime_dir::RuntimeDir;
 use super::spawn::Order;
+use super::{Os, clock};
 use crate::core::generation::Run;
 use crate::core::{Event, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
@@ -25,11 +26,14 @@ impl Os {
         let in_use = |listener| self.processes.is_in_use(listener);
         let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
             let runtime_dir = self.runtime_dir.as_ref().map(RuntimeDir::path);
-            let order = Order { definition, generation, worker, fds: &fds, pinned, mute: false, runtime_dir };
-            self.spawner.start(poller, token, &order)
+            let pipes = NewPipes::of(definition)?;
+            let channels = pipes.channels(definition);
+            let order = Order { definition, generation, worker, fds: &fds, pinned, channels, runtime_dir };
+            Ok((self.spawner.start(poller, token, &order)?, pipes))
         });
         match started {
-            Ok(started) => {
+            Ok((started, pipes)) => {
+                self.logs.add(&self.poller, run, started.pid, definition, pipes, clock::now());
                 let told = self.processes.add(&self.poller, run, listeners, number, started);
                 self.write_down(run, worker, self.now(), definition);
                 self.events.extend(told);
@@ -43,7 +47,10 @@ impl Os {
         let Some(records) = &mut self.records else { return };
         let Some(known) = self.processes.known(run) else { return };
         let sockets = self.listeners.held(known.listeners);
-        let written = records.started(Start { run, worker, started, sockets, known }, definition);
+        let written = records.started(
+            Start { run, worker, started, sockets, known, output: self.logs.marks(run) },
+            definition,
+        );
         // Where the system did not refuse, it has ended already.
         if let Some(errno) = written.err().and_then(|error| error.raw_os_error()) {
             self.events.push_back(Event::NotWrittenDown { run, errno });

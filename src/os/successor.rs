@@ -3,6 +3,7 @@
 //! It is asked in a process of its own, with the very snapshot, and must say the word: any other program could end
 //! with 0.
 
+use super::arguments::{GO_ON, arguments};
 use super::kept::seal;
 use super::lookup;
 use super::pidfd::Pidfd;
@@ -12,11 +13,9 @@ use crate::limits::UPGRADE_ANSWER_BYTES;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -28,9 +27,6 @@ const UNFIT: &str = "bootstrap cannot go on from here: ";
 
 /// The hidden option by which a program is asked: the number of the snapshot, and of the pipe for the answer.
 const ASK: &str = "--check-state=";
-
-/// The hidden option by which a program goes on: the number of the snapshot.
-const GO_ON: &str = "--state=";
 
 /// Which file it is: another one may be put in its place at any time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,17 +160,6 @@ impl Drop for Check {
 pub fn answer_check(to: OwnedFd, answer: Result<(), String>) -> io::Result<()> {
     let text = answer.map_or_else(|why| format!("{UNFIT}{why}\n"), |()| FIT.into());
     fs::File::from(to).write_all(text.as_bytes())
-}
-
-/// The arguments that this program was started with, but for what an upgrade has added: that is not for the next.
-pub(super) fn own_arguments() -> Vec<Vec<u8>> {
-    let ours = std::env::args_os().map(OsString::into_vec);
-    ours.filter(|argument| !argument.starts_with(GO_ON.as_bytes())).collect()
-}
-
-/// The same, and one more.
-fn arguments(option: &str) -> Vec<Vec<u8>> {
-    own_arguments().into_iter().chain([option.as_bytes().to_vec()]).collect()
 }
 
 /// The arguments with which the next program goes on from the snapshot that has this number.

@@ -1,6 +1,6 @@
 //! What a service is: its sockets, its program and how it is treated.
 
-use super::{Address, Common, Identity, ListenerSpec, Policy, ServiceName};
+use super::{Address, Common, Identity, ListenerSpec, Output, Policy, ServiceName, Stream};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -63,6 +63,16 @@ pub struct Program {
     pub identity: Common<Identity>,
     /// How often it has to say that it is alive, by `sd_notify`. Only with that handshake.
     pub watchdog: Option<Duration>,
+    /// Where what it writes goes; where that of the supervisor goes, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Box<Output>>,
+}
+
+impl Program {
+    /// The streams that go through the process that writes logs.
+    pub fn captured(&self) -> impl Iterator<Item = Stream> {
+        self.output.iter().flat_map(|output| output.captured())
+    }
 }
 
 /// How sockets are handed to a program and how it takes its leave.

@@ -11,6 +11,7 @@ mod id;
 mod identity;
 mod listener;
 mod name;
+mod output;
 mod policy;
 mod probe;
 mod selector;
@@ -24,6 +25,7 @@ pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};
 pub use identity::{Account, Capabilities, Cgroup, Group, Identity, Rlimit, UNLIMITED, User};
 pub use listener::{Access, Address, ListenerSpec};
 pub use name::{NameError, ServiceName};
+pub use output::{Keeping, Outlet, Output, Stream};
 pub use policy::{Policy, Ready, Restart, RestartOrder};
 pub use probe::{Check, Place, Probe, Scope, Target};
 pub use selector::Selector;
@@ -60,11 +62,12 @@ impl Plan {
         }
     }
 
-    /// How many descriptors it takes to hold all sockets and to hear every worker once.
+    /// How many descriptors it takes to hold all sockets and to hear every worker once and what it writes.
     pub fn descriptors(&self) -> usize {
         let of_service = |definition: &Arc<Definition>| {
             let heard = usize::from(definition.program.handshake.is_heard());
-            definition.listeners.len() + heard * definition.policy.workers as usize
+            let captured = definition.program.captured().count();
+            definition.listeners.len() + (heard + captured) * definition.policy.workers as usize
         };
         self.services.iter().map(of_service).sum()
     }

@@ -240,6 +240,7 @@ mod tests {
                 handshake,
                 identity: Identity::default().into(),
                 watchdog: None,
+                output: None,
             }
             .into(),
             policy: Policy::default().into(),

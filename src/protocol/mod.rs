@@ -7,6 +7,7 @@ mod dialect;
 pub mod fdstore;
 mod granted;
 mod http;
+pub mod logs;
 mod notify;
 pub mod status;
 mod unix_diag;

@@ -2,8 +2,8 @@
 
 use super::words::signal_name;
 use crate::plan::{
-    Capabilities, Cgroup, Check, Definition, Handshake, Identity, ListenerSpec, Place, Ready, Restart,
-    RestartOrder, ServiceName, Target,
+    Capabilities, Cgroup, Check, Definition, Handshake, Identity, ListenerSpec, Output, Place, Ready,
+    Restart, RestartOrder, ServiceName, Target, UNLIMITED,
 };
 use crate::protocol::status::KeyChange;
 use std::collections::BTreeMap;
@@ -58,6 +58,7 @@ fn keys(definition: &Definition) -> Vec<(&'static str, String)> {
         ("healthy_after", time(policy.healthy_after)),
     ];
     all.extend(rights(identity));
+    all.extend(output(&program.output.as_deref().cloned().unwrap_or_default()));
     all
 }
 
@@ -76,6 +77,19 @@ fn rights(identity: &Identity) -> [(&'static str, String); 11] {
         ("no_new_privs", identity.no_new_privs.to_string()),
         ("capabilities", set(identity.capabilities)),
         ("ambient_capabilities", set(identity.ambient_capabilities)),
+    ]
+}
+
+fn output(output: &Output) -> [(&'static str, String); 6] {
+    let Output { stdout, stderr, keeping } = output;
+    let bytes = keeping.max_bytes;
+    [
+        ("stdout", format!("\"{stdout}\"")),
+        ("stderr", format!("\"{stderr}\"")),
+        ("log_max_bytes", if bytes == UNLIMITED { "\"unlimited\"".into() } else { bytes.to_string() }),
+        ("log_backups", keeping.backups.to_string()),
+        ("log_compress", keeping.compress.to_string()),
+        ("log_timestamps", keeping.timestamps.to_string()),
     ]
 }
 

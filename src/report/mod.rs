@@ -4,6 +4,7 @@ mod control;
 mod difference;
 mod level;
 mod line;
+mod logs;
 mod sentence;
 mod status;
 mod succession;

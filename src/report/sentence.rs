@@ -1,6 +1,7 @@
 //! The sentence for each fact: what happened and what happens next. No text is made anywhere else.
 
 use super::control;
+use super::logs;
 use super::succession;
 use super::words::{
     answer, beginning, count, ended, errno, pipe_ended, quoted, signal_name, spawn_failure, text, time,
@@ -69,6 +70,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::ReloadIgnored => "reload-ignored",
         Fact::Succession(what) => succession::name(what),
         Fact::LogLost { .. } => "log-lost",
+        Fact::Logs(fact) => logs::key(fact),
         Fact::Control(fact) => control::key(fact),
         Fact::TooManyLeaving { .. } => "too-many-leaving",
         Fact::Stopping { .. } => "stopping",
@@ -267,6 +269,7 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::ReloadIgnored => "reload: everything is being stopped; the config is not read".into(),
         Fact::Succession(what) => succession::sentence(what),
         Fact::LogLost { lines } => format!("{lines} log lines lost: stderr was not read"),
+        Fact::Logs(fact) => logs::sentence(fact),
         Fact::Control(fact) => control::sentence(fact),
         Fact::TooManyLeaving { limit } => {
             format!("{limit} generations are leaving already; sent SIGTERM to this one, the oldest")

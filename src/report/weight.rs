@@ -2,6 +2,7 @@
 
 use super::control;
 use super::level::Level;
+use super::logs;
 use super::succession;
 use crate::core::{ExitStatus, Fact, Next, Outcome};
 use crate::protocol::Word;
@@ -62,6 +63,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::LogLost { .. }
         | Fact::TooManyLeaving { .. }
         | Fact::ReloadIgnored => Level::Warn,
+        Fact::Logs(fact) => logs::level(fact),
         Fact::Control(fact) => control::level(fact),
         Fact::Exited { next, .. }
         | Fact::NotReady { next, .. }

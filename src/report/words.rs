@@ -19,6 +19,7 @@ pub(super) fn spawn_failure(failure: &SpawnFailure) -> String {
             format!("no program {subject:?} in PATH")
         }
         SpawnStage::Pipe => format!("no pipe for the handshake: {why}"),
+        SpawnStage::Output => format!("no pipe for what it writes: {why}"),
         SpawnStage::Fork => format!("no process: {why}"),
         SpawnStage::Group => format!("no process group of its own: {why}"),
         SpawnStage::Cgroup if *number == libc::ENODEV => {

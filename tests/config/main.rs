@@ -3,6 +3,7 @@
 mod examples;
 mod health;
 mod listeners;
+mod output;
 mod report;
 mod rights;
 mod schema;

@@ -32,7 +32,8 @@ fn keys_are_told_from_those_that_do_not_exist() {
             "zzz = 1",
             "unknown key `zzz`; there are `name`, `port`, `listen`, `command`, `restart`, `restart_order`, \
              `bake_time`, `rollback`, `workers`, `max_surge`, `max_unavailable`, `canary`, `handshake`, `ready`, \
-             `ready_delay`, `check`, `watchdog`, `watch`, `after`, `requires`, `directory`, `env`, `env_file`, `user`, `group`, \
+             `ready_delay`, `check`, `watchdog`, `watch`, `after`, `requires`, `directory`, `env`, `env_file`, `stdout`, `stderr`, \
+             `log_max_bytes`, `log_backups`, `log_compress`, `log_timestamps`, `user`, `group`, \
              `supplementary_groups`, `umask`, `nice`, `oom_score_adjust`, `rlimits`, `no_new_privs`, `capabilities`, \
              `ambient_capabilities`, `cgroup`, `stop_signal`, `handover_timeout`, `drain_timeout`, `stop_timeout`, \
              `ready_timeout`, `restart_delay`, `restart_delay_max` and `healthy_after`",

@@ -139,6 +139,7 @@ pub(crate) fn service(command: &[&str], handshake: Handshake) -> Definition {
             handshake,
             identity: Identity::default().into(),
             watchdog: None,
+            output: None,
         }
         .into(),
         policy: Policy { stop_signal: handshake.default_stop_signal(), ..Policy::default() }.into(),

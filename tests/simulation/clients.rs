@@ -92,6 +92,8 @@ impl World {
             | Event::UpgradeRefused(_)
             | Event::Upgraded { .. }
             | Event::ProgramChanged { .. }
+            | Event::Writer(_)
+            | Event::LastWords { .. }
             | Event::Run(..)
             | Event::Bound
             | Event::BindRefused { .. }

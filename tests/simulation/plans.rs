@@ -2,8 +2,8 @@
 
 use crate::rng::Rng;
 use bootstrap::plan::{
-    Address, Check, Definition, Handshake, Identity, ListenerSpec, Place, Plan, Policy, Probe, Program,
-    Ready, Restart, RestartOrder, Scope, ServiceName, Settings, Target, WhenIdle,
+    Address, Check, Definition, Handshake, Identity, ListenerSpec, Outlet, Output, Place, Plan, Policy,
+    Probe, Program, Ready, Restart, RestartOrder, Scope, ServiceName, Settings, Target, WhenIdle,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
     let mut services: Vec<Definition> = plan.services.iter().map(|d| (**d).clone()).collect();
     for _ in 0..rng.below(3) {
         let at = usize::try_from(rng.below(services.len() as u64)).expect("small");
-        match rng.below(8) {
+        match rng.below(9) {
             0 if services.len() > 1 => drop(services.remove(at)),
             1 => services[at].program.command.push(format!("-{}", rng.below(100))),
             2 => services[at].policy = policy(rng, services[at].program.handshake).into(),
@@ -83,6 +83,7 @@ pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
                 let name = services[at].name.clone();
                 services[at].requires = earlier(name.as_str(), rng);
             }
+            7 => services[at].program.output = output(rng),
             4 => services[at].listeners.iter_mut().for_each(|l| l.backlog = Some(7)),
             _ => {
                 let name = rng.pick(&NAMES);
@@ -119,6 +120,7 @@ fn service(name: &str, rng: &mut Rng) -> Definition {
             handshake,
             identity: Identity::default().into(),
             watchdog: watchdog(rng, handshake),
+            output: output(rng),
         }
         .into(),
         policy: policy(rng, handshake).into(),
@@ -151,6 +153,17 @@ fn probe(rng: &mut Rng) -> Probe {
 
 fn watchdog(rng: &mut Rng, handshake: Handshake) -> Option<Duration> {
     (handshake == Handshake::Systemd && rng.chance(60)).then(|| rng.ms(20_000..300_000))
+}
+
+/// Most services write where the supervisor does.
+fn output(rng: &mut Rng) -> Option<Box<Output>> {
+    let outlet = |rng: &mut Rng| match rng.below(3) {
+        0 => Outlet::Inherit,
+        1 => Outlet::Null,
+        _ => Outlet::Journal,
+    };
+    let (stdout, stderr) = (outlet(rng), outlet(rng));
+    rng.chance(30).then(|| Box::new(Output { stdout, stderr, ..Output::default() }))
 }
 
 fn policy(rng: &mut Rng, handshake: Handshake) -> Policy {

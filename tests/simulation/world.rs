@@ -35,6 +35,8 @@ enum Entry {
     Arrives(Event),
     /// A process does something.
     Does(RunId, Deed),
+    /// The log writer with this number ends.
+    WriterDies(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +121,7 @@ pub(crate) enum Breaks {
 
 #[path = "world/succession.rs"]
 mod succession;
+mod writer;
 use succession::Left;
 
 /// The world and the core in it.
@@ -164,6 +167,9 @@ pub(crate) struct World {
     stopped_at: Option<Time>,
     reloaded_at: Option<Time>,
     pub(crate) killed: u64,
+    /// The log writer, and how many there were.
+    writer: Option<u64>,
+    writers: u64,
     story: VecDeque<(Time, Told)>,
 }
 
@@ -224,6 +230,8 @@ impl World {
             stopped_at: None,
             reloaded_at: None,
             killed: 0,
+            writer: None,
+            writers: 0,
             story: VecDeque::new(),
         };
         world.perform_all(out);
@@ -260,6 +268,7 @@ impl World {
                 match entry {
                     Entry::Arrives(event) => self.feed(event),
                     Entry::Does(run, deed) => self.deed(run, deed),
+                    Entry::WriterDies(number) => self.writer_dies(number),
                 }
             } else {
                 // The poller may be late.
@@ -339,6 +348,8 @@ impl World {
             | Event::NotWrittenDown { .. }
             | Event::UpgradeRefused(_)
             | Event::Upgraded { .. }
+            | Event::Writer(_)
+            | Event::LastWords { .. }
             | Event::Request(Request::Restart | Request::Upgrade)
             | Event::TicketDropped(_)
             | Event::BindRefused { .. }
@@ -488,6 +499,9 @@ impl World {
                 assert!(!self.processes[&run].main_alive, "who outlives somebody that lives?");
                 self.hear(run, RunEvent::LeftBehind { first: Vec::new(), all: 1 });
             }
+            Action::TellLastWords { run } => self.tell_last_words(run),
+            Action::StartWriter => self.start_writer(),
+            Action::RetireWriter => self.retire_writer(),
             Action::Signal { run, .. } => {
                 assert!(!self.processes[&run].asked || self.processes[&run].on_their_way > 0);
             }

@@ -70,6 +70,7 @@ impl World {
     fn gather(&mut self) {
         let names: BTreeMap<_, _> =
             self.core.services().map(|service| (service.id, service.definition.name.clone())).collect();
+        self.writer = None;
         let agenda = mem::take(&mut self.agenda);
         let living = mem::take(&mut self.processes).into_iter().filter(|(_, process)| process.alive());
         let mut pids = BTreeMap::new();
@@ -95,7 +96,7 @@ impl World {
                     }
                 }
                 // Signals that were sent to it; and what other processes are yet to do.
-                Entry::Arrives(_) => {}
+                Entry::Arrives(_) | Entry::WriterDies(_) => {}
             }
         }
     }

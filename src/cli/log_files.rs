@@ -1,0 +1,152 @@
+//! The last lines of a log file and its backups.
+
+use crate::limits::{LOG_BACKUPS, LOG_BACKUPS_AT_ONCE};
+use crate::plan::ServiceName;
+use crate::writer::backup;
+use flate2::read::MultiGzDecoder;
+use nix::fcntl::{Flock, FlockArg};
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// A log file, and whose lines of it are wanted.
+pub(super) struct Wanted {
+    pub(super) path: PathBuf,
+    /// All, where there is none.
+    pub(super) only: Option<Vec<ServiceName>>,
+}
+
+impl Wanted {
+    /// Is this line wanted? The second word of it is the service, where others write to the file, too.
+    pub(super) fn has(&self, line: &[u8]) -> bool {
+        let Some(only) = &self.only else { return true };
+        let service = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        only.iter().any(|name| name.as_str().as_bytes() == service)
+    }
+}
+
+/// How far a file was read.
+pub(super) struct Position {
+    /// It; none where there is none yet.
+    pub(super) file: Option<BufReader<File>>,
+    /// The beginning of a line that was still being written.
+    pub(super) partial: Vec<u8>,
+}
+
+/// A file that can be read on.
+pub(super) struct Kept {
+    pub(super) wanted: Wanted,
+    pub(super) position: Position,
+}
+
+/// The last `most` lines that are wanted, the oldest first, each with its newline; and where the file goes on.
+///
+/// # Errors
+///
+/// The system's. That there is no file yet is none.
+pub(super) fn last_lines(wanted: &Wanted, most: usize) -> io::Result<(Vec<Vec<u8>>, Position)> {
+    let mut seen = BTreeSet::new();
+    let mut position = Position { file: None, partial: Vec::new() };
+    let mut lines = VecDeque::new();
+    let mut backups = Vec::new();
+    if let Some(current) = open_locked(&wanted.path)? {
+        // Nobody rotates it now, so the names of these do not change.
+        backups = (1..=LOG_BACKUPS_AT_ONCE).map_while(|number| open_backup(&wanted.path, number)).collect();
+        let current = current.unlock().map_err(|(_, errno)| errno)?;
+        seen.extend(identity(&current));
+        let mut reader = BufReader::new(current);
+        position.partial = read_lines(&mut reader, |line| keep(&mut lines, line, wanted, most))?;
+        position.file = Some(reader);
+    }
+    let more = LOG_BACKUPS_AT_ONCE + 1..=LOG_BACKUPS;
+    let more = more.map_while(|number| open_backup(&wanted.path, number));
+    for (reader, identity) in backups.into_iter().chain(more) {
+        if lines.len() >= most {
+            break;
+        }
+        // A file that became a backup while we read it.
+        if !seen.insert(identity) {
+            continue;
+        }
+        let mut earlier = VecDeque::new();
+        let room = most - lines.len();
+        read_lines(&mut BufReader::new(reader), |line| keep(&mut earlier, line, wanted, room))?;
+        earlier.extend(lines);
+        lines = earlier;
+    }
+    Ok((lines.into(), position))
+}
+
+/// The file at the path, locked against rotation; nothing where there is none. The writer waits meanwhile.
+///
+/// # Errors
+///
+/// The system's.
+pub(super) fn open_locked(path: &Path) -> io::Result<Option<Flock<File>>> {
+    loop {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let locked = Flock::lock(file, FlockArg::LockShared).map_err(|(_, errno)| errno)?;
+        let there = fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+        if identity(&locked) == there {
+            return Ok(Some(locked));
+        }
+    }
+}
+
+/// Which file it is.
+pub(super) fn identity(file: &File) -> Option<(u64, u64)> {
+    file.metadata().ok().map(|found| (found.dev(), found.ino()))
+}
+
+fn keep(lines: &mut VecDeque<Vec<u8>>, line: Vec<u8>, wanted: &Wanted, most: usize) {
+    if most > 0 && wanted.has(&line) {
+        if lines.len() == most {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+}
+
+/// Gives every whole line; what is left has no newline yet.
+pub(super) fn read_lines(
+    reader: &mut BufReader<impl Read>,
+    mut take: impl FnMut(Vec<u8>),
+) -> io::Result<Vec<u8>> {
+    loop {
+        let mut line = Vec::new();
+        reader.read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            return Ok(line);
+        }
+        take(line);
+    }
+}
+
+/// A backup, unpacked, and which file it is.
+pub(super) fn open_backup(path: &Path, number: u32) -> Option<(Box<dyn Read>, (u64, u64))> {
+    // Between two looks it may have been compressed, or the other way round moved on.
+    for _ in 0..2 {
+        for ending in ["", ".gz"] {
+            if let Ok(file) = File::open(backup(path, number, ending)) {
+                let identity = identity(&file)?;
+                let plain: Box<dyn Read> = Box::new(file);
+                return Some((
+                    if ending.is_empty() { plain } else { Box::new(MultiGzDecoder::new(plain)) },
+                    identity,
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// What stands above the lines of a file where there are several.
+pub(super) fn said_heading(out: &mut impl io::Write, path: &Path) -> io::Result<()> {
+    writeln!(out, "==> {} <==", path.display())
+}

@@ -1,0 +1,123 @@
+//! `logs`: what services wrote, from the files that the config names; or where else it is.
+
+use super::Color;
+use super::answer::complain;
+use super::log_files::{Kept, Wanted, last_lines, said_heading};
+use super::log_follow::follow;
+use super::said;
+use super::way::Services;
+use crate::config;
+use crate::exit::ExitCode;
+use crate::plan::{Definition, Outlet, Plan, Selector, ServiceName, Stream};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+/// To see what services wrote.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct LogsArgs {
+    #[command(flatten)]
+    services: Services,
+
+    /// How many of the last lines of each file
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    lines: usize,
+
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    follow: bool,
+}
+
+/// Prints the last lines of the files, and goes on with `--follow`.
+pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
+    let plan = match config::load(file) {
+        Ok(plan) => plan,
+        Err(refused) => {
+            // Whoever closed stderr has the exit code.
+            let _ = io::stderr().write_all(refused.render(color.on_stderr()).as_bytes());
+            return ExitCode::Config;
+        }
+    };
+    let selector = Selector::parse(&args.services.patterns().join(","));
+    let names: Vec<&ServiceName> = plan.services.iter().map(|service| &service.name).collect();
+    if let Some(unknown) = selector.unmatched(&names).first() {
+        complain(&format!("no service matches {unknown:?}"));
+        return ExitCode::NoSuchService;
+    }
+    let selected = |service: &&Arc<Definition>| selector.matches(&service.name);
+    for service in plan.services.iter().filter(selected) {
+        for sentence in elsewhere(service) {
+            complain(&sentence);
+        }
+    }
+    let files = files(&plan, &selector);
+    let mut out = io::stdout();
+    let mut kept = Vec::new();
+    let several = files.len() > 1;
+    for wanted in files {
+        match last_lines(&wanted, args.lines) {
+            Ok((lines, position)) => {
+                if several && said_heading(&mut out, &wanted.path).is_err() {
+                    return ExitCode::Ok;
+                }
+                let printed =
+                    lines.iter().try_for_each(|line| out.write_all(line)).and_then(|()| out.flush());
+                if printed.is_err() {
+                    return said(printed, ExitCode::Ok);
+                }
+                kept.push(Kept { wanted, position });
+            }
+            Err(error) => complain(&format!("{}: {error}", wanted.path.display())),
+        }
+    }
+    if args.follow && !kept.is_empty() {
+        return said(follow(kept, &mut out), ExitCode::Ok);
+    }
+    ExitCode::Ok
+}
+
+/// Where what a service writes is, if not in a file.
+fn elsewhere(service: &Definition) -> Vec<String> {
+    let output = service.program.output.as_deref().cloned().unwrap_or_default();
+    let name = &service.name;
+    let streams: Vec<(String, &Outlet)> = if output.stdout == output.stderr {
+        vec![("stdout and stderr go".into(), &output.stdout)]
+    } else {
+        Stream::ALL.iter().map(|stream| (format!("{stream} goes"), output.of(*stream))).collect()
+    };
+    let sentence = |(what, outlet): (String, &Outlet)| match outlet {
+        Outlet::File(_) => None,
+        Outlet::Inherit => Some(format!("{name}: {what} where that of bootstrap goes")),
+        Outlet::Null => Some(format!("{name}: {what} nowhere")),
+        Outlet::Journal => Some(format!("{name}: {what} to the journal: journalctl --identifier={name}")),
+        Outlet::Syslog => Some(format!("{name}: {what} to syslog, with the tag {name}")),
+    };
+    streams.into_iter().filter_map(sentence).collect()
+}
+
+/// The files of the services that are selected, each once. Where others write to one as well, and lines say of whom they
+/// are, only those of the selected ones are wanted.
+fn files(plan: &Plan, selector: &Selector) -> Vec<Wanted> {
+    let mut users: BTreeMap<&Path, Vec<(&ServiceName, bool)>> = BTreeMap::new();
+    let mut order: Vec<&Path> = Vec::new();
+    for service in &plan.services {
+        let output = service.program.output.as_deref();
+        for path in output.iter().flat_map(|output| Stream::ALL.iter().filter_map(|s| output.of(*s).file())) {
+            let stamped = output.is_some_and(|output| output.keeping.timestamps);
+            users.entry(path).or_default().push((&service.name, stamped));
+            if !order.contains(&path) && selector.matches(&service.name) {
+                order.push(path);
+            }
+        }
+    }
+    let wanted = |path: &Path| {
+        let users = &users[path];
+        let all = users.iter().all(|(name, _)| selector.matches(name));
+        let names = users.iter().map(|(name, _)| (*name).clone()).filter(|name| selector.matches(name));
+        let stamped = users.iter().all(|(_, stamped)| *stamped);
+        Wanted { path: path.into(), only: (stamped && !all).then(|| names.collect()) }
+    };
+    order.into_iter().map(wanted).collect()
+}

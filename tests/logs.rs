@@ -1,0 +1,568 @@
+//! What services write: nothing of it is lost, mixed or cut, whoever dies, and no disk stalls a service.
+
+mod support;
+
+use flate2::read::GzDecoder;
+use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGUSR2};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use support::{Process, Stage, Supervised, eventually, example};
+
+/// A service that talks, as TOML; `%` in `keys` is the directory of the stage.
+fn talk(stage: &Stage, name: &str, options: &[&str], keys: &str) -> String {
+    let program = example("talk");
+    let command = [&[&*program, "--name", name], options].concat();
+    let keys = keys.replace('%', stage.dir().to_str().unwrap());
+    format!("[[service]]\nname = \"{name}\"\ncommand = {command:?}\n{keys}\n")
+}
+
+/// The log writer that it has now.
+fn writer(supervised: &Supervised) -> Process {
+    let last = |line: &String| Some(line.split_once("the log writer is pid=")?.1.parse().unwrap());
+    let mut found = None;
+    eventually("there is a log writer", || {
+        let started = supervised.count("the log writer is pid=");
+        let ended = supervised.count(" the log writer … ended");
+        found = supervised.lines().iter().rev().find_map(last).map(Process).filter(|_| started > ended);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+/// Every backup of a file and the file itself, the oldest first.
+fn parts(path: &Path) -> Vec<String> {
+    let number = |number: u32| PathBuf::from(format!("{}.{number}", path.display()));
+    let mut parts = Vec::new();
+    for earlier in (1..2000)
+        .map(number)
+        .take_while(|plain| plain.exists() || Path::new(&format!("{}.gz", plain.display())).exists())
+    {
+        let mut text = String::new();
+        match File::open(&earlier) {
+            Ok(mut file) => _ = file.read_to_string(&mut text).unwrap(),
+            Err(_) => {
+                let packed = File::open(format!("{}.gz", earlier.display())).unwrap();
+                GzDecoder::new(packed).read_to_string(&mut text).unwrap();
+            }
+        }
+        parts.push(text);
+    }
+    parts.reverse();
+    parts.push(fs::read_to_string(path).unwrap_or_default());
+    parts
+}
+
+/// How often each number came, by who said it. Each line has to be whole.
+fn numbers(text: &str, stamped: bool) -> BTreeMap<String, BTreeMap<usize, u32>> {
+    let mut found: BTreeMap<String, BTreeMap<usize, u32>> = BTreeMap::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let rest = if stamped { &words[3..] } else { &words[..] };
+        let [name, number, xs] = rest else { panic!("cut or mixed: {line:?}") };
+        let number: usize = number.parse().unwrap_or_else(|_| panic!("cut or mixed: {line:?}"));
+        assert_eq!(*xs, "x".repeat(number % 97), "cut or mixed: {line:?}");
+        if stamped {
+            let service = name.trim_end_matches("-err");
+            assert_eq!(words[1], service, "{line:?}");
+            assert!(words[0].ends_with('Z') && words[2].starts_with("pid="), "{line:?}");
+        }
+        *found.entry((*name).into()).or_default().entry(number).or_default() += 1;
+    }
+    assert!(text.is_empty() || text.ends_with('\n'), "the last line is cut");
+    found
+}
+
+/// Each of `names` has said each number.
+#[track_caller]
+fn all_said(found: &BTreeMap<String, BTreeMap<usize, u32>>, names: &[&str], count: usize) {
+    assert_eq!(found.keys().collect::<Vec<_>>(), names);
+    for (name, numbers) in found {
+        let missing: Vec<usize> = (0..count).filter(|number| !numbers.contains_key(number)).collect();
+        assert!(
+            missing.is_empty(),
+            "{name}: {} lines lost, {:?} first",
+            missing.len(),
+            &missing[..missing.len().min(5)]
+        );
+    }
+}
+
+/// Each of them once.
+#[track_caller]
+fn none_said_twice(found: &BTreeMap<String, BTreeMap<usize, u32>>) {
+    for (name, numbers) in found {
+        let twice = numbers.iter().find(|(_, count)| **count > 1);
+        assert!(twice.is_none(), "{name}: {twice:?} times");
+    }
+}
+
+fn wait_done(stage: &Stage, name: &str) {
+    let path = stage.dir().join(name);
+    eventually(&format!("{name} is there"), || path.exists());
+}
+
+#[test]
+fn a_writer_that_is_killed_again_and_again_in_a_flood_loses_no_line() {
+    let stage = Stage::new();
+    let path = stage.dir().join("a.log");
+    let done = stage.path("done");
+    let options = ["--lines", "300000", "--chunk", "5001", "--done", &done];
+    let config = talk(
+        &stage,
+        "a",
+        &options,
+        "stdout = \"file:%/a.log\"\nlog_max_bytes = \"1M\"\nlog_backups = 1000\nlog_timestamps = false",
+    );
+    let supervised = stage.start(&config, &["a"]);
+    let mut killed = 0;
+    while !Path::new(&done).exists() && killed < 4 {
+        let process = writer(&supervised);
+        let size = || parts(&path).iter().map(String::len).sum::<usize>();
+        let before = size();
+        eventually("it has written some", || size() > before || Path::new(&done).exists());
+        process.signal(SIGKILL);
+        killed += 1;
+        eventually("its end is told", || supervised.count("the log writer was ended by SIGKILL") == killed);
+    }
+    assert!(killed >= 2, "the flood was over too soon");
+    wait_done(&supervised.stage, "done");
+    // What is kept open is the directory: it is read after the end of everything.
+    let text = after_stop(supervised, &path);
+    all_said(&numbers(&text, false), &["a"], 300_000);
+}
+
+/// Stops it, and reads the file with all its backups.
+fn after_stop(mut supervised: Supervised, path: &Path) -> String {
+    supervised.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
+    eventually("the log writer has ended", || supervised.offspring().is_empty());
+    parts(path).concat()
+}
+
+#[test]
+fn two_services_with_two_streams_in_one_file_are_neither_mixed_nor_cut_over_rotations() {
+    let stage = Stage::new();
+    let path = stage.dir().join("all.log");
+    let keys = "stdout = \"file:%/all.log\"\nstderr = \"file:%/all.log\"\nlog_max_bytes = \"200K\"\nlog_backups = 1000\nlog_compress = true";
+    let (a, b) = (stage.path("a.done"), stage.path("b.done"));
+    let config = talk(&stage, "a", &["--lines", "20000", "--both", "--chunk", "3001", "--done", &a], keys)
+        + &talk(&stage, "b", &["--lines", "20000", "--both", "--chunk", "777", "--done", &b], keys);
+    let supervised = stage.start(&config, &["a", "b"]);
+    wait_done(&supervised.stage, "a.done");
+    wait_done(&supervised.stage, "b.done");
+    let text = after_stop(supervised, &path);
+    let found = numbers(&text, true);
+    all_said(&found, &["a", "a-err", "b", "b-err"], 20_000);
+    none_said_twice(&found);
+}
+
+#[test]
+fn backups_are_compressed_whole_and_no_more_than_asked_for() {
+    let stage = Stage::new();
+    let done = stage.path("done");
+    let keys = "stdout = \"file:%/a.log\"\nlog_max_bytes = \"100K\"\nlog_backups = 3\nlog_compress = true\nlog_timestamps = false";
+    let config = talk(&stage, "a", &["--lines", "30000", "--done", &done], keys);
+    let supervised = stage.start(&config, &["a"]);
+    wait_done(&supervised.stage, "done");
+    let dir = supervised.stage.dir().to_path_buf();
+    let names = || {
+        let entries =
+            fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = entries.filter(|name| name.starts_with("a.log")).collect();
+        names.sort();
+        names
+    };
+    eventually("all is written", || fs::read_to_string(dir.join("a.log")).unwrap().contains("\na 29999 "));
+    eventually("all are packed", || names() == ["a.log", "a.log.1.gz", "a.log.2.gz", "a.log.3.gz"]);
+    // The last lines that are kept, in their order and without a gap.
+    let text = parts(&dir.join("a.log")).concat();
+    let kept: Vec<usize> = numbers(&text, false)["a"].keys().copied().collect();
+    assert_eq!(kept, (kept[0]..30_000).collect::<Vec<_>>());
+    supervised.stop();
+}
+
+/// A mount namespace of its own with a small file system at `small` in the directory of the stage.
+fn on_a_small_disk(stage: Stage) -> Option<Stage> {
+    let small = stage.path("small");
+    fs::create_dir(&small).unwrap();
+    let script = format!("mount -t tmpfs -o size=1M tmpfs {small} && exec \"$@\"");
+    let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
+    let tried = Command::new(wrapper[0]).args(&wrapper[1..]).arg("true").output().unwrap();
+    if !tried.status.success() {
+        eprintln!("skipped: no file system can be mounted here: {}", String::from_utf8_lossy(&tried.stderr));
+        return None;
+    }
+    Some(stage.through(&wrapper))
+}
+
+/// Gives the small file system room.
+fn grow(supervised: &Supervised) {
+    let (pid, small) = (supervised.process().0.to_string(), supervised.stage.path("small"));
+    let remount = ["--target", &pid, "--mount", "mount", "-o", "remount,size=64M", &small];
+    assert!(Command::new("nsenter").args(remount).status().unwrap().success());
+}
+
+#[test]
+fn a_full_disk_stalls_no_service_and_what_waits_is_written_when_there_is_room() {
+    let Some(stage) = on_a_small_disk(Stage::new()) else { return };
+    let done = stage.path("done");
+    // The disk takes 1 MiB; this is about 3 MiB.
+    let keys = "stdout = \"file:%/small/a.log\"\nlog_timestamps = false";
+    let config = talk(&stage, "a", &["--lines", "55000", "--done", &done], keys);
+    let supervised = stage.start(&config, &["a"]);
+    wait_done(&supervised.stage, "done");
+    supervised.wait_for("ERROR bootstrap file:… No space left on device; lines wait, and services go on");
+    // As the writer sees it.
+    let small =
+        PathBuf::from(format!("/proc/{}/root{}", supervised.process().0, supervised.stage.path("small")));
+    let path = small.join("a.log");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.ends_with('\n'), "a full disk leaves whole lines");
+    let first = numbers(&text, false)["a"].len();
+    assert!(first > 1000 && first < 55_000, "{first}");
+    grow(&supervised);
+    supervised.wait_for("takes lines again");
+    let mut found = BTreeMap::new();
+    eventually("all is written", || {
+        found = numbers(&fs::read_to_string(&path).unwrap(), false);
+        found["a"].len() == 55_000
+    });
+    all_said(&found, &["a"], 55_000);
+    none_said_twice(&found);
+    supervised.stop();
+}
+
+#[test]
+fn what_a_full_disk_does_not_take_is_dropped_beyond_a_bound_and_counted() {
+    let Some(stage) = on_a_small_disk(Stage::new()) else { return };
+    let done = stage.path("done");
+    // About 16 MiB: more than is kept in memory.
+    let keys = "stdout = \"file:%/small/a.log\"\nlog_timestamps = false";
+    let config = talk(&stage, "a", &["--lines", "300000", "--done", &done], keys);
+    let supervised = stage.start(&config, &["a"]);
+    wait_done(&supervised.stage, "done");
+    supervised.wait_for("ERROR bootstrap file:… there is no more room for lines that wait");
+    let small =
+        PathBuf::from(format!("/proc/{}/root{}", supervised.process().0, supervised.stage.path("small")));
+    let path = small.join("a.log");
+    grow(&supervised);
+    let told = supervised.wait_for("of services lost");
+    let lost = told.split_once("a.log: ").unwrap().1.split(' ').next().unwrap().parse::<usize>().unwrap();
+    let mut text = String::new();
+    let mut said = BTreeMap::new();
+    eventually("the rest is written", || {
+        text = fs::read_to_string(&path).unwrap();
+        let lines: String = text
+            .lines()
+            .filter(|line| !line.starts_with("bootstrap:"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        said = numbers(&lines, false);
+        said["a"].len() + lost == 300_000
+    });
+    assert!(text.contains(&format!("bootstrap: {lost} lines lost here")));
+    supervised.stop();
+}
+
+#[test]
+fn upgrades_of_the_supervisor_in_a_flood_lose_nothing_and_leave_the_writer_alone() {
+    let stage = Stage::new();
+    let path = stage.dir().join("a.log");
+    let done = stage.path("done");
+    let options = ["--lines", "150000", "--both", "--done", &done];
+    let keys = "stdout = \"file:%/a.log\"\nstderr = \"file:%/a.log\"\nlog_max_bytes = \"4M\"\nlog_backups = 100\nlog_timestamps = false";
+    let config = talk(&stage, "a", &options, keys);
+    let mut supervised = stage.start(&config, &["a"]);
+    let process = writer(&supervised);
+    for _ in 0..5 {
+        supervised.forget();
+        supervised.signal(SIGUSR2);
+        supervised.wait_for(" bootstrap pid= … is now");
+    }
+    assert!(process.is_alive() && supervised.process().children().contains(&process), "{supervised}");
+    wait_done(&supervised.stage, "done");
+    let found = numbers(&after_stop(supervised, &path), false);
+    all_said(&found, &["a", "a-err"], 150_000);
+    none_said_twice(&found);
+}
+
+#[test]
+fn a_supervisor_that_is_killed_in_a_flood_costs_no_line_and_the_next_one_takes_the_pipes() {
+    let stage = Stage::new();
+    let path = stage.dir().join("a.log");
+    let done = stage.path("done");
+    let options = ["--lines", "300000", "--done", &done];
+    let keys =
+        "stdout = \"file:%/a.log\"\nlog_max_bytes = \"1M\"\nlog_backups = 1000\nlog_timestamps = false";
+    let config = talk(&stage, "a", &options, keys);
+    let mut supervised = stage.start(&config, &["a"]);
+    let (server, former) = (supervised.pid_of("a", 1), writer(&supervised));
+    eventually("it has begun", || path.metadata().is_ok_and(|found| found.len() > 0));
+    supervised.kill_and_start_again();
+    supervised.wait_for(" a generation=1 pid= … adopted");
+    assert!(writer(&supervised) != former, "{supervised}");
+    eventually("the former writer is gone", || !former.is_alive());
+    assert!(server.is_alive() && !supervised.said("is not read"), "{supervised}");
+    wait_done(&supervised.stage, "done");
+    let found = numbers(&after_stop(supervised, &path), false);
+    all_said(&found, &["a"], 300_000);
+}
+
+#[test]
+fn a_service_outlives_the_supervisor_and_the_writer_together_and_loses_no_line() {
+    let stage = Stage::new();
+    let path = stage.dir().join("a.log");
+    let done = stage.path("done");
+    let keys = "stdout = \"file:%/a.log\"\nlog_timestamps = false";
+    let config = talk(&stage, "a", &["--lines", "300000", "--done", &done], keys);
+    let mut supervised = stage.start(&config, &["a"]);
+    let (server, former) = (supervised.pid_of("a", 1), writer(&supervised));
+    eventually("it has begun", || path.metadata().is_ok_and(|found| found.len() > 0));
+    // First the one, or it would be started anew.
+    supervised.signal(SIGSTOP);
+    former.signal(SIGKILL);
+    supervised.kill_and_start_again();
+    supervised.wait_for(" a generation=1 pid= … adopted");
+    assert!(server.is_alive(), "{supervised}");
+    wait_done(&supervised.stage, "done");
+    let found = numbers(&after_stop(supervised, &path), false);
+    all_said(&found, &["a"], 300_000);
+}
+
+#[test]
+fn a_writer_that_hangs_stalls_only_who_has_filled_its_pipe_and_is_replaced_at_the_next_start() {
+    let stage = Stage::new();
+    let path = stage.dir().join("a.log");
+    let (little, much) = (stage.path("little"), stage.path("much"));
+    let keys = "stdout = \"file:%/a.log\"\nlog_timestamps = false";
+    let config = talk(&stage, "idle", &["--lines", "0"], keys);
+    let supervised = stage.start(&config, &["idle"]);
+    let process = writer(&supervised);
+    process.signal(SIGSTOP);
+    // 1,000 lines are 50 KB, and fit into the pipe; 100,000 do not.
+    let talks = talk(&supervised.stage, "little", &["--lines", "1000", "--done", &little], keys)
+        + &talk(&supervised.stage, "much", &["--lines", "100000", "--done", &much], keys);
+    supervised.stage.write("services.toml", &(config + &talks));
+    supervised.signal(nix::sys::signal::Signal::SIGHUP);
+    wait_done(&supervised.stage, "little");
+    let stalled = supervised.pid_of("much", 1);
+    eventually("it waits for room in its pipe", || {
+        fs::read_to_string(format!("/proc/{}/wchan", stalled.0)).unwrap().contains("pipe")
+    });
+    assert!(!Path::new(&much).exists());
+    supervised.wait_for("the log writer did not take a pipe within 10s; sent it SIGKILL");
+    wait_done(&supervised.stage, "much");
+    let found = numbers(&after_stop(supervised, &path), false);
+    assert_eq!((found["little"].len(), found["much"].len()), (1000, 100_000));
+}
+
+#[test]
+fn a_writer_that_goes_on_in_time_is_kept() {
+    let stage = Stage::new();
+    let done = stage.path("done");
+    let keys = "stdout = \"file:%/a.log\"\nlog_timestamps = false";
+    let config = talk(&stage, "a", &["--lines", "100000", "--done", &done], keys);
+    let supervised = stage.start(&config, &["a"]);
+    let process = writer(&supervised);
+    process.signal(SIGSTOP);
+    process.signal(SIGCONT);
+    wait_done(&supervised.stage, "done");
+    assert_eq!(writer(&supervised), process);
+    supervised.stop();
+}
+
+#[test]
+fn the_last_words_on_stderr_stand_in_the_report_of_a_failure() {
+    let stage = Stage::new();
+    let keys = "stdout = \"null\"\nstderr = \"file:%/a.log\"\nrestart = \"no\"";
+    let config = talk(&stage, "a", &["--lines", "2", "--both", "--then", "no database"], keys)
+        + &talk(&stage, "b", &["--lines", "1", "--then", "unseen"], "stdout = \"null\"\nready = \"started\"");
+    let mut supervised = stage.launch(&config);
+    supervised
+        .wait_for("WARN a generation=1 pid= … said on stderr: \"a-err 0 \", \"a-err 1 x\", \"no database\"");
+    assert_eq!(supervised.wait_exit(), 1);
+    assert!(!supervised.said("b generation=1 … said on stderr"), "it is not captured\n{supervised}");
+    let text = fs::read_to_string(supervised.stage.dir().join("a.log")).unwrap();
+    assert!(text.ends_with("no database\n"), "what has no newline is ended with its process: {text:?}");
+}
+
+#[test]
+fn a_log_file_is_not_for_everybody() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let stage = Stage::new();
+    let config = talk(&stage, "a", &["--lines", "1"], "stdout = \"file:%/a.log\"");
+    let supervised = stage.start(&config, &["a"]);
+    let path = supervised.stage.dir().join("a.log");
+    eventually("it is there", || path.exists());
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o027, 0);
+    supervised.stop();
+}
+
+#[test]
+fn nothing_is_captured_without_a_key_and_there_is_no_writer() {
+    let stage = Stage::new();
+    let config = talk(&stage, "a", &["--lines", "1"], "")
+        + &talk(&stage, "b", &["--lines", "1"], "stdout = \"null\"\nstderr = \"null\"");
+    let supervised = stage.start(&config, &["a", "b"]);
+    let (a, b) = (supervised.pid_of("a", 1), supervised.pid_of("b", 1));
+    eventually("there are two children and no more", || {
+        let mut children = supervised.process().children();
+        children.sort_by_key(|process| process.0);
+        children == [a, b]
+    });
+    let streams = b.descriptors().into_iter().filter(|(number, _)| *number <= 2);
+    assert!(streams.into_iter().all(|(_, target)| target == "/dev/null"));
+    assert!(!supervised.said("log writer"), "{supervised}");
+    supervised.stop();
+}
+
+#[test]
+fn a_writer_is_there_only_while_a_service_needs_it() {
+    let stage = Stage::new();
+    let quiet = talk(&stage, "quiet", &["--lines", "0"], "");
+    let loud = talk(&stage, "loud", &["--lines", "1"], "stdout = \"file:%/a.log\"");
+    let supervised = stage.start(&(quiet.clone() + &loud), &["quiet", "loud"]);
+    let process = writer(&supervised);
+    let before = supervised.process().descriptors().len();
+    supervised.stage.write("services.toml", &quiet);
+    supervised.signal(nix::sys::signal::Signal::SIGHUP);
+    supervised.wait_for("loud stopped");
+    eventually("the writer has ended", || !process.is_alive());
+    assert!(!supervised.said("log writer … starting another"), "{supervised}");
+    assert!(supervised.process().descriptors().len() < before);
+    supervised.stop();
+}
+
+#[test]
+fn logs_prints_the_last_lines_across_backups_and_follows_over_rotations() {
+    let stage = Stage::new();
+    let keys = "stdout = \"file:%/a.log\"\nlog_max_bytes = 4096\nlog_backups = 1000\nlog_compress = true\nlog_timestamps = false";
+    let go = stage.path("go");
+    let script = format!(
+        "i=0; while [ $i -lt 1500 ]; do echo line $i; i=$((i+1)); done; until [ -e {go} ]; do sleep 0.05; done; \
+         while [ $i -lt 9000 ]; do echo line $i; i=$((i+1)); done; exec sleep 600"
+    );
+    let keys = keys.replace('%', stage.dir().to_str().unwrap());
+    let config = format!(
+        "[[service]]\nname = \"a\"\ncommand = [\"sh\", \"-c\", {script:?}]\n{keys}\n[[service]]\nname = \"b\"\ncommand = [\"sleep\", \"600\"]\nstdout = \"journal\"\n"
+    );
+    let supervised = stage.start(&config, &["a"]);
+    let printed = |arguments: &[&str]| {
+        let output = supervised.stage.run(&[&["-c", "services.toml", "logs"], arguments].concat());
+        (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+            output.status.code(),
+        )
+    };
+    let lines = |range: std::ops::Range<u32>| range.map(|n| format!("line {n}\n")).collect::<String>();
+    eventually("all is written", || printed(&["a", "-n", "1"]).0 == "line 1499\n");
+    // Of 4096 bytes each there are four files by now.
+    let (out, err, code) = printed(&["a", "-n", "1450"]);
+    assert_eq!((out, code), (lines(50..1500), Some(0)));
+    assert_eq!(err, "bootstrap: a: stderr goes where that of bootstrap goes\n");
+    assert_eq!(printed(&["a"]).0, lines(1490..1500));
+    assert_eq!(printed(&["a", "-n", "9999"]).0, lines(0..1500));
+    let (out, err, code) = printed(&["b"]);
+    assert_eq!((&*out, code), ("", Some(0)));
+    assert!(err.contains("b: stdout goes to the journal: journalctl --identifier=b\n"), "{err}");
+    assert!(err.contains("b: stderr goes where that of bootstrap goes\n"), "{err}");
+    assert_eq!(printed(&["nobody"]).2, Some(4));
+
+    let mut follower = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
+        .args(["-c", "services.toml", "logs", "--follow", "-n", "5", "a"])
+        .current_dir(supervised.stage.dir())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut followed = BufReader::new(follower.stdout.take().unwrap()).lines();
+    for number in 1495..1500 {
+        assert_eq!(followed.next().unwrap().unwrap(), format!("line {number}"));
+    }
+    supervised.stage.write("go", "");
+    for number in 1500..9000 {
+        assert_eq!(followed.next().unwrap().unwrap(), format!("line {number}"));
+    }
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    supervised.stop();
+}
+
+#[test]
+fn the_journal_and_syslog_get_each_line_with_service_and_pid() {
+    let stage = Stage::new();
+    let run = stage.dir().join("host-run");
+    fs::create_dir_all(run.join("systemd/journal")).unwrap();
+    let journal = UnixDatagram::bind(run.join("systemd/journal/socket")).unwrap();
+    let syslog = UnixDatagram::bind(run.join("syslog")).unwrap();
+    // What is at these paths on this machine is none of the test's business.
+    let script = format!(
+        "mount --bind {run} /run && if [ -e /dev/log ]; then mount --bind {run}/syslog /dev/log; fi && exec \"$@\"",
+        run = run.display()
+    );
+    let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
+    let tried = Command::new(wrapper[0]).args(&wrapper[1..]).arg("true").output().unwrap();
+    if !tried.status.success() {
+        eprintln!("skipped: nothing can be mounted here: {}", String::from_utf8_lossy(&tried.stderr));
+        return;
+    }
+    let config = talk(&stage, "a", &["--lines", "1", "--both"], "stdout = \"journal\"\nstderr = \"syslog\"");
+    let supervised = stage.through(&wrapper).start(&config, &["a"]);
+    let pid = supervised.pid_of("a", 1);
+    let mut buffer = vec![0; 65_536];
+    journal.set_read_timeout(Some(support::LIMIT)).unwrap();
+    let length = journal.recv(&mut buffer).unwrap();
+    // Each field is NAME, a newline, its length in eight bytes, and the value.
+    let entry = &buffer[..length];
+    let field = |name: &str, value: &str| {
+        let length = (value.len() as u64).to_le_bytes();
+        let wanted = [name.as_bytes(), b"\n", &length, value.as_bytes(), b"\n"].concat();
+        let short = format!("{name}={value}\n").into_bytes();
+        entry.windows(wanted.len()).any(|window| window == wanted)
+            || entry.windows(short.len()).any(|window| window == short)
+    };
+    let shown = String::from_utf8_lossy(entry).into_owned();
+    for (name, value) in [
+        ("MESSAGE", "a 0 "),
+        ("PRIORITY", "6"),
+        ("SYSLOG_IDENTIFIER", "a"),
+        ("SYSLOG_PID", &*pid.0.to_string()),
+        ("BOOTSTRAP_STREAM", "stdout"),
+    ] {
+        assert!(field(name, value), "{name}={value} is not in {shown:?}");
+    }
+    syslog.set_read_timeout(Some(support::LIMIT)).unwrap();
+    let length = syslog.recv(&mut buffer).unwrap();
+    let line = String::from_utf8_lossy(&buffer[..length]).into_owned();
+    // 28 is a warning of a daemon.
+    assert!(line.starts_with("<28>") && line.contains(&format!(" a[{}]: a-err 0 ", pid.0)), "{line}");
+    supervised.stop();
+}
+
+#[test]
+fn a_service_that_became_another_user_can_open_its_streams_by_name() {
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("skipped: only root gives users to services");
+        return;
+    }
+    let stage = Stage::new();
+    let keys =
+        "user = \"nobody\"\nstdout = \"file:%/a.log\"\nstderr = \"file:%/a.log\"\nlog_timestamps = false";
+    let keys = keys.replace('%', stage.dir().to_str().unwrap());
+    let config = format!(
+        "[[service]]\nname = \"a\"\ncommand = [\"sh\", \"-c\", \"echo one >/dev/stdout; echo two >/dev/stderr; exec sleep 600\"]\n{keys}\n"
+    );
+    let supervised = stage.start(&config, &["a"]);
+    let path = supervised.stage.dir().join("a.log");
+    eventually("both are written", || {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        lines == ["one", "two"]
+    });
+    supervised.stop();
+}
