@@ -106,6 +106,8 @@ impl Supervisor {
         self.reload_done(again && !boot, out);
         if boot {
             self.phase = Phase::Ended(Outcome::BindRefused);
+            // Who asked for something meanwhile is told (simulation, what a fuzzer may choose, seed 3).
+            self.answer_all(out);
         }
     }
 
