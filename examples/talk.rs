@@ -6,8 +6,9 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::process::ExitCode;
 
-fn main() -> io::Result<()> {
+fn main() -> io::Result<ExitCode> {
     let (mut name, mut lines, mut both, mut chunk) = (String::from("talk"), 0_u32, false, 4000);
     let (mut done, mut then) = (None, String::from("wait"));
     let mut arguments = std::env::args().skip(1);
@@ -43,7 +44,7 @@ fn main() -> io::Result<()> {
         }
     }
     write!(io::stderr(), "{then}")?;
-    std::process::exit(3);
+    Ok(ExitCode::from(3))
 }
 
 /// Writes chunks of one size, with one call each.

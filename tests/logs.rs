@@ -42,12 +42,11 @@ fn parts(path: &Path) -> Vec<String> {
         .take_while(|plain| plain.exists() || Path::new(&format!("{}.gz", plain.display())).exists())
     {
         let mut text = String::new();
-        match File::open(&earlier) {
-            Ok(mut file) => _ = file.read_to_string(&mut text).unwrap(),
-            Err(_) => {
-                let packed = File::open(format!("{}.gz", earlier.display())).unwrap();
-                GzDecoder::new(packed).read_to_string(&mut text).unwrap();
-            }
+        if let Ok(mut file) = File::open(&earlier) {
+            file.read_to_string(&mut text).unwrap();
+        } else {
+            let packed = File::open(format!("{}.gz", earlier.display())).unwrap();
+            GzDecoder::new(packed).read_to_string(&mut text).unwrap();
         }
         parts.push(text);
     }
@@ -256,11 +255,8 @@ fn what_a_full_disk_does_not_take_is_dropped_beyond_a_bound_and_counted() {
     let mut said = BTreeMap::new();
     eventually("the rest is written", || {
         text = fs::read_to_string(&path).unwrap();
-        let lines: String = text
-            .lines()
-            .filter(|line| !line.starts_with("bootstrap:"))
-            .map(|line| format!("{line}\n"))
-            .collect();
+        let lines: String =
+            text.split_inclusive('\n').filter(|line| !line.starts_with("bootstrap:")).collect();
         said = numbers(&lines, false);
         said["a"].len() + lost == 300_000 && text.contains("lines lost here")
     });
@@ -459,7 +455,9 @@ fn logs_prints_the_last_lines_across_backups_and_follows_over_rotations() {
             output.status.code(),
         )
     };
-    let lines = |range: std::ops::Range<u32>| range.map(|n| format!("line {n}\n")).collect::<String>();
+    let lines = |range: std::ops::Range<u32>| {
+        range.map(|n| format!("line {n}")).chain([String::new()]).collect::<Vec<_>>().join("\n")
+    };
     eventually("all is written", || printed(&["a", "-n", "1"]).0 == "line 1499\n");
     // Of 4096 bytes each there are four files by now.
     let (out, err, code) = printed(&["a", "-n", "1450"]);
@@ -473,13 +471,14 @@ fn logs_prints_the_last_lines_across_backups_and_follows_over_rotations() {
     assert!(err.contains("b: stderr goes where that of bootstrap goes\n"), "{err}");
     assert_eq!(printed(&["nobody"]).2, Some(4));
 
-    let mut follower = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
+    #[expect(clippy::disallowed_methods, reason = "a reader that follows, beside the supervisor")]
+    let mut reader = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
         .args(["-c", "services.toml", "logs", "--follow", "-n", "5", "a"])
         .current_dir(supervised.stage.dir())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut followed = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut followed = BufReader::new(reader.stdout.take().unwrap()).lines();
     for number in 1495..1500 {
         assert_eq!(followed.next().unwrap().unwrap(), format!("line {number}"));
     }
@@ -487,8 +486,8 @@ fn logs_prints_the_last_lines_across_backups_and_follows_over_rotations() {
     for number in 1500..9000 {
         assert_eq!(followed.next().unwrap().unwrap(), format!("line {number}"));
     }
-    follower.kill().unwrap();
-    follower.wait().unwrap();
+    reader.kill().unwrap();
+    reader.wait().unwrap();
     supervised.stop();
 }
 
