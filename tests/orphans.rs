@@ -294,9 +294,13 @@ fn a_server_of_each_handshake_is_restarted_by_it_after_an_adoption() {
     .concat();
     let names = ["notify", "ack", "starter"];
     let mut supervised = Supervised::start(&config, &names);
-    names.iter().for_each(|name| _ = supervised.wait_for(&format!("INFO {name} generation=1 … ready after")));
+    for name in names {
+        supervised.wait_for(&format!("INFO {name} generation=1 … ready after"));
+    }
     supervised.kill_and_start_again();
-    names.iter().for_each(|name| _ = supervised.wait_for(&format!(" {name} generation=1 … adopted")));
+    for name in names {
+        supervised.wait_for(&format!(" {name} generation=1 … adopted"));
+    }
     supervised.signal(SIGUSR1);
     for name in names {
         supervised.wait_for(&format!(" {name} generation=1 … ended with exit code 0"));
