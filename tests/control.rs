@@ -211,19 +211,21 @@ fn a_client_is_answered_in_the_midst_of_a_restart_of_everything() {
     let all: String = (0..SERVICES).map(service).collect();
     let supervised = Supervised::start(&format!("[bootstrap]\nstart_concurrency = 1000\n{all}"), &["s-0"]);
     let mut wire = Wire::to(&supervised);
+    // How many services have come to this generation, and how many of them are up.
     let mut of_generation = |generation: u64| {
         let status = wire.ask("\"status\"");
         let services = status["services"].as_array().unwrap_or_else(|| panic!("{status}")).iter();
-        services.filter(|service| service["generation"] == generation && service["state"] == "up").count()
+        let come: Vec<_> = services.filter(|service| service["generation"] == generation).collect();
+        (come.len(), come.iter().filter(|service| service["state"] == "up").count())
     };
-    eventually("all are up", || of_generation(1) == SERVICES);
+    eventually("all are up", || of_generation(1).1 == SERVICES);
     supervised.signal(SIGUSR1);
     let mut in_the_midst = 0;
     eventually("all are up again", || {
-        let up = of_generation(2);
-        in_the_midst += usize::from(0 < up && up < SERVICES);
+        let (come, up) = of_generation(2);
+        in_the_midst += usize::from(0 < come && come < SERVICES);
         up == SERVICES
     });
-    assert!(in_the_midst > 0, "not before the last was up");
+    assert!(in_the_midst > 0, "not before the last was started");
     supervised.stop();
 }
