@@ -121,6 +121,7 @@ pub(crate) enum Breaks {
 
 #[path = "world/succession.rs"]
 mod succession;
+#[path = "world/writer.rs"]
 mod writer;
 use succession::Left;
 
