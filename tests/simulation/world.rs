@@ -14,8 +14,8 @@ use bootstrap::core::service::{Service, Wish};
 use bootstrap::core::state::{Back, State};
 use bootstrap::core::worker::Worker;
 use bootstrap::core::{
-    Action, BindFailure, Event, ExitStatus, Fact, Health, Miss, Outcome, PipeEnd, Report, Request, RunEvent,
-    Sight, SpawnFailure, SpawnStage, Supervisor, Time, UpgradeRefusal, Verb,
+    Action, BindFailure, Event, ExitStatus, Fact, Health, Miss, Orphan, Outcome, PipeEnd, Report, Request,
+    RunEvent, Sight, SpawnFailure, SpawnStage, Supervisor, Time, UpgradeRefusal, Verb,
 };
 use bootstrap::limits::TEXT_BUSY_PATIENCE;
 use bootstrap::plan::{
@@ -144,6 +144,8 @@ pub(crate) struct World {
     pub(crate) deaths: u64,
     /// Those whom it left behind, by pid, until the next one takes them over.
     left: BTreeMap<Pid, Left>,
+    /// What a supervisor that came after one that was killed was told of them.
+    orphans: Vec<Orphan>,
     /// The core has asked to be another now.
     becomes: bool,
     plan: Plan,
@@ -213,6 +215,7 @@ impl World {
             upgrades: 1,
             deaths: 0,
             left: BTreeMap::new(),
+            orphans: Vec::new(),
             becomes: false,
             plan,
             agenda: BTreeMap::new(),

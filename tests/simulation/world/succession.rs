@@ -2,6 +2,7 @@
 
 use super::{Deed, Entry, Process, World, plans};
 use crate::clients::Clients;
+use bootstrap::core::worker::Worker;
 use bootstrap::core::{Event, Orphan, RunEvent, Supervisor, Time, snapshot};
 use bootstrap::plan::{ListenerId, Pid, RunId, ServiceName};
 use bootstrap::protocol::{Notice, Word};
@@ -60,9 +61,9 @@ impl World {
         self.reloaded_at = Some(self.now);
         let plan =
             if self.rng.chance(50) { self.plan.clone() } else { plans::edited(&self.plan, &mut self.rng) };
-        let orphans = self.left.values().map(|left| left.orphan(self.now)).collect();
+        self.orphans = self.left.values().map(|left| left.orphan(self.now)).collect();
         let mut out = Vec::new();
-        self.core = Supervisor::boot_among(plan, orphans, self.now, &mut out);
+        self.core = Supervisor::boot_among(plan, self.orphans.clone(), self.now, &mut out);
         self.perform_all(out);
     }
 
@@ -122,12 +123,22 @@ impl World {
         }
     }
 
-    /// Once the sockets are there all are taken over, and who served serves.
-    pub(super) fn check_adopted(&self) {
+    /// Once the sockets are there all are taken over. Who stays has its sockets, and was not asked to leave.
+    pub(super) fn check_adopted(&mut self) {
         if self.core.services().next().is_none() {
             return;
         }
         assert!(self.left.is_empty(), "left behind for good: {:?}", self.left.keys());
+        let orphans: BTreeMap<Pid, Orphan> =
+            mem::take(&mut self.orphans).into_iter().map(|orphan| (orphan.pid, orphan)).collect();
+        let workers = self.core.services().flat_map(|service| &service.workers);
+        for run in workers.flat_map(Worker::staying) {
+            let orphan = run.pid.and_then(|pid| orphans.get(&pid));
+            assert!(
+                orphan.is_none_or(|orphan| orphan.held && !orphan.leaving),
+                "taken for one that serves: {orphan:?}"
+            );
+        }
     }
 }
 
