@@ -3,10 +3,11 @@
 mod support;
 
 use flate2::read::GzDecoder;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGUSR2};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -321,6 +322,14 @@ fn a_service_outlives_the_supervisor_and_the_writer_together_and_loses_no_line()
     // First the one, or it would be started anew.
     supervised.signal(SIGSTOP);
     former.signal(SIGKILL);
+    eventually("the former writer is gone", || !former.is_alive());
+    // It may have been killed in the middle of a line.
+    let file = File::options().append(true).open(&path).unwrap();
+    let mut locked = Flock::lock(file, FlockArg::LockExclusive).unwrap();
+    if fs::read(&path).unwrap().ends_with(b"\n") {
+        locked.write_all(b"a 99 xx").unwrap();
+    }
+    drop(locked);
     supervised.kill_and_start_again();
     supervised.wait_for(" a generation=1 pid= … adopted");
     assert!(server.is_alive(), "{supervised}");

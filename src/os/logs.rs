@@ -86,7 +86,7 @@ impl Logs {
 
     /// Holds one pipe. Of those that nobody reads to the end the oldest is given up, where they are too many: only the
     /// writer has it then.
-    pub(super) fn hold(
+    fn hold(
         &mut self,
         run: RunId,
         pid: i32,
@@ -119,6 +119,19 @@ impl Logs {
         self.pipes.insert(number, Held { run, reader, pipe, tail_wanted: false });
         self.by_run.insert((run, stream), number);
         self.untold.insert(number);
+    }
+
+    /// Holds a pipe that a supervisor before this one held. Its writer may have been killed in the middle of a line.
+    pub(super) fn take_back(
+        &mut self,
+        run: RunId,
+        pid: i32,
+        definition: &Definition,
+        stream: Stream,
+        reader: OwnedFd,
+    ) {
+        self.torn = true;
+        self.hold(run, pid, definition, stream, reader);
     }
 
     /// By what the pipes of a run are found again.
