@@ -28,17 +28,27 @@ pub(super) fn plan(config: &Path, args: &PlanArgs) -> ExitCode {
             if args.way.json {
                 return tell_json(&Reply::Plan { changes }, code);
             }
-            let lines: Vec<String> = changes.iter().flat_map(lines).collect();
-            let text =
-                if lines.is_empty() { "a reload would change nothing".into() } else { lines.join("\n") };
-            tell(&text, code)
+            let text = text(&changes);
+            tell(if text.is_empty() { "a reload would change nothing" } else { &text }, code)
         }
         Ok(other) => refused(&args.way, &other),
         Err(trouble) => in_trouble(&trouble),
     }
 }
 
-fn lines(change: &PlanChange) -> Vec<String> {
+/// Each change below its heading. Keys of one place that change in one way have one heading.
+fn text(changes: &[PlanChange]) -> String {
+    let mut lines = Vec::new();
+    let alike = |a: &PlanChange, b: &PlanChange| (&a.service, a.effect) == (&b.service, b.effect);
+    for same in changes.chunk_by(alike) {
+        lines.extend(same.first().map(heading));
+        let keys = same.iter().flat_map(|change| &change.keys);
+        lines.extend(keys.map(|key| format!("  {}: {} -> {}", key.key, key.old, key.new)));
+    }
+    lines.join("\n")
+}
+
+fn heading(change: &PlanChange) -> String {
     let effect = match change.effect {
         Effect::Add => "is new and is started",
         Effect::Remove => "is gone and is stopped",
@@ -46,7 +56,32 @@ fn lines(change: &PlanChange) -> Vec<String> {
         Effect::InPlace => "changes in place",
         Effect::NextStart => "changes when bootstrap is started anew",
     };
-    let mut lines = vec![format!("{} {effect}", change.service.as_deref().unwrap_or("[bootstrap]"))];
-    lines.extend(change.keys.iter().map(|key| format!("  {}: {} -> {}", key.key, key.old, key.new)));
-    lines
+    format!("{} {effect}", change.service.as_deref().unwrap_or("[bootstrap]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::status::KeyChange;
+
+    #[test]
+    fn keys_that_change_alike_have_one_heading() {
+        let change = |service: Option<&str>, effect, key: &str| PlanChange {
+            service: service.map(Into::into),
+            effect,
+            keys: vec![KeyChange { key: key.into(), old: "1".into(), new: "2".into() }],
+        };
+        let changes = [
+            change(None, Effect::InPlace, "when_idle"),
+            change(None, Effect::InPlace, "env_file"),
+            change(None, Effect::NextStart, "orphans"),
+            change(Some("a"), Effect::InPlace, "workers"),
+            change(Some("b"), Effect::InPlace, "workers"),
+        ];
+        let told = "[bootstrap] changes in place\n  when_idle: 1 -> 2\n  env_file: 1 -> 2\n\
+                    [bootstrap] changes when bootstrap is started anew\n  orphans: 1 -> 2\n\
+                    a changes in place\n  workers: 1 -> 2\nb changes in place\n  workers: 1 -> 2";
+        assert_eq!(text(&changes), told);
+        assert_eq!(text(&[]), "");
+    }
 }

@@ -9,7 +9,7 @@ use super::way::{Services, Timeout, Way};
 use crate::exit::ExitCode;
 use crate::protocol::control::{ControlRequest, Reply};
 use crate::protocol::status::{
-    ConfigState, RestartCounts, ServiceStatus, SocketStatus, Stale, Status, SupervisorStatus,
+    ConfigState, RestartCounts, ServiceStatus, SocketStatus, Stale, Status, SupervisorStatus, Unhealthy,
 };
 use clap::Args;
 use std::path::Path;
@@ -91,7 +91,7 @@ fn row(service: &ServiceStatus) -> Vec<Cell> {
         Cell::plain(service.generation.map_or_else(dash, |generation| generation.to_string())),
         Cell::plain(pids(service)),
         Cell::plain(service.uptime_ms.map_or_else(dash, age)),
-        Cell::plain((counts.asked + counts.crash + counts.rollback).to_string()),
+        Cell::plain((counts.asked + counts.crash + counts.unhealthy + counts.rollback).to_string()),
         Cell::plain(queue(&service.sockets)),
         Cell::plain(notes(service).join("; ")),
     ]
@@ -170,12 +170,20 @@ fn notes(service: &ServiceStatus) -> Vec<String> {
         Some(Stale::Removed) => notes.push("not in the file".into()),
         None => {}
     }
-    if let Some(exit) =
-        service.last_exit.as_ref().filter(|_| matches!(&*service.state, "crashed" | "backoff"))
-    {
-        notes.push(format!("{} {} ago", exit.message, age(exit.age_ms)));
+    let sick = service.runs.iter().filter_map(|run| run.unhealthy.as_ref());
+    notes.extend(sick.max_by_key(|sick| sick.age_ms).map(|sick| format!("unhealthy {}", ailment(sick))));
+    if let Some(reason) = &service.reason {
+        // Where it is an exit it is known when it was.
+        let exit = service.last_exit.as_ref().filter(|exit| exit.message == *reason);
+        let ago = exit.map_or_else(String::new, |exit| format!(" {} ago", age(exit.age_ms)));
+        notes.push(format!("{reason}{ago}"));
     }
     notes
+}
+
+/// For how long a process has been sick, and what shows it.
+fn ailment(sick: &Unhealthy) -> String {
+    format!("for {}: {}", age(sick.age_ms), sick.message)
 }
 
 /// One service with all that is known of it.
@@ -192,12 +200,15 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
         say("run", format!("generation {generation}, {pid}, worker {worker}: {what}; started {age} ago"));
         run.reloading_ms.iter().for_each(|ms| say("reloading", format!("for {}", self::age(*ms))));
         run.status.iter().for_each(|words| say("says", words.clone()));
+        run.unhealthy.iter().for_each(|sick| say("unhealthy", ailment(sick)));
     }
     for run in &service.draining {
         let pid = run.pid.map_or_else(|| "no pid".into(), |pid| format!("pid {pid}"));
         let left = run.left_ms.map_or_else(String::new, |left| format!("; {} left", age(left)));
-        let (generation, phase, age) = (run.generation, &run.phase, age(run.age_ms));
-        say("draining", format!("generation {generation}, {pid}: {phase}, asked {age} ago{left}"));
+        let (generation, age) = (run.generation, age(run.age_ms));
+        let phase = if run.phase == "asked" { String::new() } else { format!("{}, ", run.phase) };
+        let asked = if run.by_itself { "leaves by itself since" } else { "asked" };
+        say("draining", format!("generation {generation}, {pid}: {phase}{asked} {age} ago{left}"));
     }
     for socket in &service.sockets {
         say("socket", format!("{}{}", socket.address, queue_in_words(socket)));
@@ -231,17 +242,15 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
 
 /// How often it was started again, and why; what never happened is not mentioned.
 fn restarts(counts: &RestartCounts) -> String {
-    let asked = match counts.failed {
-        0 => format!("{} asked for", counts.asked),
-        failed => format!("{} asked for, of which {failed} failed", counts.asked),
-    };
     let all = [
-        (counts.asked, asked),
-        (counts.crash, format!("{} after crashes", counts.crash)),
-        (counts.rollback, format!("{} rolled back", counts.rollback)),
+        (counts.asked, "asked for"),
+        (counts.crash, "after crashes"),
+        (counts.unhealthy, "of sick processes"),
+        (counts.rollback, "rolled back"),
+        (counts.failed, "failed"),
     ];
     let happened: Vec<String> =
-        all.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
+        all.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     if happened.is_empty() { "none".into() } else { happened.join("; ") }
 }
 
@@ -301,8 +310,11 @@ mod tests {
         let none = RestartCounts::default();
         assert_eq!(restarts(&none), "none");
         assert_eq!(restarts(&RestartCounts { asked: 2, ..none }), "2 asked for");
-        let all = RestartCounts { asked: 5, crash: 1, rollback: 2, failed: 3 };
-        assert_eq!(restarts(&all), "5 asked for, of which 3 failed; 1 after crashes; 2 rolled back");
+        let all = RestartCounts { asked: 5, crash: 1, unhealthy: 4, rollback: 2, failed: 3 };
+        assert_eq!(
+            restarts(&all),
+            "5 asked for; 1 after crashes; 4 of sick processes; 2 rolled back; 3 failed"
+        );
     }
 
     #[test]

@@ -371,6 +371,7 @@ impl Problem {
             Self::AddressTaken { address, owner, .. } if address == owner => {
                 "an address can be bound once".into()
             }
+            Self::AddressTaken { address: Address::Unix(_), .. } => "both are the same path".into(),
             Self::AddressTaken { .. } => "0.0.0.0 and [::] take their port on every address".into(),
         };
         Some(remedy)

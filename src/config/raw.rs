@@ -101,7 +101,7 @@ tables! {
     /// `[[service]]`: one service. `[defaults]` takes the same keys, but for `name`, `port`, `listen` and
     /// `command`.
     Service {
-        /// Its name in log lines and on the command line: `a-z`, `0-9`, `-` and `_`, at most 64. No default.
+        /// Its name in log lines and on the command line: `a-z`, `0-9`, `-` and `_`, at most 64, and no `-` first. No default.
         name: ServiceName,
         /// Short for `listen = ["tcp://0.0.0.0:PORT"]`; a number from 1 to 65535. May stand beside `listen`,
         /// and then comes first. Default: none.

@@ -84,16 +84,18 @@ fn noted<T>(
 /// A name, or a number with quotes or without.
 fn named(found: &DeValue<'_>, otherwise: Rule) -> Result<Named, Rule> {
     // The highest number means "none" to the system.
-    let fits = |number: u32| (number < u32::MAX).then_some(Named::Number(number));
+    let fits = |number: u32| (number < u32::MAX).then_some(Named::Number(number)).ok_or(Rule::IdTooLarge);
     if let Some(number) = found.as_integer() {
-        let small = super::value::number(number).and_then(|number| u32::try_from(number).ok());
-        return small.and_then(fits).ok_or(otherwise);
+        return match super::value::number(number) {
+            Some(..0) => Err(otherwise),
+            number => number.and_then(|number| u32::try_from(number).ok()).map_or(Err(Rule::IdTooLarge), fits),
+        };
     }
     match found.as_str() {
         None | Some("") => Err(otherwise),
         Some(text) if text.contains('\0') => Err(otherwise),
         Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            text.parse().ok().and_then(fits).ok_or(otherwise)
+            text.parse().map_or(Err(Rule::IdTooLarge), fits)
         }
         Some(text) => Ok(Named::Name(text.into())),
     }

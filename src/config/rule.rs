@@ -1,6 +1,6 @@
 //! What a value has to be: the second half of a sentence about it.
 
-use super::address::AddressError;
+use super::address::{AddressError, AddressFault};
 use crate::limits::WORKERS;
 use crate::plan::NameError;
 use std::fmt;
@@ -47,6 +47,7 @@ pub enum Rule {
     Names,
     User,
     Group,
+    IdTooLarge,
     Groups,
     NoSuchUser,
     NoSuchGroup,
@@ -130,7 +131,7 @@ impl fmt::Display for Rule {
             Self::Quoted { written } => write!(f, "quote it: \"{written}\""),
             Self::Signal => write!(f, "write a signal such as \"SIGTERM\", or its number from 1 to 64"),
             Self::SignalNobodyHears => {
-                write!(f, "no process can react to it; it is sent when `stop_timeout` is over")
+                write!(f, "no process can react to it; SIGKILL is sent when `stop_timeout` is over")
             }
             Self::Duration => write!(f, "write a duration such as \"30s\" or \"1m 30s\""),
             Self::DurationWithoutUnit { number } => {
@@ -153,9 +154,14 @@ impl fmt::Display for Rule {
                 write!(f, "a check speaks no TLS; write \"http://...\", or a command in `exec`")
             }
             Self::HttpPath => write!(f, "a path has no blanks and only ASCII; write %20 for a blank"),
-            Self::Target(error) => match &error.meant {
-                Some(_) => write!(f, "{}", error.fault),
-                None => write!(f, "{error}"),
+            // Without the scheme, as addresses of checks are.
+            Self::Target(AddressError { fault, .. }) => match fault {
+                AddressFault::NoPort => write!(f, "the port is missing, as in \"127.0.0.1:80\""),
+                AddressFault::NotIp => write!(f, "that is no IP address; write one as in \"127.0.0.1:80\""),
+                AddressFault::NoBrackets => {
+                    write!(f, "an IPv6 address stands in brackets, as in \"[::1]:80\"")
+                }
+                fault => write!(f, "{fault}"),
             },
             Self::TargetHostName => write!(f, "no name is looked up; write an IP address such as 127.0.0.1"),
             Self::Between { from, to, quoted } => {
@@ -164,6 +170,7 @@ impl fmt::Display for Rule {
             Self::Names => write!(f, "write the name of a service in quotes, or an array of names"),
             Self::User => write!(f, "write the name of a user in quotes, or a number"),
             Self::Group => write!(f, "write the name of a group in quotes, or a number"),
+            Self::IdTooLarge => write!(f, "that is too large: the largest number is {}", u32::MAX - 1),
             Self::Groups => write!(f, "write an array of names of groups, such as [\"ssl-cert\"]"),
             Self::NoSuchUser => write!(f, "this machine has no such user; create it, or name another"),
             Self::NoSuchGroup => write!(f, "this machine has no such group; create it, or name another"),

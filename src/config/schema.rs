@@ -27,7 +27,7 @@ pub(super) fn filled_text() -> Json {
 pub(super) fn service_name() -> Json {
     json!({
         "type": "string",
-        "pattern": "^[a-z0-9_-]+$",
+        "pattern": "^[a-z0-9_][a-z0-9_-]*$",
         "maxLength": SERVICE_NAME_BYTES,
         "not": { "const": "bootstrap" },
     })

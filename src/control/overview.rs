@@ -147,11 +147,11 @@ fn settings(old: &Settings, new: &Settings) -> Vec<PlanChange> {
         [
             ("when_idle", Effect::InPlace, when_idle.to_owned()),
             ("env_file", Effect::InPlace, path(&settings.env_file)),
-            ("orphans", Effect::NextStart, format!("{:?}", settings.orphans).to_lowercase()),
             ("start_concurrency", Effect::InPlace, settings.start_concurrency.to_string()),
-            ("runtime_dir", Effect::NextStart, path(&settings.runtime_dir)),
             ("control_group", Effect::InPlace, group.map_or_else(|| "none".into(), ToString::to_string)),
             ("control_rights", Effect::InPlace, rights.to_owned()),
+            ("orphans", Effect::NextStart, format!("{:?}", settings.orphans).to_lowercase()),
+            ("runtime_dir", Effect::NextStart, path(&settings.runtime_dir)),
         ]
     };
     let pairs = values(old).into_iter().zip(values(new));

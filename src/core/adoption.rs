@@ -128,7 +128,10 @@ impl Service {
             scene.report_on(&run, Fact::Succession(Succession::AdoptedLeaving));
             // Those that were hurried before look as patient as the others now (simulation, seed 64).
             worker.make_room_to_leave(&mut scene);
-            worker.leaving.push(Leaving::by_itself(run, &scene));
+            // Most were asked, by the supervisor before.
+            let mut leaving = Leaving::by_itself(run, &scene);
+            leaving.by_itself = false;
+            worker.leaving.push(leaving);
         } else if stays {
             if run.definition.runs_the_same(scene.definition) {
                 run.definition = scene.definition.clone();

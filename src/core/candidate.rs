@@ -72,6 +72,7 @@ impl Candidate {
             watchdog: None,
             status: None,
             reloading: None,
+            signalled: None,
         };
         let mut candidate = Self {
             run,

@@ -2,8 +2,9 @@
 
 use super::event::Miss;
 use super::fact::{Fact, Next};
+use super::generation::Run;
 use super::health::Sign;
-use super::{ExitStatus, SpawnFailure};
+use super::{ExitStatus, SpawnFailure, Time};
 use crate::protocol::Word;
 use std::time::Duration;
 
@@ -27,9 +28,12 @@ impl Ending {
     }
 
     /// What is told of it.
-    pub(super) fn into_fact(self, lived: Duration, next: Next) -> Fact {
+    pub(super) fn into_fact(self, run: &Run, now: Time, next: Next) -> Fact {
         match self {
-            Self::Exited { status, .. } => Fact::Exited { status, lived, next },
+            Self::Exited { status, .. } => {
+                let signalled = matches!(status, ExitStatus::Signal { signal, .. } if run.signalled == Some(signal));
+                Fact::Exited { status, lived: now - run.started, signalled, next }
+            }
             Self::SpawnFailed(failure) => Fact::SpawnFailed { failure, next },
             Self::NotReady(timeout, last) => Fact::NotReady { timeout, last, next },
             Self::Said(word) => Fact::LeavesByItself { word, next },

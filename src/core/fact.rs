@@ -68,19 +68,40 @@ pub enum Fact {
     /// It did not answer in time; SIGTERM was sent.
     Silent { after: Duration, stop_timeout: Duration },
     /// It did not finish in time; SIGTERM was sent.
-    DrainTooLong { after: Duration, stop_timeout: Duration },
+    DrainTooLong {
+        after: Duration,
+        #[serde(default)]
+        by_itself: bool,
+        stop_timeout: Duration,
+    },
     /// SIGTERM did not end it; SIGKILL was sent to its group.
     Killed { timeout: Duration },
     /// Too many of its predecessors are still leaving; this one is ended early.
     TooManyLeaving { limit: usize },
     /// SIGKILL did not end it: it hangs in the kernel.
     Unkillable { after: Duration },
-    /// It ended, as it was asked to.
-    Left { status: ExitStatus, after: Duration, group_left: bool },
+    /// It ended, as it was asked to, or as it had said itself.
+    Left {
+        status: ExitStatus,
+        after: Duration,
+        #[serde(default)]
+        by_itself: bool,
+        group_left: bool,
+    },
     /// The rest of its process group has ended too.
-    GroupEnded { after: Duration },
-    /// It ended, and nobody had asked it to.
-    Exited { status: ExitStatus, lived: Duration, next: Next },
+    GroupEnded {
+        after: Duration,
+        #[serde(default)]
+        by_itself: bool,
+    },
+    /// It ended, and nobody had asked it to; but an operator may have had the signal sent that ended it.
+    Exited {
+        status: ExitStatus,
+        lived: Duration,
+        #[serde(default)]
+        signalled: bool,
+        next: Next,
+    },
     /// Its check had a bad answer, which is not the last that it may have.
     CheckMissed { misses: u32, failures: u32, miss: Miss },
     /// It is sick.

@@ -36,6 +36,9 @@ pub struct Run {
     /// Since when it reads its configuration anew, as it said.
     #[serde(default)]
     pub reloading: Option<Time>,
+    /// The signal that an operator had sent to it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signalled: Option<i32>,
 }
 
 impl Run {

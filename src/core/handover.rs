@@ -40,8 +40,9 @@ impl Worker {
             }
             RunEvent::Seen(sight) => self.seen(at, sight, scene),
             RunEvent::Exited { status, group_left } => {
-                let after = scene.now - self.leaving[at].since;
-                scene.report_on(&self.leaving[at].run, Fact::Left { status, after, group_left });
+                let leaving = &self.leaving[at];
+                let (after, by_itself) = (scene.now - leaving.since, leaving.by_itself);
+                scene.report_on(&leaving.run, Fact::Left { status, after, by_itself, group_left });
                 if group_left {
                     scene.out.push(Action::NameLeftovers { run: self.leaving[at].run.id });
                     self.leaving[at].quiet(scene.now);
@@ -57,7 +58,7 @@ impl Worker {
             RunEvent::GroupEmpty => {
                 let leaving = self.leaving.remove(at);
                 let after = scene.now - leaving.since;
-                scene.report_on(&leaving.run, Fact::GroupEnded { after });
+                scene.report_on(&leaving.run, Fact::GroupEnded { after, by_itself: leaving.by_itself });
                 self.gone(generation, scene);
             }
             RunEvent::Notified(Notice::ExtendTimeout(longer)) => self.leaving[at].needs(longer, scene.now),

@@ -3,6 +3,7 @@
 use super::Time;
 use super::event::Miss;
 use crate::limits::{DURATION_MAX, WATCHDOG_MIN};
+use crate::plan::{Policy, Restart};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -132,6 +133,11 @@ impl Health {
             Self::Unhealthy { restart_at, .. } => *restart_at,
             Self::Unknown | Self::Healthy { .. } | Self::Failing { .. } => None,
         }
+    }
+
+    /// Is it sick, and was its restart due? Where `restart` says so, nobody has to ask for that.
+    pub(super) fn is_being_replaced(&self, policy: &Policy) -> bool {
+        matches!(self, Self::Unhealthy { restart_at: None, .. }) && policy.restart != Restart::No
     }
 
     /// What speaks against it, if anything does.

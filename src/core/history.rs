@@ -30,9 +30,12 @@ pub struct Restarts {
     pub asked: u64,
     /// It had ended, and its policy brought it back.
     pub crash: u64,
+    /// It was found sick, and its policy replaces it then.
+    #[serde(default)]
+    pub unhealthy: u64,
     /// Its successor had failed, and what ran before was started again.
     pub rollback: u64,
-    /// Of those that were asked for: how many did not end with the new generation serving.
+    /// Of those that were asked for or that a sick process had: how many did not end with the new generation serving.
     pub failed: u64,
 }
 

@@ -21,6 +21,9 @@ pub struct Leaving {
     pub run: Run,
     /// When it was asked, or was seen to leave.
     pub since: Time,
+    /// It was not asked: it said that it leaves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_itself: bool,
     /// Since when it accepts no more, as far as it said so.
     pub quiet_since: Option<Time>,
     /// How far it is.
@@ -79,7 +82,7 @@ impl Leaving {
     /// Takes note of a run that leaves by itself, having said so.
     pub fn by_itself(run: Run, scene: &Scene<'_>) -> Self {
         let phase = Phase::Draining { by: scene.now + run.definition.policy.drain_timeout };
-        Self { quiet_since: Some(scene.now), ..Self::new(run, phase, scene) }
+        Self { quiet_since: Some(scene.now), by_itself: true, ..Self::new(run, phase, scene) }
     }
 
     /// Sends SIGTERM to a run, or to what is left of its group.
@@ -97,7 +100,7 @@ impl Leaving {
     }
 
     fn new(run: Run, phase: Phase, scene: &Scene<'_>) -> Self {
-        Self { run, since: scene.now, quiet_since: None, phase, watch: None }
+        Self { run, since: scene.now, by_itself: false, quiet_since: None, phase, watch: None }
     }
 
     /// How it is treated: as the definition says that it was started from. Another signal or protocol may mean
@@ -234,7 +237,7 @@ impl Leaving {
             Phase::Draining { .. } => {
                 scene.out.push(Action::Terminate { run });
                 self.phase = terminating;
-                Some(Fact::DrainTooLong { after, stop_timeout })
+                Some(Fact::DrainTooLong { after, by_itself: self.by_itself, stop_timeout })
             }
             Phase::Terminating { .. } => {
                 self.kill_now(scene);

@@ -264,7 +264,7 @@ impl Worker {
         if speaks && run.pid.is_some() && !ending.is_success() {
             scene.out.push(Action::TellLastWords { run: run.id });
         }
-        scene.report_failure(run, ending.into_fact(scene.now - run.started, next));
+        scene.report_failure(run, ending.into_fact(run, scene.now, next));
     }
 
     /// The crash rule: what follows an end that nobody asked for and that leaves nobody serving.

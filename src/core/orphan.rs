@@ -51,6 +51,7 @@ impl Orphan {
             watchdog: None,
             status: None,
             reloading: None,
+            signalled: None,
         }
     }
 }

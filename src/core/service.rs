@@ -2,7 +2,6 @@
 
 use super::backoff::Backoff;
 use super::fact::{Fact, Report};
-use super::generation::Run;
 use super::guard::Guard;
 use super::history::History;
 use super::rollout::{End, Rollout, Turn};
@@ -161,7 +160,13 @@ impl Service {
 
     /// Sends a signal to the main process of each run that serves, and gives their number.
     pub fn signal(&mut self, signal: i32, now: Time, out: &mut Vec<Action>) -> usize {
-        let runs: Vec<Run> = self.workers.iter().flat_map(Worker::serving_all).cloned().collect();
+        let mut runs = Vec::new();
+        for worker in &mut self.workers {
+            for run in worker.serving_all_mut() {
+                run.signalled = Some(signal);
+                runs.push(run.clone());
+            }
+        }
         let (_, mut scene) = self.scene(now, out);
         for run in &runs {
             scene.out.push(Action::Signal { run: run.id, signal });

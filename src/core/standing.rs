@@ -42,6 +42,12 @@ impl Worker {
         cast.reserve.into_iter().chain(cast.serving)
     }
 
+    /// The same, to take note of something.
+    pub(super) fn serving_all_mut(&mut self) -> impl Iterator<Item = &mut Run> {
+        let cast = self.state.cast_mut();
+        cast.reserve.into_iter().chain(cast.serving)
+    }
+
     /// Is a start to come that was ordered already? It fulfils a restart that is asked for now.
     pub fn starts_later(&self) -> bool {
         matches!(self.state, State::Restarting { .. }) || self.busy().is_some()

@@ -135,7 +135,9 @@ impl Worker {
                 self.start_if_down(scene);
             }
             State::Up { run } => {
-                scene.history.restarts.asked += 1;
+                let restarts = &mut scene.history.restarts;
+                let sick = run.health.is_being_replaced(&scene.definition.policy);
+                *(if sick { &mut restarts.unhealthy } else { &mut restarts.asked }) += 1;
                 match scene.policy().restart_order {
                     RestartOrder::StopFirst => self.stop_first(run, scene),
                     RestartOrder::StartFirst => {

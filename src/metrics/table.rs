@@ -117,7 +117,7 @@ impl Collector for Known {
 }
 
 /// All of them.
-pub const METRICS: [Metric; 24] = [
+pub const METRICS: [Metric; 25] = [
     Metric {
         name: "bootstrap",
         kind: Kind::Info,
@@ -255,16 +255,31 @@ pub const METRICS: [Metric; 24] = [
         },
     },
     Metric {
+        name: "bootstrap_service_workers_unhealthy",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: OF_SERVICE,
+        help: "Workers of the service whose check or watchdog says that they are sick.",
+        samples: |status| {
+            let sick = |service: &ServiceStatus| service.runs.iter().filter(|run| run.unhealthy.is_some()).count();
+            each(status, |service| Some(count(sick(service))))
+        },
+    },
+    Metric {
         name: "bootstrap_service_restarts",
         kind: Kind::Counter,
         unit: None,
         labels: &["service", "reason"],
-        help: "Starts of a worker after an earlier one: asked, crash or rollback.",
+        help: "Starts of a worker after an earlier one: asked, crash, unhealthy or rollback.",
         samples: |status| {
             several(status, |service| {
                 let counts = service.restarts;
-                let reasons =
-                    [("asked", counts.asked), ("crash", counts.crash), ("rollback", counts.rollback)];
+                let reasons = [
+                    ("asked", counts.asked),
+                    ("crash", counts.crash),
+                    ("unhealthy", counts.unhealthy),
+                    ("rollback", counts.rollback),
+                ];
                 reasons.map(|(reason, times)| (reason, Value::Whole(times))).to_vec()
             })
         },
@@ -274,7 +289,7 @@ pub const METRICS: [Metric; 24] = [
         kind: Kind::Counter,
         unit: None,
         labels: OF_SERVICE,
-        help: "Restarts that were asked for and did not end with the new generation serving.",
+        help: "Restarts that were asked for, or that a sick process had, and did not end with the new generation serving.",
         samples: |status| each(status, |service| Some(Value::Whole(service.restarts.failed))),
     },
     Metric {

@@ -134,8 +134,10 @@ impl fmt::Display for TooFewDescriptors {
         write!(
             f,
             "the services need {needed} descriptors, and the hard limit is {limit}; raise it (`ulimit -Hn`, \
-             LimitNOFILE= of systemd), or list fewer services"
-        )
+             LimitNOFILE= of systemd)"
+        )?;
+        // With less there is no room for a single one.
+        if *limit > OWN_DESCRIPTORS as u64 { write!(f, ", or list fewer services or workers") } else { Ok(()) }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// Name of a service, as written in the config file.
 ///
-/// Non-empty, at most 64 bytes of `a-z`, `0-9`, `-` and `_`: it appears in log lines, in
+/// Non-empty, at most 64 bytes of `a-z`, `0-9`, `-` and `_`, the first of which is no `-`: it appears in log lines, in
 /// `SERVER_STARTER_PORT` and on the control socket, none of which quote it. `bootstrap` is taken:
 /// the supervisor's own log lines carry it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ impl ServiceName {
         }
         if text.len() > SERVICE_NAME_BYTES {
             return Err(NameError::TooLong { len: text.len() });
+        }
+        if text.starts_with('-') {
+            return Err(NameError::Option);
         }
         if text == "bootstrap" {
             return Err(NameError::Reserved);
@@ -77,6 +80,8 @@ pub enum NameError {
         /// The first such character.
         found: char,
     },
+    /// A `-` at the beginning, as options have it.
+    Option,
     /// `bootstrap`, the name that the supervisor's own lines carry.
     Reserved,
 }
@@ -91,6 +96,7 @@ impl fmt::Display for NameError {
             Self::BadChar { found } => {
                 write!(f, "a name is made of a-z, 0-9, `-` and `_`; {found:?} is none of them")
             }
+            Self::Option => write!(f, "a name does not begin with `-`: commands would take it for an option"),
             Self::Reserved => write!(f, "the supervisor's own log lines carry this name"),
         }
     }
@@ -112,6 +118,9 @@ mod tests {
             assert_eq!(ServiceName::parse(text), Err(NameError::BadChar { found }), "{text:?}");
         }
         assert_eq!(ServiceName::parse(""), Err(NameError::Empty));
+        for (text, parsed) in [("-x", false), ("-", false), ("--all", false), ("a-", true), ("_", true)] {
+            assert_eq!(ServiceName::parse(text) != Err(NameError::Option), parsed, "{text:?}");
+        }
         assert_eq!(ServiceName::parse("bootstrap"), Err(NameError::Reserved));
     }
 }

@@ -106,6 +106,9 @@ pub struct ServiceStatus {
     /// What was reported of the last run that ended or failed without being asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
+    /// Why it is down, in words; only while it is `crashed` or in `backoff`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How what runs differs from the file.
@@ -138,6 +141,18 @@ pub struct RunStatus {
     /// What it said of itself last, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// It is sick, as its check or its watchdog tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unhealthy: Option<Unhealthy>,
+}
+
+/// A process that is sick.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unhealthy {
+    /// For how long.
+    pub age_ms: u64,
+    /// What shows it: the last answer, in words.
+    pub message: String,
 }
 
 /// A run that was asked to leave.
@@ -152,7 +167,10 @@ pub struct DrainStatus {
     pub pid: Option<i32>,
     /// How far it is: `asked`, `draining`, `terminating`, `killed` or `stuck`.
     pub phase: String,
-    /// How long ago it was asked.
+    /// It was not asked: it said that it leaves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_itself: bool,
+    /// How long ago it was asked, or said so.
     pub age_ms: u64,
     /// How long until the next step; none for one that is stuck.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,9 +230,12 @@ pub struct RestartCounts {
     pub asked: u64,
     /// It had ended, and its policy brought it back.
     pub crash: u64,
+    /// Its process was found sick.
+    #[serde(default)]
+    pub unhealthy: u64,
     /// What ran before was started again.
     pub rollback: u64,
-    /// Of those that were asked for: how many failed.
+    /// Of those that were asked for or that a sick process had: how many failed.
     pub failed: u64,
 }
 

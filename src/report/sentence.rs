@@ -10,6 +10,7 @@ use super::words::{
 use crate::core::{Applied, BindFailure, Fact, Next, Outcome, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
+use std::time::Duration;
 
 /// The name of a fact for programs that read the log; it does not change when the sentence does.
 pub(super) fn key(fact: &Fact) -> &'static str {
@@ -154,7 +155,7 @@ pub(super) fn sentence(fact: &Fact) -> String {
             format!("asked to stop accepting ({signal}); its {awaited} is awaited for {limit}")
         }
         Fact::AskedTooEarly { again_in } => {
-            format!("ignores the signal, its handler is not there yet; asked again in {}", time(*again_in))
+            format!("ignores the signal: its handler is not there; asked again in {}", time(*again_in))
         }
         Fact::Answered { word, after, drain_timeout } => format!(
             "answered {:?} after {}: it accepts no more and has {} to finish",
@@ -176,9 +177,9 @@ pub(super) fn sentence(fact: &Fact) -> String {
                 time(*stop_timeout)
             )
         }
-        Fact::DrainTooLong { after, stop_timeout } => {
-            let (after, limit) = (time(*after), time(*stop_timeout));
-            format!("still there {after} after it was asked; sent SIGTERM; SIGKILL follows in {limit}")
+        Fact::DrainTooLong { after, by_itself, stop_timeout } => {
+            let (after, limit) = (since(*after, *by_itself), time(*stop_timeout));
+            format!("still there {after}; sent SIGTERM; SIGKILL follows in {limit}")
         }
         Fact::Killed { timeout } => {
             format!("SIGTERM did not end it within {}; sent SIGKILL to its process group", time(*timeout))
@@ -187,16 +188,20 @@ pub(super) fn sentence(fact: &Fact) -> String {
             let after = time(*after);
             format!("still there {after} after SIGKILL: it hangs in the kernel; going on without it")
         }
-        Fact::Left { status, after, group_left } => {
+        Fact::Left { status, after, by_itself, group_left } => {
             let rest = if *group_left { "; other processes of its group still finish" } else { "" };
-            format!("{} {} after it was asked{rest}", ended(*status), time(*after))
+            format!("{} {}{rest}", ended(*status), since(*after, *by_itself))
         }
-        Fact::GroupEnded { after } => {
+        Fact::GroupEnded { after, by_itself: true } => {
+            format!("the last process of its group has ended, {}", since(*after, true))
+        }
+        Fact::GroupEnded { after, by_itself: false } => {
             format!("the last process of its group has ended, {} after the first signal", time(*after))
         }
-        Fact::Exited { status, lived, next } => {
+        Fact::Exited { status, lived, signalled, next } => {
             let (ended, lived, next) = (ended(*status), time(*lived), and_then(*next));
-            format!("{ended} {lived} after its start, and nobody had asked it to; {next}")
+            let who = if *signalled { "which an operator had sent" } else { "and nobody had asked it to" };
+            format!("{ended} {lived} after its start, {who}; {next}")
         }
         Fact::Leftovers { stop_timeout } => {
             let limit = time(*stop_timeout);
@@ -214,6 +219,7 @@ pub(super) fn sentence(fact: &Fact) -> String {
              SIGKILL bootstrap and start it again, and they are taken over"
         ),
         Fact::RestartQueued => "restart asked for during a start; it follows once that is done".into(),
+        Fact::WaitsFor { names } if names.is_empty() => "starts when its last process has ended".into(),
         Fact::WaitsFor { names } => {
             let names: Vec<&str> = names.iter().map(ServiceName::as_str).collect();
             format!("starts when {} {} up", names.join(", "), if names.len() == 1 { "is" } else { "are" })
@@ -260,10 +266,10 @@ pub(super) fn sentence(fact: &Fact) -> String {
             Change::Added(definition) => format!("reload: {} is new; it is started", definition.name),
             Change::Removed(name) => format!("reload: {name} is in the config no more; it is stopped"),
             Change::InPlace(definition) => {
-                format!("reload: the policy of {} applies from now on; its process stays", definition.name)
+                format!("reload: the policy of {} has changed; it applies without a restart", definition.name)
             }
             Change::Restarted(definition) => {
-                format!("reload: the program of {} has changed; it is restarted", definition.name)
+                format!("reload: the definition of {} has changed; it is restarted", definition.name)
             }
         },
         Fact::ReloadIgnored => "reload: everything is being stopped; the config is not read".into(),
@@ -292,6 +298,11 @@ pub(super) fn sentence(fact: &Fact) -> String {
             Outcome::BindRefused => "giving up".into(),
         },
     }
+}
+
+/// How long after whatever a run leaves for.
+fn since(after: Duration, by_itself: bool) -> String {
+    format!("{} after it {}", time(after), if by_itself { "said so" } else { "was asked" })
 }
 
 fn bind_failed(failure: &BindFailure, overlaps: Option<&Address>) -> String {
@@ -330,10 +341,19 @@ pub(super) fn and_then(next: Next) -> String {
 
 /// What shows that a process is sick.
 fn symptom(sign: &Sign) -> String {
+    let last = last_sign(sign);
     match sign {
-        Sign::Checks { misses, last } => {
-            format!("{} failed in a row, the last one: {}", count(*misses as usize, "check"), answer(last))
+        Sign::Checks { misses, .. } => {
+            format!("{} failed in a row, the last one: {last}", count(*misses as usize, "check"))
         }
+        Sign::Silence(_) | Sign::Trigger => last,
+    }
+}
+
+/// The last of what shows it.
+pub(super) fn last_sign(sign: &Sign) -> String {
+    match sign {
+        Sign::Checks { last, .. } => answer(last),
         Sign::Silence(period) => format!("it did not say within {} that it is alive", time(*period)),
         Sign::Trigger => "it says so itself".into(),
     }

@@ -1,8 +1,9 @@
 //! What is known of a service, as people and programs are told.
 
 use super::line::{message, printable};
-use super::sentence::and_then;
+use super::sentence::{and_then, last_sign};
 use super::words::ended;
+use crate::core::health::Health;
 use crate::core::history;
 use crate::core::leaving::{Leaving, Phase};
 use crate::core::service::Service;
@@ -10,7 +11,7 @@ use crate::core::worker::Worker;
 use crate::core::{ExitStatus, Fact, Report, Time};
 use crate::plan::ListenerId;
 use crate::protocol::status::{
-    DrainStatus, LastExit, Queue, RestartCounts, RunStatus, ServiceStatus, SocketStatus,
+    DrainStatus, LastExit, Queue, RestartCounts, RunStatus, ServiceStatus, SocketStatus, Unhealthy,
 };
 use std::time::Duration;
 
@@ -23,9 +24,10 @@ pub fn of_service(
     let kept: Vec<&Worker> = service.workers.iter().filter(|worker| !worker.is_being_removed()).collect();
     let youngest = kept.iter().filter_map(|worker| worker.serving()).map(|run| run.started).max();
     let history = &service.history;
+    let state = word(service);
     ServiceStatus {
         name: service.definition.name.as_str().into(),
-        state: word(service).into(),
+        state: state.into(),
         stale: None,
         workers: service.definition.policy.workers,
         generation: (service.last.0 > 0).then_some(service.last.0),
@@ -33,6 +35,7 @@ pub fn of_service(
         restarts: RestartCounts {
             asked: history.restarts.asked,
             crash: history.restarts.crash,
+            unhealthy: history.restarts.unhealthy,
             rollback: history.restarts.rollback,
             failed: history.restarts.failed,
         },
@@ -44,6 +47,7 @@ pub fn of_service(
         waits_for: Vec::new(),
         last_exit: history.last_exit.map(|exit| last_exit(exit, now)),
         last_failure: history.last_failure.as_deref().map(failure),
+        reason: history.last_failure.as_deref().filter(|_| matches!(state, "crashed" | "backoff")).map(reason),
     }
 }
 
@@ -71,7 +75,18 @@ pub fn failure(report: &Report) -> String {
 
 /// The same, without what follows.
 pub fn cause(report: &Report) -> String {
-    let mut told = failure(report);
+    without_next(failure(report), report)
+}
+
+/// The same, without the generation; of an exit it is how it ended, as [`LastExit`] has it.
+fn reason(report: &Report) -> String {
+    match &report.fact {
+        Fact::Exited { status, .. } => ended(*status),
+        fact => without_next(message(fact), report),
+    }
+}
+
+fn without_next(mut told: String, report: &Report) -> String {
     if let Fact::NotReady { next, .. }
     | Fact::SpawnFailed { next, .. }
     | Fact::LeavesByItself { next, .. }
@@ -85,11 +100,15 @@ pub fn cause(report: &Report) -> String {
     told
 }
 
-/// The word for all workers together: what is on its way comes first, then what is wrong.
+/// The word for all workers together: what is on its way comes first, then what is wrong. Workers that the service is
+/// to have no more have no say, while there are others.
 fn word(service: &Service) -> &'static str {
     const ORDER: [&str; 8] =
         ["restarting", "starting", "stopping", "backoff", "crashed", "held", "up", "stopped"];
-    let words: Vec<&str> = service.workers.iter().map(|worker| worker.state.word()).collect();
+    let stays = |worker: &&Worker| !worker.is_being_removed();
+    let some_stay = service.workers.iter().any(|worker| stays(&worker));
+    let counted = service.workers.iter().filter(|worker| !some_stay || stays(worker));
+    let words: Vec<&str> = counted.map(|worker| worker.state.word()).collect();
     // One without a worker waits for others, and its clients wait with it.
     ORDER.into_iter().find(|word| words.contains(word)).unwrap_or("starting")
 }
@@ -104,8 +123,18 @@ fn runs(worker: &Worker, now: Time) -> Vec<RunStatus> {
         age_ms: ms(now - run.started),
         reloading_ms: run.reloading.map(|since| ms(now - since)),
         status: run.status.as_deref().map(printable),
+        unhealthy: unhealthy(&run.health, now),
     };
     worker.staying().map(run).collect()
+}
+
+fn unhealthy(health: &Health, now: Time) -> Option<Unhealthy> {
+    match health {
+        Health::Unhealthy { since, sign, .. } => {
+            Some(Unhealthy { age_ms: ms(now - *since), message: printable(&last_sign(sign)) })
+        }
+        Health::Unknown | Health::Healthy { .. } | Health::Failing { .. } => None,
+    }
 }
 
 fn draining(worker: &Worker, now: Time) -> Vec<DrainStatus> {
@@ -122,6 +151,7 @@ fn draining(worker: &Worker, now: Time) -> Vec<DrainStatus> {
             generation: leaving.run.generation().0,
             pid: leaving.run.pid.map(|pid| pid.0),
             phase: phase.into(),
+            by_itself: leaving.by_itself,
             age_ms: ms(now - leaving.since),
             left_ms: (leaving.phase != Phase::Stuck).then(|| ms(leaving.patience(now))),
         }

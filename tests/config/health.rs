@@ -48,7 +48,16 @@ fn mistakes_in_a_check_have_a_place_and_a_remedy() {
         ),
         ("check = { url = 'x', tcp = '127.0.0.1:1' }", "unknown key `url`; did you mean `http`?"),
         ("healthcheck = {}", "unknown key `healthcheck`; did you mean `check`?"),
-        ("check = { tcp = '9000' }", "`tcp` is \"9000\"; the port is missing, as in \"tcp://127.0.0.1:80\""),
+        ("check = { tcp = '9000' }", "`tcp` is \"9000\"; the port is missing, as in \"127.0.0.1:80\""),
+        ("check = { tcp = '1.2.3.4' }", "`tcp` is \"1.2.3.4\"; the port is missing, as in \"127.0.0.1:80\""),
+        (
+            "check = { tcp = '1.2.3.400:80' }",
+            "`tcp` is \"1.2.3.400:80\"; that is no IP address; write one as in \"127.0.0.1:80\"",
+        ),
+        (
+            "check = { tcp = '::1:80' }",
+            "`tcp` is \"::1:80\"; an IPv6 address stands in brackets, as in \"[::1]:80\"",
+        ),
         (
             "check = { tcp = 'localhost:9000' }",
             "`tcp` is \"localhost:9000\"; no name is looked up; write an IP address such as 127.0.0.1",

@@ -46,6 +46,7 @@ fn what_nobody_may_have_is_refused_whoever_asks() {
     let names = "write an array of names, such as [\"net_bind_service\"]";
     let user = "write the name of a user in quotes, or a number";
     let group = "write the name of a group in quotes, or a number";
+    let large = "that is too large: the largest number is 4294967294";
     let most: u64 = std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap().trim().parse().unwrap();
     assert_refused(&[
         ("umask = 27", &format!("`umask` is 27; {mode}")),
@@ -58,7 +59,10 @@ fn what_nobody_may_have_is_refused_whoever_asks() {
         ("no_new_privs = 'yes'", "`no_new_privs` is \"yes\"; write true or false, without quotes"),
         ("user = ''", &format!("`user` is \"\"; {user}")),
         ("user = -1", &format!("`user` is -1; {user}")),
-        ("user = 4294967295", &format!("`user` is 4294967295; {user}")),
+        ("user = 4294967295", &format!("`user` is 4294967295; {large}")),
+        ("user = '4294967295'", &format!("`user` is \"4294967295\"; {large}")),
+        ("group = 99999999999", &format!("`group` is 99999999999; {large}")),
+        ("group = '99999999999999999999999'", &format!("`group` is \"99999999999999999999999\"; {large}")),
         ("group = true", &format!("`group` is true; {group}")),
         (
             "user = 'nobody-at-all'",

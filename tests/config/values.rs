@@ -34,11 +34,11 @@ fn values_are_refused_with_what_is_allowed() {
         ),
         (
             "stop_signal = 'kill'",
-            "`stop_signal` is \"kill\"; no process can react to it; it is sent when `stop_timeout` is over",
+            "`stop_signal` is \"kill\"; no process can react to it; SIGKILL is sent when `stop_timeout` is over",
         ),
         (
             "stop_signal = 19",
-            "`stop_signal` is 19; no process can react to it; it is sent when `stop_timeout` is over",
+            "`stop_signal` is 19; no process can react to it; SIGKILL is sent when `stop_timeout` is over",
         ),
     ]);
 }
