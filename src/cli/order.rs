@@ -190,7 +190,11 @@ fn outcome(call: Call<'_>, request: &ControlRequest) -> Result<Ended, Trouble> {
     let Call { way, timeout: Timeout { timeout }, .. } = call;
     let began = Os::clock();
     let until = timeout.map(|timeout| began + timeout);
-    let mut connection = Connection::to(call.config, way)?;
+    let mut connection = match (request, timeout) {
+        // Without a time to wait a mistake in the command line would wait for ever.
+        (ControlRequest::Wait { .. }, Some(timeout)) => Connection::to_come(call.config, way, timeout)?,
+        _ => Connection::to(call.config, way)?,
+    };
     // One that does not answer is to find no order when it wakes up.
     if let refusal @ Reply::Error { .. } = connection.answer(&ControlRequest::Version {}, call.timeout)? {
         return Ok(Ended::Answered(refusal));

@@ -7,6 +7,7 @@ mod above;
 mod ack;
 mod adoption;
 mod arguments;
+mod arrival;
 mod bind;
 mod cgroup;
 mod child;
@@ -64,6 +65,7 @@ mod voice;
 mod watches;
 
 pub use above::Superior;
+pub use arrival::Arrival;
 pub use client::{Peer, Then};
 pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
