@@ -182,7 +182,7 @@ mod tests {
     /// The control socket is there before those of the services are.
     #[test]
     fn who_waits_before_there_are_services_is_answered_when_they_are_up_or_cannot_be() {
-        let text = "[[service]]\nname = 'a'\ncommand = ['/bin/true']\nready = 'started'\n";
+        let text = "[[service]]\nname = 'a'\nport = 80\ncommand = ['/bin/true']\nready = 'started'\n";
         let (now, ticket) = (Time { ms: 0 }, Ticket(7));
         let up = Verdict::Up { generation: Generation(1) };
         let run = RunId { service: ServiceId(1), generation: Generation(1) };
