@@ -260,7 +260,8 @@ pub const LOG_TAIL_CHARS: usize = 200;
 /// something.
 pub const LOG_MESSAGES: usize = 4096;
 
-/// How long a log writer may take to take a pipe, before it is ended and another one gets it.
+/// How long a log writer may take to take a pipe, or to say that it is there, before it is ended and another one gets its
+/// pipes; and how long after its answer it is not asked again.
 pub const LOG_WRITER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a log writer may take to write what it has begun, when a supervisor ends or the next one takes its pipes.

@@ -339,7 +339,7 @@ fn a_service_outlives_the_supervisor_and_the_writer_together_and_loses_no_line()
 }
 
 #[test]
-fn a_writer_that_hangs_stalls_only_who_has_filled_its_pipe_and_is_replaced_at_the_next_start() {
+fn a_writer_that_hangs_stalls_only_who_has_filled_its_pipe_and_is_replaced() {
     let stage = Stage::new();
     let path = stage.dir().join("a.log");
     let (little, much) = (stage.path("little"), stage.path("much"));
@@ -359,10 +359,40 @@ fn a_writer_that_hangs_stalls_only_who_has_filled_its_pipe_and_is_replaced_at_th
         fs::read_to_string(format!("/proc/{}/wchan", stalled.0)).unwrap().contains("pipe")
     });
     assert!(!Path::new(&much).exists());
-    supervised.wait_for("the log writer did not take a pipe within 10s; sent it SIGKILL");
+    supervised.wait_for("the log writer has not answered for 10s; sent it SIGKILL");
     wait_done(&supervised.stage, "much");
     let found = numbers(&after_stop(supervised, &path), false);
     assert_eq!((found["little"].len(), found["much"].len()), (1000, 100_000));
+}
+
+/// It was noticed only when the next process was started, which may be never.
+#[test]
+fn a_writer_that_hangs_while_nothing_starts_is_found_by_what_services_write() {
+    let stage = Stage::new();
+    let path = stage.dir().join("a.log");
+    let keys =
+        "stdout = \"file:%/a.log\"\nlog_timestamps = false".replace('%', stage.dir().to_str().unwrap());
+    let go = stage.path("go");
+    let script = format!("until [ -e {go} ]; do sleep 0.05; done; echo one; exec sleep 600");
+    let config = format!("[[service]]\nname = \"a\"\ncommand = [\"sh\", \"-c\", {script:?}]\n{keys}\n");
+    let supervised = stage.start(&config, &["a"]);
+    let process = writer(&supervised);
+    let is_taken =
+        || process.descriptors().into_iter().filter(|(_, target)| target.starts_with("pipe")).count() > 2;
+    eventually("it has taken the pipe", is_taken);
+    process.signal(SIGSTOP);
+    let slept = || supervised.process().voluntary_switches();
+    supervised.stage.write("go", "");
+    supervised.wait_for("the log writer has not answered for 10s; sent it SIGKILL");
+    eventually("the next one writes", || fs::read_to_string(&path).is_ok_and(|text| text == "one\n"));
+    assert!(writer(&supervised) != process);
+    // The next one has its time, and then there is nothing to look after.
+    let mut before = slept();
+    eventually("nobody wakes up", || {
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        std::mem::replace(&mut before, slept()) == before
+    });
+    supervised.stop();
 }
 
 #[test]

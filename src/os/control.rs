@@ -219,6 +219,7 @@ impl ControlSocket {
             | Token::Successor
             | Token::Writer
             | Token::WriterEnded
+            | Token::LogBytes
             | Token::Adopted(_) => {}
         }
     }

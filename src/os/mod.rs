@@ -28,6 +28,7 @@ mod kept;
 mod listener;
 mod listeners;
 mod log_output;
+mod log_pulse;
 mod logs;
 mod lookup;
 mod memory;

@@ -162,7 +162,7 @@ impl Os {
         let mut missing = 0;
         for mark in marks {
             match mark.find(&pids) {
-                Some(reader) => self.logs.take_back(run, pid, definition, mark.stream, reader),
+                Some(reader) => self.logs.take_back(&self.poller, run, pid, definition, mark.stream, reader),
                 None => missing += 1,
             }
         }

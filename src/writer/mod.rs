@@ -170,6 +170,7 @@ impl Writer {
                     }
                 }
                 (ToWriter::Pipe(_), None) => {}
+                (ToWriter::Ask, _) => self.talk.say(FromWriter::Here),
                 (ToWriter::Tail { pipe }, _) => {
                     if let Some(source) = self.sources.get_mut(&pipe) {
                         source.tail_wanted = true;
