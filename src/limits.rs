@@ -250,6 +250,10 @@ pub const LOG_DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// Pause between two tries to write where it failed.
 pub const LOG_RETRY: Duration = Duration::from_secs(1);
 
+/// How long the lock of a log file is waited for. Who reads the file with `logs` holds it for milliseconds; anybody who may
+/// read it could hold it for ever, and is not waited for then.
+pub const LOG_LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Last lines of what a run wrote to stderr that stand in the report of its failure.
 pub const LOG_TAIL_LINES: usize = 5;
 

@@ -79,7 +79,9 @@ impl Output {
             // Its own file is not written to.
             self.stderr = Lane { to, keeping: Vec::new() };
         }
-        self.notes.into_iter().for_each(|note| draft.note(note));
+        for note in self.notes {
+            draft.note(note);
+        }
         let mut kept: Vec<(&'static str, Value)> = Vec::new();
         let mut has_file = false;
         for (ours, lane) in [("stdout", self.stdout), ("stderr", self.stderr)] {
@@ -104,7 +106,9 @@ impl Output {
         }
         if has_file {
             draft.set("log_timestamps", false);
-            kept.into_iter().for_each(|(ours, how)| draft.set(ours, how));
+            for (ours, how) in kept {
+                draft.set(ours, how);
+            }
         }
     }
 }

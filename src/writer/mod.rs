@@ -13,6 +13,7 @@ mod file;
 mod label;
 mod lane;
 mod lines;
+mod lock;
 mod machine;
 mod outlets;
 mod pipes;
