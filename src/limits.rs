@@ -275,6 +275,10 @@ pub const LOG_LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 /// where a writer does not come to their ends: as many as generations may be leaving, with two streams each.
 pub const LOG_PIPES_LEFT: usize = 2 * LEAVING;
 
+/// How long the answer to a client waits for what a run said last that failed. The log writer tells it within a millisecond,
+/// where it is not busy with a flood.
+pub const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Last words of runs that are kept in case that somebody asks: their ends may be told before.
 pub const LOG_TAILS: usize = 64;
 

@@ -249,10 +249,11 @@ fn in_words(reply: &Reply, color: bool) -> Option<(bool, Vec<String>)> {
              {untouched} untouched"
         )
     });
-    let services = services.iter().map(|service| {
+    let services = services.iter().flat_map(|service| {
         let paint = if service.ok { Paint::Good } else { Paint::Bad };
         let name = Cell { text: service.service.clone(), paint }.painted(color);
-        format!("{name}: {}", service.message)
+        let words = service.last_words.iter().map(|line| format!("    its stderr: {line:?}"));
+        std::iter::once(format!("{name}: {}", service.message)).chain(words)
     });
     Some((*ok, counts.into_iter().chain(services).collect()))
 }

@@ -237,13 +237,13 @@ impl Logs {
             FromWriter::Tail { pipe, lines } => {
                 let held = self.pipes.get_mut(&pipe).filter(|held| held.tail_wanted)?;
                 held.tail_wanted = false;
-                held.last_words(lines).event()
+                Some(held.last_words(lines).event())
             }
             FromWriter::Ended { pipe, tail } => {
                 let held = self.drop_pipe(pipe)?;
                 let words = held.last_words(tail);
                 if held.tail_wanted {
-                    return words.event();
+                    return Some(words.event());
                 }
                 if held.pipe.stream == Stream::Stderr && !words.lines.is_empty() {
                     self.tails.push_back(words);
@@ -279,13 +279,19 @@ impl Logs {
     /// Asks what a run said last on its stderr; the answer is an event, unless it said nothing.
     pub(super) fn ask_last_words(&mut self, poller: &Poller, run: RunId, now: Time) -> Option<Event> {
         if let Some(at) = self.tails.iter().position(|words| words.run == run) {
-            return self.tails.remove(at).and_then(LastWords::event);
+            return self.tails.remove(at).map(LastWords::event);
         }
         let number = *self.by_run.get(&(run, Stream::Stderr))?;
         self.pipes.get_mut(&number)?.tail_wanted = true;
         self.asking.insert(number);
         self.tell(poller, now);
         None
+    }
+
+    /// Were they asked for, and not told yet?
+    pub(super) fn awaits_last_words(&self, run: RunId) -> bool {
+        let number = self.by_run.get(&(run, Stream::Stderr));
+        number.and_then(|number| self.pipes.get(number)).is_some_and(|held| held.tail_wanted)
     }
 
     /// The writer has ended: what it said last, and how it ended.
@@ -383,8 +389,8 @@ impl Held {
 }
 
 impl LastWords {
-    fn event(self) -> Option<Event> {
+    fn event(self) -> Event {
         let Self { run, service, pid, lines } = self;
-        (!lines.is_empty()).then_some(Event::LastWords { run, service, pid, lines })
+        Event::LastWords { run, service, pid, lines }
     }
 }

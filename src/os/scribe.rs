@@ -182,6 +182,12 @@ impl Os {
         }
     }
 
+    /// Was it asked what this run said last, and has the core not heard it yet?
+    pub fn awaits_last_words(&self, run: RunId) -> bool {
+        let told = |event: &Event| matches!(event, Event::LastWords { run: of, .. } if *of == run);
+        self.logs.awaits_last_words(run) || self.events.iter().any(told)
+    }
+
     /// At the end of the program: has the writer write what it has, and waits for that a while; gives what it says. It
     /// ends by itself when nobody writes any more.
     pub fn flush_logs(&mut self) -> Vec<Event> {
