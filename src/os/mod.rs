@@ -8,6 +8,7 @@ mod ack;
 mod adoption;
 mod arguments;
 mod bind;
+mod birth;
 mod cgroup;
 mod child;
 mod children;
