@@ -62,6 +62,8 @@ struct Process {
     generation: Generation,
     /// When it was taken over from a supervisor that was killed.
     adopted: Option<Time>,
+    /// Its sockets could not be taken from it.
+    withheld: bool,
     /// It is written down that it serves.
     noted: bool,
     /// It is written down that it was asked to leave, or has said that it does.
@@ -682,6 +684,7 @@ impl World {
             pid,
             generation: run.generation,
             adopted: None,
+            withheld: false,
             noted: false,
             told: false,
         };
@@ -1063,8 +1066,8 @@ impl World {
     fn check_ask(&self, run: RunId) {
         let process = &self.processes[&run];
         let quiet = process.quiet_at.is_some_and(|quiet| quiet <= self.now);
-        if process.adopted.is_some() && (quiet || !process.noted) {
-            // It accepts no more, or did not yet, when its supervisor was killed.
+        if process.adopted.is_some() && (quiet || process.withheld || !process.noted) {
+            // It accepts no more, or did not yet, or not for us, when its supervisor was killed.
             return;
         }
         let service = self.core.services().find(|s| s.id == run.service);

@@ -90,10 +90,11 @@ impl World {
         let agenda = mem::take(&mut self.agenda);
         let living = mem::take(&mut self.processes).into_iter().filter(|(_, process)| process.alive());
         let mut pids = BTreeMap::new();
-        for (run, process) in living {
+        for (run, mut process) in living {
             // One that its service has forgotten hangs in the kernel.
             let Some(service) = names.get(&run.service).cloned() else { continue };
             pids.insert(run, process.pid);
+            process.withheld = !process.definition.listeners.is_empty() && self.rng.chance(3);
             let left = Left { process, service, deeds: Vec::new(), unread: Vec::new() };
             self.left.insert(left.process.pid, left);
         }
@@ -204,7 +205,7 @@ impl Left {
             serves: process.noted,
             leaving: process.told,
             pipe_open: process.talks(),
-            held: process.quiet_at.is_none_or(|quiet| now < quiet),
+            held: !process.withheld && process.quiet_at.is_none_or(|quiet| now < quiet),
         }
     }
 }
