@@ -141,15 +141,18 @@ impl World {
             for action in actions.drain(..) {
                 self.perform(&core, action);
             }
+            self.control.answer_late(&core, &mut self.os, false);
             if let Some(superior) = &superior {
                 tell(superior, &mut above, &core, self.os.now());
             }
             if let Some(outcome) = core.outcome() {
-                self.os.release();
-                for event in self.os.flush_logs() {
-                    core.handle(self.os.now(), event, &mut actions);
+                // Clients are told what was said last while they can be.
+                if self.control.deadline().is_some() {
+                    self.flush_logs(&mut core);
+                    self.control.answer_late(&core, &mut self.os, true);
                 }
-                actions.drain(..).for_each(|action| self.perform(&core, action));
+                self.os.release();
+                self.flush_logs(&mut core);
                 self.os.flush_log();
                 return exit_code(outcome);
             }
@@ -164,7 +167,8 @@ impl World {
                     self.os.become_successor(&|kept| snapshot::write(&core, kept));
                 }
             }
-            let deadline = core.deadline().into_iter().chain(above.deadline()).min();
+            let deadline =
+                [core.deadline(), above.deadline(), self.control.deadline()].into_iter().flatten().min();
             match self.os.wait(deadline) {
                 (now, Input::Event(event)) => core.handle(now, event, &mut actions),
                 (_, Input::Client(client, heard)) => self.heard(&core, client, heard),
@@ -172,6 +176,15 @@ impl World {
             }
             self.follow(&core.plan().settings);
         }
+    }
+
+    /// Has the logs of services written, and tells what comes of it.
+    fn flush_logs(&mut self, core: &mut Supervisor) {
+        let mut actions = Vec::new();
+        for event in self.os.flush_logs() {
+            core.handle(self.os.now(), event, &mut actions);
+        }
+        actions.drain(..).for_each(|action| self.perform(core, action));
     }
 
     /// Takes the runtime directory and listens in it. Without one by custom there are no commands; but where one was
@@ -275,7 +288,7 @@ impl World {
             Action::CheckSuccessor => self.upgrade = Some(Upgrade::Check),
             Action::BecomeSuccessor => self.upgrade = Some(Upgrade::Become),
             Action::Report(report) => self.report(&report),
-            Action::Answer { ticket, answer } => self.control.answered(core, &mut self.os, ticket, &answer),
+            Action::Answer { ticket, answer } => self.control.answered(core, &mut self.os, ticket, answer),
             Action::Spawn { .. }
             | Action::Signal { .. }
             | Action::Adopt { .. }

@@ -387,3 +387,57 @@ fn replies_are_as_their_schema_says() {
     }
     supervised.stop();
 }
+
+/// Nobody serves, and the table says why.
+#[test]
+fn status_tells_why_a_service_is_down() {
+    let down = |name: &str, more: &str| {
+        format!("[[service]]\nname = \"{name}\"\nhandshake = \"none\"\nready = \"started\"\n{more}\n")
+    };
+    let sleeps = "command = \"sleep 600\"";
+    let config = [
+        WAITS.to_owned(),
+        down("lost", "command = \"no-such-program\""),
+        down("nowhere", &format!("{sleeps}\ndirectory = \"missing\"")),
+        down("bare", &format!("{sleeps}\nenv_file = \"missing.env\"")),
+        down("exits", "command = [\"sh\", \"-c\", \"exit 3\"]"),
+        rude(
+            "late",
+            free_port(),
+            &["--mute", "--say", ""],
+            "ready = \"notify\"\nhandshake = \"systemd\"\nready_timeout = \"200ms\"",
+        ),
+    ];
+    let supervised = Stage::new().launch(&config.concat());
+    for name in ["lost", "nowhere", "bare", "exits", "late"] {
+        supervised.wait_for(&format!(" {name} generation=1 … stays down"));
+    }
+    eventually("the late one has ended", || supervised.said(" late generation=1 … after it was asked"));
+    let wanted = [
+        "lost…crashed…could not be started: no program \"no-such-program\" in PATH",
+        "nowhere…crashed…could not be started: directory missing: No such file or directory",
+        "bare…crashed…could not be started: env_file missing.env: No such file or directory",
+        "exits…crashed…ended with exit code 3 …ago",
+        "late…crashed…not ready after 200ms",
+    ];
+    says(&supervised, "status", &wanted, 3);
+    assert!(!command(&supervised, "status").0.contains("SIGTERM …ago"), "{supervised}");
+    supervised.stop();
+}
+
+/// What an operator had sent is no mystery, and who said that it leaves was not asked.
+#[test]
+fn an_end_is_told_with_who_wanted_it() {
+    let config = WAITS.to_owned()
+        + &http("web", free_port(), "ready = \"pipe\"\n")
+        + &rude("quits", free_port(), &["--say", "failed ", "--exit", "1"], "");
+    let supervised = Supervised::start(&config, &["web"]);
+    supervised.wait_for(" web generation=1 … ready after");
+    supervised.wait_for(" quits generation=1 … wrote \"failed \"");
+    supervised.wait_for(" quits generation=1 … ended with exit code 1 … after it said so");
+    says(&supervised, "signal KILL web", &["web: sent to 1 process"], 0);
+    supervised
+        .wait_for(" web generation=1 … was ended by SIGKILL … after its start, which an operator had sent");
+    assert!(!supervised.said("nobody had asked"), "{supervised}");
+    supervised.stop();
+}

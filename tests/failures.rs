@@ -243,7 +243,11 @@ fn too_few_descriptors() {
         refused.said(&format!("need {needed} descriptors, and the hard limit is {}", needed - 1)),
         "{refused}"
     );
-    assert!(!refused.said("started"), "{refused}");
+    assert!(refused.said("or list fewer services") && !refused.said("started"), "{refused}");
+    // Not even one fits: fewer would not help.
+    let mut refused = limited(OWN_DESCRIPTORS).launch(&http("web", ports[0], ""));
+    assert_eq!(refused.wait_exit(), 1, "{refused}");
+    assert!(refused.said("LimitNOFILE= of systemd)") && !refused.said("fewer"), "{refused}");
 
     let enough = limited(needed).launch(&config);
     for port in &ports {

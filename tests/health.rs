@@ -4,6 +4,10 @@
 
 mod support;
 
+#[path = "support/command.rs"]
+mod command;
+
+use command::{json, says};
 use nix::sys::signal::Signal::{SIGHUP, SIGTERM, SIGUSR1};
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -54,6 +58,11 @@ fn a_sick_process_is_replaced_in_the_order_of_its_service_and_no_request_fails()
     }
     let outcome = load.finish();
     assert!(outcome.failures.is_empty(), "{outcome}\n{supervised}");
+    // Nobody asked for them.
+    let restarts = &json(&supervised, "status").0["services"][0]["restarts"];
+    let counts = ["asked", "crash", "unhealthy", "failed"].map(|reason| restarts[reason].as_u64());
+    assert_eq!(counts, [Some(0), Some(0), Some(2), Some(0)], "{restarts}");
+    says(&supervised, "status web", &["restarts…2 of sick processes"], 0);
     supervised.stop();
 }
 
@@ -66,9 +75,15 @@ fn with_restart_no_it_is_told_once_and_left_alone_until_it_is_well_again() {
         supervised.forget();
         let sick = supervised.stage.write("sick-1", "");
         supervised.wait_for(" web generation=1 … unhealthy: … it is left alone (restart = \"no\")");
+        let last = "its command ended with exit code 1";
+        says(&supervised, "status", &[&format!("web…up…unhealthy for …: {last}")], 0);
+        says(&supervised, "status web", &[&format!("unhealthy…for …: {last}")], 0);
+        assert_eq!(json(&supervised, "status").0["services"][0]["runs"][0]["unhealthy"]["message"], last);
         fs::remove_file(sick).unwrap();
         supervised.wait_for(" web generation=1 … healthy again, after");
     }
+    let (status, _) = json(&supervised, "status");
+    assert!(status["services"][0]["runs"][0].get("unhealthy").is_none(), "{status}");
     assert_eq!(supervised.count("unhealthy"), 2, "{supervised}");
     assert_eq!(supervised.get(port).generation(), 1);
     supervised.stop();

@@ -5,6 +5,8 @@ mod support;
 use nix::sys::signal::Signal::{SIGHUP, SIGTERM, SIGUSR1};
 use support::{Supervised, free_port, get, http, rude, service};
 
+const WAITS: &str = "[bootstrap]\nwhen_idle = \"wait\"\n";
+
 /// A database that needs a moment, and a web server that needs the database.
 fn two(db: &str) -> String {
     http("web", free_port(), "requires = \"db\"") + db
@@ -50,5 +52,20 @@ fn a_restart_of_what_is_down_waits_as_the_first_start_did() {
     supervised.signal(SIGUSR1);
     supervised.wait_for(" db generation=2 … stays down");
     assert!(!supervised.said(" web generation=1"), "{supervised}");
+    supervised.stop();
+}
+
+#[test]
+fn a_start_during_the_own_stop_says_what_it_waits_for() {
+    let supervised = Supervised::start(
+        &(WAITS.to_owned() + &rude("web", free_port(), &["--mute"], "handover_timeout = \"1s\"")),
+        &["web"],
+    );
+    supervised.wait_for(" web generation=1 … started");
+    for order in [["stop", "--no-wait"], ["start", "--no-wait"]] {
+        supervised.stage.run(&["-c", "services.toml", order[0], order[1], "web"]);
+    }
+    supervised.wait_for(" web starts when its last process has ended");
+    supervised.wait_for(" web generation=2 … started");
     supervised.stop();
 }

@@ -2,6 +2,10 @@
 
 mod support;
 
+#[path = "support/command.rs"]
+mod command;
+
+use command::{json, says};
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
 use std::collections::BTreeSet;
 use support::{Load, Process, Supervised, eventually, example, free_port, get, rude, service};
@@ -216,4 +220,19 @@ fn a_crash_touches_one_worker() {
     supervised.wait_for(" web generation=4 … ready after");
     assert_eq!(supervised.offspring().iter().filter(|process| process.is_alive()).count(), 2);
     supervised.stop();
+}
+
+/// Those that are too many leave slowly: all that is wanted serves.
+#[test]
+fn a_service_of_which_only_surplus_workers_leave_is_up() {
+    let port = free_port();
+    let config = |workers| rude("web", port, &["--stay"], &format!("ready = \"pipe\"\nworkers = {workers}"));
+    let (mut supervised, _) = start(&config(3), 3);
+    reload(&mut supervised, &config(1));
+    supervised.wait_for("the policy of web has changed; it applies without a restart");
+    supervised.wait_for(" web … answered \"success\"");
+    says(&supervised, "status", &["web…up…2 draining", "1/1 up"], 0);
+    assert_eq!(json(&supervised, "status").0["services"][0]["state"], "up");
+    supervised.signal(nix::sys::signal::Signal::SIGQUIT);
+    supervised.wait_exit();
 }

@@ -1,6 +1,7 @@
 //! `bootstrap -c FILE check`.
 
-use super::{Color, said};
+use super::answer::complain;
+use super::{Color, said, shell};
 use crate::config::{self, Mistake, Refused};
 use crate::exit::ExitCode;
 use crate::plan::Plan;
@@ -28,6 +29,9 @@ struct Checked {
     #[serde(skip_serializing_if = "Option::is_none")]
     sockets: Option<usize>,
     mistakes: Vec<Told>,
+    /// What may be meant otherwise, though it is no mistake.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// A mistake for programs.
@@ -51,6 +55,9 @@ pub fn check(path: &Path, color: Color, args: &CheckArgs) -> ExitCode {
     }
     match found {
         Ok(plan) => {
+            for note in shell::notes(&plan) {
+                complain(&format!("{}: note: {note}", path.display()));
+            }
             let (services, sockets) =
                 (count(plan.services.len(), "service"), count(sockets(&plan), "socket"));
             said(writeln!(io::stdout(), "{}: ok: {services}, {sockets}", path.display()), code)
@@ -74,6 +81,7 @@ fn checked(path: &Path, found: &Result<Plan, Refused>) -> String {
         services: plan.map(|plan| plan.services.len()),
         sockets: plan.map(sockets),
         mistakes: mistakes.iter().map(told).collect(),
+        notes: plan.map_or_else(Vec::new, shell::notes),
     };
     serde_json::to_string(&checked).expect("texts, numbers and lists of them")
 }

@@ -5,6 +5,7 @@ use super::answer::complain;
 use super::log_files::{Kept, Wanted, last_lines, said_heading};
 use super::log_follow::follow;
 use super::said;
+use super::screen::Screen;
 use super::way::Services;
 use crate::config;
 use crate::exit::ExitCode;
@@ -53,7 +54,7 @@ pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
         }
     }
     let files = files(&plan, &selector);
-    let mut out = io::stdout();
+    let mut out = Screen::stdout();
     let mut kept = Vec::new();
     let several = files.len() > 1;
     for wanted in files {

@@ -21,6 +21,8 @@ mod plan;
 mod print;
 mod progress;
 mod run;
+mod screen;
+mod shell;
 mod status;
 mod table;
 mod trouble;
@@ -172,6 +174,9 @@ pub enum Command {
     /// Start services that are held
     Release(OrderArgs),
     /// Wait until services are up
+    ///
+    /// With --timeout a supervisor that is not there yet is waited for as well, such as one that was just started; without
+    /// it that is told at once.
     Wait(WaitArgs),
     /// Send a signal to the main processes of services
     Signal(SignalArgs),

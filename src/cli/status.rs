@@ -32,6 +32,9 @@ pub struct StatusArgs {
     way: Way,
 }
 
+/// Until a supervisor knows when it began its process may have been there for so long.
+const START_MS: u64 = 1000;
+
 /// Shows how services are. One that does not run makes the exit code 3.
 pub(super) fn status(config: &Path, color: Color, args: &StatusArgs) -> ExitCode {
     let patterns = args.services.patterns();
@@ -64,10 +67,20 @@ fn list(services: &[ServiceStatus], supervisor: &SupervisorStatus, color: bool) 
     let mut rows = vec![heading.map(|text| Cell::plain(text.into())).to_vec()];
     rows.extend(services.iter().map(row));
     let mut lines = columns(&rows, color);
-    let SupervisorStatus { pid, program, uptime_ms, services, up, .. } = supervisor;
-    lines.push(format!("\n{up}/{services} up; bootstrap {program}, pid {pid}, for {}", age(*uptime_ms)));
+    let SupervisorStatus { pid, program, services, up, .. } = supervisor;
+    lines.push(format!("\n{up}/{services} up; bootstrap {program}, pid {pid}, {}", existence(supervisor)));
     lines.extend(of_file(supervisor));
     lines
+}
+
+/// For how long the supervisor has been there, and since when as this program, where that is another time.
+fn existence(supervisor: &SupervisorStatus) -> String {
+    let SupervisorStatus { uptime_ms, program_uptime_ms, .. } = supervisor;
+    // A start is not timed to the millisecond.
+    match uptime_ms.saturating_sub(*program_uptime_ms) {
+        0..START_MS => format!("for {}", age(*program_uptime_ms)),
+        _ => format!("for {}, this program for {}", age(*uptime_ms), age(*program_uptime_ms)),
+    }
 }
 
 /// What is to be said of the config file, if anything.
@@ -174,7 +187,7 @@ fn notes(service: &ServiceStatus) -> Vec<String> {
     notes.extend(sick.max_by_key(|sick| sick.age_ms).map(|sick| format!("unhealthy {}", ailment(sick))));
     if let Some(reason) = &service.reason {
         // Where it is an exit it is known when it was.
-        let exit = service.last_exit.as_ref().filter(|exit| exit.message == *reason);
+        let exit = service.last_exit.as_ref().filter(|exit| reason.starts_with(&exit.message));
         let ago = exit.map_or_else(String::new, |exit| format!(" {} ago", age(exit.age_ms)));
         notes.push(format!("{reason}{ago}"));
     }
@@ -224,6 +237,9 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
     if let Some(failure) = &service.last_failure {
         say("last failure", failure.clone());
     }
+    for line in &service.last_words {
+        say("its stderr", format!("{line:?}"));
+    }
     match (service.stale, supervisor.config_state) {
         (Some(Stale::Changed), _) => {
             say("config", format!("{} says something else than runs; see `plan`", supervisor.config));
@@ -249,8 +265,11 @@ fn restarts(counts: &RestartCounts) -> String {
         (counts.rollback, "rolled back"),
         (counts.failed, "failed"),
     ];
-    let happened: Vec<String> =
-        all.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let happened: Vec<String> = all
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
     if happened.is_empty() { "none".into() } else { happened.join("; ") }
 }
 

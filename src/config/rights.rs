@@ -86,10 +86,10 @@ fn named(found: &DeValue<'_>, otherwise: Rule) -> Result<Named, Rule> {
     // The highest number means "none" to the system.
     let fits = |number: u32| (number < u32::MAX).then_some(Named::Number(number)).ok_or(Rule::IdTooLarge);
     if let Some(number) = found.as_integer() {
-        return match super::value::number(number) {
-            Some(..0) => Err(otherwise),
-            number => number.and_then(|number| u32::try_from(number).ok()).map_or(Err(Rule::IdTooLarge), fits),
-        };
+        let number = super::value::number(number);
+        let small = number.and_then(|number| u32::try_from(number).ok());
+        let wrong = if number.is_some_and(|number| number < 0) { otherwise } else { Rule::IdTooLarge };
+        return small.map_or(Err(wrong), fits);
     }
     match found.as_str() {
         None | Some("") => Err(otherwise),

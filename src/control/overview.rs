@@ -12,6 +12,7 @@ use crate::protocol::status::{
 use crate::report;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Definitions by the name of their service.
 type Definitions<'a> = HashMap<&'a ServiceName, &'a Arc<Definition>>;
@@ -46,13 +47,18 @@ pub(super) fn status(core: &Supervisor, os: &Os, disk: &mut Disk, began: Time, s
             Some(found) if is_applied(core.plan(), found) => ConfigState::Applied,
             Some(_) => ConfigState::Changed,
         },
-        uptime_ms: u64::try_from((now - began).as_millis()).unwrap_or(u64::MAX),
+        uptime_ms: ms(os.age().unwrap_or(now - began)),
+        program_uptime_ms: ms(now - began),
         services: services.len(),
         up: services.iter().filter(|service| service.is_up()).count(),
         not_loaded: found.map_or_else(Vec::new, |found| not_loaded(core.plan(), found)),
         usage: os.usage(),
     };
     Reply::Status(Box::new(Status { supervisor, services: services_told }))
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Our own pid, as numbers of processes are written here.

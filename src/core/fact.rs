@@ -99,6 +99,8 @@ pub enum Fact {
         status: ExitStatus,
         lived: Duration,
         #[serde(default)]
+        before_ready: bool,
+        #[serde(default)]
         signalled: bool,
         next: Next,
     },

@@ -1,7 +1,7 @@
 //! The list of all metrics, and how each is made of a status. docs/metrics.md is held against it.
 
 use crate::core::state::State;
-use crate::protocol::status::{ConfigState, ServiceStatus, SocketStatus, Status};
+use crate::protocol::status::{ConfigState, RunStatus, ServiceStatus, SocketStatus, Status};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -250,9 +250,7 @@ pub const METRICS: [Metric; 25] = [
         unit: None,
         labels: OF_SERVICE,
         help: "Workers of the service that serve.",
-        samples: |status| {
-            each(status, |service| Some(count(service.runs.iter().filter(|run| run.serves).count())))
-        },
+        samples: |status| each(status, |service| runs(service, |run| run.serves)),
     },
     Metric {
         name: "bootstrap_service_workers_unhealthy",
@@ -260,10 +258,7 @@ pub const METRICS: [Metric; 25] = [
         unit: None,
         labels: OF_SERVICE,
         help: "Workers of the service whose check or watchdog says that they are sick.",
-        samples: |status| {
-            let sick = |service: &ServiceStatus| service.runs.iter().filter(|run| run.unhealthy.is_some()).count();
-            each(status, |service| Some(count(sick(service))))
-        },
+        samples: |status| each(status, |service| runs(service, |run| run.unhealthy.is_some())),
     },
     Metric {
         name: "bootstrap_service_restarts",
@@ -272,14 +267,9 @@ pub const METRICS: [Metric; 25] = [
         labels: &["service", "reason"],
         help: "Starts of a worker after an earlier one: asked, crash, unhealthy or rollback.",
         samples: |status| {
-            several(status, |service| {
-                let counts = service.restarts;
-                let reasons = [
-                    ("asked", counts.asked),
-                    ("crash", counts.crash),
-                    ("unhealthy", counts.unhealthy),
-                    ("rollback", counts.rollback),
-                ];
+            several(status, |ServiceStatus { restarts: all, .. }| {
+                let (asked, crash) = (("asked", all.asked), ("crash", all.crash));
+                let reasons = [asked, crash, ("unhealthy", all.unhealthy), ("rollback", all.rollback)];
                 reasons.map(|(reason, times)| (reason, Value::Whole(times))).to_vec()
             })
         },
@@ -362,6 +352,11 @@ fn count(of: usize) -> Value {
     Value::Whole(u64::try_from(of).unwrap_or(u64::MAX))
 }
 
+/// How many of the runs that nobody asked to leave are so.
+fn runs(service: &ServiceStatus, are: impl Fn(&RunStatus) -> bool) -> Option<Value> {
+    Some(count(service.runs.iter().filter(|run| are(run)).count()))
+}
+
 fn ms(ms: u64) -> Value {
     Value::Seconds(Duration::from_millis(ms))
 }
@@ -399,8 +394,7 @@ fn several(
 fn sockets(status: &Status, value: impl Fn(&SocketStatus) -> Option<u32>) -> Vec<Sample<'_>> {
     let all = status.services.iter().flat_map(|service| service.sockets.iter().map(move |it| (service, it)));
     all.filter_map(|(service, socket)| {
-        let value = Value::Whole(value(socket)?.into());
-        Some(Sample(vec![&*service.name, &*socket.address], value))
+        Some(Sample(vec![&*service.name, &*socket.address], Value::Whole(value(socket)?.into())))
     })
     .collect()
 }

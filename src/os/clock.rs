@@ -18,6 +18,11 @@ pub(super) fn microseconds() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has CLOCK_MONOTONIC").into()
 }
 
+/// Since the machine was started, as the kernel counts for the starts of processes.
+pub(super) fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).expect("every Linux has CLOCK_BOOTTIME").into()
+}
+
 /// The time of day, for people.
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(super) fn wall() -> std::time::SystemTime {

@@ -137,7 +137,11 @@ impl fmt::Display for TooFewDescriptors {
              LimitNOFILE= of systemd)"
         )?;
         // With less there is no room for a single one.
-        if *limit > OWN_DESCRIPTORS as u64 { write!(f, ", or list fewer services or workers") } else { Ok(()) }
+        if *limit > OWN_DESCRIPTORS as u64 {
+            write!(f, ", or list fewer services or workers")
+        } else {
+            Ok(())
+        }
     }
 }
 

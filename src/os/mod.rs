@@ -7,7 +7,9 @@ mod above;
 mod ack;
 mod adoption;
 mod arguments;
+mod arrival;
 mod bind;
+mod birth;
 mod cgroup;
 mod child;
 mod children;
@@ -27,6 +29,7 @@ mod kept;
 mod listener;
 mod listeners;
 mod log_output;
+mod log_pulse;
 mod logs;
 mod lookup;
 mod memory;
@@ -64,6 +67,7 @@ mod voice;
 mod watches;
 
 pub use above::Superior;
+pub use arrival::Arrival;
 pub use client::{Peer, Then};
 pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
@@ -308,6 +312,11 @@ impl Os {
     /// What this process takes of the machine now.
     pub fn usage(&self) -> Usage {
         usage::own()
+    }
+
+    /// How long ago this process was started, whatever programs it has been.
+    pub fn age(&self) -> Option<std::time::Duration> {
+        usage::age()
     }
 
     /// Takes an event that the loop made; [`wait`](Self::wait) gives it out in its turn.

@@ -1,8 +1,11 @@
 //! What this process takes of the machine, as the kernel tells it.
 
+use super::{clock, proc_file};
 use crate::protocol::status::Usage;
 use nix::sys::resource::{Resource, getrlimit};
+use nix::unistd::{SysconfVar, sysconf};
 use std::fs;
+use std::time::Duration;
 
 /// What it takes now. Each number comes alone: what the kernel does not tell is none.
 pub(super) fn own() -> Usage {
@@ -13,6 +16,14 @@ pub(super) fn own() -> Usage {
         descriptors: descriptors(),
         descriptor_limit: getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft),
     }
+}
+
+/// How long ago this process was started, whatever programs it has been.
+pub(super) fn age() -> Option<Duration> {
+    let start = proc_file::stat(i32::try_from(std::process::id()).ok()?)?.start;
+    let ticks = sysconf(SysconfVar::CLK_TCK).ok()??;
+    let start = Duration::from_millis(start.saturating_mul(1000) / u64::try_from(ticks).ok()?.max(1));
+    Some(clock::since_boot().saturating_sub(start))
 }
 
 /// The number of a line such as `Rss:    2048 kB`.

@@ -22,8 +22,11 @@ pub struct SupervisorStatus {
     pub config: String,
     /// Whether the file is what runs.
     pub config_state: ConfigState,
-    /// How long it has been there.
+    /// How long its process has been there, over upgrades.
     pub uptime_ms: u64,
+    /// How long it has been the program that it is: since its start, or the last upgrade.
+    #[serde(default)]
+    pub program_uptime_ms: u64,
     /// How many services it has.
     pub services: usize,
     /// How many of them are up.
@@ -106,6 +109,9 @@ pub struct ServiceStatus {
     /// What was reported of the last run that ended or failed without being asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
+    /// The last lines that this run wrote to its stderr, where that is captured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_words: Vec<String>,
     /// Why it is down, in words; only while it is `crashed` or in `backoff`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -325,4 +331,7 @@ pub struct ServiceOutcome {
     pub generation: Option<u32>,
     /// For people.
     pub message: String,
+    /// The last lines that the run which failed wrote to its stderr, where that is captured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_words: Vec<String>,
 }

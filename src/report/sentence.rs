@@ -7,7 +7,7 @@ use super::words::{
     answer, beginning, count, ended, errno, pipe_ended, quoted, signal_name, spawn_failure, text, time,
     verb_words,
 };
-use crate::core::{Applied, BindFailure, Fact, Next, Outcome, Repair, Sign};
+use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
@@ -198,10 +198,10 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::GroupEnded { after, by_itself: false } => {
             format!("the last process of its group has ended, {} after the first signal", time(*after))
         }
-        Fact::Exited { status, lived, signalled, next } => {
-            let (ended, lived, next) = (ended(*status), time(*lived), and_then(*next));
+        Fact::Exited { status, lived, before_ready, signalled, next } => {
+            let (lived, next) = (time(*lived), and_then(*next));
             let who = if *signalled { "which an operator had sent" } else { "and nobody had asked it to" };
-            format!("{ended} {lived} after its start, {who}; {next}")
+            format!("{} {lived} after its start, {who}; {next}", exited(*status, *before_ready))
         }
         Fact::Leftovers { stop_timeout } => {
             let limit = time(*stop_timeout);
@@ -298,6 +298,12 @@ pub(super) fn sentence(fact: &Fact) -> String {
             Outcome::BindRefused => "giving up".into(),
         },
     }
+}
+
+/// How a run ended that nobody had asked to.
+pub(super) fn exited(status: ExitStatus, before_ready: bool) -> String {
+    let early = if before_ready && status == ExitStatus::Code(0) { " before it was ready" } else { "" };
+    ended(status) + early
 }
 
 /// How long after whatever a run leaves for.

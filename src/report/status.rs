@@ -1,7 +1,7 @@
 //! What is known of a service, as people and programs are told.
 
 use super::line::{message, printable};
-use super::sentence::{and_then, last_sign};
+use super::sentence::{and_then, exited, last_sign};
 use super::words::ended;
 use crate::core::health::Health;
 use crate::core::history;
@@ -47,7 +47,12 @@ pub fn of_service(
         waits_for: Vec::new(),
         last_exit: history.last_exit.map(|exit| last_exit(exit, now)),
         last_failure: history.last_failure.as_deref().map(failure),
-        reason: history.last_failure.as_deref().filter(|_| matches!(state, "crashed" | "backoff")).map(reason),
+        last_words: history.words_of_failure().to_vec(),
+        reason: history
+            .last_failure
+            .as_deref()
+            .filter(|_| matches!(state, "crashed" | "backoff"))
+            .map(reason),
     }
 }
 
@@ -78,10 +83,10 @@ pub fn cause(report: &Report) -> String {
     without_next(failure(report), report)
 }
 
-/// The same, without the generation; of an exit it is how it ended, as [`LastExit`] has it.
+/// The same, without the generation; of an exit it begins with how it ended, as [`LastExit`] has it.
 fn reason(report: &Report) -> String {
     match &report.fact {
-        Fact::Exited { status, .. } => ended(*status),
+        Fact::Exited { status, before_ready, .. } => exited(*status, *before_ready),
         fact => without_next(message(fact), report),
     }
 }

@@ -190,6 +190,12 @@ fn an_address_belongs_to_one_listener() {
         ]
     );
     assert_eq!(
+        lines(&two("unix:x.sock", "unix:./x.sock")),
+        [
+            "f: line 8: service \"b\": unix:./x.sock overlaps with unix:x.sock in line 4; both are the same path"
+        ]
+    );
+    assert_eq!(
         lines(&in_service("port = 80\nlisten = 'tcp://0.0.0.0:80'")),
         [
             "f: line 4: service \"web\": tcp://0.0.0.0:80 is taken in line 3 already; an address can be bound once"

@@ -1,0 +1,61 @@
+//! Commands that seem to be meant for a shell. None runs them, so `check` says so; they may be right all the same.
+
+use crate::plan::Plan;
+use std::path::Path;
+
+/// Programs that do something with such words themselves: they are not told of them.
+const SHELLS: [&str; 10] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "fish", "env", "find"];
+
+/// A note for each command with a word that only a shell does something with.
+pub(super) fn notes(plan: &Plan) -> Vec<String> {
+    let note = |service: &std::sync::Arc<crate::plan::Definition>| {
+        let word = shell_word(&service.program.command)?;
+        let name = service.name.as_str();
+        Some(format!(
+            "service {name:?}: `command` has {word:?}, and no shell runs it; if one is meant, write \
+             [\"sh\", \"-c\", \"exec ...\"]"
+        ))
+    };
+    plan.services.iter().filter_map(note).collect()
+}
+
+/// The first word that a shell would not hand over as it is.
+fn shell_word(command: &[String]) -> Option<&str> {
+    let (program, arguments) = command.split_first()?;
+    let name = Path::new(program).file_name()?.to_str()?;
+    if SHELLS.contains(&name) {
+        return None;
+    }
+    arguments.iter().map(String::as_str).find(|word| is_of_shell(word))
+}
+
+fn is_of_shell(word: &str) -> bool {
+    let variable = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '{'));
+    matches!(word, "|" | "||" | "&&" | "&" | ";" | "<" | ">" | ">>" | "2>" | "2>>" | "&>" | "2>&1" | ">&2")
+        || word.match_indices('$').any(|(at, _)| variable(&word[at + 1..]))
+        || !word.contains(' ') && word.len() > 1 && word.ends_with(';')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_shell_are_found_where_no_shell_is() {
+        for (command, found) in [
+            ("./server | tee log", Some("|")),
+            ("./server && true", Some("&&")),
+            ("cd /srv; ./server", Some("/srv;")),
+            ("./server > log 2>&1", Some(">")),
+            ("./server --port=$PORT", Some("--port=$PORT")),
+            ("./server ${PORT}", Some("${PORT}")),
+            ("./server {port} --price=5$ 'a; b;' a|b a>b", None),
+            ("sh -c 'exec ./server $PORT > log'", None),
+            ("/bin/bash -c $SERVER", None),
+            ("./server", None),
+        ] {
+            let words = shlex::split(command).unwrap();
+            assert_eq!(shell_word(&words), found, "{command}");
+        }
+    }
+}
