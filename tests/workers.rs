@@ -226,7 +226,8 @@ fn a_crash_touches_one_worker() {
 #[test]
 fn a_service_of_which_only_surplus_workers_leave_is_up() {
     let port = free_port();
-    let config = |workers| rude("web", port, &["--stay"], &format!("ready = \"pipe\"\nworkers = {workers}"));
+    let config =
+        |workers| rude("web", port, &["--stay"], &format!("ready = \"accepting\"\nworkers = {workers}"));
     let (mut supervised, _) = start(&config(3), 3);
     reload(&mut supervised, &config(1));
     supervised.wait_for("the policy of web has changed; it applies without a restart");

@@ -40,7 +40,7 @@ impl Ending {
         let before_ready = self.role == Role::Candidate;
         match self.why {
             Why::Exited { status, .. } => {
-                let sent = |signal| run.signalled == Some(signal);
+                let sent = |signal| run.signalled.map(i32::from) == Some(signal);
                 let signalled = matches!(status, ExitStatus::Signal { signal, .. } if sent(signal));
                 Fact::Exited { status, lived: now - run.started, before_ready, signalled, next }
             }

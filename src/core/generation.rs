@@ -38,7 +38,7 @@ pub struct Run {
     pub reloading: Option<Time>,
     /// The signal that an operator had sent to it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signalled: Option<i32>,
+    pub signalled: Option<u8>,
 }
 
 impl Run {

@@ -48,16 +48,16 @@ impl History {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restarts {
     /// Somebody asked: a signal, an operator, a reload that changed its program.
-    pub asked: u64,
+    pub asked: u32,
     /// It had ended, and its policy brought it back.
-    pub crash: u64,
+    pub crash: u32,
     /// It was found sick, and its policy replaces it then.
     #[serde(default)]
-    pub unhealthy: u64,
+    pub unhealthy: u32,
     /// Its successor had failed, and what ran before was started again.
-    pub rollback: u64,
+    pub rollback: u32,
     /// Of those that were asked for or that a sick process had: how many did not end with the new generation serving.
-    pub failed: u64,
+    pub failed: u32,
 }
 
 /// How a main process ended.

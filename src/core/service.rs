@@ -163,7 +163,7 @@ impl Service {
         let mut runs = Vec::new();
         for worker in &mut self.workers {
             for run in worker.serving_all_mut() {
-                run.signalled = Some(signal);
+                run.signalled = u8::try_from(signal).ok();
                 runs.push(run.clone());
             }
         }
@@ -285,7 +285,7 @@ impl Service {
                 }
                 Turn::Stopped(left) => self.scene(now, out).1.report(Fact::RolloutStopped { left }),
                 Turn::Over(round, end) => {
-                    self.history.restarts.failed += u64::from(!matches!(end, End::Through(_)));
+                    self.history.restarts.failed += u32::from(!matches!(end, End::Through(_)));
                     self.ended.push((round, end));
                 }
             }

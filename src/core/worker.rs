@@ -93,7 +93,7 @@ impl Worker {
     fn start_if_down(&mut self, scene: &mut Scene<'_>) {
         match self.state {
             State::Stopped | State::Crashed | State::Backoff { .. } => {
-                scene.history.restarts.asked += u64::from(*scene.last != Generation::NONE);
+                scene.history.restarts.asked += u32::from(*scene.last != Generation::NONE);
                 // What served before a restart that failed comes back, should this one fail as well.
                 let fallback = self.proven.take().map(|proven| *proven);
                 self.start(fallback, scene);
@@ -115,7 +115,7 @@ impl Worker {
     fn start_when_quiet(&mut self, scene: &mut Scene<'_>) {
         let stop_first = scene.policy().restart_order == RestartOrder::StopFirst;
         let mut last = self.leaving.iter_mut().rev().filter(|leaving| leaving.may_accept());
-        scene.history.restarts.asked += u64::from(*scene.last != Generation::NONE);
+        scene.history.restarts.asked += u32::from(*scene.last != Generation::NONE);
         match last.next().filter(|_| stop_first) {
             Some(leaving) => {
                 if !leaving.run.can_answer() && !leaving.run.definition.listeners.is_empty() {
