@@ -86,14 +86,7 @@ impl Logs {
 
     /// Holds one pipe. Of those that nobody reads to the end the oldest is given up, where they are too many: only the
     /// writer has it then.
-    fn hold(
-        &mut self,
-        run: RunId,
-        pid: i32,
-        definition: &Definition,
-        stream: Stream,
-        reader: OwnedFd,
-    ) {
+    fn hold(&mut self, run: RunId, pid: i32, definition: &Definition, stream: Stream, reader: OwnedFd) {
         let Some(output) = &definition.program.output else { return };
         self.last = self.last.wrapping_add(1);
         let number = self.last;

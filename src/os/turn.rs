@@ -97,7 +97,9 @@ impl Os {
                 }
             }
             Token::Log => self.log.write(&self.poller),
-            Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
+            Token::Voice(number) => {
+                self.events.extend(self.processes.hear(&self.poller, &mut self.probes, number));
+            }
             Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
             Token::Writer => self.events.extend(self.logs.hear(&self.poller, self.now())),
             Token::WriterEnded => self.events.extend(self.logs.writer_ended(&self.poller, self.now())),
