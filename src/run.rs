@@ -170,7 +170,7 @@ impl World {
                     self.os.become_successor(&|kept| snapshot::write(&core, kept));
                 }
             }
-            if self.reports.len() >= REPORTS || !self.os.has_events() {
+            if self.reports.len() >= REPORTS || !self.reports.is_empty() && !self.os.has_more() {
                 self.tell_reports();
             }
             let deadline = core.deadline().into_iter().chain(above.deadline()).min();

@@ -310,11 +310,6 @@ impl Os {
         usage::own()
     }
 
-    /// Has anything happened that [`wait`](Self::wait) gives out without a look at the system?
-    pub fn has_events(&self) -> bool {
-        !self.events.is_empty()
-    }
-
     /// Takes an event that the loop made; [`wait`](Self::wait) gives it out in its turn.
     pub fn post(&mut self, event: Event) {
         self.events.push_back(event);

@@ -153,9 +153,9 @@ impl Processes {
         self.by_leader.insert(leader, Box::new(process));
     }
 
-    /// Did anything become of a run since the last call of [`take_changes`](Self::take_changes)?
-    pub(super) fn has_changes(&self) -> bool {
-        !self.changes.is_empty()
+    /// How much became of runs since the last call of [`take_changes`](Self::take_changes).
+    pub(super) fn changes(&self) -> usize {
+        self.changes.len()
     }
 
     /// The path of a program, once for all that run it.

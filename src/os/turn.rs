@@ -67,6 +67,16 @@ impl Os {
         }
     }
 
+    /// Is there anything that [`wait`](Self::wait) gives out at once? Where there seems to be nothing, what became of runs
+    /// is noted and the system looked at: one that was asked to leave answers within some ten microseconds.
+    pub fn has_more(&mut self) -> bool {
+        if self.events.is_empty() {
+            self.note_changes();
+            self.look();
+        }
+        !self.events.is_empty()
+    }
+
     /// The answer to the last client was given: how long the next has to wait while other things are to be done.
     fn answer_is_over(&mut self) {
         if let Some(since) = self.answering.take() {
