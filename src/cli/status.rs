@@ -337,6 +337,26 @@ mod tests {
     }
 
     #[test]
+    fn after_an_upgrade_both_ages_are_told() {
+        let told = |uptime_ms, program_uptime_ms| {
+            existence(&SupervisorStatus {
+                pid: 1,
+                program: String::new(),
+                config: String::new(),
+                config_state: ConfigState::Applied,
+                uptime_ms,
+                program_uptime_ms,
+                services: 0,
+                up: 0,
+                not_loaded: Vec::new(),
+                usage: crate::protocol::status::Usage::default(),
+            })
+        };
+        assert_eq!(told(60_900, 60_000), "for 1m");
+        assert_eq!(told(60_000, 997), "for 1m, this program for 997ms");
+    }
+
+    #[test]
     fn an_age_has_two_units() {
         for (ms, text) in [(0, "0ms"), (412, "412ms"), (1999, "1s"), (3_723_000, "1h 2m"), (90_000, "1m 30s")]
         {
