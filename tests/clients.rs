@@ -401,12 +401,9 @@ fn status_tells_why_a_service_is_down() {
         down("nowhere", &format!("{sleeps}\ndirectory = \"missing\"")),
         down("bare", &format!("{sleeps}\nenv_file = \"missing.env\"")),
         down("exits", "command = [\"sh\", \"-c\", \"exit 3\"]"),
-        rude(
-            "late",
-            free_port(),
-            &["--mute", "--say", ""],
-            "ready = \"notify\"\nhandshake = \"systemd\"\nready_timeout = \"200ms\"",
-        ),
+        "[[service]]\nname = \"late\"\ncommand = \"sleep 600\"\nhandshake = \"systemd\"\nready = \"notify\"\n\
+         ready_timeout = \"200ms\"\n"
+            .into(),
     ];
     let supervised = Stage::new().launch(&config.concat());
     for name in ["lost", "nowhere", "bare", "exits", "late"] {

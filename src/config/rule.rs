@@ -161,7 +161,18 @@ impl fmt::Display for Rule {
                 AddressFault::NoBrackets => {
                     write!(f, "an IPv6 address stands in brackets, as in \"[::1]:80\"")
                 }
-                fault => write!(f, "{fault}"),
+                AddressFault::NoScheme
+                | AddressFault::UnknownScheme(_)
+                | AddressFault::HostName
+                | AddressFault::NoHost
+                | AddressFault::BadPort
+                | AddressFault::Path
+                | AddressFault::Mapped
+                | AddressFault::NoPath
+                | AddressFault::LongPath { .. }
+                | AddressFault::Nul
+                | AddressFault::Abstract
+                | AddressFault::TwoSlashes => write!(f, "{fault}"),
             },
             Self::TargetHostName => write!(f, "no name is looked up; write an IP address such as 127.0.0.1"),
             Self::Between { from, to, quoted } => {

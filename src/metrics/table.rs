@@ -250,7 +250,7 @@ pub const METRICS: [Metric; 25] = [
         unit: None,
         labels: OF_SERVICE,
         help: "Workers of the service that serve.",
-        samples: |status| each(status, |service| runs(service, |run| run.serves)),
+        samples: |status| each(status, |service| Some(runs(service, |run| run.serves))),
     },
     Metric {
         name: "bootstrap_service_workers_unhealthy",
@@ -258,7 +258,7 @@ pub const METRICS: [Metric; 25] = [
         unit: None,
         labels: OF_SERVICE,
         help: "Workers of the service whose check or watchdog says that they are sick.",
-        samples: |status| each(status, |service| runs(service, |run| run.unhealthy.is_some())),
+        samples: |status| each(status, |service| Some(runs(service, |run| run.unhealthy.is_some()))),
     },
     Metric {
         name: "bootstrap_service_restarts",
@@ -353,8 +353,8 @@ fn count(of: usize) -> Value {
 }
 
 /// How many of the runs that nobody asked to leave are so.
-fn runs(service: &ServiceStatus, are: impl Fn(&RunStatus) -> bool) -> Option<Value> {
-    Some(count(service.runs.iter().filter(|run| are(run)).count()))
+fn runs(service: &ServiceStatus, are: impl Fn(&RunStatus) -> bool) -> Value {
+    count(service.runs.iter().filter(|run| are(run)).count())
 }
 
 fn ms(ms: u64) -> Value {

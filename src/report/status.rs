@@ -85,10 +85,10 @@ pub fn cause(report: &Report) -> String {
 
 /// The same, without the generation; of an exit it begins with how it ended, as [`LastExit`] has it.
 fn reason(report: &Report) -> String {
-    match &report.fact {
-        Fact::Exited { status, before_ready, .. } => exited(*status, *before_ready),
-        fact => without_next(message(fact), report),
+    if let Fact::Exited { status, before_ready, .. } = &report.fact {
+        return exited(*status, *before_ready);
     }
+    without_next(message(&report.fact), report)
 }
 
 fn without_next(mut told: String, report: &Report) -> String {
