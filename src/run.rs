@@ -347,7 +347,13 @@ impl World {
             self.report(Report::of_supervisor(Fact::SelectorFileMissing { path }));
         }
         let text = in_file.or_else(own_selector).unwrap_or_default();
-        self.os.post(Event::SelectorRead(Selector::parse(&text)));
+        let event = match Selector::parse(&text) {
+            Selector::All if !text.is_empty() => {
+                Event::SelectorRefused { reason: format!("{SELECT} is {text:?}, which names no service") }
+            }
+            selector => Event::SelectorRead(selector),
+        };
+        self.os.post(event);
     }
 
     fn report(&mut self, report: Report) {

@@ -8,7 +8,7 @@ mod command;
 
 use flate2::read::GzDecoder;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGUSR2};
+use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -267,6 +267,24 @@ fn what_a_full_disk_does_not_take_is_dropped_beyond_a_bound_and_counted() {
     });
     assert!(text.contains(&format!("bootstrap: {lost} lines lost here")));
     supervised.stop();
+}
+
+#[test]
+fn a_writer_that_cannot_write_is_named_at_the_end_and_gives_up_when_nobody_is_left() {
+    let Some(stage) = on_a_small_disk(Stage::new()) else { return };
+    let done = stage.path("done");
+    let keys = "stdout = \"file:%/small/a.log\"\nlog_timestamps = false";
+    let config = talk(&stage, "a", &["--lines", "55000", "--done", &done], keys);
+    let mut supervised = stage.start(&config, &["a"]);
+    wait_done(&supervised.stage, "done");
+    supervised.wait_for("ERROR bootstrap file:… No space left on device; lines wait, and services go on");
+    let process = writer(&supervised);
+    supervised.signal(SIGTERM);
+    supervised.wait_exit();
+    let told = format!("the log writer pid={} goes on, and gives up what fails in 10s", process.0);
+    assert!(supervised.said(&told), "{supervised}");
+    eventually("the writer is gone", || !process.is_alive());
+    supervised.wait_for("bootstrap: the log writer ends; … bytes of lines or more are lost");
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) fn sentence(fact: &ControlFact) -> String {
             format!("`control_group` {group}: {reason}; only root and the user of bootstrap may speak to it")
         }
         ControlFact::MovesLater => {
-            "`runtime_dir` has changed; the control socket stays where it is until bootstrap is started anew"
+            "`runtime_dir` has changed; the control socket stays where it is until bootstrap is started anew: until then commands need --runtime-dir with the former one"
                 .into()
         }
     }
