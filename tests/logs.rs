@@ -371,6 +371,7 @@ fn a_writer_that_hangs_stalls_only_who_has_filled_its_pipe_and_is_replaced() {
 
 /// It was noticed only when the next process was started, which may be never.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "that nothing happens takes time")]
 fn a_writer_that_hangs_while_nothing_starts_is_found_by_what_services_write() {
     let stage = Stage::new();
     let path = stage.dir().join("a.log");
