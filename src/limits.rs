@@ -40,6 +40,14 @@ pub const MISTAKES_SHOWN: usize = 50;
 /// Longest duration a key may hold: a hundred days. A longer one is a slip of the unit.
 pub const DURATION_MAX: Duration = Duration::from_secs(100 * 24 * 60 * 60);
 
+/// How long the lock of a supervisor that has ended may still be held before another one is refused. A child that it
+/// was just starting has a share in its descriptors until it is its program, and the kernel takes some milliseconds to
+/// close them.
+pub const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Pause between two looks at that lock: nobody tells when it is free.
+pub const LOCK_RETRY: Duration = Duration::from_millis(5);
+
 /// How long the kernel may take to end a process after SIGKILL before we go on without it
 /// (a process in uninterruptible sleep can neither accept nor answer).
 pub const KILL_PATIENCE: Duration = Duration::from_secs(5);

@@ -331,7 +331,7 @@ fn a_service_outlives_the_supervisor_and_the_writer_together_and_loses_no_line()
     let file = File::options().append(true).open(&path).unwrap();
     let mut locked = Flock::lock(file, FlockArg::LockExclusive).unwrap();
     if fs::read(&path).unwrap().ends_with(b"\n") {
-        locked.write_all(b"a 99 xx").unwrap();
+        locked.write_all(b"a 12 xx").unwrap();
     }
     drop(locked);
     supervised.kill_and_start_again();

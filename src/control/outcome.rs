@@ -161,7 +161,12 @@ mod tests {
     #[test]
     fn what_followed_a_failed_restart_is_said_once() {
         let next = Next::OldServesOn(Generation(2));
-        let fact = Fact::Exited { status: ExitStatus::Code(1), lived: Duration::from_millis(17), next };
+        let fact = Fact::Exited {
+            status: ExitStatus::Code(1),
+            lived: Duration::from_millis(17),
+            before_ready: true,
+            next,
+        };
         let report = Report { generation: Some(Generation(3)), ..Report::of_supervisor(fact) };
         let verdict = Verdict::Failed { serving: Generation(2), why: Some(report.into()) };
         assert_eq!(

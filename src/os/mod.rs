@@ -9,6 +9,7 @@ mod adoption;
 mod arguments;
 mod arrival;
 mod bind;
+mod birth;
 mod cgroup;
 mod child;
 mod children;
