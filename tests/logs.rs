@@ -436,12 +436,9 @@ fn the_last_words_on_stderr_are_told_to_who_asked_for_the_start_and_by_status() 
         let output = supervised.stage.run(&[&["-c", "services.toml"], arguments].concat());
         (String::from_utf8(output.stdout).unwrap(), output.status.code())
     };
-    let words = "    its stderr: \"a-err 0 \"\n    its stderr: \"no database\"\n";
+    let told = "    its stderr: \"a-err 0 \"\n    its stderr: \"no database\"\n";
     let (said, code) = run(&["reload"]);
-    assert!(
-        said.ends_with(words) && said.contains("a: the restart failed; what ran before serves"),
-        "{said}"
-    );
+    assert!(said.ends_with(told) && said.contains("a: the restart failed; what ran before serves"), "{said}");
     assert_eq!(code, Some(5), "{said}");
     let (said, _) = run(&["status", "a"]);
     assert!(said.contains("no database"), "{said}");
@@ -459,6 +456,7 @@ fn the_last_words_on_stderr_are_told_to_who_asked_for_the_start_and_by_status() 
 
 /// With the last service everything ends, its clients included.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a command, beside the supervisor")]
 fn the_last_words_are_told_though_the_supervisor_ends_with_them() {
     let stage = Stage::new();
     let go = stage.path("go");
