@@ -142,6 +142,13 @@ pub const CONTROL_EVENT_BYTES: usize = 256 * 1024;
 /// Two answers about ten thousand services fit.
 pub const CONTROL_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
+/// So many changes of runs are noted after one more look, which finds that most have gone on since.
+pub const NOTED_AT_ONCE: usize = 8;
+
+/// Reports that wait for the end of their turn, while events keep coming: their wording takes longer than what they are about, and
+/// memory is not to grow with a storm of them.
+pub const REPORTS: usize = 64;
+
 /// So many events without a pause are a busy time: what it took of memory is given back after it. That takes about a
 /// millisecond, which is little beside so many.
 pub const BUSY_EVENTS: u32 = 256;

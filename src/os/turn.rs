@@ -67,6 +67,16 @@ impl Os {
         }
     }
 
+    /// Is there anything that [`wait`](Self::wait) gives out at once? Where there seems to be nothing, what became of runs
+    /// is noted and the system looked at: one that was asked to leave answers within some ten microseconds.
+    pub fn has_more(&mut self) -> bool {
+        if self.events.is_empty() {
+            self.note_changes();
+            self.look();
+        }
+        !self.events.is_empty()
+    }
+
     /// The answer to the last client was given: how long the next has to wait while other things are to be done.
     fn answer_is_over(&mut self) {
         if let Some(since) = self.answering.take() {
@@ -97,7 +107,9 @@ impl Os {
                 }
             }
             Token::Log => self.log.write(&self.poller),
-            Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
+            Token::Voice(number) => {
+                self.events.extend(self.processes.hear(&self.poller, &mut self.probes, number));
+            }
             Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
             Token::Writer => self.events.extend(self.logs.hear(&self.poller, self.now())),
             Token::WriterEnded => self.events.extend(self.logs.writer_ended(&self.poller, self.now())),
