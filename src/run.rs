@@ -208,9 +208,14 @@ impl World {
     /// named, or another supervisor has it, there is no start.
     fn take_runtime_dir(&mut self, settings: &Settings) -> Result<(), NoRuntimeDir> {
         let place = Place::of(settings.runtime_dir.as_deref(), &self.file);
-        match RuntimeDir::take(&place, &self.file) {
+        let taken = RuntimeDir::take(&place, &self.file);
+        let fatal = |why: &NoRuntimeDir| place.named || matches!(why, NoRuntimeDir::Held { .. });
+        if !taken.as_ref().is_err_and(fatal) {
+            self.tell(ControlFact::Begins { config: self.file.clone() });
+        }
+        match taken {
             Ok(directory) => self.os.hold(directory),
-            Err(why) if place.named || matches!(why, NoRuntimeDir::Held { .. }) => return Err(why),
+            Err(why) if fatal(&why) => return Err(why),
             Err(why) => self.tell(ControlFact::Missing { reason: why.to_string() }),
         }
         self.open_control(settings);

@@ -87,6 +87,7 @@ fn output(origin: Origin, name: &str, head: &str, keys: &str) -> (Option<Output>
     (only(&text).program.output.as_deref().cloned(), text)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what a service has, if anything")]
 fn goes(stdout: Outlet, stderr: Outlet, keeping: Keeping) -> Option<Output> {
     Some(Output { stdout, stderr, keeping })
 }
