@@ -16,7 +16,7 @@ use support::{Load, Process, Stage, Supervised, comes_true, eventually, example,
 use tracer::{End, trace};
 
 /// So many of the moments of a deed are tried, spread over all, where nobody wants more.
-const SAMPLE: usize = 9;
+const SAMPLE: usize = 25;
 
 /// What a supervisor does when it dies.
 struct Deed {

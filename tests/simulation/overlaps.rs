@@ -6,6 +6,8 @@ use crate::restarts::{ENOUGH, all_up, edit, keeps_its_bounds, restart_or_edit, s
 use crate::rng::Rng;
 use crate::world::{Breaks, World};
 use crate::{STORIES, tell_some};
+use bootstrap::core::leaving::Leaving;
+use bootstrap::core::service::Service;
 use bootstrap::core::state::State;
 use bootstrap::core::{Event, Verb};
 use bootstrap::plan::{Check, Definition, Place, Probe, RestartOrder, Scope, Target};
@@ -135,11 +137,21 @@ fn a_hold_in_the_middle_of_a_restart_leaves_nobody_and_a_release_brings_everybod
     });
 }
 
+/// Stop-first: nobody stays beside one that was asked to leave and may still accept.
+fn starts_after_the_others_are_quiet(service: &Service) {
+    if service.definition.policy.restart_order == RestartOrder::StopFirst {
+        for worker in service.workers.iter().filter(|worker| !worker.is_empty()) {
+            assert!(!worker.leaving.iter().any(Leaving::may_accept), "{worker:?} started too soon");
+        }
+    }
+}
+
 /// A release that comes while those that were held still finish starts each worker once.
 #[test]
 fn a_release_while_the_held_ones_drain_starts_each_worker_once() {
     tell_some(STORIES / 4, all_up, |world| {
         let last = web(&world.core).last;
+        world.watchful = Some(Box::new(|core| starts_after_the_others_are_quiet(web(core))));
         world.order(Verb::Hold);
         let after = world.rng.ms(0..20);
         world.run_for(after);
