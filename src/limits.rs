@@ -142,6 +142,13 @@ pub const CONTROL_EVENT_BYTES: usize = 256 * 1024;
 /// Two answers about ten thousand services fit.
 pub const CONTROL_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
+/// So many changes of runs are noted after one more look, which finds that most have gone on since.
+pub const NOTED_AT_ONCE: usize = 8;
+
+/// Reports that wait for the end of their turn, while events keep coming: their wording takes longer than what they are about, and
+/// memory is not to grow with a storm of them.
+pub const REPORTS: usize = 64;
+
 /// So many events without a pause are a busy time: what it took of memory is given back after it. That takes about a
 /// millisecond, which is little beside so many.
 pub const BUSY_EVENTS: u32 = 256;
@@ -258,6 +265,10 @@ pub const LOG_DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// Pause between two tries to write where it failed.
 pub const LOG_RETRY: Duration = Duration::from_secs(1);
 
+/// How long the lock of a log file is waited for. Who reads the file with `logs` holds it for milliseconds; anybody who may
+/// read it could hold it for ever, and is not waited for then.
+pub const LOG_LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Last lines of what a run wrote to stderr that stand in the report of its failure.
 pub const LOG_TAIL_LINES: usize = 5;
 
@@ -268,7 +279,8 @@ pub const LOG_TAIL_CHARS: usize = 200;
 /// something.
 pub const LOG_MESSAGES: usize = 4096;
 
-/// How long a log writer may take to take a pipe, before it is ended and another one gets it.
+/// How long a log writer may take to take a pipe, or to say that it is there, before it is ended and another one gets its
+/// pipes; and how long after its answer it is not asked again.
 pub const LOG_WRITER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a log writer may take to write what it has begun, when a supervisor ends or the next one takes its pipes.
@@ -277,6 +289,10 @@ pub const LOG_LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 /// Pipes of one service that are held; with one more the oldest is left to the log writer alone. There are so many only
 /// where a writer does not come to their ends: as many as generations may be leaving, with two streams each.
 pub const LOG_PIPES_LEFT: usize = 2 * LEAVING;
+
+/// How long the answer to a client waits for what a run said last that failed. The log writer tells it within a millisecond,
+/// where it is not busy with a flood.
+pub const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Last words of runs that are kept in case that somebody asks: their ends may be told before.
 pub const LOG_TAILS: usize = 64;

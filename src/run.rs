@@ -7,6 +7,7 @@ use crate::core::{
     Above, Action, ControlFact, Event, Fact, Orphan, Outcome, Report, Succession, Supervisor, Time,
 };
 use crate::exit::ExitCode;
+use crate::limits::REPORTS;
 use crate::os::{
     self, ClientId, Heard, Input, Kept, Left, NoRuntimeDir, Os, Place, Renewed, RuntimeDir, Superior,
     TooFewDescriptors,
@@ -17,6 +18,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The variable that says which services a restart means.
 const SELECT: &str = "BOOTSTRAP_SELECT";
@@ -115,6 +117,8 @@ struct World {
     upgrade: Option<Upgrade>,
     /// Whether it is to be seen that all who run are written down.
     reloads: bool,
+    /// What is to be told in this turn, and since when: whoever is asked or started does not wait for its wording.
+    reports: Vec<(SystemTime, Report)>,
 }
 
 /// A step of an upgrade, for which all of the core is written down.
@@ -127,8 +131,8 @@ enum Upgrade {
 impl World {
     fn new(os: Os, file: &Path, format: Format) -> Self {
         let (control, settings) = (Control::new(file, os.now()), Settings::default());
-        let mut world =
-            Self { os, control, settings, file: file.into(), format, upgrade: None, reloads: false };
+        let (upgrade, reloads, reports) = (None, false, Vec::new());
+        let mut world = Self { os, control, settings, file: file.into(), format, upgrade, reloads, reports };
         world.os.tell_loss_as(move |lines| line(&Report::of_supervisor(Fact::LogLost { lines }), format));
         world
     }
@@ -141,15 +145,19 @@ impl World {
             for action in actions.drain(..) {
                 self.perform(&core, action);
             }
+            self.answer_late(&core, false);
             if let Some(superior) = &superior {
                 tell(superior, &mut above, &core, self.os.now());
             }
             if let Some(outcome) = core.outcome() {
-                self.os.release();
-                for event in self.os.flush_logs() {
-                    core.handle(self.os.now(), event, &mut actions);
+                // Clients are told what was said last while they can be.
+                if self.control.deadline().is_some() {
+                    self.flush_logs(&mut core);
+                    self.answer_late(&core, true);
                 }
-                actions.drain(..).for_each(|action| self.perform(&core, action));
+                self.os.release();
+                self.flush_logs(&mut core);
+                self.tell_reports();
                 self.os.flush_log();
                 return exit_code(outcome);
             }
@@ -160,11 +168,16 @@ impl World {
                 None => {}
                 Some(Upgrade::Check) => self.check_successor(&core),
                 Some(Upgrade::Become) => {
+                    self.tell_reports();
                     self.control.before_upgrade(&mut self.os);
                     self.os.become_successor(&|kept| snapshot::write(&core, kept));
                 }
             }
-            let deadline = core.deadline().into_iter().chain(above.deadline()).min();
+            if self.reports.len() >= REPORTS || !self.reports.is_empty() && !self.os.has_more() {
+                self.tell_reports();
+            }
+            let deadline =
+                [core.deadline(), above.deadline(), self.control.deadline()].into_iter().flatten().min();
             match self.os.wait(deadline) {
                 (now, Input::Event(event)) => core.handle(now, event, &mut actions),
                 (_, Input::Client(client, heard)) => self.heard(&core, client, heard),
@@ -172,6 +185,23 @@ impl World {
             }
             self.follow(&core.plan().settings);
         }
+    }
+
+    /// Gives the answers that have waited; who has one has heard what led to it.
+    fn answer_late(&mut self, core: &Supervisor, at_once: bool) {
+        if self.control.deadline().is_some() {
+            self.tell_reports();
+            self.control.answer_late(core, &mut self.os, at_once);
+        }
+    }
+
+    /// Has the logs of services written, and tells what comes of it.
+    fn flush_logs(&mut self, core: &mut Supervisor) {
+        let mut actions = Vec::new();
+        for event in self.os.flush_logs() {
+            core.handle(self.os.now(), event, &mut actions);
+        }
+        actions.drain(..).for_each(|action| self.perform(core, action));
     }
 
     /// Takes the runtime directory and listens in it. Without one by custom there are no commands; but where one was
@@ -212,8 +242,10 @@ impl World {
     }
 
     fn heard(&mut self, core: &Supervisor, client: ClientId, heard: Heard) {
+        // What was before is not told to one that follows from now on.
+        self.tell_reports();
         if let Some(report) = self.control.heard(core, &mut self.os, client, heard) {
-            self.report(&report);
+            self.report(report);
         }
     }
 
@@ -226,19 +258,17 @@ impl World {
     }
 
     fn tell(&mut self, fact: ControlFact) {
-        self.report(&Report::of_supervisor(Fact::Control(fact)));
+        self.report(Report::of_supervisor(Fact::Control(fact)));
     }
 
     /// Writes down in the runtime directory who runs, and finds those who ran when the last supervisor was killed.
     fn find_orphans(&mut self, settings: &Settings) -> Vec<Orphan> {
         if let Err(error) = self.os.keep_records() {
             let why = error.to_string();
-            self.report(&Report::of_supervisor(Fact::Succession(Succession::NoRecords { why })));
+            self.report(Report::of_supervisor(Fact::Succession(Succession::NoRecords { why })));
         }
         let (orphans, reports) = self.os.find_orphans(settings.orphans);
-        for report in &reports {
-            self.report(report);
-        }
+        self.reports.extend(reports.into_iter().map(|report| (Os::wall_clock(), report)));
         orphans
     }
 
@@ -247,14 +277,14 @@ impl World {
         let sockets = plan.services.iter().map(|service| service.listeners.len()).sum();
         if let Some(room) = self.os.store_room().filter(|room| *room < sockets) {
             let what = Succession::StoreTooSmall { sockets, room };
-            self.report(&Report::of_supervisor(Fact::Succession(what)));
+            self.report(Report::of_supervisor(Fact::Succession(what)));
         }
     }
 
     fn check_successor(&mut self, core: &Supervisor) {
         if self.os.check_successor(&|kept| snapshot::write(core, kept)) {
             let program = self.os.program().into();
-            self.report(&Report::of_supervisor(Fact::Succession(Succession::UpgradeBegun { program })));
+            self.report(Report::of_supervisor(Fact::Succession(Succession::UpgradeBegun { program })));
         }
     }
 
@@ -274,8 +304,12 @@ impl World {
             Action::ReadSelector { env_file } => self.read_selector(env_file),
             Action::CheckSuccessor => self.upgrade = Some(Upgrade::Check),
             Action::BecomeSuccessor => self.upgrade = Some(Upgrade::Become),
-            Action::Report(report) => self.report(&report),
-            Action::Answer { ticket, answer } => self.control.answered(core, &mut self.os, ticket, &answer),
+            Action::Report(report) => self.report(report),
+            Action::Answer { ticket, answer } => {
+                // Who has the answer has heard what led to it.
+                self.tell_reports();
+                self.control.answered(core, &mut self.os, ticket, answer);
+            }
             Action::Spawn { .. }
             | Action::Signal { .. }
             | Action::Adopt { .. }
@@ -310,15 +344,23 @@ impl World {
             None => None,
         };
         if let Some(path) = env_file.filter(|path| !path.exists()) {
-            self.report(&Report::of_supervisor(Fact::SelectorFileMissing { path }));
+            self.report(Report::of_supervisor(Fact::SelectorFileMissing { path }));
         }
         let text = in_file.or_else(own_selector).unwrap_or_default();
         self.os.post(Event::SelectorRead(Selector::parse(&text)));
     }
 
-    fn report(&mut self, report: &Report) {
-        self.os.log(&line(report, self.format));
-        self.control.reported(&mut self.os, report);
+    fn report(&mut self, report: Report) {
+        self.reports.push((Os::wall_clock(), report));
+    }
+
+    /// Tells what was reported since the last call.
+    fn tell_reports(&mut self) {
+        for (at, report) in self.reports.drain(..) {
+            self.os.log(&report::format(&report, at, self.format));
+            self.control.reported(&mut self.os, &report);
+        }
+        self.reports.shrink_to(REPORTS);
     }
 }
 

@@ -1,10 +1,13 @@
 //! Every figure that the README prints: `cargo bench`.
 //!
-//! Times are medians. The yardstick of a restart is a bare fork and exec of the same program in the same run.
+//! Times are medians. The yardstick of a restart is a bare fork and exec of the same program. Beside it stands what the
+//! least takes that could restart it at all ([`least`]): what is above that is ours. All take turns, each after the same
+//! rest, so that whatever else the machine does is the same for all.
 
 #![allow(clippy::disallowed_methods, reason = "a clock and children are what is measured here")]
 #![allow(clippy::cast_precision_loss, reason = "these are figures for people")]
 
+mod least;
 mod mark;
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -13,9 +16,9 @@ use nix::sys::signal::Signal::{SIGKILL, SIGUSR1};
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
-use support::{Stage, Supervised, eventually, free_port, service};
+use support::{Process, Stage, Supervised, eventually, free_port, service};
 
 /// How often each short thing is measured.
 const ROUNDS: u32 = 200;
@@ -23,21 +26,31 @@ const ROUNDS: u32 = 200;
 /// Makes this program a [`mark`]: `cargo bench` builds no examples.
 const MARK: &str = "--mark";
 
+/// Makes this program the [`least`] that can restart a `mark`.
+const LEAST: &str = "--least";
+
+/// Before each: a healthy life, after which the next start is immediate.
+const REST: Duration = Duration::from_millis(5);
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(MARK) {
-        return mark::serve(arguments).expect("a FIFO and a pipe can be written to");
+    match arguments.next().as_deref() {
+        Some(MARK) => return mark::serve(arguments).expect("a FIFO and a pipe can be written to"),
+        Some(LEAST) => return least::supervise(&own_path(), arguments).expect("it can make processes"),
+        _ => {}
     }
     // `cargo test --benches` starts us too, with `--test`: then it is enough that all of it is built.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let bare = bare_start();
+    let [bare, least, ours] = side_by_side(Subject::restart);
     println!("bare fork+exec to main                {:>10}", time(bare));
-    let restart = restart();
-    println!("SIGUSR1 to the new main               {:>10}   {}", time(restart), ratio(restart, bare));
-    let crash = crash();
-    println!("crash to the new main (always)        {:>10}   {}", time(crash), ratio(crash, bare));
+    println!("SIGUSR1 to the new main               {:>10}   {}", time(ours), ratio(ours, bare));
+    println!("  the least that could do it          {:>10}   {}", time(least), ratio(least, bare));
+    let [bare, least, ours] = side_by_side(Subject::crash);
+    println!("bare fork+exec to main, meanwhile     {:>10}", time(bare));
+    println!("crash to the new main (always)        {:>10}   {}", time(ours), ratio(ours, bare));
+    println!("  the least that could do it          {:>10}   {}", time(least), ratio(least, bare));
     println!("wake-ups in 10 idle seconds           {:>10}", idle());
     println!();
     println!("services   boot, all sockets bound and all processes started   memory of bootstrap (PSS)");
@@ -64,20 +77,105 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// From the call that forks to the byte that the program writes at the beginning of its `main`.
-fn bare_start() -> Duration {
-    let stage = Stage::new();
-    let (fifo, mut marks) = marks(&stage);
-    let times = (0..ROUNDS).map(|_| {
+/// The medians of a bare start, of the least that can restart, and of ours.
+fn side_by_side(measure: fn(&mut Subject) -> Duration) -> [Duration; 3] {
+    let mut subjects = [Subject::bare(), Subject::least(), Subject::ours()];
+    let mut times = [const { Vec::new() }; 3];
+    for _ in 0..ROUNDS {
+        for (subject, times) in subjects.iter_mut().zip(&mut times) {
+            std::thread::sleep(REST);
+            times.push(measure(subject));
+        }
+    }
+    subjects.into_iter().for_each(Subject::stop);
+    times.map(median)
+}
+
+/// Something that starts a [`mark`], which writes its pid at the beginning of its `main`.
+struct Subject {
+    kind: Kind,
+    marks: File,
+    fifo: String,
+    /// The process whose `main` began last.
+    current: Process,
+    _stage: Option<Stage>,
+}
+
+enum Kind {
+    /// Nobody supervises: each time is from the call that forks.
+    Bare,
+    Least(Child),
+    Ours(Supervised),
+}
+
+impl Subject {
+    fn bare() -> Self {
+        let stage = Stage::new();
+        let (fifo, marks) = marks(&stage);
+        Self { kind: Kind::Bare, marks, fifo, current: Process(0), _stage: Some(stage) }
+    }
+
+    fn least() -> Self {
+        let stage = Stage::new();
+        let (fifo, mut marks) = marks(&stage);
+        let child = Command::new(own_path()).args([LEAST, &fifo]).spawn().unwrap();
+        let current = begun(&mut marks);
+        Self { kind: Kind::Least(child), marks, fifo, current, _stage: Some(stage) }
+    }
+
+    fn ours() -> Self {
+        let (supervised, marks, current) = marked();
+        Self { kind: Kind::Ours(supervised), marks, fifo: String::new(), current, _stage: None }
+    }
+
+    /// From the request to the next `main`.
+    fn restart(&mut self) -> Duration {
         let begin = Instant::now();
-        let mut child = Command::new(own_path()).args([MARK, &fifo]).spawn().unwrap();
-        marks.read_exact(&mut [0]).unwrap();
+        match &self.kind {
+            Kind::Bare => return self.start_barely(),
+            Kind::Least(child) => process(child).signal(SIGUSR1),
+            Kind::Ours(supervised) => supervised.signal(SIGUSR1),
+        }
+        self.current = begun(&mut self.marks);
+        begin.elapsed()
+    }
+
+    /// From the death to the next `main`.
+    fn crash(&mut self) -> Duration {
+        let begin = Instant::now();
+        if let Kind::Bare = self.kind {
+            return self.start_barely();
+        }
+        self.current.signal(SIGKILL);
+        self.current = begun(&mut self.marks);
+        begin.elapsed()
+    }
+
+    fn start_barely(&mut self) -> Duration {
+        let begin = Instant::now();
+        let mut child = Command::new(own_path()).args([MARK, &self.fifo]).spawn().unwrap();
+        begun(&mut self.marks);
         let took = begin.elapsed();
         child.kill().unwrap();
         child.wait().unwrap();
         took
-    });
-    median(times.collect())
+    }
+
+    fn stop(self) {
+        match self.kind {
+            Kind::Bare => {}
+            Kind::Least(mut child) => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                self.current.signal(SIGKILL);
+            }
+            Kind::Ours(supervised) => supervised.stop(),
+        }
+    }
+}
+
+fn process(child: &Child) -> Process {
+    Process(i32::try_from(child.id()).expect("pids are small"))
 }
 
 /// A FIFO in the stage's directory, and its path. Open for writing too, so that it never ends.
@@ -88,49 +186,26 @@ fn marks(stage: &Stage) -> (String, File) {
     (path, marks)
 }
 
-/// A supervisor of one `mark`, whose generations each write a byte into a FIFO at the beginning of `main`.
-fn marked(policy: &str) -> (Supervised, File) {
+/// The process whose `main` begins next.
+fn begun(marks: &mut File) -> Process {
+    let mut pid = [0; 4];
+    marks.read_exact(&mut pid).unwrap();
+    Process(i32::from_ne_bytes(pid))
+}
+
+/// A supervisor of one `mark`.
+fn marked() -> (Supervised, File, Process) {
     let stage = Stage::new();
     let (fifo, mut marks) = marks(&stage);
     let command = [&*own_path(), MARK, &fifo];
-    let supervised = stage
-        .start(&service("web", free_port(), &command, &format!("ready = \"started\"\n{policy}")), &["web"]);
-    marks.read_exact(&mut [0]).unwrap();
-    (supervised, marks)
-}
-
-fn restart() -> Duration {
-    let (supervised, mut marks) = marked("");
-    let times = (0..ROUNDS).map(|round| {
-        supervised.pid_of("web", round + 1);
-        let begin = Instant::now();
-        supervised.signal(SIGUSR1);
-        marks.read_exact(&mut [0]).unwrap();
-        begin.elapsed()
-    });
-    let times = median(times.collect());
-    supervised.stop();
-    times
-}
-
-fn crash() -> Duration {
-    let policy = "restart = \"always\"\nhealthy_after = \"1ms\"";
-    let (supervised, mut marks) = marked(policy);
-    let times = (0..ROUNDS).map(|round| {
-        let process = supervised.pid_of("web", round + 1);
-        std::thread::sleep(Duration::from_millis(5)); // a healthy life: the next start is immediate
-        let begin = Instant::now();
-        process.signal(SIGKILL);
-        marks.read_exact(&mut [0]).unwrap();
-        begin.elapsed()
-    });
-    let times = median(times.collect());
-    supervised.stop();
-    times
+    let policy = "ready = \"started\"\nrestart = \"always\"\nhealthy_after = \"1ms\"";
+    let supervised = stage.start(&service("web", free_port(), &command, policy), &["web"]);
+    let current = begun(&mut marks);
+    (supervised, marks, current)
 }
 
 fn idle() -> u64 {
-    let (supervised, _marks) = marked("");
+    let (supervised, _marks, _) = marked();
     let process = supervised.process();
     let mut before = 0;
     eventually("it has come to rest", || {

@@ -4,6 +4,7 @@
 
 use super::fact::{Applied, Fact};
 use super::orders::Taken;
+use super::request::Verb;
 use super::service::{Ending, Redefinition, Service, Wish};
 use super::supervisor::{Phase, Supervisor, keep, report};
 use super::tickets::{Goal, Subject};
@@ -123,7 +124,8 @@ impl Supervisor {
         let changes = diff(&self.plan, &plan);
         let applied = count(&changes, plan.services.len());
         self.report_changes(boot, &changes, applied, out);
-        self.configure_sockets(&plan, out);
+        self.configure_sockets(&changes, out);
+        let reordered = changes.iter().any(|change| self.is_ordered(change));
         let mut taken = Vec::new();
         for change in changes {
             let name = change.name().clone();
@@ -132,12 +134,18 @@ impl Supervisor {
         self.plan = plan;
         self.planned = specs(&self.plan).count();
         self.adopt(now, out);
+        if reordered {
+            self.order_all();
+        }
         self.stir_all();
         self.close_sockets(out);
         self.go_on(now, out);
         for (ticket, wait) in self.tickets.take_reloads() {
             let taken = taken.iter().map(|(name, id, goal)| (name.clone(), *id, Taken::Awaits(*goal)));
             self.open(ticket, Subject::Reload(applied), wait, taken.collect(), out);
+        }
+        for (ticket, selector, wait) in self.tickets.take_early() {
+            self.ordered(ticket, Verb::Wait, &selector, wait, now, out);
         }
         self.reload_done(again, out);
     }
@@ -160,11 +168,18 @@ impl Supervisor {
     }
 
     /// Writes new settings to the sockets that we keep, whichever service they now belong to.
-    fn configure_sockets(&self, plan: &Plan, out: &mut Vec<Action>) {
-        let old: BTreeMap<&Address, &ListenerSpec> = specs(&self.plan).collect();
-        for (address, spec) in specs(plan) {
-            if old.get(address).is_some_and(|old| *old != spec) {
-                out.push(Action::Configure { listener: self.sockets[address], spec: spec.clone() });
+    fn configure_sockets(&self, changes: &[Change], out: &mut Vec<Action>) {
+        let definitions = changes.iter().filter_map(Change::definition);
+        let new: BTreeMap<&Address, &ListenerSpec> = definitions
+            .flat_map(|definition| &definition.listeners)
+            .map(|spec| (&spec.address, spec))
+            .collect();
+        if new.is_empty() {
+            return;
+        }
+        for (address, old) in specs(&self.plan) {
+            if let Some(spec) = new.get(address).filter(|spec| **spec != old) {
+                out.push(Action::Configure { listener: self.sockets[address], spec: (*spec).clone() });
             }
         }
     }

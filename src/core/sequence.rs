@@ -6,7 +6,7 @@ use super::fact::Fact;
 use super::service::{Ending, Service, Wish};
 use super::supervisor::{Phase, Supervisor};
 use super::{Action, Time};
-use crate::plan::{ServiceId, ServiceName};
+use crate::plan::{Change, Definition, ServiceId, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Supervisor {
@@ -38,8 +38,8 @@ impl Supervisor {
         }
     }
 
-    /// Other services, or another phase: everybody who waits is asked again.
-    pub(super) fn stir_all(&mut self) {
+    /// Other services, or others before them: who starts after whom is found anew.
+    pub(super) fn order_all(&mut self) {
         let mut dependents: BTreeMap<ServiceName, BTreeSet<ServiceId>> = BTreeMap::new();
         for (id, service) in self.services.iter() {
             for name in service.definition.predecessors() {
@@ -47,6 +47,17 @@ impl Supervisor {
             }
         }
         self.turns.dependents = dependents;
+    }
+
+    /// Does a service that this changes wait for others, or has it done so?
+    pub(super) fn is_ordered(&self, change: &Change) -> bool {
+        let now = self.names.get(change.name()).and_then(|id| self.services.get(*id));
+        let definitions = now.map(|service| &*service.definition).into_iter().chain(change.definition());
+        definitions.flat_map(Definition::predecessors).next().is_some()
+    }
+
+    /// Other services, or another phase: everybody who waits is asked again.
+    pub(super) fn stir_all(&mut self) {
         self.turns.stir(self.waiting.iter().chain(&self.stops).copied());
     }
 

@@ -92,7 +92,8 @@ mod tests {
             )
         };
         let text: String = "[bootstrap]\nstart_concurrency = 10_000\n".into();
-        let plan = crate::config::parse("a.toml", &(text + &(0..count).map(service).collect::<String>()));
+        let text = text + &(0..count).map(service).collect::<String>();
+        let plan = crate::config::parse("a.toml", &text);
         let (mut now, mut out) = (Time { ms: 1000 }, Vec::new());
         let mut core = Supervisor::boot(plan.unwrap(), now, &mut out);
         core.handle(now, Event::Bound, &mut out);
@@ -126,6 +127,13 @@ mod tests {
         turn(&mut core, now, run(id, 2, spawned()));
         turn(&mut core, now, run(id, 1, exited()));
         turn(&mut core, now, Event::Request(Request::Restart));
+        turn(&mut core, now, Event::Request(Request::Reload));
+        let changed = text.replacen("name = 's-7'", "name = 's-7'\nenv = { A = 'b' }", 1);
+        let plan = crate::config::parse("a.toml", &changed).unwrap();
+        turn(&mut core, now, Event::PlanLoaded(Box::new(plan)));
+        let id = all[7];
+        turn(&mut core, now, run(id, 1, RunEvent::Said(Word::Success)));
+        turn(&mut core, now, run(id, 2, spawned()));
         assert!(core.services().all(Service::is_up));
         looks
     }

@@ -5,6 +5,7 @@ use super::orphans::Finds;
 use super::processes::Change;
 use super::records::Records;
 use crate::core::{Event, Orphan, Report, WriterEvent};
+use crate::limits::NOTED_AT_ONCE;
 use crate::plan::{ListenerId, Orphans, Pid, RunId};
 use std::collections::BTreeSet;
 use std::io;
@@ -51,8 +52,9 @@ impl Os {
         for listener in std::mem::take(&mut self.finds).sockets.into_values() {
             listener.release();
         }
-        if self.processes.has_changes() {
-            // Many end as soon as they are asked to leave: what has ended by now needs no note of having been asked.
+        if self.processes.changes() >= NOTED_AT_ONCE {
+            // Many end as soon as they are asked to leave: what has ended by now needs no note of having been asked. Of
+            // a few the answer is not there yet, and is not to wait for the note.
             self.look();
         }
         let changes = self.processes.take_changes();

@@ -16,7 +16,8 @@ use crate::core::SpawnStage;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::signal::{SigSet, SigmaskHow};
-use std::ffi::{CString, c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
@@ -74,8 +75,9 @@ impl Drop for Cradle {
 }
 
 /// Strings as `execve` takes them: pointers, the last of them null.
-pub(super) struct Strings {
+pub(super) struct Strings<'a> {
     pointers: Vec<*const c_char>,
+    _borrowed: PhantomData<&'a CStr>,
     _owned: Vec<CString>,
     own_pid: Vec<OwnPid>,
 }
@@ -112,14 +114,15 @@ impl OwnPid {
     }
 }
 
-impl Strings {
+impl<'a> Strings<'a> {
     /// Fails where a string holds a NUL.
     pub(super) fn new(strings: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, Errno> {
-        Self::with_own_pid(strings, &[])
+        Self::with([], strings, &[])
     }
 
-    /// The same, and variables that will hold the child's own pid.
-    pub(super) fn with_own_pid(
+    /// Those that are `borrowed` first, then the others, then variables that will hold the child's own pid.
+    pub(super) fn with(
+        borrowed: impl IntoIterator<Item = &'a CStr>,
         strings: impl IntoIterator<Item = Vec<u8>>,
         names: &[String],
     ) -> Result<Self, Errno> {
@@ -127,8 +130,9 @@ impl Strings {
             strings.into_iter().map(CString::new).collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)?;
         let own_pid: Vec<OwnPid> = names.iter().map(|name| OwnPid::new(name)).collect();
         let pid = own_pid.iter().map(|variable| variable.text.as_ptr().cast());
-        let pointers = owned.iter().map(|s| s.as_ptr()).chain(pid).chain([std::ptr::null()]).collect();
-        Ok(Self { pointers, _owned: owned, own_pid })
+        let strings = borrowed.into_iter().map(CStr::as_ptr).chain(owned.iter().map(|s| s.as_ptr()));
+        let pointers = strings.chain(pid).chain([std::ptr::null()]).collect();
+        Ok(Self { pointers, _borrowed: PhantomData, _owned: owned, own_pid })
     }
 }
 
@@ -141,10 +145,10 @@ pub(super) enum Executable {
 }
 
 /// A process that only waits for its fork: all it needs has been allocated.
-pub(super) struct Prepared {
+pub(super) struct Prepared<'a> {
     pub(super) program: Executable,
-    pub(super) argv: Strings,
-    pub(super) envp: Strings,
+    pub(super) argv: Strings<'a>,
+    pub(super) envp: Strings<'a>,
     pub(super) directory: Option<CString>,
     /// What becomes its stdin: one of the numbers below `end`.
     pub(super) stdin: RawFd,
@@ -167,7 +171,7 @@ pub(super) struct Prepared {
 
 /// What the child needs, and where it says what failed.
 struct Talk<'a> {
-    prepared: &'a Prepared,
+    prepared: &'a Prepared<'a>,
     told: &'a Told,
     /// Our pid.
     supervisor: c_int,
@@ -208,7 +212,7 @@ fn stage(step: i32) -> SpawnStage {
     STEPS.into_iter().find(|&stage| number(stage) == step).unwrap_or(SpawnStage::Exec)
 }
 
-impl Prepared {
+impl Prepared<'_> {
     /// Makes the child; gives its pid once it has become the program. It leads a process group of its own.
     ///
     /// # Errors
@@ -377,7 +381,6 @@ fn own_descriptors(end: RawFd) -> c_int {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ffi::CStr;
 
     #[test]
     fn every_step_is_told_by_its_own_number() {

@@ -6,7 +6,7 @@ use crate::plan::{Definition, User};
 use crate::protocol::{Dialect, Granted, Value, expand};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
@@ -26,14 +26,38 @@ const NOT_FOR_CHILDREN: [&str; 9] = [
 /// How the names of others begin that are as untrue.
 const NOT_FOR_CHILDREN_EITHER: [&str; 2] = ["SERVER_STARTER_", "EINHORN_"];
 
+/// Our own variables, as far as they are for children. Nothing changes them while we run.
+pub(super) struct Ours(BTreeMap<OsString, CString>);
+
+impl Ours {
+    /// Those of now.
+    pub(super) fn of_now() -> Self {
+        Self::of(std::env::vars_os())
+    }
+
+    fn of(all: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let is_for_children = |name: &OsStr| {
+            let begins = |start: &&str| name.as_bytes().starts_with(start.as_bytes());
+            !NOT_FOR_CHILDREN.iter().any(|exact| name == *exact)
+                && !NOT_FOR_CHILDREN_EITHER.iter().any(begins)
+        };
+        let ours = all.into_iter().filter(|(name, _)| is_for_children(name));
+        // What the kernel gave us has no NUL in it.
+        let lines =
+            ours.filter_map(|(name, value)| Some((name.clone(), CString::new(line(name, value)).ok()?)));
+        Self(lines.collect())
+    }
+}
+
 /// Variables and their values; each name once.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Environment {
-    all: BTreeMap<OsString, OsString>,
+pub(super) struct Environment<'a> {
+    ours: &'a Ours,
+    /// What differs from ours: another value, or none.
+    own: BTreeMap<OsString, Option<OsString>>,
     own_pid: Vec<String>,
 }
 
-impl Environment {
+impl<'a> Environment<'a> {
     /// What a generation gets: ours, then what a login of its user would set, then its `env_file`, then its `env`, then what says who it is.
     ///
     /// # Errors
@@ -41,47 +65,47 @@ impl Environment {
     /// At stage `EnvFile`: the file cannot be read (the subject is its path), or has a bad line (the
     /// subject is path and line).
     pub(super) fn of_child(
-        ours: impl IntoIterator<Item = (OsString, OsString)>,
+        ours: &'a Ours,
         definition: &Definition,
         granted: &Granted<'_>,
     ) -> Result<Self, SpawnFailure> {
-        let mut all: BTreeMap<OsString, OsString> = ours.into_iter().collect();
-        all.retain(|name, _| {
-            let begins = |start: &&str| name.as_bytes().starts_with(start.as_bytes());
-            !NOT_FOR_CHILDREN.iter().any(|exact| name == *exact)
-                && !NOT_FOR_CHILDREN_EITHER.iter().any(begins)
-        });
+        let mut own: BTreeMap<OsString, Option<OsString>> = BTreeMap::new();
         if let Some(user) = &definition.program.identity.user {
-            log_in(&mut all, user);
+            own.extend(log_in(user));
         }
         if let Some(path) = &definition.program.env_file {
-            all.extend(env_file::read(path).map_err(|error| refused(path, &error))?);
+            let read = env_file::read(path).map_err(|error| refused(path, &error))?;
+            own.extend(read.into_iter().map(|(name, value)| (name, Some(value))));
         }
-        let set = |(name, value): (&String, &String)| (name.into(), expand(value, granted).into());
-        all.extend(definition.program.env.iter().map(set));
-        all.insert("BOOTSTRAP_SERVICE".into(), definition.name.as_str().into());
-        all.insert("BOOTSTRAP_GENERATION".into(), granted.generation.to_string().into());
-        all.insert("BOOTSTRAP_WORKER".into(), granted.worker.to_string().into());
+        let set = |(name, value): (&String, &String)| (name.into(), Some(expand(value, granted).into()));
+        own.extend(definition.program.env.iter().map(set));
+        own.insert("BOOTSTRAP_SERVICE".into(), Some(definition.name.as_str().into()));
+        own.insert("BOOTSTRAP_GENERATION".into(), Some(granted.generation.to_string().into()));
+        own.insert("BOOTSTRAP_WORKER".into(), Some(granted.worker.to_string().into()));
         let mut own_pid = Vec::new();
         for (name, value) in Dialect::of(definition.program.handshake).variables(granted) {
             match value {
-                Value::Text(text) => _ = all.insert(name.into(), text.into()),
+                Value::Text(text) => _ = own.insert(name.into(), Some(text.into())),
                 Value::OwnPid => {
-                    all.remove(OsStr::new(&name));
+                    own.insert(OsString::from(&name), None);
                     own_pid.push(name);
                 }
             }
         }
         if let Some(period) = definition.program.watchdog {
-            all.insert("WATCHDOG_USEC".into(), period.as_micros().to_string().into());
+            own.insert("WATCHDOG_USEC".into(), Some(period.as_micros().to_string().into()));
             own_pid.push("WATCHDOG_PID".into());
         }
-        Ok(Self { all, own_pid })
+        Ok(Self { ours, own, own_pid })
     }
 
     /// The value of a variable.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
-        self.all.get(OsStr::new(name)).map(OsString::as_os_str)
+        if let Some(own) = self.own.get(OsStr::new(name)) {
+            return own.as_deref();
+        }
+        let line = self.ours.0.get(OsStr::new(name))?;
+        line.as_bytes().get(name.len() + 1..).map(OsStr::from_bytes)
     }
 
     /// The variables that are to hold the child's own pid.
@@ -89,32 +113,38 @@ impl Environment {
         &self.own_pid
     }
 
-    /// All others as `NAME=value`, as `execve` takes them.
-    pub(super) fn into_lines(self) -> impl Iterator<Item = Vec<u8>> {
-        self.all.into_iter().map(|(name, value)| {
-            let mut line = name.into_vec();
-            line.push(b'=');
-            line.extend(value.into_vec());
-            line
-        })
+    /// Of all others those that are as ours, as `execve` takes them.
+    pub(super) fn inherited(&self) -> impl Iterator<Item = &'a CStr> {
+        let ours = self.ours.0.iter().filter(|(name, _)| !self.own.contains_key(*name));
+        ours.map(|(_, line)| line.as_c_str())
+    }
+
+    /// The rest of them as `NAME=value`.
+    pub(super) fn own_lines(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.own.iter().filter_map(|(name, value)| Some(line(name.clone(), value.clone()?)))
     }
 }
 
+fn line(name: OsString, value: OsString) -> Vec<u8> {
+    let (mut line, value) = (name.into_vec(), value.into_vec());
+    line.reserve_exact(value.len() + 2);
+    line.push(b'=');
+    line.extend(value);
+    line
+}
+
 /// What a login would say to the user instead of what it has said to ours. Where nothing is known, nothing is said.
-fn log_in(all: &mut BTreeMap<OsString, OsString>, user: &User) {
+fn log_in(user: &User) -> impl Iterator<Item = (OsString, Option<OsString>)> {
     let account = user.account.as_ref();
     let name = account.map(|account| OsString::from(&*account.name));
-    for (variable, value) in [
+    [
         ("HOME", account.map(|account| account.home.clone().into_os_string())),
         ("LOGNAME", name.clone()),
         ("SHELL", account.and_then(|account| account.shell.clone()).map(Into::into)),
         ("USER", name),
-    ] {
-        match value {
-            Some(value) => _ = all.insert(variable.into(), value),
-            None => _ = all.remove(OsStr::new(variable)),
-        }
-    }
+    ]
+    .into_iter()
+    .map(|(variable, value)| (variable.into(), value))
 }
 
 fn refused(path: &Path, error: &FileError) -> SpawnFailure {
@@ -166,8 +196,17 @@ mod tests {
             worker: 0,
             supervisor: 1,
         };
-        let environment = Environment::of_child(ours, definition, &granted)?;
-        Ok(environment.into_lines().map(|line| String::from_utf8(line).unwrap()).collect())
+        let ours = Ours::of(ours);
+        let environment = Environment::of_child(&ours, definition, &granted)?;
+        let inherited = environment.inherited().map(|line| line.to_bytes().to_vec());
+        let lines = inherited.chain(environment.own_lines());
+        let mut lines: Vec<String> = lines.map(|line| String::from_utf8(line).unwrap()).collect();
+        lines.sort();
+        for line in &lines {
+            let (name, value) = line.split_once('=').unwrap();
+            assert_eq!(environment.get(name), Some(OsStr::new(value)));
+        }
+        Ok(lines)
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::cgroup::Leaf;
 use super::children;
 use super::heard::Heard;
 use super::poller::Poller;
+use super::probe::Probes;
 use super::proc_file;
 use super::program::{Origin, Pinned};
 use super::sight;
@@ -152,9 +153,9 @@ impl Processes {
         self.by_leader.insert(leader, Box::new(process));
     }
 
-    /// Did anything become of a run since the last call of [`take_changes`](Self::take_changes)?
-    pub(super) fn has_changes(&self) -> bool {
-        !self.changes.is_empty()
+    /// How much became of runs since the last call of [`take_changes`](Self::take_changes).
+    pub(super) fn changes(&self) -> usize {
+        self.changes.len()
     }
 
     /// The path of a program, once for all that run it.
@@ -281,10 +282,19 @@ impl Processes {
         self.signal_all(poller, leader, libc::SIGKILL)
     }
 
-    /// Reads the voice with this number.
-    pub(super) fn hear(&mut self, poller: &Poller, number: u32) -> Vec<Event> {
-        let leader = self.voices.get(&number).copied();
-        leader.map_or_else(Vec::new, |leader| self.hear_leader(poller, leader, children::is_ending))
+    /// Reads the voice with this number. Where it has ended with its process, that is reaped at once, like every other
+    /// child: that its signal is on the way is not waited for.
+    pub(super) fn hear(&mut self, poller: &Poller, probes: &mut Probes, number: u32) -> Vec<Event> {
+        let Some(&leader) = self.voices.get(&number) else { return Vec::new() };
+        let mut ended = false;
+        let mut events = self.hear_leader(poller, leader, |pid| {
+            ended = children::has_ended(pid);
+            ended || children::is_ending(pid)
+        });
+        if ended {
+            events.extend(self.reap(poller, probes));
+        }
+        events
     }
 
     /// Whether it `is_ending` is asked where its voice has ended and it was not reaped.

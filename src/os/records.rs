@@ -14,7 +14,8 @@ use crate::core::Time;
 use crate::plan::{Definition, Generation, ListenerId, RunId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -238,9 +239,15 @@ impl Records {
         let _ = rewritten();
     }
 
-    /// Is the file about this run there?
-    pub(super) fn has(&self, run: RunId) -> bool {
-        self.names.get(&run).is_some_and(|name| self.directory.join(name).exists())
+    /// The names of the files that are there.
+    pub(super) fn there(&self) -> HashSet<OsString> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten();
+        entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect()
+    }
+
+    /// Is the file about this run among these?
+    pub(super) fn has(&self, run: RunId, there: &HashSet<OsString>) -> bool {
+        self.names.get(&run).is_some_and(|name| there.contains(OsStr::new(name)))
     }
 
     /// Notes that a run was asked to leave.

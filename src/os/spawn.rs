@@ -3,7 +3,7 @@
 use super::cgroup::Leaf;
 use super::child::{Cradle, Executable, Failed, Prepared, Strings};
 use super::dispositions::Dispositions;
-use super::environment::Environment;
+use super::environment::{Environment, Ours};
 use super::identity::{self, Becoming};
 use super::inherited::DescriptorLimit;
 use super::lookup::{self, Inode};
@@ -78,13 +78,15 @@ pub(super) struct Spawner {
     limit: DescriptorLimit,
     slots: Slots,
     dispositions: Dispositions,
+    ours: Ours,
 }
 
 impl Spawner {
     /// `limit` is what children get as their limit of descriptors. The handlers of signals are installed by now.
     pub(super) fn new(limit: DescriptorLimit, slots: Slots) -> io::Result<Self> {
         let null = File::options().read(true).write(true).open("/dev/null")?;
-        Ok(Self { cradle: Cradle::new()?, null, limit, slots, dispositions: Dispositions::of_now() })
+        let (dispositions, ours) = (Dispositions::of_now(), Ours::of_now());
+        Ok(Self { cradle: Cradle::new()?, null, limit, slots, dispositions, ours })
     }
 
     /// Starts a generation. What it talks on, if anything, is watched under `token`.
@@ -176,7 +178,7 @@ impl Spawner {
             supervisor: std::process::id(),
         };
         let directory = definition.program.directory.as_deref();
-        let environment = Environment::of_child(std::env::vars_os(), definition, granted)?;
+        let environment = Environment::of_child(&self.ours, definition, granted)?;
         let argv = arguments(definition, granted);
         let program = argv.first().map_or("", String::as_str).to_owned();
         see_directory(directory)?;
@@ -189,7 +191,6 @@ impl Spawner {
         let search = environment.get("PATH");
         let origin = order.pinned.map_or_else(|| Origin::at(&seen, search, directory), Pinned::origin);
 
-        let own_pid = environment.own_pid().to_vec();
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
         let stdout = places.channel(order.channels.stdout, null).map_err(unplaced)?;
         let stderr = places.channel(order.channels.stderr, null).map_err(unplaced)?;
@@ -218,7 +219,8 @@ impl Spawner {
                 None => Executable::Named(c_string(path.as_os_str().as_bytes()).map_err(unfit)?),
             },
             argv: Strings::new(argv).map_err(unfit)?,
-            envp: Strings::with_own_pid(environment.into_lines(), &own_pid).map_err(unfit)?,
+            envp: Strings::with(environment.inherited(), environment.own_lines(), environment.own_pid())
+                .map_err(unfit)?,
             directory: directory.map(|d| c_string(d.as_os_str().as_bytes())).transpose().map_err(unfit)?,
             stdin: places.stdin,
             stdout,

@@ -2,7 +2,7 @@
 
 use super::output::NewPipes;
 use super::poller::Token;
-use super::records::{Known, Start};
+use super::records::{Known, Records, Start};
 use super::runtime_dir::RuntimeDir;
 use super::spawn::{Expected, Order};
 use super::{Os, clock};
@@ -73,9 +73,10 @@ impl Os {
 
     /// Writes all runs down whose files somebody has removed, or could not be written when they started; `serving` says of each whether it serves.
     pub fn write_down_again<'a>(&mut self, runs: impl Iterator<Item = (&'a Run, bool)>) {
+        // One listing for all: to ask for each file would be the most that a reload of many services does.
+        let Some(there) = self.records.as_ref().map(Records::there) else { return };
         for (run, serving) in runs {
-            let Some(records) = &self.records else { return };
-            if records.has(run.id) {
+            if self.records.as_ref().is_some_and(|records| records.has(run.id, &there)) {
                 continue;
             }
             self.write_down(run.id, run.worker, run.started, &run.definition);

@@ -34,7 +34,7 @@ impl Os {
             self.note_changes();
             self.hand_up();
             self.give_successor_up(now);
-            self.events.extend(self.logs.give_up(now));
+            self.events.extend(self.logs.deadline_passed(&self.poller, now));
             if !self.events.is_empty() {
                 continue;
             }
@@ -67,6 +67,16 @@ impl Os {
         }
     }
 
+    /// Is there anything that [`wait`](Self::wait) gives out at once? Where there seems to be nothing, what became of runs
+    /// is noted and the system looked at: one that was asked to leave answers within some ten microseconds.
+    pub fn has_more(&mut self) -> bool {
+        if self.events.is_empty() {
+            self.note_changes();
+            self.look();
+        }
+        !self.events.is_empty()
+    }
+
     /// The answer to the last client was given: how long the next has to wait while other things are to be done.
     fn answer_is_over(&mut self) {
         if let Some(since) = self.answering.take() {
@@ -97,10 +107,13 @@ impl Os {
                 }
             }
             Token::Log => self.log.write(&self.poller),
-            Token::Voice(number) => self.events.extend(self.processes.hear(&self.poller, number)),
+            Token::Voice(number) => {
+                self.events.extend(self.processes.hear(&self.poller, &mut self.probes, number));
+            }
             Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
             Token::Writer => self.events.extend(self.logs.hear(&self.poller, self.now())),
             Token::WriterEnded => self.events.extend(self.logs.writer_ended(&self.poller, self.now())),
+            Token::LogBytes => self.logs.stirred(&self.poller, self.now()),
             Token::Successor => self.hear_successor(),
             Token::Adopted(leader) => self.events.extend(self.processes.adopted_ended(&self.poller, leader)),
             Token::Probe(number) => self.events.extend(self.probes.go_on(&self.poller, number)),

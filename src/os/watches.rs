@@ -42,7 +42,15 @@ pub(super) struct Watches {
     /// Made when the first program is to be watched.
     inotify: Option<Inotify>,
     programs: BTreeMap<ServiceId, Watched>,
-    directories: BTreeMap<PathBuf, WatchDescriptor>,
+    directories: BTreeMap<PathBuf, Directory>,
+}
+
+/// A directory on the way to a program.
+struct Directory {
+    /// None where the system refused it, or it is gone: it is tried again with the next program on the way through it.
+    number: Option<WatchDescriptor>,
+    /// How many names of programs are in it.
+    names: usize,
 }
 
 impl Watches {
@@ -58,8 +66,10 @@ impl Watches {
             }
         }
         let watched = Watched { program: path.into(), found: identity(path), names: names_on_the_way(path) };
-        self.programs.insert(service, watched);
-        self.keep_directories();
+        self.need(&watched.names);
+        if let Some(before) = self.programs.insert(service, watched) {
+            self.need_no_more(&before.names);
+        }
     }
 
     /// Leaves them to the next program.
@@ -86,8 +96,9 @@ impl Watches {
 
     /// Watches nothing for the service any more.
     pub(super) fn forget(&mut self, poller: &Poller, service: ServiceId) {
-        self.programs.remove(&service);
-        self.keep_directories();
+        if let Some(before) = self.programs.remove(&service) {
+            self.need_no_more(&before.names);
+        }
         if self.programs.is_empty()
             && let Some(inotify) = self.inotify.take()
         {
@@ -103,8 +114,9 @@ impl Watches {
         let mut everything = false;
         // One turn: what is left makes the next.
         for event in inotify.read_events().unwrap_or_default() {
+            let of_it = |directory: &Directory| directory.number == Some(event.wd);
             let directory =
-                self.directories.iter().find(|(_, number)| **number == event.wd).map(|(path, _)| path);
+                self.directories.iter().find(|(_, directory)| of_it(directory)).map(|(path, _)| path);
             // What is only begun may be half written; a link is whole at once.
             let begun = |directory: &Path, name: &OsStr| {
                 event.mask.contains(AddWatchFlags::IN_CREATE) && directory.join(name).read_link().is_err()
@@ -116,14 +128,16 @@ impl Watches {
                 (None, _) | (_, None) => everything = true,
             }
             if event.mask.contains(AddWatchFlags::IN_IGNORED) {
-                self.directories.retain(|_, number| *number != event.wd);
+                let gone = self.directories.values_mut().filter(|directory| of_it(directory));
+                gone.for_each(|directory| directory.number = None);
             }
         }
-        let mut changed = Vec::new();
+        let (mut changed, mut ways) = (Vec::new(), Vec::new());
         for (service, watched) in &mut self.programs {
             if everything || !watched.names.is_disjoint(&touched) {
                 let found = identity(&watched.program);
-                watched.names = names_on_the_way(&watched.program);
+                let names = names_on_the_way(&watched.program);
+                ways.push((names.clone(), std::mem::replace(&mut watched.names, names)));
                 // While it is away nothing could be started; what comes in its place is an event again.
                 if found.is_some() && found != watched.found {
                     watched.found = found;
@@ -131,36 +145,43 @@ impl Watches {
                 }
             }
         }
-        self.keep_directories();
+        for (names, before) in ways {
+            self.need(&names);
+            self.need_no_more(&before);
+        }
         changed
     }
 
-    /// Watches the directories that somebody needs, and no other.
-    fn keep_directories(&mut self) {
-        let Some(inotify) = &self.inotify else { return };
-        let needed: BTreeSet<&PathBuf> = self
-            .programs
-            .values()
-            .flat_map(|watched| &watched.names)
-            .map(|(directory, _)| directory)
-            .collect();
-        self.directories.retain(|directory, number| {
-            let keep = needed.contains(directory);
-            if !keep {
-                // It fails where the directory is gone, and its watch with it.
-                let _ = inotify.rm_watch(*number);
-            }
-            keep
-        });
+    /// Watches the directories that these names are in.
+    fn need(&mut self, names: &BTreeSet<Name>) {
         let flags = AddWatchFlags::IN_CLOSE_WRITE
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_ONLYDIR;
-        for directory in needed {
-            if !self.directories.contains_key(directory)
-                && let Ok(number) = inotify.add_watch(directory, flags)
+        for (path, _) in names {
+            let directory =
+                self.directories.entry(path.clone()).or_insert(Directory { number: None, names: 0 });
+            directory.names += 1;
+            if directory.number.is_none()
+                && let Some(inotify) = &self.inotify
             {
-                self.directories.insert(directory.clone(), number);
+                directory.number = inotify.add_watch(path, flags).ok();
+            }
+        }
+    }
+
+    /// Watches those no more that nobody needs.
+    fn need_no_more(&mut self, names: &BTreeSet<Name>) {
+        for (path, _) in names {
+            let Some(directory) = self.directories.get_mut(path) else { continue };
+            directory.names -= 1;
+            if directory.names > 0 {
+                continue;
+            }
+            let gone = self.directories.remove(path);
+            if let (Some(number), Some(inotify)) = (gone.and_then(|gone| gone.number), &self.inotify) {
+                // It fails where the directory is gone, and its watch with it.
+                let _ = inotify.rm_watch(number);
             }
         }
     }

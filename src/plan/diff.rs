@@ -28,17 +28,27 @@ impl Change {
             Self::Removed(name) => name,
         }
     }
+
+    /// What it is from now on, unless it is removed.
+    pub fn definition(&self) -> Option<&Definition> {
+        match self {
+            Self::Added(definition) | Self::InPlace(definition) | Self::Restarted(definition) => {
+                Some(definition)
+            }
+            Self::Removed(_) => None,
+        }
+    }
 }
 
 /// Compares two plans, service by service: the new one's order, then what is removed.
 pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
-    let mut before: BTreeMap<&ServiceName, &Definition> =
-        old.services.iter().map(|definition| (&definition.name, &**definition)).collect();
+    let mut before: BTreeMap<&ServiceName, &Arc<Definition>> =
+        old.services.iter().map(|definition| (&definition.name, definition)).collect();
     let mut changes = Vec::new();
     for definition in &new.services {
         match before.remove(&definition.name) {
             None => changes.push(Change::Added(definition.clone())),
-            Some(old) if *old == **definition => {}
+            Some(old) if Arc::ptr_eq(old, definition) || old == definition => {}
             Some(old) if !old.runs_the_same(definition) => {
                 changes.push(Change::Restarted(definition.clone()));
             }
