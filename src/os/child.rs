@@ -163,7 +163,7 @@ pub(super) struct Prepared<'a> {
     pub(super) ignored: Option<c_int>,
     /// What lets it into its cgroup.
     pub(super) entrance: Option<RawFd>,
-    /// The file in which it says that it is born, where it is written down what it is.
+    /// The file that it signs when it is born.
     pub(super) birth: Option<RawFd>,
     /// What it becomes first.
     pub(super) becoming: Becoming,
@@ -173,7 +173,6 @@ pub(super) struct Prepared<'a> {
 struct Talk<'a> {
     prepared: &'a Prepared<'a>,
     told: &'a Told,
-    /// Our pid.
     supervisor: c_int,
 }
 
@@ -313,9 +312,9 @@ impl Talk<'_> {
         unsafe { libc::_exit(126) }
     }
 
-    /// Says in the file who it is. From then on a supervisor that comes later finds it; until then it dies with this one.
+    /// Says in the file who it is: a supervisor that comes later finds it. Until then it dies with this one.
     fn sign(&self, birth: RawFd) {
-        // SAFETY: plain integers. `getppid` takes nothing, and says of a parent that has ended already that another is.
+        // SAFETY: plain integers. `getppid` names another parent where ours has ended already.
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             if libc::getppid() != self.supervisor {
@@ -323,17 +322,15 @@ impl Talk<'_> {
             }
         }
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: no argument, no memory.
-        let pid = unsafe { libc::getpid() };
-        // SAFETY: the kernel fills a `timespec` that is ours.
-        let told = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
-        // Without the time a signature proves nothing.
+        // SAFETY: `getpid` takes nothing; the kernel fills a `timespec` that is ours.
+        let (pid, told) =
+            unsafe { (libc::getpid(), libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now)) };
         if told == 0 {
             let signature = Signature { pid: pid.into(), seconds: now.tv_sec, nanos: now.tv_nsec }.bytes();
             // SAFETY: bytes of ours, to a descriptor that we hold. Where it fails we write it down ourselves, later.
             unsafe { libc::write(birth, signature.as_ptr().cast(), signature.len()) };
         }
-        // SAFETY: plain integers. The program is to outlive us.
+        // SAFETY: as above. The program is to outlive us.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
     }
 
