@@ -40,6 +40,14 @@ pub const MISTAKES_SHOWN: usize = 50;
 /// Longest duration a key may hold: a hundred days. A longer one is a slip of the unit.
 pub const DURATION_MAX: Duration = Duration::from_secs(100 * 24 * 60 * 60);
 
+/// How long the lock of a supervisor that has ended may still be held before another one is refused. A child that it
+/// was just starting has a share in its descriptors until it is its program, and the kernel takes some milliseconds to
+/// close them.
+pub const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Pause between two looks at that lock: nobody tells when it is free.
+pub const LOCK_RETRY: Duration = Duration::from_millis(5);
+
 /// How long the kernel may take to end a process after SIGKILL before we go on without it
 /// (a process in uninterruptible sleep can neither accept nor answer).
 pub const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -257,6 +265,10 @@ pub const LOG_DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// Pause between two tries to write where it failed.
 pub const LOG_RETRY: Duration = Duration::from_secs(1);
 
+/// How long the lock of a log file is waited for. Who reads the file with `logs` holds it for milliseconds; anybody who may
+/// read it could hold it for ever, and is not waited for then.
+pub const LOG_LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Last lines of what a run wrote to stderr that stand in the report of its failure.
 pub const LOG_TAIL_LINES: usize = 5;
 
@@ -267,7 +279,8 @@ pub const LOG_TAIL_CHARS: usize = 200;
 /// something.
 pub const LOG_MESSAGES: usize = 4096;
 
-/// How long a log writer may take to take a pipe, before it is ended and another one gets it.
+/// How long a log writer may take to take a pipe, or to say that it is there, before it is ended and another one gets its
+/// pipes; and how long after its answer it is not asked again.
 pub const LOG_WRITER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a log writer may take to write what it has begun, when a supervisor ends or the next one takes its pipes.
@@ -276,6 +289,10 @@ pub const LOG_LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 /// Pipes of one service that are held; with one more the oldest is left to the log writer alone. There are so many only
 /// where a writer does not come to their ends: as many as generations may be leaving, with two streams each.
 pub const LOG_PIPES_LEFT: usize = 2 * LEAVING;
+
+/// How long the answer to a client waits for what a run said last that failed. The log writer tells it within a millisecond,
+/// where it is not busy with a flood.
+pub const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Last words of runs that are kept in case that somebody asks: their ends may be told before.
 pub const LOG_TAILS: usize = 64;

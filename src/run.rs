@@ -145,15 +145,18 @@ impl World {
             for action in actions.drain(..) {
                 self.perform(&core, action);
             }
+            self.answer_late(&core, false);
             if let Some(superior) = &superior {
                 tell(superior, &mut above, &core, self.os.now());
             }
             if let Some(outcome) = core.outcome() {
-                self.os.release();
-                for event in self.os.flush_logs() {
-                    core.handle(self.os.now(), event, &mut actions);
+                // Clients are told what was said last while they can be.
+                if self.control.deadline().is_some() {
+                    self.flush_logs(&mut core);
+                    self.answer_late(&core, true);
                 }
-                actions.drain(..).for_each(|action| self.perform(&core, action));
+                self.os.release();
+                self.flush_logs(&mut core);
                 self.tell_reports();
                 self.os.flush_log();
                 return exit_code(outcome);
@@ -173,7 +176,8 @@ impl World {
             if self.reports.len() >= REPORTS || !self.reports.is_empty() && !self.os.has_more() {
                 self.tell_reports();
             }
-            let deadline = core.deadline().into_iter().chain(above.deadline()).min();
+            let deadline =
+                [core.deadline(), above.deadline(), self.control.deadline()].into_iter().flatten().min();
             match self.os.wait(deadline) {
                 (now, Input::Event(event)) => core.handle(now, event, &mut actions),
                 (_, Input::Client(client, heard)) => self.heard(&core, client, heard),
@@ -181,6 +185,23 @@ impl World {
             }
             self.follow(&core.plan().settings);
         }
+    }
+
+    /// Gives the answers that have waited; who has one has heard what led to it.
+    fn answer_late(&mut self, core: &Supervisor, at_once: bool) {
+        if self.control.deadline().is_some() {
+            self.tell_reports();
+            self.control.answer_late(core, &mut self.os, at_once);
+        }
+    }
+
+    /// Has the logs of services written, and tells what comes of it.
+    fn flush_logs(&mut self, core: &mut Supervisor) {
+        let mut actions = Vec::new();
+        for event in self.os.flush_logs() {
+            core.handle(self.os.now(), event, &mut actions);
+        }
+        actions.drain(..).for_each(|action| self.perform(core, action));
     }
 
     /// Takes the runtime directory and listens in it. Without one by custom there are no commands; but where one was
@@ -287,7 +308,7 @@ impl World {
             Action::Answer { ticket, answer } => {
                 // Who has the answer has heard what led to it.
                 self.tell_reports();
-                self.control.answered(core, &mut self.os, ticket, &answer);
+                self.control.answered(core, &mut self.os, ticket, answer);
             }
             Action::Spawn { .. }
             | Action::Signal { .. }

@@ -4,7 +4,9 @@ mod support;
 
 use bootstrap::config::{parse, tables};
 use bootstrap::import::{Input, Origin, import};
-use bootstrap::plan::{Address, Definition, Handshake, Plan, Ready, Restart, RestartOrder};
+use bootstrap::plan::{
+    Address, Definition, Handshake, Keeping, Outlet, Output, Plan, Ready, Restart, RestartOrder,
+};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -71,11 +73,97 @@ fn a_program_of_supervisord_keeps_what_it_means() {
         "# [supervisord]: has no counterpart",
         "#     logfile=/tmp/a.log",
         "# process_name=%(program_name)s_%(process_num)d: has no counterpart",
-        "# stdout_logfile=/var/log/app.log: has no counterpart",
     ] {
         assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
     }
     assert!(text.contains("# user=www-data: "), "{text}");
+    assert_eq!(web.program.output.as_ref().unwrap().stdout, Outlet::File("/var/log/app.log".into()));
+}
+
+/// The output of a service that has these keys there.
+#[track_caller]
+fn output(origin: Origin, name: &str, head: &str, keys: &str) -> (Option<Output>, String) {
+    let text = ours(origin, &[(name, &format!("{head}\n{}\n", keys.replace("; ", "\n")))]);
+    (only(&text).program.output.as_deref().cloned(), text)
+}
+
+fn goes(stdout: Outlet, stderr: Outlet, keeping: Keeping) -> Option<Output> {
+    Some(Output { stdout, stderr, keeping })
+}
+
+#[test]
+fn what_a_program_of_supervisord_writes_goes_where_it_went() {
+    let file = |name: &str| Outlet::File(format!("/tmp/{name}").into());
+    let plain = Keeping { timestamps: false, ..Keeping::default() };
+    let kept = |max_bytes, backups| Keeping { max_bytes, backups, ..plain };
+    for (keys, expected, comment) in [
+        ("stdout_logfile=/tmp/%(program_name)s.log", goes(file("a.log"), Outlet::Inherit, plain), ""),
+        ("stdout_logfile=/tmp/a; redirect_stderr=true", goes(file("a"), file("a"), plain), ""),
+        (
+            "redirect_stderr=true; stdout_logfile=NONE",
+            goes(Outlet::Null, Outlet::Null, Keeping::default()),
+            "",
+        ),
+        ("stdout_logfile=/dev/stdout; stdout_logfile_maxbytes=0; stderr_logfile=/dev/fd/2", None, ""),
+        (
+            "stdout_logfile=/tmp/a; stdout_logfile_maxbytes=1MB; stdout_logfile_backups=3",
+            goes(file("a"), Outlet::Inherit, kept(1 << 20, 3)),
+            "",
+        ),
+        (
+            "stderr_logfile=/tmp/a; stderr_logfile_maxbytes=0",
+            goes(Outlet::Inherit, file("a"), kept(u64::MAX, 10)),
+            "",
+        ),
+        (
+            "stdout_logfile=/tmp/a; stderr_logfile=/tmp/b; stdout_logfile_backups=1; stderr_logfile_backups=2",
+            goes(file("a"), file("b"), kept(50 << 20, 1)),
+            "# stderr_logfile_backups=2: has no counterpart",
+        ),
+        (
+            "stdout_logfile=syslog; stderr_syslog=true",
+            goes(Outlet::Syslog, Outlet::Syslog, Keeping::default()),
+            "",
+        ),
+        ("stdout_logfile=AUTO", None, "# stdout_logfile=AUTO: has no counterpart"),
+        ("stdout_logfile=%(here)s/a", None, "# stdout_logfile=%(here)s/a: has no counterpart"),
+        ("stdout_logfile_maxbytes=100", None, "# stdout_logfile_maxbytes=100: has no counterpart"),
+        ("stdout_capture_maxbytes=1MB", None, "# stdout_capture_maxbytes=1MB: has no counterpart"),
+        (
+            "stdout_logfile=/nowhere/a",
+            None,
+            "# stdout_logfile=/nowhere/a: stdout = \"file:/nowhere/a\", once its directory is there",
+        ),
+    ] {
+        let (found, text) = output(Origin::Supervisord, "a.conf", "[program:a]\ncommand=./a", keys);
+        assert_eq!(found, expected, "{text}");
+        assert!(text.contains(comment) && (!comment.is_empty() || !text.contains('#')), "{text}");
+    }
+}
+
+#[test]
+fn what_a_unit_of_systemd_writes_goes_where_it_went() {
+    let file = |name: &str| Outlet::File(format!("/tmp/{name}").into());
+    let kept = Keeping { timestamps: false, max_bytes: u64::MAX, ..Keeping::default() };
+    let usual = Keeping::default();
+    for (keys, expected, comment) in [
+        ("StandardOutput=journal", goes(Outlet::Journal, Outlet::Journal, usual), ""),
+        ("StandardOutput=null; StandardError=journal", goes(Outlet::Null, Outlet::Journal, usual), ""),
+        ("StandardError=null", goes(Outlet::Inherit, Outlet::Null, usual), ""),
+        ("StandardOutput=append:/tmp/a; StandardError=inherit", goes(file("a"), file("a"), kept), ""),
+        ("StandardOutput=append:/tmp/a; StandardError=append:/tmp/b", goes(file("a"), file("b"), kept), ""),
+        (
+            "StandardOutput=file:/tmp/a",
+            goes(file("a"), file("a"), kept),
+            "# StandardOutput=file:/tmp/a: ours goes on at the end of what is there",
+        ),
+        ("StandardOutput=tty", None, "# StandardOutput=tty: has no counterpart"),
+        ("StandardOutput=append:/var/%n", None, "# StandardOutput=append:/var/%n: has no counterpart"),
+    ] {
+        let (found, text) = output(Origin::Systemd, "a.service", "[Service]\nExecStart=/bin/a", keys);
+        assert_eq!(found, expected, "{text}");
+        assert!(text.contains(comment) && (!comment.is_empty() || !text.contains('#')), "{text}");
+    }
 }
 
 /// The sample has every key that there is, most of them commented out.
@@ -105,6 +193,13 @@ fn the_sample_that_supervisor_prints_passes_with_every_key_in_it() {
         "startsecs",
         "stopsignal",
         "stopwaitsecs",
+        "stdout_logfile_maxbytes",
+        "stdout_logfile_backups",
+        "stderr_logfile_maxbytes",
+        "stderr_logfile_backups",
+        "stdout_syslog",
+        "stderr_syslog",
+        "redirect_stderr",
     ];
     let same = ["autostart", "process_name", "exitcodes", "socket"];
     assert_none_is_dropped(&all, &text, &[&known[..], &same].concat());
@@ -162,7 +257,7 @@ fn a_service_of_systemd_takes_its_socket_along() {
 /// Every unit of this machine: those of nginx, haproxy and supervisor, which the tests install, and a hundred others.
 #[test]
 fn every_unit_of_this_machine_passes_and_loses_no_key() {
-    const BECOME_OURS: [&str; 12] = [
+    const BECOME_OURS: [&str; 14] = [
         "ExecStart",
         "Type",
         "Environment",
@@ -175,6 +270,8 @@ fn every_unit_of_this_machine_passes_and_loses_no_key() {
         "TimeoutSec",
         "KillSignal",
         "Description",
+        "StandardOutput",
+        "StandardError",
     ];
     let mut passed = Vec::new();
     for path in

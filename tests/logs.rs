@@ -2,6 +2,10 @@
 
 mod support;
 
+#[path = "support/command.rs"]
+#[allow(dead_code, reason = "it is for all commands")]
+mod command;
+
 use flate2::read::GzDecoder;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGUSR2};
@@ -327,7 +331,7 @@ fn a_service_outlives_the_supervisor_and_the_writer_together_and_loses_no_line()
     let file = File::options().append(true).open(&path).unwrap();
     let mut locked = Flock::lock(file, FlockArg::LockExclusive).unwrap();
     if fs::read(&path).unwrap().ends_with(b"\n") {
-        locked.write_all(b"a 99 xx").unwrap();
+        locked.write_all(b"a 12 xx").unwrap();
     }
     drop(locked);
     supervised.kill_and_start_again();
@@ -339,7 +343,7 @@ fn a_service_outlives_the_supervisor_and_the_writer_together_and_loses_no_line()
 }
 
 #[test]
-fn a_writer_that_hangs_stalls_only_who_has_filled_its_pipe_and_is_replaced_at_the_next_start() {
+fn a_writer_that_hangs_stalls_only_who_has_filled_its_pipe_and_is_replaced() {
     let stage = Stage::new();
     let path = stage.dir().join("a.log");
     let (little, much) = (stage.path("little"), stage.path("much"));
@@ -359,10 +363,40 @@ fn a_writer_that_hangs_stalls_only_who_has_filled_its_pipe_and_is_replaced_at_th
         fs::read_to_string(format!("/proc/{}/wchan", stalled.0)).unwrap().contains("pipe")
     });
     assert!(!Path::new(&much).exists());
-    supervised.wait_for("the log writer did not take a pipe within 10s; sent it SIGKILL");
+    supervised.wait_for("the log writer has not answered for 10s; sent it SIGKILL");
     wait_done(&supervised.stage, "much");
     let found = numbers(&after_stop(supervised, &path), false);
     assert_eq!((found["little"].len(), found["much"].len()), (1000, 100_000));
+}
+
+/// It was noticed only when the next process was started, which may be never.
+#[test]
+fn a_writer_that_hangs_while_nothing_starts_is_found_by_what_services_write() {
+    let stage = Stage::new();
+    let path = stage.dir().join("a.log");
+    let keys =
+        "stdout = \"file:%/a.log\"\nlog_timestamps = false".replace('%', stage.dir().to_str().unwrap());
+    let go = stage.path("go");
+    let script = format!("until [ -e {go} ]; do sleep 0.05; done; echo one; exec sleep 600");
+    let config = format!("[[service]]\nname = \"a\"\ncommand = [\"sh\", \"-c\", {script:?}]\n{keys}\n");
+    let supervised = stage.start(&config, &["a"]);
+    let process = writer(&supervised);
+    let is_taken =
+        || process.descriptors().into_iter().filter(|(_, target)| target.starts_with("pipe")).count() > 2;
+    eventually("it has taken the pipe", is_taken);
+    process.signal(SIGSTOP);
+    let slept = || supervised.process().voluntary_switches();
+    supervised.stage.write("go", "");
+    supervised.wait_for("the log writer has not answered for 10s; sent it SIGKILL");
+    eventually("the next one writes", || fs::read_to_string(&path).is_ok_and(|text| text == "one\n"));
+    assert!(writer(&supervised) != process);
+    // The next one has its time, and then there is nothing to look after.
+    let mut before = slept();
+    eventually("nobody wakes up", || {
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        std::mem::replace(&mut before, slept()) == before
+    });
+    supervised.stop();
 }
 
 #[test]
@@ -393,6 +427,62 @@ fn the_last_words_on_stderr_stand_in_the_report_of_a_failure() {
     assert!(!supervised.said("b generation=1 … said on stderr"), "it is not captured\n{supervised}");
     let text = fs::read_to_string(supervised.stage.dir().join("a.log")).unwrap();
     assert!(text.ends_with("no database\n"), "what has no newline is ended with its process: {text:?}");
+}
+
+#[test]
+fn the_last_words_on_stderr_are_told_to_who_asked_for_the_start_and_by_status() {
+    let stage = Stage::new();
+    let keys = "stdout = \"null\"\nstderr = \"file:%/a.log\"\nrestart = \"no\"\nready = \"delay\"\nready_delay = \"1s\"";
+    let other = talk(&stage, "b", &["--lines", "0"], "");
+    let works = talk(&stage, "a", &["--lines", "1"], keys);
+    let fails = talk(&stage, "a", &["--lines", "1", "--both", "--then", "no database"], keys);
+    let supervised = stage.start(&(works + &other), &["a", "b"]);
+    supervised.wait_for("a generation=1 … ready");
+    supervised.stage.write("services.toml", &(fails + &other));
+    let run = |arguments: &[&str]| {
+        let output = supervised.stage.run(&[&["-c", "services.toml"], arguments].concat());
+        (String::from_utf8(output.stdout).unwrap(), output.status.code())
+    };
+    let words = "    its stderr: \"a-err 0 \"\n    its stderr: \"no database\"\n";
+    let (said, code) = run(&["reload"]);
+    assert!(
+        said.ends_with(words) && said.contains("a: the restart failed; what ran before serves"),
+        "{said}"
+    );
+    assert_eq!(code, Some(5), "{said}");
+    let (said, _) = run(&["status", "a"]);
+    assert!(said.contains("no database"), "{said}");
+    let (said, code) = run(&["restart", "a", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(value.pointer("/services/0/last_words/1").unwrap(), "no database", "{said}");
+    assert_eq!(code, Some(5));
+    command::is_valid(&value);
+    let (said, _) = run(&["status", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(value.pointer("/services/0/last_words/1").unwrap(), "no database", "{said}");
+    command::is_valid(&value);
+    supervised.stop();
+}
+
+/// With the last service everything ends, its clients included.
+#[test]
+fn the_last_words_are_told_though_the_supervisor_ends_with_them() {
+    let stage = Stage::new();
+    let go = stage.path("go");
+    let script = format!("until [ -e {go} ]; do sleep 0.05; done; echo no database >&2; exit 3");
+    let stderr = format!("file:{}", stage.path("a.log"));
+    let config = format!(
+        "[[service]]\nname = \"a\"\ncommand = [\"sh\", \"-c\", {script:?}]\nstderr = {stderr:?}\nready = \"delay\"\nready_delay = \"20s\"\n"
+    );
+    let mut supervised = stage.start(&config, &["a"]);
+    let waiting =
+        supervised.stage.command(&["-c", "services.toml", "start", "a"]).stdout(Stdio::piped()).spawn();
+    supervised.wait_for("an operator asked: start 1 service");
+    supervised.stage.write("go", "");
+    let output = waiting.unwrap().wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.ends_with("    its stderr: \"no database\"\n"), "{said}\n{supervised}");
+    assert_eq!(supervised.wait_exit(), 1);
 }
 
 #[test]

@@ -354,6 +354,33 @@ fn a_runtime_directory_that_was_removed_is_made_again_with_all_who_run() {
     supervised.stop();
 }
 
+/// What could not be written down when it started is so by the next reload, and found after a kill.
+#[test]
+fn a_run_that_could_not_be_written_down_is_written_down_by_the_next_sighup() {
+    let (mut supervised, port, _) = started("restart_order = \"start-first\"");
+    let runs = supervised.stage.dir().join("run/runs");
+    let aside = supervised.stage.dir().join("run/aside");
+    fs::rename(&runs, &aside).unwrap();
+    fs::write(&runs, "no directory").unwrap();
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=2 … not written down: … SIGHUP tries again");
+    supervised.wait_for(" web generation=1 … ended with exit code 0");
+    fs::remove_file(&runs).unwrap();
+    fs::rename(&aside, &runs).unwrap();
+    let records =
+        || fs::read_dir(&runs).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert!(!records().any(|name| name.starts_with("web.2.")), "it was written down after all\n{supervised}");
+    supervised.signal(SIGHUP);
+    eventually("it is written down as one that serves", || {
+        records().any(|name| name.starts_with("web.2.") && name.contains(".serving"))
+    });
+    let second = supervised.pid_of("web", 2);
+    supervised.kill_and_start_again();
+    supervised.wait_for(" web generation=2 … adopted");
+    assert_eq!(supervised.get(port).pid(), second.0);
+    supervised.stop();
+}
+
 /// Whoever left the process group is of the run all the same, also under the next supervisor.
 #[test]
 fn the_cgroup_of_a_run_is_taken_over_and_emptied_with_it() {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use nix::sys::signal::Signal::SIGTERM;
+use nix::sys::signal::Signal::{SIGTERM, SIGUSR1};
 use support::{Process, Stage, eventually, free_port, get, http, service};
 
 /// What makes a process PID 1 of a namespace of its own.
@@ -53,4 +53,37 @@ fn as_pid_1_it_reaps_what_others_leave_behind_and_stops_gracefully() {
     assert_eq!(supervised.wait_exit(), 0, "{supervised}");
     supervised.wait_for(" web generation=1 … exit code 0");
     assert!(children.iter().all(|child| !child.is_alive()));
+}
+
+/// Whom a stopped service leaves behind is told by number and command, ended and reaped, although it is nobody's child.
+#[test]
+fn as_pid_1_it_names_and_ends_what_a_service_leaves_behind() {
+    if let Some(why) = no_container() {
+        println!("skipped: no namespace of processes can be made here: {why}");
+        return;
+    }
+    let port = free_port();
+    let script = "trap 'exit 0' TERM; sh -c 'trap \"\" TERM; exec sleep 601' & while :; do sleep 0.05; done";
+    let unspoken =
+        "ready = \"started\"\nhandshake = \"none\"\ndrain_timeout = \"100ms\"\nstop_timeout = \"100ms\"";
+    let config = service("leaves", port, &["sh", "-c", script], unspoken);
+    let mut supervised = Stage::new().through(&CONTAINER).launch(&config);
+    supervised.wait_for(" leaves generation=1 … ready");
+    let outer = supervised.process();
+    eventually("it was forked", || outer.children().len() == 1);
+    let first = outer.children()[0];
+    let main = || first.children().into_iter().find(|child| child.arguments().contains(&script.to_owned()));
+    eventually("it has started", || main().is_some());
+    let sleeps = |child: &Process| child.arguments() == ["sleep", "601"];
+    eventually("its child sleeps", || main().is_some_and(|main| main.children().iter().any(sleeps)));
+    let main = main().unwrap();
+    let left = main.children().into_iter().find(sleeps).unwrap();
+    let number = left.status("NSpid").unwrap().split_whitespace().last().unwrap().to_owned();
+    first.signal(SIGUSR1);
+    supervised.wait_for(&format!(" leaves generation=1 … left behind: {number} (sleep 601)"));
+    supervised.wait_for(" leaves generation=1 … the last process of its group has ended");
+    assert_eq!(left.state(), None, "it is a zombie still\n{supervised}");
+    supervised.wait_for(" leaves generation=2 … ready");
+    first.signal(SIGTERM);
+    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
 }

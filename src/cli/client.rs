@@ -5,7 +5,7 @@ use super::way::{Timeout, Way};
 use crate::config;
 use crate::core::Time;
 use crate::limits::CLIENT_PATIENCE;
-use crate::os::{self, Os, Place};
+use crate::os::{self, Arrival, Os, Place};
 use crate::protocol::control::{ControlRequest, Reply};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -57,6 +57,25 @@ impl Connection {
             }
             // One that does not tell its file may be an older one.
             Some(_) | None => Ok(connection),
+        }
+    }
+
+    /// The same, and waits until then for a supervisor that is not there yet.
+    pub(super) fn to_come(config: &Path, way: &Way, patience: Duration) -> Result<Self, Trouble> {
+        let until = Os::clock() + patience;
+        loop {
+            let directories: Vec<PathBuf> = places(config, way).into_iter().map(|(path, _)| path).collect();
+            // Before the look: what comes after it is not missed.
+            let arrival = Arrival::at(&directories);
+            match (Self::to(config, way), arrival) {
+                (Err(trouble), Ok(arrival)) if trouble.may_pass() && Os::clock() < until => {
+                    arrival.wait(until - Os::clock());
+                }
+                (Err(trouble), _) if trouble.may_pass() => {
+                    return Err(Trouble::NotCome { waited: patience, last: trouble.into() });
+                }
+                (result, _) => return result,
+            }
         }
     }
 

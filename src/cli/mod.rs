@@ -172,6 +172,9 @@ pub enum Command {
     /// Start services that are held
     Release(OrderArgs),
     /// Wait until services are up
+    ///
+    /// With --timeout a supervisor that is not there yet is waited for as well, such as one that was just started; without
+    /// it that is told at once.
     Wait(WaitArgs),
     /// Send a signal to the main processes of services
     Signal(SignalArgs),

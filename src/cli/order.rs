@@ -190,7 +190,11 @@ fn outcome(call: Call<'_>, request: &ControlRequest) -> Result<Ended, Trouble> {
     let Call { way, timeout: Timeout { timeout }, .. } = call;
     let began = Os::clock();
     let until = timeout.map(|timeout| began + timeout);
-    let mut connection = Connection::to(call.config, way)?;
+    let mut connection = match (request, timeout) {
+        // Without a time to wait a mistake in the command line would wait for ever.
+        (ControlRequest::Wait { .. }, Some(timeout)) => Connection::to_come(call.config, way, timeout)?,
+        _ => Connection::to(call.config, way)?,
+    };
     // One that does not answer is to find no order when it wakes up.
     if let refusal @ Reply::Error { .. } = connection.answer(&ControlRequest::Version {}, call.timeout)? {
         return Ok(Ended::Answered(refusal));
@@ -245,10 +249,11 @@ fn in_words(reply: &Reply, color: bool) -> Option<(bool, Vec<String>)> {
              {untouched} untouched"
         )
     });
-    let services = services.iter().map(|service| {
+    let services = services.iter().flat_map(|service| {
         let paint = if service.ok { Paint::Good } else { Paint::Bad };
         let name = Cell { text: service.service.clone(), paint }.painted(color);
-        format!("{name}: {}", service.message)
+        let words = service.last_words.iter().map(|line| format!("    its stderr: {line:?}"));
+        std::iter::once(format!("{name}: {}", service.message)).chain(words)
     });
     Some((*ok, counts.into_iter().chain(services).collect()))
 }

@@ -213,6 +213,9 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
     if let Some(failure) = &service.last_failure {
         say("last failure", failure.clone());
     }
+    for line in &service.last_words {
+        say("its stderr", format!("{line:?}"));
+    }
     match (service.stale, supervisor.config_state) {
         (Some(Stale::Changed), _) => {
             say("config", format!("{} says something else than runs; see `plan`", supervisor.config));

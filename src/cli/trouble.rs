@@ -18,6 +18,13 @@ pub(super) enum Trouble {
         /// Where it was looked for, and what was found.
         tried: Vec<(PathBuf, io::Error)>,
     },
+    /// Nobody has come to listen there.
+    NotCome {
+        /// How long that was waited for.
+        waited: Duration,
+        /// How it was at the end.
+        last: Box<Trouble>,
+    },
     /// Who listens there is the supervisor of another config file.
     Another {
         /// Its runtime directory.
@@ -60,6 +67,9 @@ impl fmt::Display for Trouble {
                 let after = if was_killed { ", and takes over what a killed one left" } else { "" };
                 write!(f, "; `bootstrap -c {}` runs it{after}", config.display())
             }
+            Self::NotCome { waited, last } => {
+                write!(f, "waited for {}: {last}", humantime::format_duration(*waited))
+            }
             Self::Another { directory, pid, theirs, ours } => write!(
                 f,
                 "the supervisor in {}, pid {pid}, has {}, not {}; nothing was asked of it",
@@ -90,11 +100,22 @@ impl fmt::Display for Trouble {
 }
 
 impl Trouble {
+    /// Is it only that the supervisor is not there, and may come? It listens before it lets a group in.
+    pub(super) fn may_pass(&self) -> bool {
+        let Self::NotReachable { config, tried } = self else { return false };
+        let absent = [libc::ENOENT, libc::ECONNREFUSED, libc::EACCES];
+        config.exists()
+            && tried
+                .iter()
+                .all(|(_, error)| error.raw_os_error().is_some_and(|errno| absent.contains(&errno)))
+    }
+
     /// The exit code for it.
     fn code(&self) -> ExitCode {
         match self {
             Self::Upgraded | Self::TimedOut(_) => ExitCode::TimedOut,
             Self::NotReachable { .. }
+            | Self::NotCome { .. }
             | Self::Another { .. }
             | Self::Silent { .. }
             | Self::Lost(_)

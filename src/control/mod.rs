@@ -1,10 +1,13 @@
 //! What clients of the control socket want: each request becomes one for the core, or is answered from what is known.
 
+mod late;
 mod order;
 mod outcome;
 mod overview;
 mod unknown;
 mod upgrade;
+
+use late::LateAnswers;
 
 use crate::config::Disk;
 use crate::core::{Answer, ControlFact, Event, Fact, Report, Request, Supervisor, Ticket, Time, Verb};
@@ -19,6 +22,8 @@ use std::path::Path;
 pub struct Control {
     disk: Disk,
     began: Time,
+    /// Answers that wait for what a run said last.
+    late: LateAnswers,
     /// Who waits for the answer of the core.
     open: BTreeMap<Ticket, Open>,
     last: u64,
@@ -51,7 +56,8 @@ impl Control {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
         // After an upgrade the core may still have tickets of the program before: those numbers are not used again.
         let last = began.ms << 20;
-        Self { disk: Disk::of(&file), began, open: BTreeMap::new(), last, followers: BTreeMap::new() }
+        let late = LateAnswers::default();
+        Self { disk: Disk::of(&file), began, late, open: BTreeMap::new(), last, followers: BTreeMap::new() }
     }
 
     /// Takes what a client did; what it wants of the core is posted, what is known is answered. Gives what there is
@@ -180,10 +186,29 @@ impl Control {
     }
 
     /// Tells a client what the core says became of its request.
-    pub fn answered(&mut self, core: &Supervisor, os: &mut Os, ticket: Ticket, answer: &Answer) {
+    pub fn answered(&mut self, core: &Supervisor, os: &mut Os, ticket: Ticket, answer: Answer) {
+        if let Some(answer) = self.late.keep(core, os, ticket, answer) {
+            self.answer(core, os, ticket, &answer);
+        }
+    }
+
+    /// Gives the answers that waited for what is known by now, or all of them where nothing more will come.
+    pub fn answer_late(&mut self, core: &Supervisor, os: &mut Os, at_once: bool) {
+        let late = if at_once { self.late.take_all() } else { self.late.take(os) };
+        for (ticket, answer) in late {
+            self.answer(core, os, ticket, &answer);
+        }
+    }
+
+    /// When one must be given, if ever.
+    pub fn deadline(&self) -> Option<Time> {
+        self.late.deadline()
+    }
+
+    fn answer(&mut self, core: &Supervisor, os: &mut Os, ticket: Ticket, answer: &Answer) {
         if let Some(open) = self.open.remove(&ticket) {
             self.followers.remove(&open.client);
-            let reply = outcome::reply(core.plan(), &mut self.disk, open.verb, answer);
+            let reply = outcome::reply(core, &mut self.disk, open.verb, answer);
             os.answer(open.client, &reply.line(open.id), Then::Next);
         }
     }

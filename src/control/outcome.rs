@@ -2,18 +2,19 @@
 
 use super::unknown::no_such_service;
 use crate::config::Disk;
-use crate::core::{Answer, Refusal, Report, Verb, Verdict};
-use crate::plan::{Generation, Plan, ServiceName};
+use crate::core::{Answer, Refusal, Report, Supervisor, Verb, Verdict};
+use crate::plan::{Generation, ServiceName};
 use crate::protocol::control::{ErrorCode, Reply};
 use crate::protocol::status::{AppliedCounts, ServiceOutcome};
 use crate::report;
 
 /// The reply for an answer to an order, or to a reload where there is no verb.
-pub(super) fn reply(plan: &Plan, disk: &mut Disk, verb: Option<Verb>, answer: &Answer) -> Reply {
+pub(super) fn reply(core: &Supervisor, disk: &mut Disk, verb: Option<Verb>, answer: &Answer) -> Reply {
+    let words = |name: &ServiceName| words_of(core, name);
     match answer {
-        Answer::NoSuchService { patterns } => no_such_service(plan, disk, patterns.clone()),
+        Answer::NoSuchService { patterns } => no_such_service(core.plan(), disk, patterns.clone()),
         Answer::Refused(refusal) => refused(*refusal),
-        Answer::Done { services } => done(verb, services, None),
+        Answer::Done { services } => done(verb, services, None, words),
         Answer::Reloaded { applied, services } => {
             let counts = AppliedCounts {
                 added: applied.added,
@@ -22,7 +23,7 @@ pub(super) fn reply(plan: &Plan, disk: &mut Disk, verb: Option<Verb>, answer: &A
                 in_place: applied.in_place,
                 untouched: applied.untouched,
             };
-            done(verb, services, Some(counts))
+            done(verb, services, Some(counts), words)
         }
         Answer::ReloadRefused { reasons } => Reply::Error {
             code: ErrorCode::BadConfig,
@@ -42,10 +43,26 @@ fn refused(refusal: Refusal) -> Reply {
     }
 }
 
-fn done(verb: Option<Verb>, services: &[(ServiceName, Verdict)], applied: Option<AppliedCounts>) -> Reply {
-    let services: Vec<ServiceOutcome> =
-        services.iter().map(|(name, verdict)| outcome(verb, name, verdict)).collect();
+fn done(
+    verb: Option<Verb>,
+    services: &[(ServiceName, Verdict)],
+    applied: Option<AppliedCounts>,
+    words: impl Fn(&ServiceName) -> Vec<String>,
+) -> Reply {
+    let services: Vec<ServiceOutcome> = services
+        .iter()
+        .map(|(name, verdict)| {
+            let last_words = verdict.failure().map_or_else(Vec::new, |_| words(name));
+            ServiceOutcome { last_words, ..outcome(verb, name, verdict) }
+        })
+        .collect();
     Reply::Done { ok: services.iter().all(|service| service.ok), services, applied }
+}
+
+/// What the last run of a service that failed said last.
+fn words_of(core: &Supervisor, name: &ServiceName) -> Vec<String> {
+    let service = core.services().find(|service| service.definition.name == *name);
+    service.map_or_else(Vec::new, |service| service.history.words_of_failure().to_vec())
 }
 
 fn outcome(verb: Option<Verb>, name: &ServiceName, verdict: &Verdict) -> ServiceOutcome {
@@ -56,6 +73,7 @@ fn outcome(verb: Option<Verb>, name: &ServiceName, verdict: &Verdict) -> Service
         ok: is_ok(verb, verdict),
         generation: generation.map(|generation| generation.0),
         message,
+        last_words: Vec::new(),
     }
 }
 
@@ -143,7 +161,12 @@ mod tests {
     #[test]
     fn what_followed_a_failed_restart_is_said_once() {
         let next = Next::OldServesOn(Generation(2));
-        let fact = Fact::Exited { status: ExitStatus::Code(1), lived: Duration::from_millis(17), next };
+        let fact = Fact::Exited {
+            status: ExitStatus::Code(1),
+            lived: Duration::from_millis(17),
+            before_ready: true,
+            next,
+        };
         let report = Report { generation: Some(Generation(3)), ..Report::of_supervisor(fact) };
         let verdict = Verdict::Failed { serving: Generation(2), why: Some(report.into()) };
         assert_eq!(

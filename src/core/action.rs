@@ -99,7 +99,8 @@ pub enum Action {
         /// Whose.
         run: RunId,
     },
-    /// Say what a run said last on its stderr. Answered by `LastWords`, or by nothing where it said nothing.
+    /// Say what a run said last on its stderr. Answered by `LastWords`, which may have no lines, or by nothing where that is
+    /// not known any more.
     TellLastWords {
         /// Who.
         run: RunId,

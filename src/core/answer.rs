@@ -48,6 +48,37 @@ pub enum Refusal {
     },
 }
 
+impl Answer {
+    /// What is told of each service.
+    pub fn verdicts(&self) -> &[(ServiceName, Verdict)] {
+        match self {
+            Self::Done { services } | Self::Reloaded { services, .. } => services,
+            Self::NoSuchService { .. } | Self::Refused(_) | Self::ReloadRefused { .. } => &[],
+        }
+    }
+}
+
+impl Verdict {
+    /// What was reported of the run that failed, if it is about one.
+    pub fn failure(&self) -> Option<&Report> {
+        match self {
+            Self::Failed { why, .. }
+            | Self::RolledBack { why, .. }
+            | Self::Crashed { why }
+            | Self::Backoff { why } => why.as_deref(),
+            Self::Ordered
+            | Self::Up { .. }
+            | Self::Stopped
+            | Self::Held
+            | Self::Signalled { .. }
+            | Self::WaitsFor { .. }
+            | Self::Removed
+            | Self::Quarantined { .. }
+            | Self::Superseded { .. } => None,
+        }
+    }
+}
+
 /// What became of an order for one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Verdict {

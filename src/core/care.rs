@@ -1,7 +1,7 @@
 //! Whom a worker asks how it is, and what follows from the answers: readiness, a way back, a restart.
 
 use super::cast::Cast;
-use super::ending::{Ending, Role};
+use super::ending::{Role, Why};
 use super::event::Miss;
 use super::fact::{Fact, Next};
 use super::generation::Run;
@@ -148,7 +148,7 @@ impl Worker {
     /// counts as a crash, so that one that is sick again and again is restarted less and less often.
     fn found_sick(&mut self, sign: Sign, scene: &mut Scene<'_>) {
         if matches!(self.state, State::Baking { .. }) {
-            return self.ended(Role::Serving, Ending::Sick(sign), scene);
+            return self.ended(Role::Serving, Why::Sick(sign), scene);
         }
         let State::Up { run } = &mut self.state else { return };
         if run.health.restart_at().is_some() {
@@ -188,7 +188,7 @@ impl Worker {
                 run.watchdog = Watchdog::promising(period, now);
             }
             Notice::WatchdogTrigger if role == Role::Serving => self.found_sick(Sign::Trigger, scene),
-            Notice::Stopping => self.ended(role, Ending::Stopping, scene),
+            Notice::Stopping => self.ended(role, Why::Stopping, scene),
             Notice::MainPid(pid) => run.turn_to(pid, scene),
             // Some say so before they are ready for the first time: that is how they start, and nothing else.
             Notice::Reloading { .. } if role != Role::Candidate => run.reloads(scene),

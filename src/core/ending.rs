@@ -7,8 +7,14 @@ use super::{ExitStatus, SpawnFailure};
 use crate::protocol::Word;
 use std::time::Duration;
 
-/// Why a run serves no more, or never will, although nobody asked it to leave.
-pub(super) enum Ending {
+/// That a run serves no more, or never will, although nobody asked it to leave.
+pub(super) struct Ending {
+    pub(super) role: Role,
+    pub(super) why: Why,
+}
+
+/// Why it does not.
+pub(super) enum Why {
     Exited { status: ExitStatus, group_left: bool },
     SpawnFailed(SpawnFailure),
     NotReady(Duration, Option<Miss>),
@@ -18,23 +24,26 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    /// Is it an end that nothing went wrong with?
+    /// Is it an end that nothing went wrong with? That of one that never became ready is none, whatever it says: such as
+    /// a server that goes on in the background.
     pub(super) fn is_success(&self) -> bool {
-        matches!(
-            self,
-            Self::Exited { status: ExitStatus::Code(0), .. } | Self::Said(Word::Success) | Self::Stopping
-        )
+        let well = matches!(
+            self.why,
+            Why::Exited { status: ExitStatus::Code(0), .. } | Why::Said(Word::Success) | Why::Stopping
+        );
+        well && self.role != Role::Candidate
     }
 
     /// What is told of it.
     pub(super) fn into_fact(self, lived: Duration, next: Next) -> Fact {
-        match self {
-            Self::Exited { status, .. } => Fact::Exited { status, lived, next },
-            Self::SpawnFailed(failure) => Fact::SpawnFailed { failure, next },
-            Self::NotReady(timeout, last) => Fact::NotReady { timeout, last, next },
-            Self::Said(word) => Fact::LeavesByItself { word, next },
-            Self::Stopping => Fact::SaidStopping { next },
-            Self::Sick(sign) => Fact::Unhealthy { sign, next },
+        let before_ready = self.role == Role::Candidate;
+        match self.why {
+            Why::Exited { status, .. } => Fact::Exited { status, lived, before_ready, next },
+            Why::SpawnFailed(failure) => Fact::SpawnFailed { failure, next },
+            Why::NotReady(timeout, last) => Fact::NotReady { timeout, last, next },
+            Why::Said(word) => Fact::LeavesByItself { word, next },
+            Why::Stopping => Fact::SaidStopping { next },
+            Why::Sick(sign) => Fact::Unhealthy { sign, next },
         }
     }
 }

@@ -149,7 +149,7 @@ pub enum WriterEvent {
         /// How.
         status: ExitStatus,
     },
-    /// It did not take a pipe in time; it was sent SIGKILL.
+    /// It did not take a pipe, or did not answer, in time; it was sent SIGKILL.
     Silent {
         /// How long it had.
         after: Duration,

@@ -80,7 +80,13 @@ pub enum Fact {
     /// The rest of its process group has ended too.
     GroupEnded { after: Duration },
     /// It ended, and nobody had asked it to.
-    Exited { status: ExitStatus, lived: Duration, next: Next },
+    Exited {
+        status: ExitStatus,
+        lived: Duration,
+        #[serde(default)]
+        before_ready: bool,
+        next: Next,
+    },
     /// Its check had a bad answer, which is not the last that it may have.
     CheckMissed { misses: u32, failures: u32, miss: Miss },
     /// It is sick.

@@ -21,6 +21,27 @@ pub struct History {
     pub last_exit: Option<LastExit>,
     /// What was reported of the last run that ended or failed without being asked.
     pub last_failure: Option<Box<Report>>,
+    /// What a run said last on its stderr that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_words: Option<Box<LastWords>>,
+}
+
+/// The last lines that a run wrote to its stderr.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastWords {
+    /// Which one.
+    pub generation: Generation,
+    /// The oldest first.
+    pub lines: Vec<String>,
+}
+
+impl History {
+    /// What the run said last of which the last failure is reported.
+    pub fn words_of_failure(&self) -> &[String] {
+        let failed = self.last_failure.as_ref().and_then(|report| report.generation);
+        let words = self.last_words.as_ref().filter(|words| Some(words.generation) == failed);
+        words.map_or(&[], |words| &words.lines)
+    }
 }
 
 /// How often a service was started again, by the reason. Each worker counts.

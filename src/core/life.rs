@@ -1,7 +1,7 @@
 //! What happens to the runs of a worker, and what follows: readiness, the hand-over, the crash rule, the way back.
 
 use super::candidate::{Candidate, Progress};
-use super::ending::{Ending, Role};
+use super::ending::{Ending, Role, Why};
 use super::event::Miss;
 use super::fact::{Fact, Next};
 use super::generation::Run;
@@ -48,11 +48,11 @@ impl Worker {
     fn staying_happened(&mut self, role: Role, event: RunEvent, scene: &mut Scene<'_>) {
         match event {
             RunEvent::Said(word @ (Word::Success | Word::Failed)) => {
-                self.ended(role, Ending::Said(word), scene);
+                self.ended(role, Why::Said(word), scene);
             }
             RunEvent::PipeEnded(end) => self.pipe_ended(role, end, scene),
             RunEvent::Exited { status, group_left } => {
-                self.ended(role, Ending::Exited { status, group_left }, scene);
+                self.ended(role, Why::Exited { status, group_left }, scene);
             }
             RunEvent::Notified(notice @ (Notice::Ready | Notice::ExtendTimeout(_)))
                 if role == Role::Candidate =>
@@ -95,7 +95,7 @@ impl Worker {
             RunEvent::Notified(Notice::ExtendTimeout(longer)) => candidate.needs(longer, scene.now),
             RunEvent::SpawnFailed(failure) => {
                 if let Some(failure) = candidate.spawn_failed(failure, scene.now) {
-                    self.ended(Role::Candidate, Ending::SpawnFailed(failure), scene);
+                    self.ended(Role::Candidate, Why::SpawnFailed(failure), scene);
                 }
                 return;
             }
@@ -128,7 +128,7 @@ impl Worker {
             Progress::TooLate => {
                 let timeout = scene.policy().ready_timeout;
                 let last = self.candidate_mut().and_then(|candidate| candidate.last_miss());
-                self.ended(Role::Candidate, Ending::NotReady(timeout, last), scene);
+                self.ended(Role::Candidate, Why::NotReady(timeout, last), scene);
             }
         }
     }
@@ -202,7 +202,8 @@ impl Worker {
     }
 
     /// A run that nobody asked to leave serves no more, or will not: what comes next depends on who is left.
-    pub(super) fn ended(&mut self, role: Role, ending: Ending, scene: &mut Scene<'_>) {
+    pub(super) fn ended(&mut self, role: Role, why: Why, scene: &mut Scene<'_>) {
+        let ending = Ending { role, why };
         match (role, mem::replace(&mut self.state, State::Stopped)) {
             (Role::Serving, State::Up { run }) => self.crashed(&run, ending, scene),
             (Role::Candidate, State::Starting { candidate, fallback }) => {
@@ -240,20 +241,20 @@ impl Worker {
 
     /// Says what happened and what comes next, and sees to it that nothing of the run is left behind.
     fn dismiss(&mut self, run: &Run, ending: Ending, next: Next, scene: &mut Scene<'_>) {
-        if matches!(ending, Ending::Exited { group_left: true, .. }) {
+        if matches!(ending.why, Why::Exited { group_left: true, .. }) {
             // Before they are told to end.
             scene.out.push(Action::NameLeftovers { run: run.id });
         }
-        let leaving = match ending {
-            Ending::Said(_) | Ending::Stopping => Some(Leaving::by_itself(run.clone(), scene)),
+        let leaving = match ending.why {
+            Why::Said(_) | Why::Stopping => Some(Leaving::by_itself(run.clone(), scene)),
             // It may have clients all the same.
-            Ending::Sick(_) => Some(Leaving::ask(run.clone(), scene)),
-            Ending::NotReady(..) | Ending::Exited { group_left: true, .. } => {
+            Why::Sick(_) => Some(Leaving::ask(run.clone(), scene)),
+            Why::NotReady(..) | Why::Exited { group_left: true, .. } => {
                 Some(Leaving::terminate(run.clone(), scene))
             }
-            Ending::SpawnFailed(_) | Ending::Exited { group_left: false, .. } => None,
+            Why::SpawnFailed(_) | Why::Exited { group_left: false, .. } => None,
         };
-        if matches!(ending, Ending::Exited { group_left: true, .. }) {
+        if matches!(ending.why, Why::Exited { group_left: true, .. }) {
             scene.report_on(run, Fact::Leftovers { stop_timeout: scene.policy().stop_timeout });
         }
         if let Some(leaving) = leaving {
@@ -356,7 +357,7 @@ impl Worker {
                 // The last thing known of it has to be good.
                 (Some(sign), _) => {
                     self.state = State::Baking { new, until: scene.now, back };
-                    self.ended(Role::Serving, Ending::Sick(sign), scene);
+                    self.ended(Role::Serving, Why::Sick(sign), scene);
                 }
                 (None, Some(by)) if new.health == Health::Unknown => {
                     self.state = State::Baking { new, until: by, back };

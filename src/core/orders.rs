@@ -40,6 +40,10 @@ impl Supervisor {
         now: Time,
         out: &mut Vec<Action>,
     ) {
+        if self.phase == Phase::Booting && verb == Verb::Wait && self.is_full().is_none() {
+            // It asks for what will be, and nothing is to be done for it.
+            return self.tickets.await_boot(ticket, selector.clone(), wait);
+        }
         let names: Vec<&ServiceName> = self.names.keys().collect();
         let unmatched = selector.unmatched(&names);
         if let Some(refusal) = self.refusal() {
@@ -358,9 +362,11 @@ impl Supervisor {
         }
     }
 
-    /// Tells those who wait for any reload that there will be none.
+    /// Tells those who wait for any reload, or for the first services, that there will be none.
     pub(super) fn refuse_reloads(&mut self, out: &mut Vec<Action>) {
-        for (ticket, _) in self.tickets.take_all_reloads() {
+        let early = self.tickets.take_early().into_iter().map(|(ticket, ..)| ticket);
+        let waiting = self.tickets.take_all_reloads().into_iter().map(|(ticket, _)| ticket);
+        for ticket in waiting.chain(early) {
             answer(ticket, Answer::Refused(Refusal::Stopping), out);
         }
     }

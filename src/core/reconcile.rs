@@ -4,6 +4,7 @@
 
 use super::fact::{Applied, Fact};
 use super::orders::Taken;
+use super::request::Verb;
 use super::service::{Ending, Redefinition, Service, Wish};
 use super::supervisor::{Phase, Supervisor, keep, report};
 use super::tickets::{Goal, Subject};
@@ -142,6 +143,9 @@ impl Supervisor {
         for (ticket, wait) in self.tickets.take_reloads() {
             let taken = taken.iter().map(|(name, id, goal)| (name.clone(), *id, Taken::Awaits(*goal)));
             self.open(ticket, Subject::Reload(applied), wait, taken.collect(), out);
+        }
+        for (ticket, selector, wait) in self.tickets.take_early() {
+            self.ordered(ticket, Verb::Wait, &selector, wait, now, out);
         }
         self.reload_done(again, out);
     }

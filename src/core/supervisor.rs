@@ -145,7 +145,7 @@ impl Supervisor {
             Event::PlanRefused { mistakes } => self.plan_refused(mistakes, out),
             Event::Writer(event) => self.writer_happened(event, now, out),
             Event::LastWords { run, service, pid, lines } => {
-                Self::said_last(run, service, pid, lines, out);
+                self.said_last(run, service, pid, lines, out);
             }
             Event::Repaired { listener, what } => self.repaired(listener, what, out),
             Event::NotWrittenDown { run, errno } => self.not_written_down(run, errno, out),

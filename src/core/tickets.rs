@@ -3,7 +3,7 @@
 use super::answer::{Answer, Verdict};
 use super::fact::Applied;
 use super::request::{Ticket, Wait};
-use crate::plan::{ServiceId, ServiceName};
+use crate::plan::{Selector, ServiceId, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,12 +50,15 @@ pub(super) struct Tickets {
     reloads: Vec<(Ticket, Wait)>,
     /// Those that wait for the one after it.
     reloads_later: Vec<(Ticket, Wait)>,
+    /// Those that came before there were services, and wait until these are up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    early: Vec<(Ticket, Selector, Wait)>,
 }
 
 impl Tickets {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.open.len() + self.reloads.len() + self.reloads_later.len()
+        self.open.len() + self.reloads.len() + self.reloads_later.len() + self.early.len()
     }
 
     /// Does anybody wait for a service?
@@ -135,6 +138,17 @@ impl Tickets {
         for list in [&mut self.reloads, &mut self.reloads_later] {
             list.retain(|(waiting, _)| *waiting != ticket);
         }
+        self.early.retain(|(waiting, ..)| *waiting != ticket);
+    }
+
+    /// Takes a ticket that waits for services, of which there are none yet.
+    pub(super) fn await_boot(&mut self, ticket: Ticket, selector: Selector, wait: Wait) {
+        self.early.push((ticket, selector, wait));
+    }
+
+    /// There are services now, or there will be none.
+    pub(super) fn take_early(&mut self) -> Vec<(Ticket, Selector, Wait)> {
+        std::mem::take(&mut self.early)
     }
 
     /// Takes a ticket that waits for the next reading of the config.
@@ -156,5 +170,39 @@ impl Tickets {
     pub(super) fn take_all_reloads(&mut self) -> Vec<(Ticket, Wait)> {
         self.reload_begins();
         self.take_reloads()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Action, Event, Refusal, Request, RunEvent, Supervisor, Time, Verb};
+    use crate::plan::{Generation, Pid, RunId};
+
+    /// The control socket is there before those of the services are.
+    #[test]
+    fn who_waits_before_there_are_services_is_answered_when_they_are_up_or_cannot_be() {
+        let text = "[[service]]\nname = 'a'\nport = 80\ncommand = ['/bin/true']\nready = 'started'\n";
+        let (now, ticket) = (Time { ms: 0 }, Ticket(7));
+        let up = Verdict::Up { generation: Generation(1) };
+        let run = RunId { service: ServiceId(1), generation: Generation(1) };
+        let done = Answer::Done { services: vec![(ServiceName::parse("a").unwrap(), up)] };
+        let stopping = || Answer::Refused(Refusal::Stopping);
+        for (events, expected) in [
+            (vec![Event::Bound, Event::Run(run, RunEvent::Spawned { pid: Pid(9) })], done),
+            (vec![Event::BindRefused { failures: Vec::new() }], stopping()),
+            (vec![Event::Request(Request::Stop)], stopping()),
+        ] {
+            let mut out = Vec::new();
+            let mut core = Supervisor::boot(crate::config::parse("a.toml", text).unwrap(), now, &mut out);
+            let (verb, selector, wait) = (Verb::Wait, Selector::parse("a"), Wait::Outcome);
+            core.handle(now, Event::Request(Request::Order { ticket, verb, selector, wait }), &mut out);
+            for event in events {
+                let answered = |action: &Action| matches!(action, Action::Answer { .. });
+                assert!(!out.iter().any(answered), "{out:?}");
+                core.handle(now, event, &mut out);
+            }
+            assert!(out.contains(&Action::Answer { ticket, answer: expected }), "{out:?}");
+        }
     }
 }

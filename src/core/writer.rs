@@ -7,6 +7,7 @@
 use super::event::WriterEvent;
 use super::fact::{Fact, Report};
 use super::generation::Run;
+use super::history::LastWords;
 use super::log_writer::State;
 use super::logs::LogFact;
 use super::service::Service;
@@ -52,14 +53,22 @@ impl Supervisor {
         }
     }
 
-    /// A run said this before it failed.
+    /// A run said this before it failed; or nothing, which is no news.
     pub(super) fn said_last(
+        &mut self,
         run: RunId,
         service: ServiceName,
         pid: Pid,
         lines: Vec<String>,
         out: &mut Vec<Action>,
     ) {
+        if lines.is_empty() {
+            return;
+        }
+        if let Some(found) = self.services.get_mut(run.service) {
+            let words = LastWords { generation: run.generation, lines: lines.clone() };
+            found.history.last_words = Some(words.into());
+        }
         out.push(of_run(run, service, pid, LogFact::LastWords { lines }));
     }
 

@@ -6,6 +6,7 @@
 
 mod draft;
 mod ini;
+mod output;
 mod procfile;
 mod start_server;
 mod supervisord;

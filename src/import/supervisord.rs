@@ -3,7 +3,8 @@
 use super::Input;
 use super::draft::{Draft, Drafts, literal};
 use super::ini::{Continues, Entry, read as read_ini};
-use crate::limits::WORKERS;
+use super::output::{Output, Stream};
+use crate::limits::{LOG_BACKUPS, WORKERS};
 use std::time::Duration;
 
 pub(super) fn read(input: &Input, drafts: &mut Drafts) {
@@ -43,6 +44,7 @@ fn program(name: &str, fastcgi: bool, keys: &[(String, String)], drafts: &mut Dr
     draft.set("restart", "on-failure");
     draft.set_time("drain_timeout", Duration::from_secs(10));
     let mut start = Some(1);
+    let mut output = Output::default();
     for (key, value) in keys {
         match &**key {
             "command" => match shlex::split(&expanded(value, name)) {
@@ -81,9 +83,11 @@ fn program(name: &str, fastcgi: bool, keys: &[(String, String)], drafts: &mut Dr
             "exitcodes" if value == "0" => {}
             // Not by ourselves: this machine need not have that user.
             "user" | "umask" if drafts.knows(key) => draft.note(format!("{key}={value}: see `{key}`")),
+            _ if written(key, value, name, &mut output) => {}
             _ => draft.without_counterpart(key, value),
         }
     }
+    output.write(&mut draft);
     started(start, &mut draft);
     drafts.add(draft);
 }
@@ -103,6 +107,71 @@ fn started(seconds: Option<u64>, draft: &mut Draft) {
         }
         Some(_) | None => draft.note("startsecs: is too long"),
     }
+}
+
+/// The keys about what it writes; tells whether this is one that has a counterpart.
+fn written(key: &str, value: &str, name: &str, output: &mut Output) -> bool {
+    let on = ["true", "yes", "on", "1"].contains(&&*value.to_lowercase());
+    let (stream, rest) = match key.split_once('_') {
+        Some(("stdout", rest)) => (Stream::Stdout, rest),
+        Some(("stderr", rest)) => (Stream::Stderr, rest),
+        Some(("redirect", "stderr")) => {
+            if on {
+                output.join();
+            }
+            return true;
+        }
+        _ => return false,
+    };
+    match rest {
+        "logfile" => log_file(stream, key, value, name, output),
+        "syslog" => {
+            if on {
+                output.goes(stream, "syslog", key, value);
+            }
+            true
+        }
+        "logfile_maxbytes" => size(value).is_some_and(|bytes| {
+            let ours = if bytes == 0 { "unlimited".to_owned() } else { bytes.to_string() };
+            output.keeps(stream, "log_max_bytes", ours, (key, value));
+            true
+        }),
+        "logfile_backups" => {
+            value.parse().ok().filter(|count| (0..=LOG_BACKUPS.into()).contains(count)).is_some_and(
+                |count: i64| {
+                    output.keeps(stream, "log_backups", count, (key, value));
+                    true
+                },
+            )
+        }
+        _ => false,
+    }
+}
+
+fn log_file(stream: Stream, key: &str, value: &str, name: &str, output: &mut Output) -> bool {
+    let path = value.replace("%(program_name)s", name);
+    let to = match (&*value.to_lowercase(), &*path, stream) {
+        ("none", ..) => "null".into(),
+        ("syslog", ..) => "syslog".into(),
+        (_, "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1", Stream::Stdout)
+        | (_, "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2", Stream::Stderr) => "inherit".into(),
+        _ if path.starts_with('/') && !path.contains(['%', '\0']) && !path.starts_with("/dev/") => {
+            format!("file:{path}")
+        }
+        // AUTO is a file that supervisord removes itself.
+        _ => return false,
+    };
+    output.goes(stream, to, key, value);
+    true
+}
+
+/// `50MB`: bytes, each unit 1024 of the one before. What is less than ours takes is none.
+fn size(value: &str) -> Option<u64> {
+    let upper = value.to_uppercase();
+    let units = [("KB", 1 << 10), ("MB", 1 << 20), ("GB", 1 << 30), ("", 1)];
+    let (number, unit) = units.iter().find_map(|(unit, bytes)| Some((upper.strip_suffix(unit)?, *bytes)))?;
+    let bytes = number.trim().parse::<u64>().ok()?.checked_mul(unit)?;
+    (bytes == 0 || (4096..=1 << 62).contains(&bytes)).then_some(bytes)
 }
 
 /// `%(program_name)s` and its kind; what is not known here stays as it is, and is said.

@@ -3,6 +3,7 @@
 use super::Input;
 use super::draft::{Draft, Drafts, literal};
 use super::ini::{Continues, Entry, read as read_ini};
+use super::output::{Output, Stream};
 use super::systemd_socket;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,11 +49,15 @@ pub(super) fn read(inputs: &[Input], drafts: &mut Drafts) {
 
 fn service(input: &Input, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) {
     let mut section = String::new();
+    let mut output = Output::default();
+    // Where nothing else is said.
+    output.join();
     for entry in read_ini(&input.text, Continues::Backslash) {
         match entry {
             Entry::Section(name) => section = name,
             Entry::Strange(text) => draft.note(format!("{text}: is no key")),
             Entry::Key(key, value) => match &*section {
+                "Service" if written(&key, &value, &mut output) => {}
                 "Service" => of_service(&key, &value, draft, knows),
                 // What the unit is called by people, and where it belongs among others of systemd.
                 "Unit" if key == "Description" => draft.note(value),
@@ -60,6 +65,38 @@ fn service(input: &Input, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) {
             },
         }
     }
+    output.write(draft);
+}
+
+/// The keys about what it writes; tells whether this is one that has a counterpart.
+fn written(key: &str, value: &str, output: &mut Output) -> bool {
+    let stream = match key {
+        "StandardOutput" => Stream::Stdout,
+        "StandardError" => Stream::Stderr,
+        _ => return false,
+    };
+    let to = match value {
+        // Of stdout it means stdin, which is /dev/null.
+        "inherit" if stream == Stream::Stderr => return true,
+        "null" | "journal" | "syslog" => value.to_owned(),
+        _ => match value.split_once(':') {
+            Some((how @ ("append" | "file" | "truncate"), path))
+                if path.starts_with('/') && !path.contains(['%', '\0']) =>
+            {
+                output.keeps(stream, "log_max_bytes", "unlimited", (key, value));
+                if how != "append" {
+                    output.note(format!("{key}={value}: ours goes on at the end of what is there"));
+                }
+                format!("file:{path}")
+            }
+            _ => return false,
+        },
+    };
+    if stream == Stream::Stderr {
+        output.part();
+    }
+    output.goes(stream, to, key, value);
+    true
 }
 
 fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) {

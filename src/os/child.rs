@@ -8,6 +8,7 @@
 //! user could reach into must not be ours.
 #![expect(unsafe_code, reason = "clone(2), and the async-signal-safe calls between it and execve(2)")]
 
+use super::birth::Signature;
 use super::children;
 use super::dispositions::{Dispositions, reset_signals};
 use super::identity::Becoming;
@@ -162,6 +163,8 @@ pub(super) struct Prepared<'a> {
     pub(super) ignored: Option<c_int>,
     /// What lets it into its cgroup.
     pub(super) entrance: Option<RawFd>,
+    /// The file in which it says that it is born, where it is written down what it is.
+    pub(super) birth: Option<RawFd>,
     /// What it becomes first.
     pub(super) becoming: Becoming,
 }
@@ -170,6 +173,8 @@ pub(super) struct Prepared<'a> {
 struct Talk<'a> {
     prepared: &'a Prepared<'a>,
     told: &'a Told,
+    /// Our pid.
+    supervisor: c_int,
 }
 
 /// A step of the child that failed.
@@ -217,7 +222,7 @@ impl Prepared<'_> {
         let top = cradle.top();
         let told = cradle.told();
         told.step.store(0, Ordering::SeqCst);
-        let talk = Talk { prepared: self, told };
+        let talk = Talk { prepared: self, told, supervisor: std::process::id().cast_signed() };
         let memory = if self.becoming.is_another() { 0 } else { libc::CLONE_VM };
         // No handler of ours may run in the child: it would do so in our memory.
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
@@ -266,6 +271,9 @@ impl Talk<'_> {
         // SAFETY: plain integers.
         check(SpawnStage::Group, 0, unsafe { libc::setpgid(0, 0) }.into());
         reset_signals(&prepared.dispositions, prepared.ignored);
+        if let Some(birth) = prepared.birth {
+            self.sign(birth);
+        }
         if let Some(entrance) = prepared.entrance {
             // "0" is whoever writes it.
             // SAFETY: one byte that is readable, to a descriptor that we hold.
@@ -303,6 +311,30 @@ impl Talk<'_> {
         check(SpawnStage::Exec, 0, self.execute().into());
         // SAFETY: ends this child, and runs nothing of ours on the way. Not reached: `execve` only returns -1.
         unsafe { libc::_exit(126) }
+    }
+
+    /// Says in the file who it is. From then on a supervisor that comes later finds it; until then it dies with this one.
+    fn sign(&self, birth: RawFd) {
+        // SAFETY: plain integers. `getppid` takes nothing, and says of a parent that has ended already that another is.
+        unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            if libc::getppid() != self.supervisor {
+                libc::_exit(126);
+            }
+        }
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: no argument, no memory.
+        let pid = unsafe { libc::getpid() };
+        // SAFETY: the kernel fills a `timespec` that is ours.
+        let told = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
+        // Without the time a signature proves nothing.
+        if told == 0 {
+            let signature = Signature { pid: pid.into(), seconds: now.tv_sec, nanos: now.tv_nsec }.bytes();
+            // SAFETY: bytes of ours, to a descriptor that we hold. Where it fails we write it down ourselves, later.
+            unsafe { libc::write(birth, signature.as_ptr().cast(), signature.len()) };
+        }
+        // SAFETY: plain integers. The program is to outlive us.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
     }
 
     /// Becomes the program; comes back only where that fails, with -1.

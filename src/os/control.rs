@@ -219,6 +219,7 @@ impl ControlSocket {
             | Token::Successor
             | Token::Writer
             | Token::WriterEnded
+            | Token::LogBytes
             | Token::Adopted(_) => {}
         }
     }
@@ -343,8 +344,9 @@ fn listen(path: &Path, gid: Option<u32>) -> io::Result<(Socket, (u64, u64))> {
     // The path gets the mode of the socket: there is no moment at which others could connect.
     fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
     socket.bind(&address)?;
-    give(path, gid)?;
     socket.listen(i32::try_from(CONTROL_CLIENTS).expect("a small number"))?;
+    // Who waits for the socket hears of this change of its mode: then it listens.
+    give(path, gid)?;
     Ok((socket, inode(path)?))
 }
 

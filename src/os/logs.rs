@@ -2,6 +2,7 @@
 //! the pipes, and hears from it. It never reads a pipe, nor waits for the writer.
 
 use super::inherited::{Legacy, Numbers};
+use super::log_pulse::LogPulse;
 use super::output::{NewPipes, PipeMark};
 use super::passing::{receive, send};
 use super::poller::Poller;
@@ -61,6 +62,9 @@ pub(super) struct Logs {
     owed: BTreeMap<u32, Time>,
     /// Pipes whose last lines are to be asked for.
     asking: BTreeSet<u32>,
+    /// It is to be asked whether it is there.
+    pinging: bool,
+    pulse: LogPulse,
     /// A writer may have been killed while it wrote.
     torn: bool,
     /// What runs said last whose pipes have ended.
@@ -79,6 +83,7 @@ impl Logs {
         now: Time,
     ) {
         for (stream, reader) in pipes.into_readers() {
+            self.pulse.watch(poller, &reader);
             self.hold(run, pid, definition, stream, reader);
         }
         self.tell(poller, now);
@@ -117,6 +122,7 @@ impl Logs {
     /// Holds a pipe that a supervisor before this one held. Its writer may have been killed in the middle of a line.
     pub(super) fn take_back(
         &mut self,
+        poller: &Poller,
         run: RunId,
         pid: i32,
         definition: &Definition,
@@ -124,6 +130,7 @@ impl Logs {
         reader: OwnedFd,
     ) {
         self.torn = true;
+        self.pulse.watch(poller, &reader);
         self.hold(run, pid, definition, stream, reader);
     }
 
@@ -145,6 +152,7 @@ impl Logs {
         if let Some(writer) = self.writer.take() {
             writer.forget(poller);
         }
+        self.pulse.end(poller);
         let (last, torn) = (self.last, self.torn);
         *self = Self { last, torn, tails: std::mem::take(&mut self.tails), ..Self::default() };
     }
@@ -175,14 +183,26 @@ impl Logs {
                 Err(_) => return writer.watch(poller, true),
             }
         }
+        if self.pinging {
+            match send(&writer.socket, &ToWriter::Ask, None) {
+                Ok(()) => self.pinging = false,
+                Err(_) => return writer.watch(poller, true),
+            }
+        }
         writer.watch(poller, false);
+    }
+
+    /// A service has written something: is the writer there?
+    pub(super) fn stirred(&mut self, poller: &Poller, now: Time) {
+        self.pinging = self.pulse.stirred(self.writer.is_some(), now);
+        self.tell(poller, now);
     }
 
     /// Takes what the writer says, and tells it more.
     pub(super) fn hear(&mut self, poller: &Poller, now: Time) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(message) = self.next_message(poller) {
-            events.extend(self.heard(message));
+            events.extend(self.heard(message, now));
         }
         self.tell(poller, now);
         events
@@ -204,8 +224,12 @@ impl Logs {
         }
     }
 
-    fn heard(&mut self, message: FromWriter) -> Option<Event> {
+    fn heard(&mut self, message: FromWriter, now: Time) -> Option<Event> {
         match message {
+            FromWriter::Here => {
+                self.pulse.answered(now);
+                None
+            }
             FromWriter::Taken { pipe } => {
                 self.owed.remove(&pipe);
                 None
@@ -213,13 +237,13 @@ impl Logs {
             FromWriter::Tail { pipe, lines } => {
                 let held = self.pipes.get_mut(&pipe).filter(|held| held.tail_wanted)?;
                 held.tail_wanted = false;
-                held.last_words(lines).event()
+                Some(held.last_words(lines).event())
             }
             FromWriter::Ended { pipe, tail } => {
                 let held = self.drop_pipe(pipe)?;
                 let words = held.last_words(tail);
                 if held.tail_wanted {
-                    return words.event();
+                    return Some(words.event());
                 }
                 if held.pipe.stream == Stream::Stderr && !words.lines.is_empty() {
                     self.tails.push_back(words);
@@ -244,6 +268,7 @@ impl Logs {
 
     fn drop_pipe(&mut self, number: u32) -> Option<Held> {
         let held = self.pipes.remove(&number)?;
+        self.pulse.forget(&held.reader);
         self.by_run.remove(&(held.run, held.pipe.stream));
         self.untold.remove(&number);
         self.owed.remove(&number);
@@ -254,13 +279,19 @@ impl Logs {
     /// Asks what a run said last on its stderr; the answer is an event, unless it said nothing.
     pub(super) fn ask_last_words(&mut self, poller: &Poller, run: RunId, now: Time) -> Option<Event> {
         if let Some(at) = self.tails.iter().position(|words| words.run == run) {
-            return self.tails.remove(at).and_then(LastWords::event);
+            return self.tails.remove(at).map(LastWords::event);
         }
         let number = *self.by_run.get(&(run, Stream::Stderr))?;
         self.pipes.get_mut(&number)?.tail_wanted = true;
         self.asking.insert(number);
         self.tell(poller, now);
         None
+    }
+
+    /// Were they asked for, and not told yet?
+    pub(super) fn awaits_last_words(&self, run: RunId) -> bool {
+        let number = self.by_run.get(&(run, Stream::Stderr));
+        number.and_then(|number| self.pipes.get(number)).is_some_and(|held| held.tail_wanted)
     }
 
     /// The writer has ended: what it said last, and how it ended.
@@ -270,6 +301,8 @@ impl Logs {
         writer.forget(poller);
         self.torn = true;
         self.owed.clear();
+        self.pinging = false;
+        self.pulse.writer_ended(now);
         self.untold = self.pipes.keys().copied().collect();
         self.asking =
             self.pipes.iter().filter(|(_, held)| held.tail_wanted).map(|(number, _)| *number).collect();
@@ -277,17 +310,23 @@ impl Logs {
         events
     }
 
-    /// When a writer that takes no pipe is given up.
+    /// When a writer is given up that takes no pipe, or does not answer.
     pub(super) fn deadline(&self) -> Option<Time> {
+        self.taken_by().into_iter().chain(self.pulse.deadline()).min()
+    }
+
+    fn taken_by(&self) -> Option<Time> {
         self.owed.first_key_value().map(|(_, since)| *since + LOG_WRITER_PATIENCE)
     }
 
     /// Ends a writer that hangs; its process tells the rest.
-    pub(super) fn give_up(&mut self, now: Time) -> Option<Event> {
-        let late = self.deadline().is_some_and(|deadline| deadline <= now);
+    pub(super) fn deadline_passed(&mut self, poller: &Poller, now: Time) -> Option<Event> {
+        let silent = self.pulse.deadline_passed(poller, now);
+        let late = silent || self.taken_by().is_some_and(|deadline| deadline <= now);
         let writer = self.writer.as_ref().filter(|_| late)?;
         writer.kill();
         self.owed.clear();
+        self.pulse.writer_ended(now);
         Some(Event::Writer(WriterEvent::Silent { after: LOG_WRITER_PATIENCE }))
     }
 
@@ -331,6 +370,7 @@ impl Logs {
             if tail_wanted {
                 logs.asking.insert(pipe.number);
             }
+            logs.pulse.watch(poller, &reader);
             logs.by_run.insert((run, pipe.stream), pipe.number);
             logs.pipes.insert(pipe.number, Held { run, reader, pipe, tail_wanted });
         }
@@ -349,8 +389,8 @@ impl Held {
 }
 
 impl LastWords {
-    fn event(self) -> Option<Event> {
+    fn event(self) -> Event {
         let Self { run, service, pid, lines } = self;
-        (!lines.is_empty()).then_some(Event::LastWords { run, service, pid, lines })
+        Event::LastWords { run, service, pid, lines }
     }
 }

@@ -90,6 +90,11 @@ impl NewPipes {
         Channels { stdout: channel(Stream::Stdout), stderr: channel(Stream::Stderr) }
     }
 
+    /// By what they are found again.
+    pub(super) fn marks(&self) -> Vec<PipeMark> {
+        self.0.iter().filter_map(|pipe| PipeMark::of(pipe.stream, &pipe.reader)).collect()
+    }
+
     /// The ends that we keep. Those of the child close here.
     pub(super) fn into_readers(self) -> impl Iterator<Item = (Stream, OwnedFd)> {
         self.0.into_iter().map(|pipe| (pipe.stream, pipe.reader))

@@ -39,6 +39,8 @@ pub(super) enum Token {
     Writer,
     /// The log writer has ended.
     WriterEnded,
+    /// A service has written something to its log.
+    LogBytes,
     /// A process of the run that this one leads, which is not our child, has ended.
     Adopted(u32),
 }
@@ -59,6 +61,7 @@ impl Token {
             Self::Adopted(leader) => (7 << Self::KIND_SHIFT) | u64::from(leader),
             Self::Writer => 13 << Self::KIND_SHIFT,
             Self::WriterEnded => 14 << Self::KIND_SHIFT,
+            Self::LogBytes => 15 << Self::KIND_SHIFT,
             Self::Control => 8 << Self::KIND_SHIFT,
             Self::RuntimeDir => 9 << Self::KIND_SHIFT,
             Self::Client(number) => (10 << Self::KIND_SHIFT) | u64::from(number),
@@ -82,6 +85,7 @@ impl Token {
             12 => number.map(Self::Cgroup),
             13 => Some(Self::Writer),
             14 => Some(Self::WriterEnded),
+            15 => Some(Self::LogBytes),
             10 => number.map(Self::Client),
             11 => number.map(Self::ClientGone),
             _ => None,
@@ -110,6 +114,19 @@ impl Poller {
     /// Watches for room to write.
     pub(super) fn watch_writable(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
         self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLOUT, token.pack()))
+    }
+
+    /// Watches for bytes to read, and tells of the next ones only.
+    pub(super) fn watch_once(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
+        self.epoll.add(fd, EpollEvent::new(flags, token.pack()))
+    }
+
+    /// Tells of the next ones once more.
+    pub(super) fn watch_once_more(&self, fd: impl AsFd, token: Token) {
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
+        // It is watched, so it does not fail.
+        let _ = self.epoll.modify(fd, &mut EpollEvent::new(flags, token.pack()));
     }
 
     /// Watches a listener for its being shut down, and for nothing else: clients never wake us. Told once for each
@@ -196,7 +213,7 @@ mod tests {
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
         let clients = [0, u32::MAX].map(Token::Client).into_iter().chain([Token::ClientGone(7)]);
         let ours = [Token::Signal, Token::Log, Token::Control, Token::RuntimeDir];
-        let writer = [Token::Writer, Token::WriterEnded];
+        let writer = [Token::Writer, Token::WriterEnded, Token::LogBytes];
         let cgroups = cgroups.into_iter().chain(writer);
         let others = [Token::Watch, Token::Successor, Token::Adopted(7)].into_iter().chain(cgroups);
         for token in ours.into_iter().chain(others).chain(pipes).chain(listeners).chain(clients) {

@@ -286,6 +286,8 @@ fn start(
         pinned: None,
         channels: Channels::MUTE,
         runtime_dir: None,
+        // It is over before anybody could look for it.
+        expect: &|_| None,
     };
     // It has no voice, so nothing is watched under the token.
     let started = spawner.start(poller, Token::Signal, &order).map_err(Miss::NotStarted)?;

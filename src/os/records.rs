@@ -4,6 +4,7 @@
 //! The definitions in them have values of variables, which may be secrets: nobody else may read them, although a group or
 //! everybody may be let into the directory above.
 
+use super::birth::Signature;
 use super::listener::HeldSocket;
 use super::lookup::Inode;
 use super::output::PipeMark;
@@ -15,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder};
-use std::io;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,10 @@ const VERSION: u32 = 1;
 
 /// The directory in the runtime directory.
 const DIRECTORY: &str = "runs";
+
+/// The name of the file about a run that is being started. The child signs it before it is a program: so there is none
+/// that a later supervisor could not find, whenever this one is killed.
+const BORN: &str = "born";
 
 /// The name of a file that is to replace another.
 const NEW: &str = "new";
@@ -129,26 +134,10 @@ impl Records {
 
     /// Writes a run down, all or nothing.
     pub(super) fn started(&mut self, start: Start<'_>, definition: &Definition) -> io::Result<()> {
-        let Start { run, worker, started, sockets, known, output } = start;
-        let Known { pid, group, voice, program, inode, cgroup, .. } = known;
+        let (run, pid) = (start.run, start.known.pid);
         let name = format!("{}.{}.{pid}", definition.name, run.generation);
-        let record = Record {
-            version: VERSION,
-            boot: Cow::Borrowed(&self.boot),
-            generation: run.generation,
-            worker,
-            pid,
-            group,
-            ticks: start_ticks(pid).ok_or(io::ErrorKind::NotFound)?,
-            started,
-            definition: Cow::Borrowed(definition),
-            sockets,
-            voice,
-            program: program.into(),
-            inode,
-            output,
-            cgroup: cgroup.map(Into::into),
-        };
+        let ticks = start_ticks(pid).ok_or(io::ErrorKind::NotFound);
+        let record = self.record(start, ticks?, definition);
         // One that was written in part is no JSON: whoever reads it knows as much as if it were not there.
         let (path, text) = (self.directory.join(&name), serde_json::to_vec(&record)?);
         match fs::write(&path, &text) {
@@ -161,7 +150,69 @@ impl Records {
         }
         .inspect_err(|_| _ = fs::remove_file(&path))?;
         self.names.insert(run, name);
+        self.expect_no_more();
         Ok(())
+    }
+
+    fn record<'a>(&'a self, start: Start<'_>, ticks: u64, definition: &'a Definition) -> Record<'a> {
+        let Start { run, worker, started, sockets, known, output } = start;
+        let Known { pid, group, voice, program, inode, cgroup, .. } = known;
+        Record {
+            version: VERSION,
+            boot: Cow::Borrowed(&self.boot),
+            generation: run.generation,
+            worker,
+            pid,
+            group,
+            ticks,
+            started,
+            definition: Cow::Borrowed(definition),
+            sockets,
+            voice,
+            program: program.into(),
+            inode,
+            output,
+            cgroup: cgroup.map(Into::into),
+        }
+    }
+
+    /// Writes down a run that is about to be born; gives the file, for it to sign. Without one it is written down once
+    /// it was started, or not at all.
+    pub(super) fn expect(&self, start: Start<'_>, definition: &Definition) -> Option<File> {
+        let mut text = serde_json::to_vec(&self.record(start, 0, definition)).ok()?;
+        text.push(b'\n');
+        let path = self.directory.join(BORN);
+        let mut file = File::create(&path).ok()?;
+        file.write_all(&text).ok()?;
+        Some(file)
+    }
+
+    /// It is written down, or was not born.
+    pub(super) fn expect_no_more(&self) {
+        self.remove(BORN);
+    }
+
+    /// Writes down whoever was born and had not been written down when the supervisor was killed.
+    fn settle_birth(&self) {
+        let path = self.directory.join(BORN);
+        let Ok(text) = fs::read(&path) else { return };
+        let settle = || -> Option<()> {
+            let end = text.iter().position(|byte| *byte == b'\n')?;
+            let (head, signature) = (text.get(..end)?, Signature::of(text.get(end + 1..)?)?);
+            let mut record: Record<'_> = serde_json::from_slice(head).ok()?;
+            (record.pid, record.ticks) = signature.process()?;
+            let name = format!("{}.{}.{}", record.definition.name, record.generation, record.pid);
+            let written = fs::read(self.directory.join(&name)).unwrap_or_default();
+            if serde_json::from_slice::<Record<'_>>(&written).is_err() {
+                let new = self.directory.join(NEW);
+                fs::write(&new, serde_json::to_vec(&record).ok()?).ok()?;
+                fs::rename(&new, self.directory.join(&name)).ok()?;
+            }
+            Some(())
+        };
+        // What nobody has signed is about nobody.
+        let _ = settle();
+        self.expect_no_more();
     }
 
     /// Knows that a file is about this run.
@@ -237,6 +288,7 @@ impl Records {
 
     /// What others wrote in this boot of the machine; the rest is removed. What cannot be read is given by its name.
     pub(super) fn found(&self) -> (Vec<Found>, Vec<String>) {
+        self.settle_birth();
         let (mut found, mut unreadable) = (Vec::new(), Vec::new());
         let entries = fs::read_dir(&self.directory).into_iter().flatten();
         for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {

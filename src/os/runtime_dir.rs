@@ -2,9 +2,11 @@
 //! out of it.
 
 use super::inherited::{Legacy, Numbers};
-use super::trusted;
+use super::{proc_file, trusted};
+use crate::limits::{LOCK_PATIENCE, LOCK_RETRY};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::poll::{PollTimeout, poll};
 use nix::unistd::{Uid, geteuid};
 use serde::{Deserialize, Serialize};
 use std::env;
@@ -220,6 +222,7 @@ fn take(path: &Path, named: bool, config: &Path) -> Result<Flock<File>, NoRuntim
         Ok(()) | Err(_) => check(path),
     }?;
     let file = path.join(LOCK);
+    let mut looks = LOCK_PATIENCE.as_millis() / LOCK_RETRY.as_millis();
     loop {
         let opened = OpenOptions::new()
             .read(true)
@@ -234,7 +237,13 @@ fn take(path: &Path, named: bool, config: &Path) -> Result<Flock<File>, NoRuntim
         let mut lock = match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => lock,
             Err((opened, Errno::EWOULDBLOCK)) => {
-                return Err(NoRuntimeDir::Held { path: path.into(), by: holder(opened) });
+                let by = holder(opened);
+                if looks == 0 || !by.as_ref().is_some_and(|(pid, _)| has_ended(*pid)) {
+                    return Err(NoRuntimeDir::Held { path: path.into(), by });
+                }
+                looks -= 1;
+                let _ = poll(&mut [], PollTimeout::try_from(LOCK_RETRY).unwrap_or(PollTimeout::ZERO));
+                continue;
             }
             Err((_, errno)) => return Err(system(&file)(errno.into())),
         };
@@ -255,6 +264,11 @@ fn holder(lock: File) -> Option<(i32, String)> {
     lock.take(4096).read_to_string(&mut text).ok()?;
     let (pid, config) = text.trim_end().split_once('\n')?;
     Some((pid.parse().ok()?, config.into()))
+}
+
+/// Then its lock is held by a child that it was starting, and not for long.
+fn has_ended(pid: i32) -> bool {
+    proc_file::stat(pid).is_none_or(|found| found.is_dead)
 }
 
 /// Is the file still the one at this path?

@@ -162,7 +162,7 @@ impl Os {
         let mut missing = 0;
         for mark in marks {
             match mark.find(&pids) {
-                Some(reader) => self.logs.take_back(run, pid, definition, mark.stream, reader),
+                Some(reader) => self.logs.take_back(&self.poller, run, pid, definition, mark.stream, reader),
                 None => missing += 1,
             }
         }
@@ -180,6 +180,12 @@ impl Os {
                 return;
             }
         }
+    }
+
+    /// Was it asked what this run said last, and has the core not heard it yet?
+    pub fn awaits_last_words(&self, run: RunId) -> bool {
+        let told = |event: &Event| matches!(event, Event::LastWords { run: of, .. } if *of == run);
+        self.logs.awaits_last_words(run) || self.events.iter().any(told)
     }
 
     /// At the end of the program: has the writer write what it has, and waits for that a while; gives what it says. It

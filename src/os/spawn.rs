@@ -6,12 +6,12 @@ use super::dispositions::Dispositions;
 use super::environment::{Environment, Ours};
 use super::identity::{self, Becoming};
 use super::inherited::DescriptorLimit;
-use super::lookup;
+use super::lookup::{self, Inode};
 use super::output::{Channel, Channels};
 use super::poller::{Poller, Token};
 use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
-use super::voice::{TheirEnd, Voice};
+use super::voice::{Mark, TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
 use crate::plan::{Definition, Generation, Identity};
 use crate::protocol::{Dialect, Granted, Numbers, arguments};
@@ -58,6 +58,16 @@ pub(super) struct Order<'a> {
     pub(super) channels: Channels,
     /// The directory that is ours alone, if there is one.
     pub(super) runtime_dir: Option<&'a Path>,
+    /// Has it written down before it is born; gives the file that it signs itself.
+    pub(super) expect: &'a dyn Fn(&Expected<'_>) -> Option<File>,
+}
+
+/// What is known of a run before it is born, for whoever writes it down.
+pub(super) struct Expected<'a> {
+    pub(super) voice: Option<Mark>,
+    pub(super) program: &'a Path,
+    pub(super) inode: Option<Inode>,
+    pub(super) cgroup: Option<&'a Path>,
 }
 
 /// What all starts have in common.
@@ -92,7 +102,8 @@ impl Spawner {
     ) -> Result<Started, SpawnFailure> {
         let dialect = Dialect::of(order.definition.program.handshake);
         let (voice, their_end) = make_voice(dialect, order.runtime_dir, poller, token)?;
-        match (self.start_with(dialect, order, &their_end), voice) {
+        let mark = voice.as_ref().and_then(Voice::mark);
+        match (self.start_with(dialect, order, &their_end, mark), voice) {
             (Ok(Born { pid, origin, program, leaf }), voice) => {
                 Ok(Started { pid, voice, origin, program, leaf })
             }
@@ -136,6 +147,7 @@ impl Spawner {
             dispositions: self.dispositions,
             ignored: None,
             entrance: None,
+            birth: None,
             becoming: Becoming::new(&Identity::default(), self.limit),
         };
         prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, path, None, &Identity::default()))
@@ -146,6 +158,7 @@ impl Spawner {
         dialect: &Dialect,
         order: &Order<'_>,
         their_end: &TheirEnd,
+        voice: Option<Mark>,
     ) -> Result<Born, SpawnFailure> {
         let definition = order.definition;
         let unplaced = |errno| failure(SpawnStage::Descriptors, errno, "");
@@ -194,6 +207,12 @@ impl Spawner {
                 .map_err(|(errno, subject)| failure(SpawnStage::Cgroup, errno, &subject))?,
             None => (None, None),
         };
+        let birth = (order.expect)(&Expected {
+            voice,
+            program: &seen,
+            inode: origin.as_ref().and_then(Origin::binary),
+            cgroup: leaf.as_ref().map(|leaf| leaf.path()),
+        });
         let prepared = Prepared {
             program: match kept {
                 Some(number) => Executable::Kept(number),
@@ -210,6 +229,7 @@ impl Spawner {
             dispositions: self.dispositions,
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
             entrance: entrance.as_ref().map(AsRawFd::as_raw_fd),
+            birth: birth.as_ref().map(AsRawFd::as_raw_fd),
             becoming: Becoming::new(&definition.program.identity, self.limit),
         };
         let pid = prepared

@@ -2,9 +2,9 @@
 
 use super::output::NewPipes;
 use super::poller::Token;
-use super::records::{Records, Start};
+use super::records::{Known, Records, Start};
 use super::runtime_dir::RuntimeDir;
-use super::spawn::Order;
+use super::spawn::{Expected, Order};
 use super::{Os, clock};
 use crate::core::generation::Run;
 use crate::core::{Event, RunEvent, Time};
@@ -28,7 +28,16 @@ impl Os {
             let runtime_dir = self.runtime_dir.as_ref().map(RuntimeDir::path);
             let pipes = NewPipes::of(definition)?;
             let channels = pipes.channels(definition);
-            let order = Order { definition, generation, worker, fds: &fds, pinned, channels, runtime_dir };
+            let (records, held, started) = (self.records.as_ref(), &self.listeners, clock::now());
+            let expect = |Expected { voice, program, inode, cgroup }: &Expected<'_>| {
+                let (voice, inode, cgroup) = (voice.clone(), *inode, *cgroup);
+                let known = Known { pid: 0, group: None, listeners, voice, program, inode, cgroup };
+                let (sockets, output) = (held.held(listeners), pipes.marks());
+                records?.expect(Start { run, worker, started, sockets, known, output }, definition)
+            };
+            let expect = &expect;
+            let order =
+                Order { definition, generation, worker, fds: &fds, pinned, channels, runtime_dir, expect };
             Ok((self.spawner.start(poller, token, &order)?, pipes))
         });
         match started {
@@ -38,7 +47,12 @@ impl Os {
                 self.write_down(run, worker, self.now(), definition);
                 self.events.extend(told);
             }
-            Err(failure) => self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure))),
+            Err(failure) => {
+                if let Some(records) = &self.records {
+                    records.expect_no_more();
+                }
+                self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure)));
+            }
         }
     }
 

@@ -34,7 +34,7 @@ impl Os {
             self.note_changes();
             self.hand_up();
             self.give_successor_up(now);
-            self.events.extend(self.logs.give_up(now));
+            self.events.extend(self.logs.deadline_passed(&self.poller, now));
             if !self.events.is_empty() {
                 continue;
             }
@@ -113,6 +113,7 @@ impl Os {
             Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
             Token::Writer => self.events.extend(self.logs.hear(&self.poller, self.now())),
             Token::WriterEnded => self.events.extend(self.logs.writer_ended(&self.poller, self.now())),
+            Token::LogBytes => self.logs.stirred(&self.poller, self.now()),
             Token::Successor => self.hear_successor(),
             Token::Adopted(leader) => self.events.extend(self.processes.adopted_ended(&self.poller, leader)),
             Token::Probe(number) => self.events.extend(self.probes.go_on(&self.poller, number)),

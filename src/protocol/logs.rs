@@ -13,6 +13,8 @@ pub enum ToWriter {
         /// Its number.
         pipe: u32,
     },
+    /// Say that you are there.
+    Ask,
 }
 
 /// A pipe: who writes to it, and where that goes.
@@ -39,6 +41,8 @@ pub struct LogPipe {
 /// What the writer says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromWriter {
+    /// It was asked whether it is there.
+    Here,
     /// It reads this pipe from now on.
     Taken {
         /// Its number.

@@ -106,6 +106,9 @@ pub struct ServiceStatus {
     /// What was reported of the last run that ended or failed without being asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
+    /// The last lines that this run wrote to its stderr, where that is captured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_words: Vec<String>,
 }
 
 /// How what runs differs from the file.
@@ -304,4 +307,7 @@ pub struct ServiceOutcome {
     pub generation: Option<u32>,
     /// For people.
     pub message: String,
+    /// The last lines that the run which failed wrote to its stderr, where that is captured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_words: Vec<String>,
 }

@@ -51,7 +51,7 @@ pub(super) fn sentence(fact: &LogFact) -> String {
             )
         }
         LogFact::Silent { after } => {
-            format!("the log writer did not take a pipe within {}; sent it SIGKILL", time(*after))
+            format!("the log writer has not answered for {}; sent it SIGKILL", time(*after))
         }
         LogFact::Failing { outlet, why } => {
             format!("{outlet}: {why}; lines wait, and services go on; it is tried again each second")

@@ -7,7 +7,7 @@ use super::words::{
     answer, beginning, count, ended, errno, pipe_ended, quoted, signal_name, spawn_failure, text, time,
     verb_words,
 };
-use crate::core::{Applied, BindFailure, Fact, Next, Outcome, Repair, Sign};
+use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
 
@@ -194,9 +194,11 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::GroupEnded { after } => {
             format!("the last process of its group has ended, {} after the first signal", time(*after))
         }
-        Fact::Exited { status, lived, next } => {
+        Fact::Exited { status, lived, before_ready, next } => {
             let (ended, lived, next) = (ended(*status), time(*lived), and_then(*next));
-            format!("{ended} {lived} after its start, and nobody had asked it to; {next}")
+            let early =
+                if *before_ready && *status == ExitStatus::Code(0) { " before it was ready" } else { "" };
+            format!("{ended}{early} {lived} after its start, and nobody had asked it to; {next}")
         }
         Fact::Leftovers { stop_timeout } => {
             let limit = time(*stop_timeout);

@@ -44,6 +44,7 @@ pub fn of_service(
         waits_for: Vec::new(),
         last_exit: history.last_exit.map(|exit| last_exit(exit, now)),
         last_failure: history.last_failure.as_deref().map(failure),
+        last_words: history.words_of_failure().to_vec(),
     }
 }
 

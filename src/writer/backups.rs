@@ -1,6 +1,7 @@
 //! The backups of a log file: `PATH.1` is the newest. Compressed ones end with `.gz`.
 //!
-//! A backup that is being compressed is locked; until it is done there is no further rotation of its file.
+//! What a backup is compressed into is locked, and until that is done nobody else can open it: whoever may read the logs
+//! must not be able to keep them from being rotated. Meanwhile there is no further rotation of the file.
 
 use crate::limits::LOG_BACKUPS;
 use crate::plan::Keeping;
@@ -9,9 +10,9 @@ use flate2::write::GzEncoder;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -29,10 +30,10 @@ pub(super) enum Rotated {
     Later,
 }
 
-/// Makes the file at `path`, which is locked, the newest backup.
-pub(super) fn rotate(path: &Path, keeping: Keeping, _locked: &File) -> io::Result<Rotated> {
+/// Makes the file at `path`, on which the caller holds the lock, the newest backup.
+pub(super) fn rotate(path: &Path, keeping: Keeping) -> io::Result<Rotated> {
     let newest = backup(path, 1, "");
-    if let Ok(file) = File::open(&newest)
+    if let Ok(file) = File::open(unfinished(path))
         && let Err((_, Errno::EWOULDBLOCK)) = Flock::lock(file, FlockArg::LockExclusiveNonblock)
     {
         return Ok(Rotated::Later);
@@ -61,13 +62,18 @@ pub(super) fn rotate(path: &Path, keeping: Keeping, _locked: &File) -> io::Resul
     Ok(Rotated::Done)
 }
 
-/// Compresses the newest backup beside everything else; it stays locked meanwhile.
-pub(super) fn compress(locked: Flock<File>, path: &Path) {
+/// Compresses the newest backup beside everything else. Nobody else may rotate when this is called.
+pub(super) fn compress(from: File, path: &Path) {
     let (plain, packed) = (backup(path, 1, ""), backup(path, 1, ".gz"));
-    let unfinished = backup(path, 1, ".gz.new");
+    let unfinished = unfinished(path);
+    // What a writer left that was killed.
+    let _ = fs::remove_file(&unfinished);
+    let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
+    // Where it fails the backup stays as it was written.
+    let Ok(to) = new.map(|new| Flock::lock(new, FlockArg::LockExclusiveNonblock)) else { return };
+    let Ok(to) = to else { return };
     let work = move || {
-        // Where it fails the backup stays as it was written.
-        if pack(&locked, &unfinished).and_then(|()| fs::rename(&unfinished, &packed)).is_ok() {
+        if pack(&from, &to).and_then(|()| fs::rename(&unfinished, &packed)).is_ok() {
             let _ = fs::remove_file(&plain);
         } else {
             let _ = fs::remove_file(&unfinished);
@@ -77,14 +83,17 @@ pub(super) fn compress(locked: Flock<File>, path: &Path) {
     let _ = thread::Builder::new().name("gzip".into()).spawn(work);
 }
 
-fn pack(mut from: &File, to: &Path) -> io::Result<()> {
-    // What a writer left that was killed.
-    let _ = fs::remove_file(to);
-    let out = OpenOptions::new().write(true).create_new(true).mode(MODE).open(to)?;
-    let mut packing = GzEncoder::new(BufWriter::new(out), Compression::fast());
+fn pack(mut from: &File, to: &File) -> io::Result<()> {
+    let mut packing = GzEncoder::new(BufWriter::new(to), Compression::fast());
     from.rewind()?;
     io::copy(&mut from, &mut packing)?;
-    packing.finish()?.flush()
+    packing.finish()?.flush()?;
+    to.set_permissions(Permissions::from_mode(MODE))
+}
+
+/// What the newest backup is being compressed into.
+fn unfinished(path: &Path) -> PathBuf {
+    backup(path, 1, ".gz.new")
 }
 
 /// The path of a backup.

@@ -1,11 +1,12 @@
 //! A log file: whole lines at its end, and another file in its place when it is full.
 //!
 //! Whoever writes or renames holds a lock on the file (`flock(2)`) and has seen under it that it still is the one at the
-//! path. So two writers, such as that of a supervisor that was killed and that of the next one, write side by side.
+//! path. So two writers, such as that of a supervisor that was killed and that of the next one, write side by side. Anybody
+//! who may read the file may lock it as well: one who does so for long is not waited for, and there is no rotation then.
 
 use super::backups::{self, Rotated};
+use super::lock::Lock;
 use crate::plan::Keeping;
-use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -20,7 +21,7 @@ pub(super) struct LogFile {
     keeping: Keeping,
     /// A writer may have been killed in the middle of a line.
     torn: bool,
-    open: Option<File>,
+    open: Option<Lock>,
     /// What is to be told, though lines are written all the same.
     complaint: Option<String>,
 }
@@ -48,21 +49,22 @@ impl LogFile {
     pub(super) fn write(&mut self, text: &[u8], done: &mut usize) -> io::Result<()> {
         while let Some(rest) = text.get(*done..).filter(|rest| !rest.is_empty()) {
             let locked = self.lock()?;
-            let found = locked.metadata()?;
+            let found = locked.file().metadata()?;
             let (size, first) = (found.len(), end_of_line(rest));
             let full = found.is_file() && size > 0 && size + first as u64 > self.keeping.max_bytes;
             if full && self.rotated(&locked) {
                 if self.keeping.compress {
-                    backups::compress(locked, &self.path);
+                    backups::compress(locked.file().try_clone()?, &self.path);
                 }
+                locked.release()?;
                 continue;
             }
             let room = usize::try_from(self.keeping.max_bytes.saturating_sub(size)).unwrap_or(usize::MAX);
             // A file that cannot be rotated now grows on.
             let piece = if full || !found.is_file() { rest } else { fitting(rest, room.max(first)) };
-            let (written, failure) = append(&locked, &found, piece);
+            let (written, failure) = append(locked.file(), &found, piece);
             *done += written;
-            self.open = Some(locked.unlock().map_err(|(_, errno)| errno)?);
+            self.open = Some(locked.release()?);
             if let Some(failure) = failure {
                 return Err(failure);
             }
@@ -70,30 +72,32 @@ impl LogFile {
         Ok(())
     }
 
-    /// The file that is at the path now, locked.
-    fn lock(&mut self) -> io::Result<Flock<File>> {
+    /// The file that is at the path now, locked, unless somebody keeps us from that.
+    fn lock(&mut self) -> io::Result<Lock> {
         for _ in 0..TRIES {
-            let file = match self.open.take() {
-                Some(file) => file,
-                None => open(&self.path)?,
+            let lock = match self.open.take() {
+                Some(lock) => lock,
+                None => Lock::Free(open(&self.path)?),
             };
-            let locked = match Flock::lock(file, FlockArg::LockExclusive) {
-                Ok(locked) => locked,
-                Err((_, errno)) => return Err(errno.into()),
-            };
-            let ours = locked.metadata()?;
+            let locked = lock.take()?;
+            let ours = locked.file().metadata()?;
             let there = fs::symlink_metadata(&self.path);
             if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
-                mend(&locked, &ours, std::mem::take(&mut self.torn))?;
+                mend(locked.file(), &ours, std::mem::take(&mut self.torn))?;
                 return Ok(locked);
             }
+            locked.release()?;
         }
         Err(io::Error::other("others put another file in its place again and again"))
     }
 
     /// Makes it a backup; tells whether that was done.
-    fn rotated(&mut self, locked: &File) -> bool {
-        match backups::rotate(&self.path, self.keeping, locked) {
+    fn rotated(&mut self, lock: &Lock) -> bool {
+        if let Lock::Refused(..) = lock {
+            self.complaint = Some("somebody holds a lock on it: it is not rotated, and grows".into());
+            return false;
+        }
+        match backups::rotate(&self.path, self.keeping) {
             Ok(Rotated::Done) => true,
             Ok(Rotated::Later) => false,
             Err(error) => {
@@ -185,6 +189,7 @@ fn fitting(text: &[u8], room: usize) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::fcntl::{Flock, FlockArg};
 
     fn keeping(max_bytes: u64) -> Keeping {
         Keeping { max_bytes, backups: 3, compress: false, timestamps: false }
@@ -264,6 +269,53 @@ mod tests {
             assert_eq!(numbers, (0..2000).collect::<Vec<_>>(), "of {writer}");
         }
         assert_eq!(text.lines().count(), 4000);
+    }
+
+    /// Whoever may read a log file may lock it.
+    #[test]
+    fn one_who_holds_a_lock_on_the_file_delays_it_and_stops_it_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let mut file = LogFile::new(&path, keeping(10), false);
+        write(&mut file, "one\n");
+        let stranger = File::open(&path).unwrap();
+        let stranger = Flock::lock(stranger, FlockArg::LockShared).unwrap();
+        write(&mut file, "two\n");
+        assert_eq!(file.take_complaint(), None);
+        write(&mut file, "three\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\n", "nobody rotates what is locked");
+        assert!(file.take_complaint().unwrap().starts_with("somebody holds a lock on it"));
+        drop(stranger);
+        // It comes with the lock, as soon as the thread that waits for it has it.
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !backups::backup(&path, 1, "").exists() {
+            write(&mut file, "more\n");
+            assert!(std::time::Instant::now() < until, "the lock never comes");
+        }
+    }
+
+    /// The same of what a backup is compressed from, and into.
+    #[test]
+    fn one_who_holds_locks_on_the_backups_does_not_keep_the_file_from_being_rotated() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let mut file = LogFile::new(&path, Keeping { compress: true, ..keeping(10) }, false);
+        let (mut strangers, mut rotations, mut before) = (Vec::new(), 0, 0);
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while rotations < 20 {
+            write(&mut file, "a line\n");
+            let size = fs::metadata(&path).unwrap().len();
+            rotations += u32::from(size <= before);
+            before = size;
+            // What its mode lets a group read; we ourselves could read all.
+            for path in fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()) {
+                let opened =
+                    File::open(&path).ok().filter(|file| file.metadata().unwrap().mode() & 0o040 != 0);
+                let backup = opened.filter(|_| path.extension().is_some_and(|ending| ending != "log"));
+                strangers.extend(backup.map(|file| Flock::lock(file, FlockArg::LockSharedNonblock)));
+            }
+            assert!(std::time::Instant::now() < until, "it grows: {rotations} rotations");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod file;
 mod label;
 mod lane;
 mod lines;
+mod lock;
 mod machine;
 mod outlets;
 mod pipes;
@@ -170,6 +171,7 @@ impl Writer {
                     }
                 }
                 (ToWriter::Pipe(_), None) => {}
+                (ToWriter::Ask, _) => self.talk.say(FromWriter::Here),
                 (ToWriter::Tail { pipe }, _) => {
                     if let Some(source) = self.sources.get_mut(&pipe) {
                         source.tail_wanted = true;

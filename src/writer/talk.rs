@@ -58,7 +58,7 @@ impl Talk {
 
     /// Says something, now or later.
     pub(super) fn say(&mut self, message: FromWriter) {
-        let frees = matches!(message, FromWriter::Ended { .. } | FromWriter::Taken { .. });
+        let frees = matches!(message, FromWriter::Ended { .. } | FromWriter::Taken { .. } | FromWriter::Here);
         if frees || self.waiting.len() < LOG_MESSAGES {
             self.waiting.push_back(message);
         }

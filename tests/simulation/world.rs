@@ -60,8 +60,10 @@ struct Process {
     temper: Temper,
     pid: Pid,
     generation: Generation,
-    /// It was taken over from a supervisor that was killed.
-    adopted: bool,
+    /// When it was taken over from a supervisor that was killed.
+    adopted: Option<Time>,
+    /// Its sockets could not be taken from it.
+    withheld: bool,
     /// It is written down that it serves.
     noted: bool,
     /// It is written down that it was asked to leave, or has said that it does.
@@ -142,6 +144,8 @@ pub(crate) struct World {
     pub(crate) upgrades: u64,
     /// After how many steps in a thousand the supervisor is killed, and another comes.
     pub(crate) deaths: u64,
+    /// When it was killed, the last few times.
+    died: VecDeque<Time>,
     /// Those whom it left behind, by pid, until the next one takes them over.
     left: BTreeMap<Pid, Left>,
     /// What a supervisor that came after one that was killed was told of them.
@@ -183,6 +187,8 @@ struct Owed {
     start: BTreeMap<ServiceId, Time>,
     /// A reading of the config.
     reload: Option<Time>,
+    /// A restart of those that were taken over and run what applies no more.
+    outdated: BTreeMap<RunId, Time>,
     /// An end to trying a program whose file is still being written.
     busy: BTreeMap<RunId, Time>,
 }
@@ -214,6 +220,7 @@ impl World {
             watchful: None,
             upgrades: 1,
             deaths: 0,
+            died: VecDeque::new(),
             left: BTreeMap::new(),
             orphans: Vec::new(),
             becomes: false,
@@ -313,7 +320,7 @@ impl World {
         if self.rng.chance(self.upgrades) || mem::take(&mut self.becomes) {
             self.upgrade();
         }
-        if self.deaths > 0 && self.rng.below(1_000) < self.deaths {
+        if self.deaths > 0 && self.rng.below(1_000) < self.deaths && self.may_die() {
             self.die();
         }
     }
@@ -387,8 +394,10 @@ impl World {
             workers.any(|worker| worker.staying().any(|staying| staying.id == *run))
         };
         self.owed.busy.retain(|run, _| tries(run));
+        self.owed.outdated.retain(|run, _| succession::is_outdated(&self.core, *run));
         for (what, since, patience) in [
             ("a restart", self.owed.start.values().min(), longest() * 4),
+            ("a restart of what has changed", self.owed.outdated.values().min(), longest() * 4),
             ("a reload", self.owed.reload.as_ref(), Duration::from_secs(1)),
             (
                 "an end to waiting for a program file",
@@ -558,6 +567,9 @@ impl World {
             }
             Action::BecomeSuccessor => self.becomes = true,
             Action::Report(Report { fact: Fact::ReloadIgnored, .. }) => self.owed.reload = None,
+            Action::Report(Report { fact: Fact::RolloutStopped { .. }, service: Some(name), .. }) => {
+                self.owed.outdated.retain(|run, _| self.processes[run].definition.name != name);
+            }
             Action::Report(report) => self.check_ready(&report),
         }
     }
@@ -597,6 +609,10 @@ impl World {
             *listening = true;
         }
         self.owed.start.remove(&run.service);
+        // That is the restart. Where it fails, what served before serves on, and that is told.
+        self.owed
+            .outdated
+            .retain(|old, _| old.service != run.service || self.processes[old].worker != worker);
         let service = self.core.services().find(|s| s.id == run.service).expect("a service that is known");
         let again = self.owed.busy.contains_key(&run);
         let beside = match service.definition.policy.restart_order {
@@ -667,7 +683,8 @@ impl World {
             temper,
             pid,
             generation: run.generation,
-            adopted: false,
+            adopted: None,
+            withheld: false,
             noted: false,
             told: false,
         };
@@ -1006,7 +1023,11 @@ impl World {
             let accepts = process.started + process.temper.accepts_after <= self.now || process.temper.hidden;
             let gate = &process.definition.policy.ready;
             // Another policy may have come while it was on its way.
-            if self.reloaded_at.is_some_and(|reload| reload >= process.started) {
+            let came = |reload: Time| match process.adopted {
+                Some(at) => reload > at || run.definition.policy.ready != *gate,
+                None => reload >= process.started,
+            };
+            if self.reloaded_at.is_some_and(came) {
                 continue;
             }
             assert!(*gate != Ready::Word || process.said_ready, "ready, and it never said so");
@@ -1045,8 +1066,8 @@ impl World {
     fn check_ask(&self, run: RunId) {
         let process = &self.processes[&run];
         let quiet = process.quiet_at.is_some_and(|quiet| quiet <= self.now);
-        if process.adopted && (quiet || !process.noted) {
-            // It accepts no more, or did not yet, when its supervisor was killed.
+        if process.adopted.is_some() && (quiet || process.withheld || !process.noted) {
+            // It accepts no more, or did not yet, or not for us, when its supervisor was killed.
             return;
         }
         let service = self.core.services().find(|s| s.id == run.service);

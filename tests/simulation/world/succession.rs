@@ -4,11 +4,16 @@ use super::{Deed, Entry, Process, World, plans};
 use crate::clients::Clients;
 use bootstrap::core::worker::Worker;
 use bootstrap::core::{Event, Orphan, RunEvent, Supervisor, Time, snapshot};
-use bootstrap::plan::{ListenerId, Pid, RunId, ServiceName};
+use bootstrap::plan::{Definition, ListenerId, Pid, Ready, RunId, ServiceName};
 use bootstrap::protocol::{Notice, Word};
 use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
+
+/// So many deaths in `DEATHS_WITHIN` are enough to meet each other in any way. Whoever starts a supervisor gives up when
+/// it dies more often; here each would leave more processes behind than have ended since the last, and so without end.
+const DEATHS: usize = 5;
+const DEATHS_WITHIN: Duration = Duration::from_secs(60);
 
 /// A process whose supervisor was killed.
 pub(super) struct Left {
@@ -43,11 +48,20 @@ impl World {
         assert_eq!(out.len(), 1, "an upgrade is told, and no more: {out:?}");
     }
 
+    /// Would anybody start it once more if it died now?
+    pub(super) fn may_die(&mut self) -> bool {
+        while self.died.front().is_some_and(|died| *died + DEATHS_WITHIN < self.now) {
+            self.died.pop_front();
+        }
+        self.died.len() < DEATHS
+    }
+
     /// The supervisor is killed; another comes and finds who lives. The config may have changed meanwhile.
     pub(super) fn die(&mut self) {
         if self.core.outcome().is_some() || self.stopped_at.is_some() || !self.left.is_empty() {
             return;
         }
+        self.died.push_back(self.now);
         self.gather();
         self.listening.clear();
         self.pinned.clear();
@@ -65,6 +79,7 @@ impl World {
         let mut out = Vec::new();
         self.core = Supervisor::boot_among(plan, self.orphans.clone(), self.now, &mut out);
         self.perform_all(out);
+        self.check_adopted();
     }
 
     /// Those who live, and what of theirs outlives the supervisor. Events that were on their way are lost with it.
@@ -75,10 +90,11 @@ impl World {
         let agenda = mem::take(&mut self.agenda);
         let living = mem::take(&mut self.processes).into_iter().filter(|(_, process)| process.alive());
         let mut pids = BTreeMap::new();
-        for (run, process) in living {
+        for (run, mut process) in living {
             // One that its service has forgotten hangs in the kernel.
             let Some(service) = names.get(&run.service).cloned() else { continue };
             pids.insert(run, process.pid);
+            process.withheld = !process.definition.listeners.is_empty() && self.rng.chance(3);
             let left = Left { process, service, deeds: Vec::new(), unread: Vec::new() };
             self.left.insert(left.process.pid, left);
         }
@@ -112,7 +128,7 @@ impl World {
             process.asked = false;
         }
         process.heard = self.now;
-        process.adopted = true;
+        process.adopted = Some(self.now);
         // What it promised under its old name it does under the new one.
         assert!(self.processes.insert(run, process).is_none(), "adopted twice: {run:?}");
         for event in unread {
@@ -123,7 +139,9 @@ impl World {
         }
     }
 
-    /// Once the sockets are there all are taken over. Who stays has its sockets, and was not asked to leave.
+    /// Once the sockets are there all are taken over, and what is checked is as that has left it. Who stays has its
+    /// sockets, and was not asked to leave. Who did not serve yet does so only where its gate asks for nothing; and what
+    /// has changed meanwhile is to be restarted.
     pub(super) fn check_adopted(&mut self) {
         if self.core.services().next().is_none() {
             return;
@@ -131,14 +149,46 @@ impl World {
         assert!(self.left.is_empty(), "left behind for good: {:?}", self.left.keys());
         let orphans: BTreeMap<Pid, Orphan> =
             mem::take(&mut self.orphans).into_iter().map(|orphan| (orphan.pid, orphan)).collect();
-        let workers = self.core.services().flat_map(|service| &service.workers);
-        for run in workers.flat_map(Worker::staying) {
-            let orphan = run.pid.and_then(|pid| orphans.get(&pid));
-            assert!(
-                orphan.is_none_or(|orphan| orphan.held && !orphan.leaving),
-                "taken for one that serves: {orphan:?}"
-            );
+        let mut outdated = Vec::new();
+        for worker in self.core.services().flat_map(|service| &service.workers) {
+            for run in worker.staying() {
+                let Some(orphan) = run.pid.and_then(|pid| orphans.get(&pid)) else { continue };
+                assert!(orphan.held && !orphan.leaving, "taken for one that serves: {orphan:?}");
+                let serves = worker.serving().is_some_and(|serving| serving.id == run.id);
+                assert!(
+                    !serves || orphan.serves || asks_for_nothing(&run.definition),
+                    "taken for ready: {run:?}"
+                );
+                if is_outdated(&self.core, run.id) {
+                    outdated.push(run.id);
+                }
+            }
         }
+        // Some have a successor already.
+        let starts = |run: &RunId| {
+            self.processes.iter().any(|(other, process)| {
+                let same = other.service == run.service && process.worker == self.processes[run].worker;
+                same && process.adopted.is_none()
+            })
+        };
+        outdated.retain(|run| !starts(run));
+        self.owed.outdated.extend(outdated.into_iter().map(|run| (run, self.now)));
+    }
+}
+
+/// Is it to stay, although it runs something else than what applies?
+pub(super) fn is_outdated(core: &Supervisor, run: RunId) -> bool {
+    let Some(service) = core.services().find(|service| service.id == run.service) else { return false };
+    let staying = service.workers.iter().flat_map(Worker::staying).find(|staying| staying.id == run);
+    staying.is_some_and(|run| !run.definition.runs_the_same(&service.definition))
+}
+
+/// Is a process of it ready as soon as it lives?
+fn asks_for_nothing(definition: &Definition) -> bool {
+    match definition.policy.ready {
+        Ready::Started => true,
+        Ready::Assumed | Ready::Accepting => definition.listeners.is_empty(),
+        Ready::Word | Ready::Delay(_) | Ready::Probe(_) => false,
     }
 }
 
@@ -155,7 +205,7 @@ impl Left {
             serves: process.noted,
             leaving: process.told,
             pipe_open: process.talks(),
-            held: process.quiet_at.is_none_or(|quiet| now < quiet),
+            held: !process.withheld && process.quiet_at.is_none_or(|quiet| now < quiet),
         }
     }
 }
