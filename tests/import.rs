@@ -242,7 +242,7 @@ fn a_service_of_systemd_takes_its_socket_along() {
     assert_eq!(app.policy.ready_timeout, Duration::from_secs(20));
     let addresses: Vec<String> = app.listeners.iter().map(|listener| listener.address.to_string()).collect();
     assert_eq!(addresses, ["tcp://0.0.0.0:80", "tcp://[::]:80", "unix:/run/app.sock"]);
-    assert!(app.listeners.iter().all(|listener| listener.backlog == Some(100)));
+    assert!(app.listeners.iter().all(|listener| listener.settings.backlog == Some(100)));
     for comment in [
         "# The site",
         "# [Unit] After=network.target: has no counterpart",

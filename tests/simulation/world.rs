@@ -994,7 +994,8 @@ impl World {
 
     fn check_staying(&self, worker: &Worker) {
         if let State::Up { run } = &worker.state
-            && let Health::Unhealthy { restart_at: Some(at), .. } = run.health
+            && let Health::Unhealthy(sickness) = &run.health
+            && let Some(at) = sickness.restart_at
         {
             assert!(self.now <= at, "sick, and its restart is overdue: {:?}", run.id);
         }
