@@ -356,7 +356,7 @@ impl World {
             Selector::All if !text.is_empty() => {
                 Event::SelectorRefused { reason: format!("{SELECT} is {text:?}, which names no service") }
             }
-            selector => Event::SelectorRead(selector),
+            selector @ (Selector::All | Selector::Patterns(_)) => Event::SelectorRead(selector),
         };
         self.os.post(event);
     }
