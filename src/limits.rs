@@ -269,6 +269,10 @@ pub const LOG_RETRY: Duration = Duration::from_secs(1);
 /// read it could hold it for ever, and is not waited for then.
 pub const LOG_LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long the log writer goes on trying to write what fails, once nobody is left who could write more. Then it ends, so
+/// that it holds no disk for ever.
+pub const LOG_LAST_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Last lines of what a run wrote to stderr that stand in the report of its failure.
 pub const LOG_TAIL_LINES: usize = 5;
 

@@ -208,9 +208,14 @@ impl World {
     /// named, or another supervisor has it, there is no start.
     fn take_runtime_dir(&mut self, settings: &Settings) -> Result<(), NoRuntimeDir> {
         let place = Place::of(settings.runtime_dir.as_deref(), &self.file);
-        match RuntimeDir::take(&place, &self.file) {
+        let taken = RuntimeDir::take(&place, &self.file);
+        let fatal = |why: &NoRuntimeDir| place.named || matches!(why, NoRuntimeDir::Held { .. });
+        if !taken.as_ref().is_err_and(fatal) {
+            self.tell(ControlFact::Begins { config: self.file.clone() });
+        }
+        match taken {
             Ok(directory) => self.os.hold(directory),
-            Err(why) if place.named || matches!(why, NoRuntimeDir::Held { .. }) => return Err(why),
+            Err(why) if fatal(&why) => return Err(why),
             Err(why) => self.tell(ControlFact::Missing { reason: why.to_string() }),
         }
         self.open_control(settings);
@@ -347,7 +352,13 @@ impl World {
             self.report(Report::of_supervisor(Fact::SelectorFileMissing { path }));
         }
         let text = in_file.or_else(own_selector).unwrap_or_default();
-        self.os.post(Event::SelectorRead(Selector::parse(&text)));
+        let event = match Selector::parse(&text) {
+            Selector::All if !text.is_empty() => {
+                Event::SelectorRefused { reason: format!("{SELECT} is {text:?}, which names no service") }
+            }
+            selector @ (Selector::All | Selector::Patterns(_)) => Event::SelectorRead(selector),
+        };
+        self.os.post(event);
     }
 
     fn report(&mut self, report: Report) {

@@ -262,14 +262,15 @@ fn a_reader_that_goes_away_is_no_failure() {
     }
 }
 
-/// A selector with nothing in it is none, as it is for SIGUSR1; one that is misspelt does nothing.
+/// Whoever wrote it meant something, but surely not all.
 #[test]
-fn an_empty_selector_means_all_and_an_empty_name_is_a_mistake() {
+fn an_empty_selector_and_an_empty_name_are_mistakes() {
     let (mut supervised, _) = two();
     for value in ["", ",", " , ,"] {
         let stage = std::mem::replace(&mut supervised.stage, Stage::new());
         supervised.stage = stage.env("BOOTSTRAP_SELECT", value);
-        says(&supervised, "status", &["web…up", "api…up"], 0);
+        says(&supervised, "stop", &["BOOTSTRAP_SELECT is; no name at all"], 1);
+        says(&supervised, "logs", &["BOOTSTRAP_SELECT is; without both"], 1);
     }
     let (value, code) = json(&supervised, "stop web, ");
     is_valid(&value);

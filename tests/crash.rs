@@ -77,8 +77,10 @@ fn on_failure_brings_back_what_failed_and_not_what_ended_well() {
         (&["--die", "9"], true),
         (&["--say", "failed ", "--exit", "0"], true),
     ] {
-        let (supervised, good, bad) =
-            beside_a_neighbour(sins, "restart = \"on-failure\"\nrestart_delay = \"10ms\"");
+        let (supervised, good, bad) = beside_a_neighbour(
+            sins,
+            "ready = \"started\"\nrestart = \"on-failure\"\nrestart_delay = \"10ms\"",
+        );
         if comes_back {
             supervised.pid_of("bad", 3);
         } else {
@@ -157,8 +159,29 @@ fn it_ends_with_1_when_all_are_down_and_one_has_crashed() {
 
 #[test]
 fn it_ends_with_0_when_all_have_ended_well() {
-    ends_with(0, &[&["--exit", "0"], &["--exit", "0"]], "");
-    ends_with(0, &[&["--exit", "0"]], "restart = \"on-failure\"");
+    ends_with(0, &[&["--exit", "0"], &["--exit", "0"]], "ready = \"started\"");
+    ends_with(0, &[&["--exit", "0"]], "ready = \"started\"\nrestart = \"on-failure\"");
+}
+
+/// Such as one that goes on in the background.
+#[test]
+fn a_server_that_ends_before_it_was_ready_has_failed_whatever_its_exit_code() {
+    ends_with(1, &[&["--exit", "0"]], "ready = \"pipe\"");
+    let (supervised, good, bad) = beside_a_neighbour(&["--exit", "0"], "ready = \"pipe\"");
+    only_bad_is_down(
+        &supervised,
+        good,
+        bad,
+        "exit code 0 before it was ready … nobody had asked it to; it stays down",
+    );
+    let output = supervised.stage.run(&["-c", "services.toml", "start", "bad"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.code() == Some(5) && said.contains("before it was ready"),
+        "{}: {said}",
+        output.status
+    );
+    supervised.stop();
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn output(origin: Origin, name: &str, head: &str, keys: &str) -> (Option<Output>
     (only(&text).program.output.as_deref().cloned(), text)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what a service has, if anything")]
 fn goes(stdout: Outlet, stderr: Outlet, keeping: Keeping) -> Option<Output> {
     Some(Output { stdout, stderr, keeping })
 }
@@ -241,7 +242,7 @@ fn a_service_of_systemd_takes_its_socket_along() {
     assert_eq!(app.policy.ready_timeout, Duration::from_secs(20));
     let addresses: Vec<String> = app.listeners.iter().map(|listener| listener.address.to_string()).collect();
     assert_eq!(addresses, ["tcp://0.0.0.0:80", "tcp://[::]:80", "unix:/run/app.sock"]);
-    assert!(app.listeners.iter().all(|listener| listener.backlog == Some(100)));
+    assert!(app.listeners.iter().all(|listener| listener.settings.backlog == Some(100)));
     for comment in [
         "# The site",
         "# [Unit] After=network.target: has no counterpart",

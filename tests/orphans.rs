@@ -43,7 +43,10 @@ fn fifty_kills_under_load_fail_no_request_and_restart_nobody() {
         process.descriptors().iter().filter(|(_, what)| what.starts_with("socket:")).count()
     };
     let before = sockets(supervised.process());
-    let kinds = |process: Process| process.descriptors().len();
+    // Not what it looks at for a moment, such as its own pages when it comes to rest.
+    let kinds = |process: Process| {
+        process.descriptors().iter().filter(|(_, what)| !what.starts_with("/proc/")).count()
+    };
     let mut descriptors = None;
     let load = Load::start("web", port, 2);
     for _ in 0..50 {

@@ -78,6 +78,16 @@ fn an_env_file_that_is_wrong_restarts_nothing_and_says_so() {
 }
 
 #[test]
+fn a_selector_of_commas_alone_restarts_nothing_and_says_so() {
+    let (supervised, services) = four(Stage::new().env("BOOTSTRAP_SELECT", ", ,"), "");
+    supervised.signal(SIGUSR1);
+    supervised
+        .wait_for(" bootstrap … BOOTSTRAP_SELECT is \", ,\", which names no service; nothing is restarted");
+    generations(&supervised, &services, [1, 1, 1, 1]);
+    supervised.stop();
+}
+
+#[test]
 fn without_its_env_file_the_environment_is_asked() {
     let stage = Stage::new().env("BOOTSTRAP_SELECT", "mail");
     let (supervised, services) = four(stage, "[bootstrap]\nenv_file = \"missing.env\"");

@@ -4,6 +4,7 @@ use super::said;
 use super::way::Way;
 use crate::exit::ExitCode;
 use crate::protocol::control::{ErrorCode, Reply};
+use std::fmt::Display;
 use std::io::{self, Write as _};
 
 /// Says that nothing was done, and gives the exit code.
@@ -44,11 +45,11 @@ pub(super) fn complain(text: &str) {
 }
 
 /// Prints an answer; where it cannot be printed, that is a failure.
-pub(super) fn tell(text: &str, code: ExitCode) -> ExitCode {
+pub(super) fn tell(text: impl Display, code: ExitCode) -> ExitCode {
     said(writeln!(io::stdout(), "{text}"), code)
 }
 
 /// Prints a reply for programs.
 pub(super) fn tell_json(reply: &Reply, code: ExitCode) -> ExitCode {
-    tell(&serde_json::to_string(reply).expect("texts, numbers and lists of them"), code)
+    tell(serde_json::to_string(reply).expect("texts, numbers and lists of them"), code)
 }

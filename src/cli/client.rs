@@ -90,15 +90,16 @@ impl Connection {
 
     /// The next reply; nothing when `patience` is over.
     pub(super) fn next(&mut self, patience: Option<Duration>) -> Result<Option<Reply>, Trouble> {
+        self.next_line(patience)?.map(|line| read(&line)).transpose()
+    }
+
+    /// The line of it.
+    fn next_line(&mut self, patience: Option<Duration>) -> Result<Option<Vec<u8>>, Trouble> {
         // A timeout of zero is no timeout, to the system.
         let patience = patience.map(|patience| patience.max(Duration::from_millis(1)));
         self.stream.get_ref().set_read_timeout(patience).map_err(Trouble::Lost)?;
         match self.stream.read_until(b'\n', &mut self.line) {
-            Ok(_) if self.line.ends_with(b"\n") => {
-                let reply = Reply::read(&self.line).map_err(Trouble::Gibberish)?;
-                self.line.clear();
-                Ok(Some(reply.1))
-            }
+            Ok(_) if self.line.ends_with(b"\n") => Ok(Some(std::mem::take(&mut self.line))),
             Ok(_) => Err(Trouble::Lost(io::ErrorKind::UnexpectedEof.into())),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 Ok(None)
@@ -110,13 +111,18 @@ impl Connection {
 
     /// The reply to a request that takes the supervisor no time.
     pub(super) fn answer(&mut self, request: &ControlRequest, timeout: Timeout) -> Result<Reply, Trouble> {
+        read(&self.answer_line(request, timeout)?)
+    }
+
+    /// The line of it.
+    fn answer_line(&mut self, request: &ControlRequest, timeout: Timeout) -> Result<Vec<u8>, Trouble> {
         let began = Os::clock();
         let patience = timeout.timeout.unwrap_or(CLIENT_PATIENCE).min(CLIENT_PATIENCE);
         let until = began + patience;
         self.ask(request)?;
         loop {
-            if let Some(reply) = self.next(left(Some(until)))? {
-                return Ok(reply);
+            if let Some(line) = self.next_line(left(Some(until)))? {
+                return Ok(line);
             }
             if Os::clock() >= until {
                 let pid = Place::holder(&self.directory).map(|(pid, _)| pid);
@@ -186,7 +192,22 @@ pub(super) fn ask(
     timeout: Timeout,
     request: &ControlRequest,
 ) -> Result<Reply, Trouble> {
-    Connection::to(config, way)?.answer(request, timeout)
+    read(&ask_for_line(config, way, timeout, request)?)
+}
+
+/// The line of that reply, not read yet.
+pub(super) fn ask_for_line(
+    config: &Path,
+    way: &Way,
+    timeout: Timeout,
+    request: &ControlRequest,
+) -> Result<Vec<u8>, Trouble> {
+    Connection::to(config, way)?.answer_line(request, timeout)
+}
+
+/// The reply in a line.
+pub(super) fn read(line: &[u8]) -> Result<Reply, Trouble> {
+    Reply::read(line).map(|(_, reply)| reply).map_err(Trouble::Gibberish)
 }
 
 /// What is left until a time, if there is one.

@@ -41,7 +41,12 @@ pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
             return ExitCode::Config;
         }
     };
-    let selector = Selector::parse(&args.services.patterns().join(","));
+    let patterns = args.services.patterns();
+    if patterns.iter().any(String::is_empty) {
+        complain("the name of a service is empty, or BOOTSTRAP_SELECT is; without both all are meant");
+        return ExitCode::Failed;
+    }
+    let selector = Selector::parse(&patterns.join(","));
     let names: Vec<&ServiceName> = plan.services.iter().map(|service| &service.name).collect();
     if let Some(unknown) = selector.unmatched(&names).first() {
         complain(&format!("no service matches {unknown:?}"));

@@ -232,7 +232,7 @@ fn outcome(call: Call<'_>, request: &ControlRequest) -> Result<Ended, Trouble> {
 fn show(call: Call<'_>, reply: &Reply, failure: ExitCode) -> ExitCode {
     let Some((ok, lines)) = in_words(reply, call.color.on_stdout()) else { return refused(call.way, reply) };
     let code = if ok { ExitCode::Ok } else { failure };
-    if call.way.json { tell_json(reply, code) } else { tell(&lines.join("\n"), code) }
+    if call.way.json { tell_json(reply, code) } else { tell(lines.join("\n"), code) }
 }
 
 /// What came of an order, for people, and whether it is as it was asked for. Nothing for a refusal.
@@ -251,7 +251,7 @@ fn in_words(reply: &Reply, color: bool) -> Option<(bool, Vec<String>)> {
     });
     let services = services.iter().flat_map(|service| {
         let paint = if service.ok { Paint::Good } else { Paint::Bad };
-        let name = Cell { text: service.service.clone(), paint }.painted(color);
+        let name = Cell { text: (&*service.service).into(), paint }.painted(color).into_owned();
         let words = service.last_words.iter().map(|line| format!("    its stderr: {line:?}"));
         std::iter::once(format!("{name}: {}", service.message)).chain(words)
     });

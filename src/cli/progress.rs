@@ -57,7 +57,8 @@ impl Progress {
             "ERROR" => Paint::Bad,
             _ => Paint::Plain,
         };
-        let subject = Cell { text: format!("{service}{generation}"), paint }.painted(self.color);
+        let subject =
+            Cell { text: format!("{service}{generation}").into(), paint }.painted(self.color).into_owned();
         self.line(&format!("{subject} {}", text("message")));
     }
 

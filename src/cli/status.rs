@@ -2,14 +2,15 @@
 
 use super::Color;
 use super::answer::{refused, tell, tell_json};
-use super::client::ask;
+use super::client::{ask_for_line, read};
 use super::table::{Cell, Paint, columns};
-use super::trouble::in_trouble;
+use super::trouble::{Trouble, in_trouble};
 use super::way::{Services, Timeout, Way};
 use crate::exit::ExitCode;
+use crate::protocol::StatusAsItCame;
 use crate::protocol::control::{ControlRequest, Reply};
 use crate::protocol::status::{
-    ConfigState, RestartCounts, ServiceStatus, SocketStatus, Stale, Status, SupervisorStatus, Unhealthy,
+    ConfigState, RestartCounts, ServiceStatus, SocketStatus, Stale, SupervisorStatus, Unhealthy,
 };
 use clap::Args;
 use std::path::Path;
@@ -37,34 +38,42 @@ const START_MS: u64 = 1000;
 
 /// Shows how services are. One that does not run makes the exit code 3.
 pub(super) fn status(config: &Path, color: Color, args: &StatusArgs) -> ExitCode {
-    let patterns = args.services.patterns();
-    let in_depth = matches!(&patterns[..], [name] if !name.contains(['*', '?', ',']));
-    match ask(config, &args.way, args.timeout, &ControlRequest::Status { services: patterns }) {
-        Ok(Reply::Status(status)) => {
-            let code = exit_code(&status);
-            if args.way.json {
-                return tell_json(&Reply::Status(status), code);
-            }
-            let lines = match &status.services[..] {
-                services if args.names => services.iter().map(|service| service.name.clone()).collect(),
-                [service] if in_depth => show(service, &status.supervisor, color.on_stdout()),
-                services => list(services, &status.supervisor, color.on_stdout()),
-            };
-            tell(&lines.join("\n"), code)
-        }
-        Ok(other) => refused(&args.way, &other),
-        Err(trouble) => in_trouble(&trouble),
-    }
+    ask_and_show(config, color, args).unwrap_or_else(|trouble| in_trouble(&trouble))
 }
 
-fn exit_code(status: &Status) -> ExitCode {
-    let runs = |service: &ServiceStatus| matches!(&*service.state, "up" | "restarting");
-    if status.services.iter().all(runs) { ExitCode::Ok } else { ExitCode::NotRunning }
+fn ask_and_show(config: &Path, color: Color, args: &StatusArgs) -> Result<ExitCode, Trouble> {
+    let patterns = args.services.patterns();
+    let in_depth = matches!(&patterns[..], [name] if !name.contains(['*', '?', ',']));
+    let request = ControlRequest::Status { services: patterns };
+    let line = ask_for_line(config, &args.way, args.timeout, &request)?;
+    if args.way.json
+        && let Some(told) = StatusAsItCame::of(&line)
+    {
+        let code = exit_code(told.states().map_err(Trouble::Gibberish)?);
+        return Ok(tell(told, code));
+    }
+    let reply = read(&line)?;
+    let Reply::Status(status) = &reply else { return Ok(refused(&args.way, &reply)) };
+    let code = exit_code(status.services.iter().map(|service| &service.state));
+    if args.way.json {
+        return Ok(tell_json(&reply, code));
+    }
+    let lines = match &status.services[..] {
+        services if args.names => services.iter().map(|service| service.name.clone()).collect(),
+        [service] if in_depth => show(service, &status.supervisor, color.on_stdout()),
+        services => list(services, &status.supervisor, color.on_stdout()),
+    };
+    Ok(tell(lines.join("\n"), code))
+}
+
+fn exit_code(mut states: impl Iterator<Item = impl AsRef<str>>) -> ExitCode {
+    let all_run = states.all(|state| matches!(state.as_ref(), "up" | "restarting"));
+    if all_run { ExitCode::Ok } else { ExitCode::NotRunning }
 }
 
 fn list(services: &[ServiceStatus], supervisor: &SupervisorStatus, color: bool) -> Vec<String> {
     let heading = ["SERVICE", "STATE", "GENERATION", "PID", "UPTIME", "RESTARTS", "WAITING", "NOTES"];
-    let mut rows = vec![heading.map(|text| Cell::plain(text.into())).to_vec()];
+    let mut rows = vec![heading.map(Cell::plain).to_vec()];
     rows.extend(services.iter().map(row));
     let mut lines = columns(&rows, color);
     let SupervisorStatus { pid, program, services, up, .. } = supervisor;
@@ -96,11 +105,11 @@ fn of_file(supervisor: &SupervisorStatus) -> Vec<String> {
     [state].into_iter().chain(new).collect()
 }
 
-fn row(service: &ServiceStatus) -> Vec<Cell> {
+fn row(service: &ServiceStatus) -> Vec<Cell<'_>> {
     let counts = &service.restarts;
     vec![
-        Cell::plain(service.name.clone()),
-        Cell { text: service.state.clone(), paint: paint(&service.state) },
+        Cell::plain(&*service.name),
+        of_state(service),
         Cell::plain(service.generation.map_or_else(dash, |generation| generation.to_string())),
         Cell::plain(pids(service)),
         Cell::plain(service.uptime_ms.map_or_else(dash, age)),
@@ -110,13 +119,14 @@ fn row(service: &ServiceStatus) -> Vec<Cell> {
     ]
 }
 
-fn paint(state: &str) -> Paint {
-    match state {
+fn of_state(service: &ServiceStatus) -> Cell<'_> {
+    let paint = match &*service.state {
         "up" => Paint::Good,
         "crashed" => Paint::Bad,
         "starting" | "restarting" | "backoff" | "stopping" | "held" => Paint::Odd,
         _ => Paint::Plain,
-    }
+    };
+    Cell { text: (&*service.state).into(), paint }
 }
 
 fn dash() -> String {
@@ -202,8 +212,8 @@ fn ailment(sick: &Unhealthy) -> String {
 /// One service with all that is known of it.
 fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> Vec<String> {
     let since = service.uptime_ms.map_or_else(String::new, |uptime| format!(" for {}", age(uptime)));
-    let state = Cell { text: service.state.clone(), paint: paint(&service.state) }.painted(color);
-    let mut lines = vec![format!("{}: {state}{since}", service.name)];
+    let state = of_state(service);
+    let mut lines = vec![format!("{}: {}{since}", service.name, state.painted(color))];
     let mut rows = Vec::new();
     let mut say = |key: &str, text: String| rows.push([key.to_owned(), text]);
     for run in &service.runs {

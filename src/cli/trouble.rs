@@ -1,6 +1,7 @@
 //! Why a command got no answer.
 
 use super::answer::complain;
+use crate::config;
 use crate::exit::ExitCode;
 use std::fmt;
 use std::fs;
@@ -56,16 +57,20 @@ pub(super) enum Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotReachable { config, tried } => {
+            Self::NotReachable { config: file, tried } => {
                 let places: Vec<String> =
                     tried.iter().map(|(path, error)| format!("{}: {error}", path.display())).collect();
                 write!(f, "the supervisor is not reachable: {}", places.join("; "))?;
-                if let Err(error) = fs::metadata(config) {
-                    return write!(f, "; and {} cannot be found: {error}", config.display());
+                if let Err(error) = fs::metadata(file) {
+                    return write!(f, "; and {} cannot be found: {error}", file.display());
                 }
                 let was_killed = tried.iter().any(|(_, error)| error.kind() == ErrorKind::ConnectionRefused);
                 let after = if was_killed { ", and takes over what a killed one left" } else { "" };
-                write!(f, "; `bootstrap -c {}` runs it{after}", config.display())
+                write!(f, "; `bootstrap -c {}` runs it{after}", file.display())?;
+                // To run it a second time would be a mistake then.
+                let moved = config::runtime_dir(file).is_some();
+                let hint = ", unless it runs already and `runtime_dir` was changed since: then --runtime-dir names the former one";
+                write!(f, "{}", if moved { hint } else { "" })
             }
             Self::NotCome { waited, last } => {
                 write!(f, "waited for {}: {last}", humantime::format_duration(*waited))

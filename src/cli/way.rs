@@ -1,5 +1,6 @@
 //! What commands have in common on the command line: where the supervisor is, which services are meant, how long to wait.
 
+use crate::plan::Selector;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,14 +52,17 @@ impl Way {
 }
 
 impl Services {
-    /// What the request says.
+    /// What the request says. A variable that is set and names nobody is no request for all: most likely a script had an
+    /// empty list. It becomes an empty name, which is refused.
     pub(super) fn patterns(&self) -> Vec<String> {
         if !self.services.is_empty() {
             return self.services.clone();
         }
         // What is no text matches no name: it must not be taken for an absent selector, which means everything.
-        let text = std::env::var_os(SELECT).map(|value| value.to_string_lossy().into_owned());
-        let patterns = text.iter().flat_map(|text| text.split(',')).map(str::trim);
-        patterns.filter(|pattern| !pattern.is_empty()).map(String::from).collect()
+        let Some(text) = std::env::var_os(SELECT) else { return Vec::new() };
+        match Selector::parse(&text.to_string_lossy()) {
+            Selector::All => vec![String::new()],
+            Selector::Patterns(patterns) => patterns,
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::rights::{Mode, SocketGroup, SocketUser};
 use super::rule::Rule;
 use super::schema;
 use super::value::{Backlog, WholeSeconds};
-use crate::plan::{Access, Address, ListenerSpec, ServiceName};
+use crate::plan::{Access, Address, ListenerSpec, ServiceName, SocketSettings};
 use serde_json::{Value as Json, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -80,9 +80,7 @@ fn from_table<'t>(
     only_for(&raw.mode, has_path, Rule::UnixOnly, &address, notes);
     only_for(&raw.user, has_path, Rule::UnixOnly, &address, notes);
     only_for(&raw.group, has_path, Rule::UnixOnly, &address, notes);
-    Some(ListenerSpec {
-        name: name?.map(|name: ServiceName| name.as_str().into()),
-        address,
+    let settings = SocketSettings {
         backlog: backlog?.map(|Backlog(clients)| clients),
         nonblocking: nonblocking?,
         defer_accept: defer_accept?.map(|WholeSeconds(time)| time),
@@ -91,7 +89,9 @@ fn from_table<'t>(
             uid: user?.map(|SocketUser(uid)| uid),
             gid: group?.map(|SocketGroup(gid)| gid),
         },
-    })
+    };
+    let name = name?.map(|name: ServiceName| name.as_str().into());
+    Some(ListenerSpec { name, address, settings: settings.into() })
 }
 
 /// Notes a setting that a socket of this kind does not have.

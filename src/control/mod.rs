@@ -1,9 +1,11 @@
 //! What clients of the control socket want: each request becomes one for the core, or is answered from what is known.
 
+mod definitions;
 mod late;
 mod order;
 mod outcome;
 mod overview;
+mod status;
 mod unknown;
 mod upgrade;
 
@@ -78,7 +80,7 @@ impl Control {
                 match result {
                     Ok(()) => told,
                     Err(reply) => {
-                        os.answer(client, &reply.line(id), Then::Next);
+                        os.answer(client, reply.line(id), Then::Next);
                         None
                     }
                 }
@@ -119,12 +121,14 @@ impl Control {
                     return Err(Reply::error(ErrorCode::Busy, "too many answers wait to be read; try again"));
                 }
                 let selector = order::selector(core, &mut self.disk, &services)?;
-                Err(overview::status(core, os, &mut self.disk, self.began, &selector))
+                let line = status::line(core, os, &mut self.disk, self.began, &selector, from.1);
+                os.answer(from.0, line, Then::Next);
+                Ok(())
             }
             ControlRequest::Plan {} => Err(overview::plan(core, &mut self.disk)),
             ControlRequest::Events { services } => {
                 let selector = order::selector(core, &mut self.disk, &services)?;
-                os.answer(from.0, &Reply::Following {}.line(from.1), Then::More);
+                os.answer(from.0, Reply::Following {}.line(from.1), Then::More);
                 self.followers.insert(from.0, Follower { id: from.1, selector, waits: false });
                 Ok(())
             }
@@ -209,7 +213,7 @@ impl Control {
         if let Some(open) = self.open.remove(&ticket) {
             self.followers.remove(&open.client);
             let reply = outcome::reply(core, &mut self.disk, open.verb, answer);
-            os.answer(open.client, &reply.line(open.id), Then::Next);
+            os.answer(open.client, reply.line(open.id), Then::Next);
         }
     }
 
@@ -231,7 +235,7 @@ impl Control {
     fn version(&self, peer: Peer) -> Reply {
         Reply::Version {
             program: env!("CARGO_PKG_VERSION").into(),
-            pid: overview::own_pid(),
+            pid: status::own_pid(),
             config: self.disk.path().display().to_string(),
             rights: match peer.rights {
                 Rights::Read => "read".into(),

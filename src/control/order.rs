@@ -16,7 +16,7 @@ pub(super) fn patterns(services: &[String]) -> Result<Selector, Reply> {
     if services.iter().any(|pattern| Selector::parse(pattern) == Selector::All) {
         return Err(Reply::error(
             ErrorCode::BadRequest,
-            "the name of a service is empty; no name at all means all",
+            "the name of a service is empty, or BOOTSTRAP_SELECT is; no name at all, and no such variable, means all",
         ));
     }
     Ok(Selector::parse(&services.join(",")))

@@ -1,6 +1,6 @@
 //! What the clients are told of an upgrade.
 
-use super::{Control, overview};
+use super::{Control, status};
 use crate::core::{Fact, Succession};
 use crate::os::{ClientId, Os, Then};
 use crate::protocol::control::{ErrorCode, Reply};
@@ -16,14 +16,14 @@ pub(super) fn reported(os: &mut Os, fact: &Fact) {
         Reply::Upgraded {
             from: from.clone(),
             program: env!("CARGO_PKG_VERSION").into(),
-            pid: overview::own_pid(),
+            pid: status::own_pid(),
             took_ms: took.as_millis().try_into().unwrap_or(u64::MAX),
         }
     } else {
         return;
     };
     for (client, id) in os.askers() {
-        os.answer(client, &reply.line(id), Then::Next);
+        os.answer(client, reply.line(id), Then::Next);
     }
 }
 
@@ -34,7 +34,7 @@ impl Control {
         let following = self.followers.iter().map(|(client, follower)| (*client, follower.id));
         let told: BTreeMap<ClientId, u64> = waiting.chain(following).collect();
         for (client, id) in told {
-            os.answer(client, &Reply::Upgrading {}.line(id), Then::More);
+            os.answer(client, Reply::Upgrading {}.line(id), Then::More);
         }
     }
 }

@@ -140,7 +140,7 @@ impl Service {
             worker.state = if orphan.serves {
                 // What it promised to say again and again is counted anew.
                 let period = run.definition.program.watchdog;
-                run.watchdog = period.map(|period| Watchdog::from(now, period));
+                run.watchdog = period.map(|period| Box::new(Watchdog::from(now, period)));
                 State::Up { run }
             } else {
                 match Candidate::adopt(run, &mut scene) {

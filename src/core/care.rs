@@ -63,7 +63,7 @@ impl Worker {
     /// When its health must hear of the time.
     pub(super) fn deadline_of_care(&self) -> Option<Time> {
         let run = self.in_care();
-        let watchdog = run.and_then(|run| run.watchdog).and_then(|watchdog| watchdog.by);
+        let watchdog = run.and_then(|run| run.watchdog.as_ref()).and_then(|watchdog| watchdog.by);
         let restart = run.and_then(|run| run.health.restart_at());
         self.pulse.deadline().into_iter().chain(watchdog).chain(restart).min()
     }
@@ -84,7 +84,8 @@ impl Worker {
     /// One that has not said for too long that it is alive is sick.
     pub(super) fn watchdog_is_due(&mut self, scene: &mut Scene<'_>) {
         let now = scene.now;
-        let overdue = |run: &&mut Run| run.watchdog.and_then(|dog| dog.by).is_some_and(|by| by <= now);
+        let overdue =
+            |run: &&mut Run| run.watchdog.as_ref().and_then(|dog| dog.by).is_some_and(|by| by <= now);
         if let Some(run) = self.in_care_mut().filter(overdue)
             && let Some(watchdog) = &mut run.watchdog
         {
@@ -173,8 +174,8 @@ impl Worker {
     /// Is it time to restart it because it is sick? Tells so once.
     pub(super) fn take_restart(&mut self, now: Time) -> bool {
         let State::Up { run } = &mut self.state else { return false };
-        let Health::Unhealthy { restart_at, .. } = &mut run.health else { return false };
-        restart_at.take_if(|at| *at <= now).is_some()
+        let Health::Unhealthy(sickness) = &mut run.health else { return false };
+        sickness.restart_at.take_if(|at| *at <= now).is_some()
     }
 
     /// What a run that nobody asked to leave says of itself.
@@ -185,7 +186,7 @@ impl Worker {
             Notice::Status(text) => run.status = Some(text.chars().take(STATUS_CHARS).collect()),
             Notice::Watchdog => self.fed(role, scene),
             Notice::WatchdogPeriod(period) if run.definition.program.watchdog.is_some() => {
-                run.watchdog = Watchdog::promising(period, now);
+                run.watchdog = Watchdog::promising(period, now).map(Box::new);
             }
             Notice::WatchdogTrigger if role == Role::Serving => self.found_sick(Sign::Trigger, scene),
             Notice::Stopping => self.ended(role, Why::Stopping, scene),

@@ -154,6 +154,11 @@ pub enum WriterEvent {
         /// How long it had.
         after: Duration,
     },
+    /// It has not written everything in time at the end of the supervisor, and goes on with it alone.
+    Unfinished {
+        /// Its process.
+        pid: Pid,
+    },
     /// An outlet does not take what is written.
     Failing {
         /// Which.

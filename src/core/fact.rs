@@ -197,6 +197,11 @@ pub enum Fact {
 /// What happened to the control socket, or on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ControlFact {
+    /// It begins.
+    Begins {
+        /// With this file, as it was named.
+        config: PathBuf,
+    },
     /// A client asked for something to be done.
     Commanded {
         /// What, in the words of the command line.

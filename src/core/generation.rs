@@ -30,7 +30,7 @@ pub struct Run {
     /// The last time that it was known to be well; that of its start, if it never was.
     pub well_at: Time,
     /// What it promised to say again and again, once it serves.
-    pub watchdog: Option<Watchdog>,
+    pub watchdog: Option<Box<Watchdog>>,
     /// What it said of itself last, for people.
     pub status: Option<Box<str>>,
     /// Since when it reads its configuration anew, as it said.

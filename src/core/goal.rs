@@ -3,7 +3,6 @@
 use super::Time;
 use super::answer::Verdict;
 use super::generation::Run;
-use super::history::History;
 use super::request::Verb;
 use super::rollout::End;
 use super::service::{Service, Wish};
@@ -61,7 +60,7 @@ impl Service {
         }
         let count = |is: fn(&State) -> bool| self.workers.iter().filter(|worker| is(&worker.state)).count();
         let stopped = count(|state| matches!(state, State::Stopped));
-        let why = self.history.last_failure.clone();
+        let why = self.history.why();
         Some(if count(|state| matches!(state, State::Crashed)) > 0 {
             Verdict::Crashed { why }
         } else if count(|state| matches!(state, State::Backoff { .. })) > 0 {
@@ -84,7 +83,7 @@ impl Service {
 
     /// What became of a restart.
     pub(super) fn verdict_of(&self, end: End) -> Verdict {
-        let History { last_failure: why, .. } = self.history.clone();
+        let why = self.history.why();
         match end {
             End::Through(generation) => Verdict::Up { generation },
             End::OldServes(serving) => Verdict::Failed { serving, why },

@@ -23,19 +23,23 @@ pub enum Health {
         /// How many.
         misses: u32,
         /// Why the last was.
-        last: Miss,
+        last: Box<Miss>,
     },
     /// It is sick: its service restarts it, if `restart` allows that.
-    Unhealthy {
-        /// Since when.
-        since: Time,
-        /// Bad answers in a row.
-        misses: u32,
-        /// What shows it.
-        sign: Sign,
-        /// When its restart is due, if it is to come.
-        restart_at: Option<Time>,
-    },
+    Unhealthy(Box<Sickness>),
+}
+
+/// What is known of a process that is sick. Few are, so it takes room only then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sickness {
+    /// Since when it is.
+    pub since: Time,
+    /// Bad answers in a row.
+    pub misses: u32,
+    /// What shows it.
+    pub sign: Sign,
+    /// When its restart is due, if it is to come.
+    pub restart_at: Option<Time>,
 }
 
 /// What shows that a process is sick.
@@ -89,8 +93,8 @@ impl Health {
                 *self = Self::Healthy { since: now };
                 None
             }
-            Self::Unhealthy { since, .. } => {
-                let sick_since = *since;
+            Self::Unhealthy(sickness) => {
+                let sick_since = sickness.since;
                 *self = Self::Healthy { since: now };
                 Some(sick_since)
             }
@@ -101,17 +105,17 @@ impl Health {
     pub(super) fn bad(&mut self, miss: Miss) -> u32 {
         match self {
             Self::Unknown | Self::Healthy { .. } => {
-                *self = Self::Failing { misses: 1, last: miss };
+                *self = Self::Failing { misses: 1, last: Box::new(miss) };
                 1
             }
             Self::Failing { misses, last } => {
                 *misses = misses.saturating_add(1);
-                *last = miss;
+                **last = miss;
                 *misses
             }
-            Self::Unhealthy { misses, .. } => {
-                *misses = misses.saturating_add(1);
-                *misses
+            Self::Unhealthy(sickness) => {
+                sickness.misses = sickness.misses.saturating_add(1);
+                sickness.misses
             }
         }
     }
@@ -119,33 +123,33 @@ impl Health {
     /// It is sick. Tells whether that is news.
     pub(super) fn sick(&mut self, sign: Sign, restart_at: Option<Time>, now: Time) -> bool {
         let (since, misses, news) = match self {
-            Self::Unhealthy { since, misses, .. } => (*since, *misses, false),
+            Self::Unhealthy(sickness) => (sickness.since, sickness.misses, false),
             Self::Failing { misses, .. } => (now, *misses, true),
             Self::Unknown | Self::Healthy { .. } => (now, 0, true),
         };
-        *self = Self::Unhealthy { since, misses, sign, restart_at };
+        *self = Self::Unhealthy(Box::new(Sickness { since, misses, sign, restart_at }));
         news
     }
 
     /// When its restart is due, if it is to come.
     pub(super) fn restart_at(&self) -> Option<Time> {
         match self {
-            Self::Unhealthy { restart_at, .. } => *restart_at,
+            Self::Unhealthy(sickness) => sickness.restart_at,
             Self::Unknown | Self::Healthy { .. } | Self::Failing { .. } => None,
         }
     }
 
     /// Is it sick, and was its restart due? Where `restart` says so, nobody has to ask for that.
     pub(super) fn is_being_replaced(&self, policy: &Policy) -> bool {
-        matches!(self, Self::Unhealthy { restart_at: None, .. }) && policy.restart != Restart::No
+        matches!(self, Self::Unhealthy(sick) if sick.restart_at.is_none()) && policy.restart != Restart::No
     }
 
     /// What speaks against it, if anything does.
     pub fn sign(&self) -> Option<Sign> {
         match self {
             Self::Unknown | Self::Healthy { .. } => None,
-            Self::Failing { misses, last } => Some(Sign::Checks { misses: *misses, last: last.clone() }),
-            Self::Unhealthy { sign, .. } => Some(sign.clone()),
+            Self::Failing { misses, last } => Some(Sign::Checks { misses: *misses, last: Miss::clone(last) }),
+            Self::Unhealthy(sickness) => Some(sickness.sign.clone()),
         }
     }
 }

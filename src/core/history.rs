@@ -19,28 +19,35 @@ pub struct History {
     pub ready: Option<Duration>,
     /// The last end of a main process, asked for or not.
     pub last_exit: Option<LastExit>,
-    /// What was reported of the last run that ended or failed without being asked.
-    pub last_failure: Option<Box<Report>>,
-    /// What a run said last on its stderr that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_words: Option<Box<LastWords>>,
+    /// The last run that ended or failed without being asked.
+    pub last_failure: Option<Box<Failure>>,
 }
 
-/// The last lines that a run wrote to its stderr.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastWords {
-    /// Which one.
-    pub generation: Generation,
-    /// The oldest first.
-    pub lines: Vec<String>,
+/// A run that ended or failed without being asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What was reported of it.
+    #[serde(flatten)]
+    pub report: Report,
+    /// What it said last on its stderr, the oldest line first, as far as that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<String>,
 }
 
 impl History {
+    /// What was reported of the last run that failed.
+    pub fn why(&self) -> Option<Box<Report>> {
+        self.last_failure.as_ref().map(|failure| Box::new(failure.report.clone()))
+    }
+
+    /// A run failed, or something did.
+    pub fn failed(&mut self, report: Report) {
+        self.last_failure = Some(Box::new(Failure { report, words: Vec::new() }));
+    }
+
     /// What the run said last of which the last failure is reported.
     pub fn words_of_failure(&self) -> &[String] {
-        let failed = self.last_failure.as_ref().and_then(|report| report.generation);
-        let words = self.last_words.as_ref().filter(|words| Some(words.generation) == failed);
-        words.map_or(&[], |words| &words.lines)
+        self.last_failure.as_ref().map_or(&[], |failure| &failure.words)
     }
 }
 

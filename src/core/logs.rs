@@ -17,6 +17,8 @@ pub enum LogFact {
     WriterEnded { status: ExitStatus, pause: Duration },
     /// It hangs.
     Silent { after: Duration },
+    /// Lines still wait at the end.
+    Unfinished { pid: Pid },
     /// Lines wait: they are not taken.
     Failing { outlet: Outlet, why: String },
     /// They are taken again.

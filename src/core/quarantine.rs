@@ -53,7 +53,7 @@ impl Supervisor {
             let name = Some(service.definition.name.clone());
             let fact = Fact::Quarantined { why: why.into() };
             let report = Report { service: name, generation: None, pid: None, fact };
-            service.history.last_failure = Some(Box::new(report.clone()));
+            service.history.failed(report.clone());
             out.push(Action::Report(report));
         }
         // Whoever waits for it is told at the end of this event.
@@ -63,7 +63,7 @@ impl Supervisor {
     /// What somebody is told who wants something of it.
     pub(super) fn verdict_in_quarantine(&self, id: ServiceId) -> Option<Verdict> {
         let service = self.services.get(id).filter(|_| self.is_quarantined(id))?;
-        Some(Verdict::Quarantined { why: service.history.last_failure.clone() })
+        Some(Verdict::Quarantined { why: service.history.why() })
     }
 
     /// Everything ends: its processes are told by signals alone, and not waited for.

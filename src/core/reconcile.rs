@@ -4,6 +4,7 @@
 
 use super::fact::{Applied, Fact};
 use super::orders::Taken;
+use super::pack::pack;
 use super::request::Verb;
 use super::service::{Ending, Redefinition, Service, Wish};
 use super::supervisor::{Phase, Supervisor, keep, report};
@@ -139,6 +140,11 @@ impl Supervisor {
         }
         self.stir_all();
         self.close_sockets(out);
+        if boot {
+            self.services.pack();
+            pack(&mut self.names);
+            pack(&mut self.sockets);
+        }
         self.go_on(now, out);
         for (ticket, wait) in self.tickets.take_reloads() {
             let taken = taken.iter().map(|(name, id, goal)| (name.clone(), *id, Taken::Awaits(*goal)));

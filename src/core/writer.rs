@@ -7,7 +7,6 @@
 use super::event::WriterEvent;
 use super::fact::{Fact, Report};
 use super::generation::Run;
-use super::history::LastWords;
 use super::log_writer::State;
 use super::logs::LogFact;
 use super::service::Service;
@@ -65,9 +64,11 @@ impl Supervisor {
         if lines.is_empty() {
             return;
         }
-        if let Some(found) = self.services.get_mut(run.service) {
-            let words = LastWords { generation: run.generation, lines: lines.clone() };
-            found.history.last_words = Some(words.into());
+        if let Some(found) = self.services.get_mut(run.service)
+            && let Some(failure) = &mut found.history.last_failure
+            && failure.report.generation == Some(run.generation)
+        {
+            failure.words.clone_from(&lines);
         }
         out.push(of_run(run, service, pid, LogFact::LastWords { lines }));
     }
@@ -90,6 +91,7 @@ impl Supervisor {
             (WriterEvent::Started { .. } | WriterEvent::NotStarted(_) | WriterEvent::Ended { .. }, _) => {
                 return;
             }
+            (WriterEvent::Unfinished { pid }, _) => LogFact::Unfinished { pid },
             (WriterEvent::Silent { after }, _) => LogFact::Silent { after },
             (WriterEvent::Failing { outlet, why }, _) => LogFact::Failing { outlet, why },
             (WriterEvent::Recovered { outlet }, _) => LogFact::Recovered { outlet },

@@ -3,7 +3,7 @@
 //! A process that has this number, and was started before that time, is that child: at that time nobody else had the
 //! number.
 
-use super::records::start_ticks;
+use super::proc_file;
 use nix::unistd::{SysconfVar, sysconf};
 
 /// What it writes.
@@ -32,7 +32,7 @@ impl Signature {
     /// The process that wrote it, if it lives: its pid, and when the kernel started it, in ticks.
     pub(super) fn process(self) -> Option<(i32, u64)> {
         let pid = i32::try_from(self.pid).ok()?;
-        let ticks = start_ticks(pid)?;
+        let ticks = proc_file::stat(pid).filter(|found| !found.is_dead)?.start;
         let per_second = sysconf(SysconfVar::CLK_TCK).ok()??;
         // Ticks are rounded down.
         let ticks_then = self.seconds * per_second + self.nanos * per_second / 1_000_000_000;

@@ -12,16 +12,16 @@ use super::birth::Signature;
 use super::children;
 use super::dispositions::{Dispositions, reset_signals};
 use super::identity::Becoming;
+use super::strings::Strings;
 use crate::core::SpawnStage;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::signal::{SigSet, SigmaskHow};
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
-use std::marker::PhantomData;
+use std::ffi::{CString, c_int, c_long, c_void};
 use std::num::NonZeroUsize;
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 /// Where children are until they are programs: a stack, and a page that both sides see. Kept and used again.
 pub(super) struct Cradle {
@@ -74,68 +74,6 @@ impl Drop for Cradle {
     }
 }
 
-/// Strings as `execve` takes them: pointers, the last of them null.
-pub(super) struct Strings<'a> {
-    pointers: Vec<*const c_char>,
-    _borrowed: PhantomData<&'a CStr>,
-    _owned: Vec<CString>,
-    own_pid: Vec<OwnPid>,
-}
-
-/// `NAME=` and room for a pid that only the child will know; it ends with NUL before and after that is written.
-struct OwnPid {
-    text: Box<[AtomicU8]>,
-    value_at: usize,
-}
-
-impl OwnPid {
-    /// The decimal places that a pid may have.
-    const PLACES: [u32; 10] =
-        [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1000, 100, 10, 1];
-
-    fn new(name: &str) -> Self {
-        let room = [0; Self::PLACES.len() + 1];
-        let bytes = name.bytes().chain([b'=']).chain(room);
-        Self { text: bytes.map(AtomicU8::new).collect(), value_at: name.len() + 1 }
-    }
-
-    /// Writes the pid. Neither allocates nor panics.
-    fn write(&self, pid: u32) {
-        let mut room = self.text.iter().skip(self.value_at);
-        for place in Self::PLACES {
-            if pid < place && place != 1 {
-                continue;
-            }
-            let digit = u8::try_from(pid / place % 10).unwrap_or(0);
-            if let Some(slot) = room.next() {
-                slot.store(b'0' + digit, Ordering::Relaxed);
-            }
-        }
-    }
-}
-
-impl<'a> Strings<'a> {
-    /// Fails where a string holds a NUL.
-    pub(super) fn new(strings: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, Errno> {
-        Self::with([], strings, &[])
-    }
-
-    /// Those that are `borrowed` first, then the others, then variables that will hold the child's own pid.
-    pub(super) fn with(
-        borrowed: impl IntoIterator<Item = &'a CStr>,
-        strings: impl IntoIterator<Item = Vec<u8>>,
-        names: &[String],
-    ) -> Result<Self, Errno> {
-        let owned: Vec<CString> =
-            strings.into_iter().map(CString::new).collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)?;
-        let own_pid: Vec<OwnPid> = names.iter().map(|name| OwnPid::new(name)).collect();
-        let pid = own_pid.iter().map(|variable| variable.text.as_ptr().cast());
-        let strings = borrowed.into_iter().map(CStr::as_ptr).chain(owned.iter().map(|s| s.as_ptr()));
-        let pointers = strings.chain(pid).chain([std::ptr::null()]).collect();
-        Ok(Self { pointers, _borrowed: PhantomData, _owned: owned, own_pid })
-    }
-}
-
 /// What to execute.
 pub(super) enum Executable {
     /// The file of this name, seen from the working directory of the child.
@@ -163,7 +101,7 @@ pub(super) struct Prepared<'a> {
     pub(super) ignored: Option<c_int>,
     /// What lets it into its cgroup.
     pub(super) entrance: Option<RawFd>,
-    /// The file in which it says that it is born, where it is written down what it is.
+    /// The file that it signs when it is born.
     pub(super) birth: Option<RawFd>,
     /// What it becomes first.
     pub(super) becoming: Becoming,
@@ -173,7 +111,6 @@ pub(super) struct Prepared<'a> {
 struct Talk<'a> {
     prepared: &'a Prepared<'a>,
     told: &'a Told,
-    /// Our pid.
     supervisor: c_int,
 }
 
@@ -313,9 +250,9 @@ impl Talk<'_> {
         unsafe { libc::_exit(126) }
     }
 
-    /// Says in the file who it is. From then on a supervisor that comes later finds it; until then it dies with this one.
+    /// Says in the file who it is: a supervisor that comes later finds it. Until then it dies with this one.
     fn sign(&self, birth: RawFd) {
-        // SAFETY: plain integers. `getppid` takes nothing, and says of a parent that has ended already that another is.
+        // SAFETY: plain integers. `getppid` names another parent where ours has ended already.
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             if libc::getppid() != self.supervisor {
@@ -323,17 +260,15 @@ impl Talk<'_> {
             }
         }
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: no argument, no memory.
-        let pid = unsafe { libc::getpid() };
-        // SAFETY: the kernel fills a `timespec` that is ours.
-        let told = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
-        // Without the time a signature proves nothing.
+        // SAFETY: `getpid` takes nothing; the kernel fills a `timespec` that is ours.
+        let (pid, told) =
+            unsafe { (libc::getpid(), libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now)) };
         if told == 0 {
             let signature = Signature { pid: pid.into(), seconds: now.tv_sec, nanos: now.tv_nsec }.bytes();
             // SAFETY: bytes of ours, to a descriptor that we hold. Where it fails we write it down ourselves, later.
             unsafe { libc::write(birth, signature.as_ptr().cast(), signature.len()) };
         }
-        // SAFETY: plain integers. The program is to outlive us.
+        // SAFETY: as above. The program is to outlive us.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
     }
 
@@ -388,16 +323,5 @@ mod tests {
             assert_eq!(stage(number(step)), step);
         }
         assert_eq!(stage(number(SpawnStage::Exec)), SpawnStage::Exec);
-    }
-
-    #[test]
-    fn the_childs_own_pid_is_written_with_all_its_digits_and_no_more() {
-        for pid in [1, 9, 10, 305, 4_194_304, 1_000_000_000, u32::MAX] {
-            let variable = OwnPid::new("LISTEN_PID");
-            variable.write(pid);
-            let bytes: Vec<u8> = variable.text.iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
-            let text = CStr::from_bytes_until_nul(&bytes).unwrap();
-            assert_eq!(text.to_str(), Ok(&*format!("LISTEN_PID={pid}")));
-        }
     }
 }

@@ -59,7 +59,7 @@ impl Os {
     }
 
     /// Sends a line to a client of the control socket, without waiting until it takes it.
-    pub fn answer(&mut self, client: ClientId, line: &str, then: Then) {
+    pub fn answer(&mut self, client: ClientId, line: String, then: Then) {
         let now = self.now();
         if line.len() > memory::LARGE_BYTES {
             // About very many services; the file may have been read for it, too.

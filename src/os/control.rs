@@ -241,7 +241,7 @@ impl ControlSocket {
     }
 
     /// Sends a line to a client.
-    pub(super) fn answer(&mut self, poller: &Poller, client: ClientId, line: &str, then: Then, now: Time) {
+    pub(super) fn answer(&mut self, poller: &Poller, client: ClientId, line: String, then: Then, now: Time) {
         if let Some(found) = self.clients.get_mut(&client.0) {
             found.answer(line, then, now);
             let mut goes_on = found.write(now);
@@ -269,6 +269,11 @@ impl ControlSocket {
     /// Is there room for a large answer?
     pub(super) fn has_room(&self) -> bool {
         self.clients.values().map(Client::waiting_bytes).sum::<usize>() < CONTROL_ANSWER_BYTES
+    }
+
+    /// Does something wait to be taken by a client?
+    pub(super) fn is_taken_from(&self) -> bool {
+        self.clients.values().any(Client::writes)
     }
 
     /// Watches a client for what it is to do next, or closes it.

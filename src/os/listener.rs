@@ -22,7 +22,7 @@ pub(super) struct Listener {
     /// Nobody has had it since it was bound: it is as it was made.
     untouched: bool,
     /// Where it is in the file system, if it is there.
-    path: Option<UnixPath>,
+    path: Option<Box<UnixPath>>,
 }
 
 impl Listener {
@@ -35,7 +35,7 @@ impl Listener {
         let (socket, path) = match &spec.address {
             Address::Tcp(address) => (bind_ip(*address, Type::STREAM)?, None),
             Address::Udp(address) => (bind_ip(*address, Type::DGRAM)?, None),
-            Address::Unix(path) => bind_unix(path).map(|(socket, path)| (socket, Some(path)))?,
+            Address::Unix(path) => bind_unix(path).map(|(socket, path)| (socket, Some(Box::new(path))))?,
         };
         let listener = Self { socket, spec, parked: false, untouched: true, path };
         listener.write_settings(false).inspect_err(|_| listener.release())?;
@@ -180,22 +180,23 @@ impl Listener {
 
     /// `O_NONBLOCK` is not taken from a socket in use: its server would block in `accept` (uvicorn, start-first).
     fn write_settings(&self, in_use: bool) -> io::Result<()> {
-        self.socket.set_nonblocking(self.spec.nonblocking || in_use && self.socket.nonblocking()?)?;
+        let settings = &self.spec.settings;
+        self.socket.set_nonblocking(settings.nonblocking || in_use && self.socket.nonblocking()?)?;
         // The kernel cuts it to `net.core.somaxconn`.
-        let backlog = self.spec.backlog.map_or(i32::MAX, |most| i32::try_from(most).unwrap_or(i32::MAX));
+        let backlog = settings.backlog.map_or(i32::MAX, |most| i32::try_from(most).unwrap_or(i32::MAX));
         match self.spec.address {
             Address::Udp(_) => {}
             Address::Unix(_) => {
                 // Nobody can connect before it listens.
                 if let Some(path) = &self.path {
-                    path.set_access(&self.spec.access)?;
+                    path.set_access(&settings.access)?;
                 }
                 self.socket.listen(backlog)?;
             }
             Address::Tcp(_) => {
                 self.socket.set_reuse_address(true)?;
                 self.socket.listen(backlog)?;
-                set_defer_accept(&self.socket, self.spec.defer_accept)?;
+                set_defer_accept(&self.socket, settings.defer_accept)?;
                 self.socket.set_tcp_nodelay(false)?;
                 self.socket.set_keepalive(false)?;
             }
@@ -222,7 +223,7 @@ impl Listener {
         self.release();
         let (socket, path) = bind_unix(path)?;
         self.socket = socket;
-        self.path = Some(path);
+        self.path = Some(Box::new(path));
         Ok(())
     }
 }

@@ -4,8 +4,8 @@ use super::inherited::{Legacy, Numbers};
 use super::listener::{HeldSocket, KeptListener, Listener};
 use super::owner::owners;
 use super::poller::{Poller, Token};
-use crate::core::{BindFailure, Event, Repair, SpawnFailure, SpawnStage};
-use crate::plan::{Address, ListenerId, ListenerSpec};
+use crate::core::{BindFailure, Event, Repair, SpawnFailure, SpawnStage, pack};
+use crate::plan::{Address, Commons, ListenerId, ListenerSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -72,6 +72,11 @@ impl Listeners {
         self.changed = true;
     }
 
+    /// Keeps no more room than they need.
+    pub(super) fn pack(&mut self) {
+        pack(&mut self.all);
+    }
+
     /// Did a socket come or go since the last call?
     pub(super) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
@@ -95,9 +100,9 @@ impl Listeners {
         kept: Vec<(ListenerId, KeptListener)>,
         legacy: &mut Legacy,
     ) -> nix::Result<Self> {
-        let mut listeners = Self::default();
+        let (mut listeners, mut commons) = (Self::default(), Commons::default());
         for (id, listener) in kept {
-            listeners.watch(poller, id, Listener::restore_kept(listener, legacy)?);
+            listeners.watch(poller, id, Listener::restore_kept(listener, &mut commons, legacy)?);
         }
         Ok(listeners)
     }

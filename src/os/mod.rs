@@ -58,6 +58,7 @@ mod sockopt;
 mod spawn;
 mod start;
 mod store;
+mod strings;
 mod successor;
 mod trusted;
 mod turn;

@@ -24,7 +24,7 @@ use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
 use super::voice::Voice;
-use crate::core::{Event, PipeEnd, RunEvent, Sight, Time};
+use crate::core::{Event, PipeEnd, RunEvent, Sight, Time, pack};
 use crate::plan::{ListenerId, Pid, RunId};
 use crate::protocol::{Notice, Word};
 use std::collections::btree_map::Entry;
@@ -151,6 +151,14 @@ impl Processes {
             *self.users.entry(*id).or_default() += 1;
         }
         self.by_leader.insert(leader, Box::new(process));
+    }
+
+    /// Keeps no more room than they need.
+    pub(super) fn pack(&mut self) {
+        pack(&mut self.by_leader);
+        pack(&mut self.leaders);
+        pack(&mut self.voices);
+        pack(&mut self.users);
     }
 
     /// How much became of runs since the last call of [`take_changes`](Self::take_changes).
@@ -330,5 +338,18 @@ impl Processes {
             Heard::Word(_) | Heard::Notice(_) | Heard::End(_) | Heard::Hangup => heard.event(),
         });
         events.map(|event| Event::Run(run, event)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::listener::Listener;
+
+    /// There are ten thousand of each: a field that few runs need is to be behind a box.
+    #[test]
+    fn what_there_is_one_of_for_each_service_is_small() {
+        let sizes = [size_of::<Process>(), size_of::<Listener>()];
+        assert!(sizes.into_iter().zip([120, 80]).all(|(size, most)| size <= most), "{sizes:?} bytes");
     }
 }

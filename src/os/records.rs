@@ -10,7 +10,7 @@ use super::lookup::Inode;
 use super::output::PipeMark;
 use super::proc_file;
 use super::voice::Mark;
-use crate::core::Time;
+use crate::core::{Time, pack};
 use crate::plan::{Definition, Generation, ListenerId, RunId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -116,7 +116,7 @@ pub(super) struct Records {
     directory: PathBuf,
     boot: String,
     #[serde(with = "crate::plan::shared::pairs")]
-    names: BTreeMap<RunId, String>,
+    names: BTreeMap<RunId, Box<str>>,
 }
 
 impl Records {
@@ -149,7 +149,7 @@ impl Records {
             result => result,
         }
         .inspect_err(|_| _ = fs::remove_file(&path))?;
-        self.names.insert(run, name);
+        self.names.insert(run, name.into());
         self.expect_no_more();
         Ok(())
     }
@@ -215,14 +215,19 @@ impl Records {
         self.expect_no_more();
     }
 
+    /// Keeps no more room than they need.
+    pub(super) fn pack(&mut self) {
+        pack(&mut self.names);
+    }
+
     /// Knows that a file is about this run.
     pub(super) fn know(&mut self, run: RunId, name: String) {
-        self.names.insert(run, name);
+        self.names.insert(run, name.into());
     }
 
     /// Notes that another process is the main one of a run.
     pub(super) fn turned_to(&mut self, run: RunId, pid: i32) {
-        let Some(path) = self.names.get(&run).map(|name| self.directory.join(name)) else { return };
+        let Some(path) = self.names.get(&run).map(|name| self.directory.join(&**name)) else { return };
         let rewritten = || -> io::Result<()> {
             let text = fs::read(&path)?;
             let mut record: Record<'_> = serde_json::from_slice(&text)?;
@@ -247,7 +252,7 @@ impl Records {
 
     /// Is the file about this run among these?
     pub(super) fn has(&self, run: RunId, there: &HashSet<OsString>) -> bool {
-        self.names.get(&run).is_some_and(|name| there.contains(OsStr::new(name)))
+        self.names.get(&run).is_some_and(|name| there.contains(OsStr::new(&**name)))
     }
 
     /// Notes that a run was asked to leave.
@@ -269,8 +274,8 @@ impl Records {
         let plain = name.trim_end_matches(SERVING_ITSELF).trim_end_matches(SERVING);
         let marked = format!("{plain}{mark}");
         // Where it fails the next supervisor takes it for what it was before.
-        if fs::rename(self.directory.join(&*name), self.directory.join(&marked)).is_ok() {
-            *name = marked;
+        if fs::rename(self.directory.join(&**name), self.directory.join(&marked)).is_ok() {
+            *name = marked.into();
         }
     }
 

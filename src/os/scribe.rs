@@ -34,7 +34,7 @@ pub(super) struct Scribe {
     process: Pidfd,
     pub(super) socket: OwnedFd,
     wants_room: bool,
-    /// It has written what it had when it was told that this is the end.
+    /// It has written what it had when it was told that this is the end, or is not waited for any longer.
     pub(super) flushed: bool,
 }
 
@@ -204,6 +204,13 @@ impl Os {
                 break;
             }
             events.extend(self.logs.hear(&self.poller, clock::now()));
+        }
+        if let Some(writer) = self.logs.writer.as_mut().filter(|writer| !writer.flushed) {
+            // It is waited for once.
+            writer.flushed = true;
+            if !wait_readable(&writer.process, Duration::ZERO) {
+                events.push(Event::Writer(WriterEvent::Unfinished { pid: Pid(writer.pid) }));
+            }
         }
         if let Some(directory) = &self.runtime_dir {
             // What it still does it does by itself.

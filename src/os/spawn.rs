@@ -1,7 +1,7 @@
 //! From a definition to a running program.
 
 use super::cgroup::Leaf;
-use super::child::{Cradle, Executable, Failed, Prepared, Strings};
+use super::child::{Cradle, Executable, Failed, Prepared};
 use super::dispositions::Dispositions;
 use super::environment::{Environment, Ours};
 use super::identity::{self, Becoming};
@@ -11,6 +11,7 @@ use super::output::{Channel, Channels};
 use super::poller::{Poller, Token};
 use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
+use super::strings::Strings;
 use super::voice::{Mark, TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
 use crate::plan::{Definition, Generation, Identity};

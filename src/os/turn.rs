@@ -2,6 +2,7 @@
 
 use super::control::ControlSocket;
 use super::poller::Token;
+use super::records::Records;
 use super::signals::Letter;
 use super::{Input, Os, memory};
 use crate::core::{Event, Time};
@@ -45,8 +46,14 @@ impl Os {
                 return (now, input);
             }
             self.lavish |= std::mem::take(&mut self.busy_with) >= BUSY_EVENTS;
-            if std::mem::take(&mut self.lavish) {
+            // Whoever takes an answer is not kept waiting for it; how long that may take has a bound.
+            let takes_none = || !self.control.as_ref().is_some_and(ControlSocket::is_taken_from);
+            if self.lavish && takes_none() {
+                self.lavish = false;
                 self.look();
+                self.processes.pack();
+                self.listeners.pack();
+                self.records.iter_mut().for_each(Records::pack);
                 memory::give_back();
                 continue;
             }

@@ -19,7 +19,7 @@ pub(super) enum Voice {
     /// The socket for the datagrams of `sd_notify`.
     Notify(NotifySocket),
     /// The sockets for the message of einhorn's workers.
-    Ack(AckSocket),
+    Ack(Box<AckSocket>),
 }
 
 /// The server's end.
@@ -48,7 +48,7 @@ impl Voice {
             }
             protocol::Voice::Ack => {
                 let (socket, theirs) = AckSocket::new(directory)?;
-                (Self::Ack(socket), TheirEnd::Ack(theirs))
+                (Self::Ack(Box::new(socket)), TheirEnd::Ack(theirs))
             }
             protocol::Voice::Notify => {
                 let (socket, address) = NotifySocket::new()?;
@@ -132,7 +132,7 @@ impl Voice {
         Ok(match kept {
             KeptVoice::Pipe { reader, words } => Self::Pipe(Pipe::from_parts(legacy.claim(reader)?, words)),
             KeptVoice::Notify { socket } => Self::Notify(NotifySocket::from(legacy.claim(socket)?)),
-            KeptVoice::Ack(kept) => Self::Ack(AckSocket::restore(kept, legacy)?),
+            KeptVoice::Ack(kept) => Self::Ack(Box::new(AckSocket::restore(kept, legacy)?)),
         })
     }
 }

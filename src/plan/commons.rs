@@ -1,7 +1,7 @@
 //! What many services have in common, once: with ten thousand of them most policies are equal, and most commands are.
 
 use super::common::Common;
-use super::{Definition, Identity, Policy, Program};
+use super::{Definition, Identity, ListenerSpec, Policy, Program, SocketSettings};
 use crate::limits::COMMON_VALUES;
 use std::collections::VecDeque;
 
@@ -35,6 +35,7 @@ pub struct Commons {
     programs: Known<Program>,
     policies: Known<Policy>,
     identities: Known<Identity>,
+    sockets: Known<SocketSettings>,
 }
 
 impl Commons {
@@ -43,6 +44,7 @@ impl Commons {
         definition.listeners.shrink_to_fit();
         definition.after.shrink_to_fit();
         definition.requires.shrink_to_fit();
+        definition.listeners.iter_mut().for_each(|listener| self.share_settings(listener));
         self.policies.share(&mut definition.policy);
         // Whoever has the same program has the same identity already.
         if !self.programs.share(&mut definition.program) {
@@ -51,6 +53,11 @@ impl Commons {
                 definition.program.identity = identity;
             }
         }
+    }
+
+    /// Has a listener share its settings with those before.
+    pub fn share_settings(&mut self, listener: &mut ListenerSpec) {
+        self.sockets.share(&mut listener.settings);
     }
 }
 

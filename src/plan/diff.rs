@@ -101,7 +101,7 @@ mod tests {
         ]);
         let mut policy = service("policy");
         policy.policy.restart = Restart::Always;
-        policy.listeners[0].backlog = Some(7);
+        policy.listeners[0].settings.backlog = Some(7);
         let mut command = service("command");
         command.program.command.push("-v".into());
         let mut moved = service("moved");

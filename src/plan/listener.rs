@@ -1,5 +1,6 @@
 //! Where a service is reached, and with which settings.
 
+use super::Common;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -51,14 +52,21 @@ impl fmt::Display for Address {
     }
 }
 
-/// One entry of `listen`: an address and the settings that are written to the socket before each start.
+/// One entry of `listen`: an address and the settings of its socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "Written", into = "Written")]
 pub struct ListenerSpec {
     /// Its name for `{fd:NAME}`; unique within the service.
     pub name: Option<Box<str>>,
     /// Where clients reach it.
     pub address: Address,
+    /// What its socket is like.
+    pub settings: Common<SocketSettings>,
+}
+
+/// What is written to a socket before each start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SocketSettings {
     /// Clients that may wait; `None` is the most that the kernel allows (`net.core.somaxconn`).
     pub backlog: Option<u32>,
     /// Whether `O_NONBLOCK` is set on the shared description.
@@ -83,13 +91,34 @@ pub struct Access {
 impl ListenerSpec {
     /// A listener at `address` with the default settings.
     pub fn new(address: Address) -> Self {
-        Self {
-            name: None,
-            address,
-            backlog: None,
-            nonblocking: false,
-            defer_accept: None,
-            access: Access::default(),
-        }
+        Self { name: None, address, settings: SocketSettings::default().into() }
+    }
+}
+
+/// How it is written down: as it is in the file, with the settings beside the address.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "ListenerSpec", deny_unknown_fields)]
+struct Written {
+    name: Option<Box<str>>,
+    address: Address,
+    backlog: Option<u32>,
+    nonblocking: bool,
+    defer_accept: Option<Duration>,
+    access: Access,
+}
+
+impl From<Written> for ListenerSpec {
+    fn from(written: Written) -> Self {
+        let Written { name, address, backlog, nonblocking, defer_accept, access } = written;
+        let settings = SocketSettings { backlog, nonblocking, defer_accept, access };
+        Self { name, address, settings: settings.into() }
+    }
+}
+
+impl From<ListenerSpec> for Written {
+    fn from(spec: ListenerSpec) -> Self {
+        let ListenerSpec { name, address, settings } = spec;
+        let SocketSettings { backlog, nonblocking, defer_accept, access } = SocketSettings::clone(&settings);
+        Self { name, address, backlog, nonblocking, defer_accept, access }
     }
 }

@@ -23,7 +23,7 @@ pub use definition::{Definition, Handshake, Program};
 pub use diff::{Change, diff};
 pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};
 pub use identity::{Account, Capabilities, Cgroup, Group, Identity, Rlimit, UNLIMITED, User};
-pub use listener::{Access, Address, ListenerSpec};
+pub use listener::{Access, Address, ListenerSpec, SocketSettings};
 pub use name::{NameError, ServiceName};
 pub use output::{Keeping, Outlet, Output, Stream};
 pub use policy::{Policy, Ready, Restart, RestartOrder};

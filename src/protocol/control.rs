@@ -3,12 +3,10 @@
 //! A connection has one request at a time: the next one is read when the one before it was answered.
 
 use super::status::{AppliedCounts, PlanChange, ServiceOutcome, Status};
+use super::status_line::read_status;
+pub use super::version::VERSION;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
-
-/// The version of the protocol. A request of another one is refused.
-pub const VERSION: u64 = 1;
 
 /// What a client asks for. Patterns in `services` are names and globs; none means all services.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -265,25 +263,15 @@ impl Reply {
     ///
     /// It is no reply of this version.
     pub fn read(line: &[u8]) -> Result<(u64, Self), serde_json::Error> {
-        let head: Head<'_> = serde_json::from_slice(line)?;
-        if head.reply == "status" {
-            // Some megabytes of it, with ten thousand services: not by way of a tree of values.
-            return Ok((head.id, Self::Status(serde_json::from_slice(line)?)));
+        if let Some(read) = read_status(line) {
+            let (id, status) = read?;
+            return Ok((id, Self::Status(Box::new(status))));
         }
         let mut fields: Map<String, Value> = serde_json::from_slice(line)?;
         fields.remove("version");
         let id = fields.remove("id").and_then(|id| id.as_u64()).unwrap_or(0);
         Ok((id, serde_json::from_value(Value::Object(fields))?))
     }
-}
-
-/// What says how the rest of a reply is to be read.
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(default)]
-    id: u64,
-    #[serde(borrow)]
-    reply: Cow<'a, str>,
 }
 
 /// A message with what stands in every one.

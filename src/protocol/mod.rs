@@ -10,8 +10,10 @@ mod http;
 pub mod logs;
 mod notify;
 pub mod status;
+mod status_line;
 mod unix_diag;
 mod verdict;
+mod version;
 
 pub use ack::AckReader;
 pub use argv::{PlaceholderError, Placeholders, arguments, check, check_of_probe, expand};
@@ -19,5 +21,6 @@ pub use dialect::{Dialect, Numbers, Value, Voice};
 pub use granted::Granted;
 pub use http::{NotHttp, StatusReader, request};
 pub use notify::Notice;
+pub use status_line::{StatusAsItCame, status_line};
 pub use unix_diag::{UnixQueue, ask_unix_queues, read_unix_queues};
 pub use verdict::{Word, WordReader};

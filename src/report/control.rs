@@ -6,7 +6,7 @@ use crate::core::ControlFact;
 /// How much it matters.
 pub(super) fn level(fact: &ControlFact) -> Level {
     match fact {
-        ControlFact::Commanded { .. } => Level::Info,
+        ControlFact::Begins { .. } | ControlFact::Commanded { .. } => Level::Info,
         ControlFact::Missing { .. }
         | ControlFact::Again { .. }
         | ControlFact::NotAdmitted { .. }
@@ -17,6 +17,7 @@ pub(super) fn level(fact: &ControlFact) -> Level {
 /// A word for programs, which does not change when the sentence does.
 pub(super) fn key(fact: &ControlFact) -> &'static str {
     match fact {
+        ControlFact::Begins { .. } => "begins",
         ControlFact::Commanded { .. } => "commanded",
         ControlFact::Missing { .. } => "control-missing",
         ControlFact::Again { .. } => "control-again",
@@ -28,6 +29,9 @@ pub(super) fn key(fact: &ControlFact) -> &'static str {
 /// What happened, and what happens next.
 pub(super) fn sentence(fact: &ControlFact) -> String {
     match fact {
+        ControlFact::Begins { config } => {
+            format!("{} starts with {}", env!("CARGO_PKG_VERSION"), config.display())
+        }
         ControlFact::Commanded { command, uid, pid } => {
             format!("{command}: asked for by user {uid}, pid {pid}")
         }
@@ -41,7 +45,7 @@ pub(super) fn sentence(fact: &ControlFact) -> String {
             format!("`control_group` {group}: {reason}; only root and the user of bootstrap may speak to it")
         }
         ControlFact::MovesLater => {
-            "`runtime_dir` has changed; the control socket stays where it is until bootstrap is started anew"
+            "`runtime_dir` has changed; the control socket stays where it is until bootstrap is started anew: until then commands need --runtime-dir with the former one"
                 .into()
         }
     }

@@ -3,7 +3,7 @@
 use super::words::signal_name;
 use crate::plan::{
     Capabilities, Cgroup, Check, Definition, Handshake, Identity, ListenerSpec, Output, Place, Ready,
-    Restart, RestartOrder, ServiceName, Target, UNLIMITED,
+    Restart, RestartOrder, ServiceName, SocketSettings, Target, UNLIMITED,
 };
 use crate::protocol::status::KeyChange;
 use std::collections::BTreeMap;
@@ -150,7 +150,8 @@ fn time(duration: Duration) -> String {
 }
 
 fn listener(spec: &ListenerSpec) -> String {
-    let ListenerSpec { name, address, backlog, nonblocking, defer_accept, access } = spec;
+    let ListenerSpec { name, address, settings } = spec;
+    let SocketSettings { backlog, nonblocking, defer_accept, access } = &**settings;
     let settings = [
         Some(format!("address = \"{address}\"")),
         name.as_ref().map(|name| format!("name = \"{name}\"")),

@@ -3,6 +3,7 @@
 use super::level::Level;
 use super::words::{count, ended, spawn_failure, time};
 use crate::core::LogFact;
+use crate::limits::LOG_LAST_PATIENCE;
 use std::time::Duration;
 
 /// How much it matters.
@@ -11,6 +12,7 @@ pub(super) fn level(fact: &LogFact) -> Level {
         LogFact::Writing { .. } | LogFact::Recovered { .. } => Level::Info,
         LogFact::WriterEnded { .. }
         | LogFact::Silent { .. }
+        | LogFact::Unfinished { .. }
         | LogFact::NotFound
         | LogFact::LastWords { .. } => Level::Warn,
         LogFact::NotStarted { .. }
@@ -27,6 +29,7 @@ pub(super) fn key(fact: &LogFact) -> &'static str {
         LogFact::NotStarted { .. } => "log-writer-not-started",
         LogFact::WriterEnded { .. } => "log-writer-ended",
         LogFact::Silent { .. } => "log-writer-silent",
+        LogFact::Unfinished { .. } => "log-writer-unfinished",
         LogFact::Failing { .. } => "logs-wait",
         LogFact::Recovered { .. } => "logs-written-again",
         LogFact::Losing { .. } => "logs-dropped",
@@ -53,6 +56,10 @@ pub(super) fn sentence(fact: &LogFact) -> String {
         LogFact::Silent { after } => {
             format!("the log writer has not answered for {}; sent it SIGKILL", time(*after))
         }
+        LogFact::Unfinished { pid } => format!(
+            "not all that services wrote is written; the log writer pid={pid} goes on, and gives up what fails in {}",
+            time(LOG_LAST_PATIENCE)
+        ),
         LogFact::Failing { outlet, why } => {
             format!("{outlet}: {why}; lines wait, and services go on; it is tried again each second")
         }

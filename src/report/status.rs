@@ -46,13 +46,13 @@ pub fn of_service(
         sockets: sockets(service, queue),
         waits_for: Vec::new(),
         last_exit: history.last_exit.map(|exit| last_exit(exit, now)),
-        last_failure: history.last_failure.as_deref().map(failure),
+        last_failure: history.last_failure.as_ref().map(|failed| failure(&failed.report)),
         last_words: history.words_of_failure().to_vec(),
         reason: history
             .last_failure
-            .as_deref()
+            .as_ref()
             .filter(|_| matches!(state, "crashed" | "backoff"))
-            .map(reason),
+            .map(|failed| reason(&failed.report)),
     }
 }
 
@@ -135,8 +135,8 @@ fn runs(worker: &Worker, now: Time) -> Vec<RunStatus> {
 
 fn unhealthy(health: &Health, now: Time) -> Option<Unhealthy> {
     match health {
-        Health::Unhealthy { since, sign, .. } => {
-            Some(Unhealthy { age_ms: ms(now - *since), message: printable(&last_sign(sign)) })
+        Health::Unhealthy(sick) => {
+            Some(Unhealthy { age_ms: ms(now - sick.since), message: printable(&last_sign(&sick.sign)) })
         }
         Health::Unknown | Health::Healthy { .. } | Health::Failing { .. } => None,
     }

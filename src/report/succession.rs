@@ -79,7 +79,7 @@ pub(super) fn sentence(what: &Succession) -> String {
         }
         Succession::RecordUnreadable { file } => {
             format!(
-                "{file} in the runtime directory is no record that can be read; whoever it was about is not adopted"
+                "{file} in the runtime directory is no record that can be read; whoever it was about is not adopted: it may still run, and hold a socket"
             )
         }
         Succession::GivenBack { sockets } => format!(

@@ -21,7 +21,8 @@ mod talk;
 
 pub use backups::backup;
 
-use crate::limits::LOG_MEMORY_BYTES;
+use crate::core::Time;
+use crate::limits::{LOG_LAST_PATIENCE, LOG_MEMORY_BYTES};
 use crate::os::{Os, take_all_descriptors};
 use crate::plan::Outlet;
 use crate::protocol::logs::{FromWriter, ToWriter};
@@ -34,7 +35,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use outlets::Outlets;
 use pipes::{Glass, Source};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -61,6 +62,8 @@ struct Writer {
     leaving: bool,
     /// The supervisor ends, and waits until all that is there now is written.
     flushing: bool,
+    /// Since when nobody is there any more: no supervisor, and none who could write.
+    alone: Option<Time>,
 }
 
 /// Writes what comes through the pipes that `socket` brings.
@@ -91,6 +94,7 @@ pub fn run(socket: OwnedFd) -> io::Result<()> {
         glass: Glass::new()?,
         leaving: false,
         flushing: false,
+        alone: None,
     };
     let readable = |data| EpollEvent::new(EpollFlags::EPOLLIN, data);
     writer.epoll.add(&*writer.woken, readable(NOTES))?;
@@ -102,7 +106,7 @@ pub fn run(socket: OwnedFd) -> io::Result<()> {
 
 impl Writer {
     fn write_until_nobody_writes(&mut self) {
-        while !self.is_over() {
+        while !self.is_over() && !self.gives_up() {
             for (data, flags) in self.wait() {
                 match data {
                     SOCKET => self.hear(),
@@ -125,6 +129,9 @@ impl Writer {
                 self.talk.say(FromWriter::Flushed);
             }
             self.talk.flush(&self.epoll, SOCKET);
+            if self.talk.is_closed() && self.sources.values().all(|source| source.hung_up) {
+                self.alone.get_or_insert_with(Os::clock);
+            }
         }
     }
 
@@ -135,9 +142,29 @@ impl Writer {
         (self.leaving || self.talk.is_closed()) && !rest && self.outlets.are_idle()
     }
 
+    /// What is left cannot be written, and nobody is there who would see to it.
+    fn gives_up(&self) -> bool {
+        let over = self.alone.is_some_and(|since| since + LOG_LAST_PATIENCE <= Os::clock());
+        let gives_up = over && self.outlets.are_idle_or_fail();
+        if gives_up {
+            let bytes = self.outlets.all_waiting_bytes();
+            // What stderr is was the supervisor's; where it is nothing any more there is nobody to tell.
+            let _ = writeln!(
+                io::stderr(),
+                "bootstrap: the log writer ends; {bytes} bytes of lines or more are lost, for they could not be written"
+            );
+        }
+        gives_up
+    }
+
     fn wait(&self) -> Vec<(u64, EpollFlags)> {
         let now = Os::clock();
-        let until = if self.ready.is_empty() { self.outlets.deadline() } else { Some(now) };
+        let last = self.alone.map(|since| since + LOG_LAST_PATIENCE).filter(|until| *until > now);
+        let until = if self.ready.is_empty() {
+            self.outlets.deadline().into_iter().chain(last).min()
+        } else {
+            Some(now)
+        };
         let timeout = until.map_or(EpollTimeout::NONE, |until| {
             let left = i32::try_from((until - now).as_millis()).unwrap_or(i32::MAX);
             EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)

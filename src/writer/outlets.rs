@@ -109,6 +109,16 @@ impl Outlets {
         self.ways.values().all(|way| way.sent.is_empty())
     }
 
+    /// Does what is on its way fail, all of it?
+    pub(super) fn are_idle_or_fail(&self) -> bool {
+        self.ways.values().all(|way| way.sent.is_empty() || way.failing)
+    }
+
+    /// Bytes that are on their way to any of them.
+    pub(super) fn all_waiting_bytes(&self) -> usize {
+        self.ways.values().map(|way| way.waiting_bytes).sum()
+    }
+
     pub(super) fn fails(&mut self, outlet: &Outlet) {
         if let Some(way) = self.ways.get_mut(outlet) {
             way.failing = true;

@@ -99,8 +99,11 @@ fn port_comes_first_and_listeners_keep_their_order_and_settings() {
     let shown: Vec<String> = listeners.iter().map(|listener| listener.address.to_string()).collect();
     assert_eq!(shown, ["tcp://0.0.0.0:80", "unix:a", "tcp://[::]:80"]);
     let last = &listeners[2];
-    assert_eq!((last.name.as_deref(), last.backlog, last.nonblocking), (Some("b"), Some(65535), true));
-    assert_eq!(last.defer_accept, Some(Duration::from_secs(1)));
+    assert_eq!(
+        (last.name.as_deref(), last.settings.backlog, last.settings.nonblocking),
+        (Some("b"), Some(65535), true)
+    );
+    assert_eq!(last.settings.defer_accept, Some(Duration::from_secs(1)));
 }
 
 #[test]

@@ -256,7 +256,7 @@ fn a_mistake_about_a_user_in_defaults_is_told_once() {
 fn only_a_path_has_a_mode_and_an_owner() {
     let own = unistd::getegid();
     let text = format!("listen = {{ address = 'unix:a', mode = '0660', group = {own} }}");
-    let access = service(&text).listeners[0].access.clone();
+    let access = service(&text).listeners[0].settings.access.clone();
     assert_eq!((access.mode, access.uid, access.gid), (Some(0o660), None, Some(own.as_raw())));
     let remedy = "only the path of a unix socket has it";
     assert_refused(&[

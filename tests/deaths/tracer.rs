@@ -89,7 +89,6 @@ impl<'a> Tracer<'a> {
             let pid = child.unwrap_or(self.pid);
             let deliver = match wait(pid) {
                 WaitStatus::PtraceSyscall(_) if self.enters(pid) => return self.kill(child),
-                WaitStatus::PtraceSyscall(_) => None,
                 WaitStatus::PtraceEvent(_, _, event) if is_birth(event) && child.is_none() => {
                     let born = ptrace::getevent(pid).expect("it is stopped");
                     child = Some(Pid::from_raw(i32::try_from(born).expect("a pid")));
@@ -105,8 +104,8 @@ impl<'a> Tracer<'a> {
                     }
                     None
                 }
-                // No event of the tracer's: a signal that is about to be delivered.
-                WaitStatus::PtraceEvent(_, SIGSTOP | SIGTRAP, 0) => None,
+                // Those without an event are signals that are about to be delivered.
+                WaitStatus::PtraceSyscall(_) | WaitStatus::PtraceEvent(_, SIGSTOP | SIGTRAP, 0) => None,
                 WaitStatus::PtraceEvent(_, SIGWINCH, 0) if self.talk.is_done.load(Ordering::SeqCst) => {
                     let _ = ptrace::detach(pid, None);
                     return End::Done;

@@ -302,10 +302,15 @@ impl World {
     /// An operator has everything run again.
     pub(crate) fn everything_runs(&mut self) {
         for verb in [Verb::Release, Verb::Start] {
-            self.clients.last += 1;
-            let ticket = Ticket(self.clients.last);
-            let order = Request::Order { ticket, verb, selector: Selector::All, wait: Wait::Outcome };
-            self.arrives_at(self.now, Event::Request(order));
+            self.order(verb);
         }
+    }
+
+    /// An operator wants this of every service, now.
+    pub(crate) fn order(&mut self, verb: Verb) {
+        self.clients.last += 1;
+        let ticket = Ticket(self.clients.last);
+        let order = Request::Order { ticket, verb, selector: Selector::All, wait: Wait::Outcome };
+        self.arrives_at(self.now, Event::Request(order));
     }
 }

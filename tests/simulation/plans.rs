@@ -84,7 +84,7 @@ pub(crate) fn edited(plan: &Plan, rng: &mut Rng) -> Plan {
                 services[at].requires = earlier(name.as_str(), rng);
             }
             7 => services[at].program.output = output(rng),
-            4 => services[at].listeners.iter_mut().for_each(|l| l.backlog = Some(7)),
+            4 => services[at].listeners.iter_mut().for_each(|l| l.settings.backlog = Some(7)),
             _ => {
                 let name = rng.pick(&NAMES);
                 let new = service(name, rng);

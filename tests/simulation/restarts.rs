@@ -15,32 +15,32 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Longer than any restart of the service.
-const ENOUGH: Duration = Duration::from_secs(600);
+pub(crate) const ENOUGH: Duration = Duration::from_secs(600);
 
 /// A service of some workers, each of which serves.
-fn all_up(mut rng: Rng) -> World {
+pub(crate) fn all_up(mut rng: Rng) -> World {
     let mut world = World::of(plans::replicated(&mut rng), rng, true);
     world.run_for(ENOUGH);
     assert!(web(&world.core).is_up());
     world
 }
 
-fn web(core: &Supervisor) -> &Service {
+pub(crate) fn web(core: &Supervisor) -> &Service {
     core.services().next().expect("there is one")
 }
 
-fn serving(world: &World) -> BTreeMap<u32, Run> {
+pub(crate) fn serving(world: &World) -> BTreeMap<u32, Run> {
     let workers = web(&world.core).workers.iter();
     workers.filter_map(|worker| Some((worker.index, worker.serving()?.clone()))).collect()
 }
 
 /// The file has another command.
-fn edit(world: &mut World, change: impl Fn(&mut Definition)) {
+pub(crate) fn edit(world: &mut World, change: impl Fn(&mut Definition)) {
     world.edited = Some(plans::changed(world.core.plan(), change));
     world.signal(Request::Reload, Duration::ZERO);
 }
 
-fn restart_or_edit(world: &mut World) {
+pub(crate) fn restart_or_edit(world: &mut World) {
     if world.rng.chance(50) {
         world.signal(Request::Restart, Duration::ZERO);
     } else {
@@ -49,7 +49,7 @@ fn restart_or_edit(world: &mut World) {
 }
 
 /// What must hold at any moment of a restart of which `before` was the last generation that is old.
-fn keeps_its_bounds(service: &Service, before: Generation) {
+pub(crate) fn keeps_its_bounds(service: &Service, before: Generation) {
     let (policy, workers) = (&service.definition.policy, &service.workers);
     let through = |worker: &Worker| matches!(&worker.state, State::Up { run } if run.generation() > before);
     let in_transit = workers.iter().filter(|worker| worker.in_transit()).count();

@@ -119,6 +119,8 @@ pub(crate) enum Breaks {
     Hangs,
     /// It is ready, and dies at once.
     DiesReady,
+    /// It serves, and so long after its start its answers are bad, for a while.
+    Sickens(Duration),
 }
 
 #[path = "world/succession.rs"]
@@ -721,6 +723,7 @@ impl World {
             Some(Breaks::Hangs) => {
                 (temper.accepts_after, temper.says_ready) = (Duration::from_secs(3_600), false);
             }
+            Some(Breaks::Sickens(after)) => temper.sick = Some((after, after + Duration::from_secs(60))),
             Some(Breaks::DiesReady) => {
                 temper.dies = Some((temper.accepts_after + Duration::from_millis(150), ExitStatus::Code(1)));
             }
@@ -991,7 +994,8 @@ impl World {
 
     fn check_staying(&self, worker: &Worker) {
         if let State::Up { run } = &worker.state
-            && let Health::Unhealthy { restart_at: Some(at), .. } = run.health
+            && let Health::Unhealthy(sickness) = &run.health
+            && let Some(at) = sickness.restart_at
         {
             assert!(self.now <= at, "sick, and its restart is overdue: {:?}", run.id);
         }

@@ -3,7 +3,7 @@
 use super::super::inherited::{Legacy, Numbers};
 use super::super::unix_path::UnixPath;
 use super::Listener;
-use crate::plan::{Address, ListenerSpec};
+use crate::plan::{Address, Commons, ListenerSpec};
 use serde::{Deserialize, Serialize};
 use socket2::Socket;
 use std::os::fd::{OwnedFd, RawFd};
@@ -30,32 +30,39 @@ pub(in super::super) struct HeldSocket {
 impl Listener {
     /// Leaves it to the next program.
     pub(in super::super) fn keep(&self, numbers: &mut Numbers) -> KeptListener {
-        let (spec, path) = (self.spec.clone(), self.path.clone());
+        let (spec, path) = (self.spec.clone(), self.path.as_deref().cloned());
         KeptListener { socket: numbers.keep(&self.socket), spec, parked: self.parked, path }
     }
 
     /// What a later supervisor must know to take it back from a server.
     pub(in super::super) fn held(&self) -> nix::Result<HeldSocket> {
-        Ok(HeldSocket { spec: self.spec.clone(), inode: self.inode()?, path: self.path.clone() })
+        Ok(HeldSocket { spec: self.spec.clone(), inode: self.inode()?, path: self.path.as_deref().cloned() })
     }
 
     /// A socket that was taken back from a server, which serves on it.
     pub(in super::super) fn taken_back(socket: OwnedFd, spec: ListenerSpec, path: Option<UnixPath>) -> Self {
+        let path = path.map(Box::new);
         Self { socket: socket.into(), spec, parked: false, untouched: false, path }
     }
 
     /// A socket that was given back by whoever kept it. None where it had a path, and nothing of that is left.
     pub(in super::super) fn given_back(socket: Socket, spec: ListenerSpec) -> Option<Self> {
         let path = match &spec.address {
-            Address::Unix(path) => Some(UnixPath::found_again(path)?),
+            Address::Unix(path) => Some(Box::new(UnixPath::found_again(path)?)),
             Address::Tcp(_) | Address::Udp(_) => None,
         };
         Some(Self { socket, spec, parked: false, untouched: false, path })
     }
 
     /// Takes it over.
-    pub(in super::super) fn restore_kept(kept: KeptListener, legacy: &mut Legacy) -> nix::Result<Self> {
-        let KeptListener { socket, spec, parked, path } = kept;
-        Ok(Self { socket: legacy.claim(socket)?.into(), spec, parked, untouched: false, path })
+    pub(in super::super) fn restore_kept(
+        kept: KeptListener,
+        commons: &mut Commons,
+        legacy: &mut Legacy,
+    ) -> nix::Result<Self> {
+        let KeptListener { socket, mut spec, parked, path } = kept;
+        commons.share_settings(&mut spec);
+        let (socket, path) = (legacy.claim(socket)?.into(), path.map(Box::new));
+        Ok(Self { socket, spec, parked, untouched: false, path })
     }
 }

@@ -114,8 +114,8 @@ fn what_a_server_did_to_the_socket_is_undone() {
 fn settings_of_the_spec_are_written_and_a_parked_socket_stays_parked() {
     let (mut listener, address) = tcp();
     let mut spec = ListenerSpec::new(Address::Tcp(address));
-    spec.nonblocking = true;
-    spec.defer_accept = Some(Duration::from_millis(1500));
+    spec.settings.nonblocking = true;
+    spec.settings.defer_accept = Some(Duration::from_millis(1500));
     listener.configure(spec.clone()).unwrap();
     let _silent = TcpStream::connect(address).unwrap();
     assert_eq!(errno(listener.socket.accept()), Some(libc::EAGAIN), "deferred, and non-blocking");
@@ -210,14 +210,15 @@ fn a_unix_socket_has_the_mode_that_is_given_and_gets_it_back_before_each_start()
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let mut spec = ListenerSpec::new(Address::Unix(path.clone()));
-    spec.access = Access { mode: Some(0o640), uid: None, gid: Some(nix::unistd::getegid().as_raw()) };
+    spec.settings.access =
+        Access { mode: Some(0o640), uid: None, gid: Some(nix::unistd::getegid().as_raw()) };
     let mut listener = Listener::bind(spec.clone()).unwrap();
     let mode = || std::fs::symlink_metadata(&path).unwrap().mode() & 0o7777;
     assert_eq!(mode(), 0o640);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
     listener.restore(false).unwrap();
     assert_eq!(mode(), 0o640, "what a server changed is not for its successor");
-    spec.access.mode = Some(0o600);
+    spec.settings.access.mode = Some(0o600);
     listener.configure(spec).unwrap();
     assert_eq!(mode(), 0o600);
     // Bound anew, because a server has removed both names.
@@ -238,7 +239,7 @@ fn what_somebody_has_put_at_the_path_is_not_touched() {
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::remove_file(&path).unwrap();
     let mut spec = ListenerSpec::new(Address::Unix(path.clone()));
-    spec.access.mode = Some(0o666);
+    spec.settings.access.mode = Some(0o666);
     for replace in [
         (|secret, path| std::os::unix::fs::symlink(secret, path))
             as fn(&std::path::Path, &std::path::Path) -> _,

@@ -1,0 +1,102 @@
+//! The answer to `status`. It is written service by service: all that is known of ten thousand services is never in memory
+//! twice.
+
+use super::definitions::Definitions;
+use crate::config::Disk;
+use crate::core::service::Service;
+use crate::core::worker::Worker;
+use crate::core::{Supervisor, Time};
+use crate::os::Os;
+use crate::plan::{Plan, Selector};
+use crate::protocol::status::{ConfigState, Stale, SupervisorStatus};
+use crate::protocol::status_line;
+use crate::report;
+use std::sync::Arc;
+
+/// The line that answers a request of this number.
+pub(super) fn line(
+    core: &Supervisor,
+    os: &Os,
+    disk: &mut Disk,
+    began: Time,
+    selector: &Selector,
+    id: u64,
+) -> String {
+    let now = os.now();
+    let config = disk.path().display().to_string();
+    let found = disk.look(core.plan()).ok();
+    let on_disk = found.map(Definitions::of);
+    // As they came to be, which is the order of the file most of the time.
+    let all = core.services().map(|service| {
+        let stale = on_disk.as_ref().and_then(|on_disk| stale(service, on_disk));
+        (service, stale)
+    });
+    let mut services: Vec<(&Service, Option<Stale>)> = all.collect();
+    services.sort_by(|(a, _), (b, _)| a.definition.name.cmp(&b.definition.name));
+    let config_state = match found {
+        None => ConfigState::Broken,
+        Some(found) if is_applied(core.plan(), found) => ConfigState::Applied,
+        Some(_) => ConfigState::Changed,
+    };
+    let changed = found.filter(|_| config_state == ConfigState::Changed);
+    let supervisor = SupervisorStatus {
+        pid: own_pid(),
+        program: env!("CARGO_PKG_VERSION").into(),
+        config,
+        config_state,
+        uptime_ms: ms(os.age().unwrap_or(now - began)),
+        program_uptime_ms: ms(now - began),
+        services: services.len(),
+        up: services.iter().filter(|(service, _)| service.is_up()).count(),
+        not_loaded: changed.map_or_else(Vec::new, |found| not_loaded(core.plan(), found)),
+        usage: os.usage(),
+    };
+    let queues = os.queues();
+    let chosen = services.into_iter().filter(|(service, _)| selector.matches(&service.definition.name));
+    let told = chosen.map(|(service, stale)| {
+        let mut told = report::of_service(service, now, |listener| queues.of_listener(listener));
+        told.waits_for = core.waits_for(service.id).into_iter().map(ToString::to_string).collect();
+        if core.is_quarantined(service.id) {
+            told.state = "crashed".into();
+        }
+        told.stale = stale;
+        told
+    });
+    status_line(id, &supervisor, told)
+}
+
+/// Our own pid, as numbers of processes are written here.
+pub(super) fn own_pid() -> i32 {
+    i32::try_from(std::process::id()).unwrap_or(0)
+}
+
+/// Does what runs differ from what the file says?
+fn stale(service: &Service, on_disk: &Definitions<'_>) -> Option<Stale> {
+    let Some(found) = on_disk.get(&service.definition.name) else { return Some(Stale::Removed) };
+    let mut runs = service.workers.iter().flat_map(Worker::staying);
+    let differs = service.definition != *found
+        || runs.any(|run| !Arc::ptr_eq(&run.definition, found) && !run.definition.runs_the_same(found));
+    differs.then_some(Stale::Changed)
+}
+
+/// The same services and the same settings; the order in the file is none of them. What is equal is shared, so this
+/// is quick.
+fn is_applied(plan: &Plan, found: &Plan) -> bool {
+    let known = Definitions::of(plan);
+    plan.settings == found.settings
+        && plan.services.len() == found.services.len()
+        && found.services.iter().all(|service| known.get(&service.name).is_some_and(|known| known == service))
+}
+
+/// Services that only the file has, in the order of names.
+fn not_loaded(plan: &Plan, found: &Plan) -> Vec<String> {
+    let known = Definitions::of(plan);
+    let new = found.services.iter().map(|service| &service.name).filter(|name| known.get(name).is_none());
+    let mut names: Vec<String> = new.map(ToString::to_string).collect();
+    names.sort();
+    names
+}
+
+fn ms(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
