@@ -97,7 +97,8 @@ impl Process {
         line.split_terminator('\0').map(Into::into).collect()
     }
 
-    /// Its open descriptors and what they are, in order.
+    /// Its open descriptors and what they are, in order. Those to files in /proc are there for an instant only, whenever it
+    /// looks at itself.
     pub(crate) fn descriptors(self) -> Vec<(i32, String)> {
         let Ok(fds) = fs::read_dir(self.path("fd")) else { return Vec::new() };
         let mut found: Vec<_> = fds
@@ -106,6 +107,7 @@ impl Process {
                 let target = fs::read_link(fd.path()).ok()?;
                 Some((fd.file_name().to_str()?.parse().ok()?, target.to_string_lossy().into_owned()))
             })
+            .filter(|(_, what): &(i32, String)| !what.starts_with("/proc/"))
             .collect();
         found.sort();
         found
