@@ -99,15 +99,15 @@ fn every_way_of_waiting_is_seen_until_the_server_is_asked_to_leave() {
         "import select\ntry: select.select([s], [], [])\nexcept Leave: s.close()\ndrain()",
         "import select\np = select.poll()\np.register(s, select.POLLIN)\n\
          try: p.poll()\nexcept Leave: s.close()\ndrain()",
-        "import select\ne = select.epoll()\ne.register(s, select.EPOLLIN)\n\
-         try: e.poll()\nexcept Leave: e.unregister(s)\ndrain()",
+        "import select\ne = select.epoll()\ntry:\n    e.register(s, select.EPOLLIN)\n    e.poll()\n\
+         except Leave: e.unregister(s)\ndrain()",
         // Closed, but not taken out of the set: the supervisor's copy keeps it in there.
-        "import select\ne = select.epoll()\ne.register(s, select.EPOLLIN)\n\
-         try: e.poll()\nexcept Leave: s.close()\ndrain()",
+        "import select\ne = select.epoll()\ntry:\n    e.register(s, select.EPOLLIN)\n    e.poll()\n\
+         except Leave: s.close()\ndrain()",
         "import socketserver\nt = socketserver.ThreadingTCPServer(('127.0.0.1', 0), None, False)\n\
          t.socket = s\ntry: t.serve_forever()\nexcept Leave: s.close()\ndrain()",
-        "import selectors\nx = selectors.DefaultSelector()\nx.register(s, selectors.EVENT_READ)\n\
-         try: x.select()\nexcept Leave: x.unregister(s)\ndrain()",
+        "import selectors\nx = selectors.DefaultSelector()\ntry:\n    x.register(s, selectors.EVENT_READ)\n    x.select()\n\
+         except Leave: x.unregister(s)\ndrain()",
         "import asyncio\nasync def main():\n    server = await asyncio.start_server(lambda r, w: None, sock=s)\n    \
          asyncio.get_running_loop().add_signal_handler(15, server.close)\n    await asyncio.Event().wait()\n\
          asyncio.run(main())",
@@ -166,8 +166,9 @@ fn a_worker_that_is_busy_shows_nothing_until_it_waits_again() {
 #[test]
 fn workers_that_outlive_their_main_process_are_seen() {
     let mut world = World::new();
-    let text = "import select\nif os.fork(): os._exit(0)\ne = select.epoll()\n\
-                e.register(s, select.EPOLLIN)\ntry: e.poll()\nexcept Leave: s.close()\ndrain()";
+    // It is seen from `register` on, and may be asked to leave at once.
+    let text = "import select\nif os.fork(): os._exit(0)\ntry:\n    e = select.epoll()\n\
+                \x20   e.register(s, select.EPOLLIN)\n    e.poll()\nexcept Leave: s.close()\ndrain()";
     let (run, _) = python(&mut world, text);
     loop {
         match world.next() {
