@@ -32,6 +32,28 @@ fn only(text: &str) -> Definition {
     (*plan.services[0]).clone()
 }
 
+/// It is one service, or what is wrong with it is only that this machine lacks a user or a right.
+#[track_caller]
+fn fits_some_machine(text: &str) {
+    match parse("ours.toml", text) {
+        Ok(plan) => assert_eq!(plan.services.len(), 1, "{text}"),
+        Err(refused) => {
+            let of_machine = [
+                "`user`",
+                "`group`",
+                "`supplementary_groups`",
+                "`rlimits",
+                "`capabilities`",
+                "`nice`",
+                "`oom_score_adjust`",
+            ];
+            for line in refused.lines() {
+                assert!(of_machine.iter().any(|key| line.contains(key)), "{line}\n{text}");
+            }
+        }
+    }
+}
+
 /// Does a key of a foreign file stand in ours: as a comment, or as what it has become?
 #[track_caller]
 fn assert_none_is_dropped(foreign: &str, ours: &str, become_ours: &[&str]) {
@@ -76,7 +98,7 @@ fn a_program_of_supervisord_keeps_what_it_means() {
     ] {
         assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
     }
-    assert!(text.contains("# user=www-data: "), "{text}");
+    assert!(text.contains("\nuser = \"www-data\"\n"), "{text}");
     assert_eq!(web.program.output.as_ref().unwrap().stdout, Outlet::File("/var/log/app.log".into()));
 }
 
@@ -183,10 +205,14 @@ fn the_sample_that_supervisor_prints_passes_with_every_key_in_it() {
             _ => format!("{line}\n"),
         })
         .collect();
+    // It has a user that machines have.
+    let all = all.replace("user=chrism", "user=nobody");
     let text = ours(Origin::Supervisord, &[("supervisord.conf", &all)]);
     assert!(!plan(&text).services.is_empty(), "{text}");
     let known = [
         "command",
+        "user",
+        "umask",
         "numprocs",
         "directory",
         "environment",
@@ -237,6 +263,7 @@ fn a_service_of_systemd_takes_its_socket_along() {
     assert_eq!(app.program.command, ["/srv/app", "--opt", "a b", "--more"]);
     assert_eq!((app.program.handshake, &app.policy.ready), (Handshake::Systemd, &Ready::Word));
     assert_eq!(app.program.env_file.as_deref(), Some(Path::new("/etc/app.env")));
+    assert_eq!(app.program.identity.user.as_ref().map(|user| &*user.name), Some("www-data"));
     assert_eq!(app.policy.restart_delay, Duration::from_secs(45));
     assert_eq!(app.policy.drain_timeout, Duration::from_secs(65));
     assert_eq!(app.policy.ready_timeout, Duration::from_secs(20));
@@ -255,10 +282,44 @@ fn a_service_of_systemd_takes_its_socket_along() {
     }
 }
 
+/// A service that was somebody else's does not become ours.
+#[test]
+fn who_a_service_is_and_what_it_may_do_comes_along() {
+    let unit = "[Service]\nExecStart=/srv/app\nUser=nobody\nGroup=65534\nSupplementaryGroups=daemon mail\nUMask=27\nNice=5\n\
+        OOMScoreAdjust=10\nNoNewPrivileges=yes\nLimitNOFILE=1024:4096\nLimitNPROC=64\n\
+        CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_CHOWN\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n";
+    let text = ours(Origin::Systemd, &[("app.service", unit)]);
+    only(&text);
+    for line in [
+        "user = \"nobody\"",
+        "group = 65534",
+        "supplementary_groups = [\"daemon\", \"mail\"]",
+        "umask = \"0027\"",
+        "nice = 5",
+        "oom_score_adjust = 10",
+        "no_new_privs = true",
+        "rlimits = { nofile = \"1024:4096\", nproc = \"64\" }",
+        "capabilities = [\"net_bind_service\", \"chown\"]",
+        "ambient_capabilities = [\"net_bind_service\"]",
+    ] {
+        assert!(text.lines().any(|found| found == line), "no {line:?} in\n{text}");
+    }
+    // What cannot be read is told, and whom this machine does not have is a mistake of the file.
+    let unit = "[Service]\nExecStart=/srv/app\nUser=%i\nCapabilityBoundingSet=~CAP_CHOWN\n";
+    let text = ours(Origin::Systemd, &[("app.service", unit)]);
+    assert!(
+        text.contains("# User=%i: see `user`") && text.contains("~CAP_CHOWN: see `capabilities`"),
+        "{text}"
+    );
+    let unit = "[program:app]\ncommand=/srv/app\nuser=nobody-of-this-name\n";
+    let text = ours(Origin::Supervisord, &[("supervisord.conf", unit)]);
+    assert!(parse("ours.toml", &text).unwrap_err().render(false).contains("nobody-of-this-name"), "{text}");
+}
+
 /// Every unit of this machine: those of nginx, haproxy and supervisor, which the tests install, and a hundred others.
 #[test]
 fn every_unit_of_this_machine_passes_and_loses_no_key() {
-    const BECOME_OURS: [&str; 14] = [
+    const BECOME_OURS: [&str; 25] = [
         "ExecStart",
         "Type",
         "Environment",
@@ -273,6 +334,17 @@ fn every_unit_of_this_machine_passes_and_loses_no_key() {
         "Description",
         "StandardOutput",
         "StandardError",
+        "User",
+        "Group",
+        "SupplementaryGroups",
+        "UMask",
+        "Nice",
+        "OOMScoreAdjust",
+        "NoNewPrivileges",
+        "CapabilityBoundingSet",
+        "AmbientCapabilities",
+        "LimitNOFILE",
+        "LimitNPROC",
     ];
     let mut passed = Vec::new();
     for path in
@@ -288,7 +360,7 @@ fn every_unit_of_this_machine_passes_and_loses_no_key() {
         }
         let inputs = [(&*name, &*text), (&*name.replace(".service", ".socket"), &*socket)];
         let result = ours(Origin::Systemd, &inputs);
-        only(&result);
+        fits_some_machine(&result);
         assert_none_is_dropped(&text.replace("\\\n", " "), &result, &BECOME_OURS);
         passed.push(name);
     }

@@ -102,6 +102,14 @@ impl Draft {
         }
     }
 
+    /// Adds a limit.
+    pub(super) fn limit(&mut self, name: &str, both: &str) {
+        match self.keys.iter_mut().find(|(other, _)| *other == "rlimits") {
+            Some((_, Value::Table(all))) => _ = all.insert(name.into(), both.into()),
+            Some(_) | None => self.set("rlimits", toml::Table::from_iter([(name.to_owned(), both.into())])),
+        }
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.keys.iter().any(|(other, _)| *other == key)
     }

@@ -8,6 +8,7 @@ mod draft;
 mod ini;
 mod output;
 mod procfile;
+mod rights;
 mod start_server;
 mod supervisord;
 mod systemd;

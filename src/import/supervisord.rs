@@ -4,6 +4,7 @@ use super::Input;
 use super::draft::{Draft, Drafts, literal};
 use super::ini::{Continues, Entry, read as read_ini};
 use super::output::{Output, Stream};
+use super::rights;
 use crate::limits::{LOG_BACKUPS, WORKERS};
 use std::time::Duration;
 
@@ -81,8 +82,8 @@ fn program(name: &str, fastcgi: bool, keys: &[(String, String)], drafts: &mut Dr
             "autostart" if value == "true" => {}
             "process_name" if value == "%(program_name)s" => {}
             "exitcodes" if value == "0" => {}
-            // Not by ourselves: this machine need not have that user.
-            "user" | "umask" if drafts.knows(key) => draft.note(format!("{key}={value}: see `{key}`")),
+            "user" if rights::set("user", key, value, &mut draft) => {}
+            "umask" if rights::set("umask", key, value, &mut draft) => {}
             _ if written(key, value, name, &mut output) => {}
             _ => draft.without_counterpart(key, value),
         }

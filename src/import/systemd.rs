@@ -4,6 +4,7 @@ use super::Input;
 use super::draft::{Draft, Drafts, literal};
 use super::ini::{Continues, Entry, read as read_ini};
 use super::output::{Output, Stream};
+use super::rights;
 use super::systemd_socket;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -142,7 +143,7 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
     let ours = RIGHTS.iter().find(|(theirs, _)| *theirs == key).map(|(_, ours)| *ours);
     match ours.filter(|ours| knows(ours)) {
         _ if done => {}
-        // Not by ourselves: this machine need not have that user, nor we those rights.
+        Some(ours) if rights::set(ours, key, value, draft) => {}
         Some(ours) => draft.note(format!("{key}={value}: see `{ours}`")),
         None => draft.without_counterpart(key, value),
     }

@@ -1,0 +1,65 @@
+//! Who a process is and what it may do. These keys are never left to a comment where they can be read: a service that was
+//! somebody else's must not become ours. Where this machine does not have that user, the file is refused until it does.
+
+use super::draft::Draft;
+use toml::Value;
+
+/// Sets our key from the words of another file; tells whether they could be read.
+pub(super) fn set(ours: &'static str, key: &str, value: &str, draft: &mut Draft) -> bool {
+    if ours == "rlimits" {
+        let name = key.trim_start_matches("Limit").to_lowercase();
+        return limit(value).map(|both| draft.limit(&name, &both)).is_some();
+    }
+    let read = match ours {
+        "user" | "group" => account(value),
+        "supplementary_groups" => each(value, account),
+        "umask" => umask(value),
+        "nice" | "oom_score_adjust" => value.parse::<i64>().ok().map(Value::from),
+        "no_new_privs" => truth(value).map(Value::from),
+        "capabilities" | "ambient_capabilities" => each(value, capability),
+        _ => None,
+    };
+    read.map(|read| draft.set(ours, read)).is_some()
+}
+
+/// A name or a number.
+fn account(text: &str) -> Option<Value> {
+    let plain = !text.is_empty() && !text.contains(['%', ':', ' ']);
+    plain.then(|| text.parse::<i64>().map_or_else(|_| text.into(), Value::from))
+}
+
+fn umask(text: &str) -> Option<Value> {
+    let octal = !text.is_empty() && text.len() <= 4 && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    octal.then(|| format!("{text:0>4}").into())
+}
+
+fn truth(text: &str) -> Option<bool> {
+    match &*text.to_lowercase() {
+        "yes" | "true" | "on" | "1" => Some(true),
+        "no" | "false" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// A list of all but some (`~`) is not one of ours.
+fn capability(text: &str) -> Option<Value> {
+    let name = text.to_lowercase().strip_prefix("cap_")?.to_owned();
+    Some(name.into())
+}
+
+fn each(text: &str, read: impl Fn(&str) -> Option<Value>) -> Option<Value> {
+    let all: Option<Vec<Value>> = text.split_whitespace().map(read).collect();
+    all.filter(|all| !all.is_empty()).map(Value::Array)
+}
+
+/// The soft limit and the hard one, or one for both.
+fn limit(text: &str) -> Option<String> {
+    let one = |text: &str| match text {
+        "infinity" => Some("unlimited".to_owned()),
+        number => number.parse::<u64>().ok().map(|number| number.to_string()),
+    };
+    match text.split_once(':') {
+        Some((soft, hard)) => Some(format!("{}:{}", one(soft)?, one(hard)?)),
+        None => one(text),
+    }
+}
