@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[serde(deny_unknown_fields)]
 pub(super) struct Rollout {
     under_way: Option<Box<Round>>,
-    /// The number of the last restart that began.
+    /// The number of the last restart that was asked for and began.
     last: u32,
     /// Another was asked for when this one had begun to start successors: it runs once after it.
     again: bool,
@@ -21,6 +21,10 @@ pub(super) struct Rollout {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Round {
+    /// Its number, where somebody has asked for it. One of sick workers alone has none: the next number may have been
+    /// promised to a restart that waits for its turn (simulation, seed 2465).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<u32>,
     /// Workers whose turn has not come.
     waiting: BTreeSet<u32>,
     /// Workers under way, each with the last generation when its turn came: a newer one is its own.
@@ -64,8 +68,8 @@ pub(super) enum Turn {
     Of(u32),
     /// A worker failed; so many others are not restarted.
     Stopped(usize),
-    /// This restart is over.
-    Over(u32, End),
+    /// This restart is over; it has a number if it was asked for.
+    Over(Option<u32>, End),
 }
 
 impl Rollout {
@@ -84,7 +88,14 @@ impl Rollout {
             // After a failure nobody's turn is to come, and who was added meanwhile has none (simulation, seed 732).
             let to_come = |worker: &&Worker| round.waiting.contains(&worker.index) || worker.starts_later();
             self.again |= !workers.iter().all(to_come);
-            return Begun { round: self.last + u32::from(self.again), waits: self.again };
+            if self.again {
+                return Begun { round: self.next(), waits: true };
+            }
+            let number = *round.number.get_or_insert_with(|| {
+                self.last += 1;
+                self.last
+            });
+            return Begun { round: number, waits: false };
         }
         self.last += 1;
         // The generation of a program that is tried again was given out already, and is the one that fulfils this.
@@ -92,6 +103,7 @@ impl Rollout {
         let (later, now): (Vec<&Worker>, Vec<&Worker>) =
             workers.iter().partition(|worker| worker.starts_later());
         self.under_way = Some(Box::new(Round::of(
+            Some(self.last),
             now.iter().map(|worker| worker.index).collect(),
             later.iter().map(|worker| (worker.index, before(worker))).collect(),
         )));
@@ -105,10 +117,8 @@ impl Rollout {
 
     /// Has one worker restarted in its turn, because it is sick.
     pub(super) fn ask_for(&mut self, worker: u32) {
-        let round = self.under_way.get_or_insert_with(|| {
-            self.last += 1;
-            Box::new(Round::of(BTreeSet::new(), BTreeMap::new()))
-        });
+        let of_its_own = || Box::new(Round::of(None, BTreeSet::new(), BTreeMap::new()));
+        let round = self.under_way.get_or_insert_with(of_its_own);
         if !round.turns.contains_key(&worker) {
             round.waiting.insert(worker);
         }
@@ -121,7 +131,8 @@ impl Rollout {
 
     /// Is this restart still to end?
     pub(super) fn is_open(&self, round: u32) -> bool {
-        self.under_way.is_some() && (round == self.last || self.again && round == self.last + 1)
+        let is_this = |under_way: &Round| under_way.number == Some(round);
+        self.under_way.as_deref().is_some_and(is_this) || self.again && round == self.next()
     }
 
     /// The number of the restart that begins next.
@@ -148,7 +159,7 @@ impl Rollout {
             return Turn::Stopped(left.len());
         }
         if let Some(end) = round.end() {
-            let number = self.last;
+            let number = round.number;
             self.under_way = None;
             if std::mem::take(&mut self.again) {
                 self.begin(workers, last);
@@ -166,8 +177,8 @@ impl Rollout {
 }
 
 impl Round {
-    fn of(waiting: BTreeSet<u32>, turns: BTreeMap<u32, Generation>) -> Self {
-        Self { waiting, turns, through: 0, newest: Generation::NONE, failure: None }
+    fn of(number: Option<u32>, waiting: BTreeSet<u32>, turns: BTreeMap<u32, Generation>) -> Self {
+        Self { number, waiting, turns, through: 0, newest: Generation::NONE, failure: None }
     }
 
     /// Lets go of the workers that are not on their way any more.

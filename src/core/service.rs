@@ -286,7 +286,7 @@ impl Service {
                 Turn::Stopped(left) => self.scene(now, out).1.report(Fact::RolloutStopped { left }),
                 Turn::Over(round, end) => {
                     self.history.restarts.failed += u32::from(!matches!(end, End::Through(_)));
-                    self.ended.push((round, end));
+                    self.ended.extend(round.map(|round| (round, end)));
                 }
             }
         }
