@@ -235,3 +235,30 @@ fn end_of(worker: &Worker, before: Generation) -> End {
         None => End::Down,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_of_sick_workers_takes_no_number_that_was_promised_to_another() {
+        let mut rollout = Rollout::default();
+        let promised = rollout.next();
+        rollout.ask_for(0);
+        assert!(!rollout.is_open(promised));
+        // The worker is gone by now.
+        let over = rollout.turn(&[], &Policy::default(), Generation::NONE);
+        assert_eq!(over, Turn::Over(None, End::Through(Generation::NONE)));
+        assert_eq!(rollout.begin(&[], Generation::NONE), Begun { round: promised, waits: false });
+        assert!(rollout.is_open(promised));
+    }
+
+    #[test]
+    fn one_that_is_asked_for_joins_that_of_a_sick_worker_as_long_as_nobody_was_started() {
+        let mut rollout = Rollout::default();
+        rollout.ask_for(0);
+        let begun = rollout.begin(&[], Generation::NONE);
+        assert_eq!(begun, Begun { round: 1, waits: false });
+        assert!(rollout.is_open(1) && !rollout.is_open(2));
+    }
+}
