@@ -244,6 +244,8 @@ fn a_procfile_is_its_lines() {
     assert_eq!(web.program.env.get("PORT").map(String::as_str), Some("5000"));
     assert_eq!(worker.program.command, ["bundle", "exec", "sidekiq", "-q", "default"], "no shell between");
     assert_eq!(job.name.as_str(), "release_job");
+    let named = ours(Origin::Procfile, &[("Procfile", "-web: run\n--: run\n")]);
+    assert!(named.contains("name = \"web\"\n") && named.contains("name = \"service\"\n"), "{named}");
     assert_eq!(job.program.command, ["sh", "-c", "A=1 rake db:migrate && true"]);
     for comment in ["# the site", "# nonsense: is no line of a Procfile"] {
         assert!(text.contains(comment), "{text}");

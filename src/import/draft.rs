@@ -56,8 +56,8 @@ impl Drafts {
         let plain = |c: char| {
             if c.is_ascii_alphanumeric() || "-_".contains(c) { c.to_ascii_lowercase() } else { '-' }
         };
-        let mut base: String = wanted.chars().map(plain).take(SERVICE_NAME_BYTES - 6).collect();
-        base.truncate(base.trim_end_matches('-').len());
+        let close: String = wanted.chars().map(plain).take(SERVICE_NAME_BYTES - 6).collect();
+        let mut base = close.trim_matches('-').to_owned();
         if base.is_empty() {
             base = "service".into();
         }
