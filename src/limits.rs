@@ -56,6 +56,11 @@ pub const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// Doubles up to [`ASK_AGAIN_MAX`]; `handover_timeout` bounds the whole.
 pub const ASK_AGAIN_FIRST: Duration = Duration::from_millis(10);
 
+/// A server that is up and this old is asked without a look whether its signal handler is installed: the look costs a third
+/// of a stop of everything. Where it is not, the signal is lost, and it is asked again, with a look, when half of
+/// `handover_timeout` has passed.
+pub const LISTENS_AFTER: Duration = Duration::from_secs(1);
+
 /// Longest pause between two tries to ask a server whose signal handler is not installed yet.
 pub const ASK_AGAIN_MAX: Duration = Duration::from_secs(1);
 

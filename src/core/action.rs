@@ -8,6 +8,15 @@ use crate::plan::{Definition, ListenerId, ListenerSpec, Pid, RunId, ServiceId, T
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Whether a process has a handler for the signal that asks it to leave. Without one the signal is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hearing {
+    /// It is to be looked at first. One that still ignores the signal is left alone, and `NotListening` comes back.
+    Unknown,
+    /// The signal is sent without a look.
+    Assumed,
+}
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -39,13 +48,14 @@ pub enum Action {
         /// The sockets that it was given, as far as they are held.
         listeners: Vec<ListenerId>,
     },
-    /// Send the signal that asks the main process to leave; to nobody, if it has ended. A process that still
-    /// ignores the signal is left alone, and `NotListening` comes back.
+    /// Send the signal that asks the main process to leave; to nobody, if it has ended.
     Ask {
         /// Whom.
         run: RunId,
         /// The signal's number.
         signal: i32,
+        /// Whether it is to be seen first that the signal is not lost.
+        hearing: Hearing,
     },
     /// Look whether a process of the run waits for clients. Answered by `Seen`.
     Look {

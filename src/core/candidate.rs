@@ -67,6 +67,7 @@ impl Candidate {
             pid: None,
             started: scene.now,
             pipe_open: true,
+            served: false,
             health: Health::Unknown,
             well_at: scene.now,
             watchdog: None,
@@ -115,6 +116,7 @@ impl Candidate {
         let period =
             self.run.watchdog.as_ref().map(|dog| dog.period).or(self.run.definition.program.watchdog);
         self.run.watchdog = period.map(|period| Box::new(Watchdog::from(scene.now, period)));
+        self.run.served = true;
         self.run
     }
 

@@ -1,7 +1,8 @@
 //! One run of a program, as everybody in the core knows it.
 
-use super::Time;
 use super::health::{Health, Watchdog};
+use super::{Hearing, Time};
+use crate::limits::LISTENS_AFTER;
 use crate::plan::{Definition, Generation, Handshake, Pid, RunId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -25,6 +26,9 @@ pub struct Run {
     pub started: Time,
     /// Whether its pipe may still bring a word.
     pub pipe_open: bool,
+    /// Whether it was ready once, while we were there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub served: bool,
     /// How it is, as far as it was asked while it served.
     pub health: Health,
     /// The last time that it was known to be well; that of its start, if it never was.
@@ -50,5 +54,13 @@ impl Run {
     /// Can it say that it accepts no more?
     pub fn can_answer(&self) -> bool {
         self.definition.program.handshake == Handshake::Pipe && self.pipe_open
+    }
+
+    /// Whether a signal to leave may be lost on it: one that has served for a while has its handler, and with other
+    /// protocols than that of the pipe nobody asks twice.
+    pub fn hearing(&self, now: Time) -> Hearing {
+        let grown_up = self.served && now - self.started >= LISTENS_AFTER;
+        let asked_once = self.definition.program.handshake != Handshake::Pipe;
+        if grown_up || asked_once { Hearing::Assumed } else { Hearing::Unknown }
     }
 }

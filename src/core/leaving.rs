@@ -7,7 +7,7 @@ use super::fact::Fact;
 use super::generation::Run;
 use super::scene::Scene;
 use super::watch::Watch;
-use super::{Action, Sight, Time};
+use super::{Action, Hearing, Sight, Time};
 use crate::limits::{ASK_AGAIN_FIRST, ASK_AGAIN_MAX, DURATION_MAX, KILL_PATIENCE, LOOKS_UNTIL_QUIET};
 use crate::plan::{Handshake, Policy};
 use serde::{Deserialize, Serialize};
@@ -67,10 +67,11 @@ impl Leaving {
     /// Asks a run to leave. One that cannot say when it accepts no more is only waited for.
     pub fn ask(run: Run, scene: &mut Scene<'_>) -> Self {
         let policy = &run.definition.policy;
-        scene.out.push(Action::Ask { run: run.id, signal: policy.stop_signal });
+        let hearing = run.hearing(scene.now);
+        scene.out.push(Action::Ask { run: run.id, signal: policy.stop_signal, hearing });
         let phase = if run.definition.program.handshake == Handshake::Pipe {
-            // A server whose runtime swallowed the first signal (no handler of its own yet) gets a second chance
-            // before it is terminated.
+            // A server whose runtime swallowed the first signal (no handler of its own yet), or that still ignored it,
+            // gets a second chance before it is terminated.
             let again_at = Some(scene.now + policy.handover_timeout / 2);
             Phase::Asked { by: scene.now + policy.handover_timeout, again_at, early: None }
         } else {
@@ -226,7 +227,7 @@ impl Leaving {
             Phase::Asked { by, early, .. } if now < by => {
                 self.phase = Phase::Asked { by, again_at: None, early };
                 let signal = self.policy().stop_signal;
-                scene.out.push(Action::Ask { run, signal });
+                scene.out.push(Action::Ask { run, signal, hearing: Hearing::Unknown });
                 None
             }
             Phase::Asked { .. } => {

@@ -46,6 +46,7 @@ impl Orphan {
             pid: Some(self.pid),
             started: self.started,
             pipe_open: self.pipe_open,
+            served: false,
             health: Health::Unknown,
             well_at: self.started,
             watchdog: None,

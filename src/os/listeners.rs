@@ -129,6 +129,11 @@ impl Listeners {
             .collect()
     }
 
+    /// Repairs what a server did to one that nobody watches; a TCP socket is watched.
+    pub(super) fn mend_unwatched(&mut self, id: ListenerId) -> Option<Event> {
+        if self.all.get(&id)?.watched().is_some() { None } else { self.mend(id) }
+    }
+
     /// Repairs what a server did to one.
     pub(super) fn mend(&mut self, id: ListenerId) -> Option<Event> {
         // What cannot be repaired now is tried again before the next start, where a failure is told.

@@ -189,6 +189,7 @@ impl Os {
         let poller = Poller::new()?;
         let signals = Signals::install()?;
         poller.watch_readable(&signals, Token::Signal)?;
+        poller.watch_readable(signals.children(), Token::Child)?;
         Ok(Self {
             poller,
             signals,
@@ -246,7 +247,9 @@ impl Os {
             Action::Spawn { run, worker, definition, program_of, listeners } => {
                 self.spawn(run, worker, &definition, program_of, &listeners);
             }
-            Action::Ask { run, signal } => self.events.extend(self.processes.ask(run, signal)),
+            Action::Ask { run, signal, hearing } => {
+                self.events.extend(self.processes.ask(run, signal, hearing));
+            }
             Action::Terminate { run } => self.events.extend(self.processes.terminate(&self.poller, run)),
             Action::Kill { run } => self.events.extend(self.processes.kill(&self.poller, run)),
             Action::Bind { sockets } => {

@@ -24,7 +24,7 @@ use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
 use super::voice::Voice;
-use crate::core::{Event, PipeEnd, RunEvent, Sight, Time, pack};
+use crate::core::{Event, Hearing, PipeEnd, RunEvent, Sight, Time, pack};
 use crate::plan::{ListenerId, Pid, RunId};
 use crate::protocol::{Notice, Word};
 use std::collections::btree_map::Entry;
@@ -41,6 +41,8 @@ struct Process {
     main_lives: bool,
     /// Whether its main process lives and nobody has asked it to leave: it counts as one that accepts.
     stays: bool,
+    /// Whether it has said that it accepts no more: that its pipe ends is no news then.
+    quiet: bool,
     voice: Option<Voice>,
     voice_number: u32,
     /// The file that it was started from.
@@ -126,6 +128,7 @@ impl Processes {
             listeners: listeners.into(),
             main_lives: true,
             stays: true,
+            quiet: false,
             voice,
             voice_number,
             origin,
@@ -230,12 +233,12 @@ impl Processes {
         }
     }
 
-    /// Sends `signal` to the main process, unless that ignores it.
-    pub(super) fn ask(&mut self, run: RunId, signal: i32) -> Option<Event> {
+    /// Sends `signal` to the main process, unless its `hearing` is unknown and it ignores the signal.
+    pub(super) fn ask(&mut self, run: RunId, signal: i32, hearing: Hearing) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
         self.retire(leader);
         let process = self.by_leader.get(&leader).filter(|process| process.main_lives)?;
-        if proc_file::ignores(process.main.unwrap_or(leader), signal) {
+        if hearing == Hearing::Unknown && proc_file::ignores(process.main.unwrap_or(leader), signal) {
             return Some(Event::Run(run, RunEvent::NotListening));
         }
         // It may have ended already: then its exit is on the way.
@@ -316,20 +319,22 @@ impl Processes {
         let Some(voice) = &mut process.voice else { return Vec::new() };
         let mut heard = voice.read(leader);
         self.touched.extend(&process.listeners);
+        let leaves = |heard: &Heard| {
+            matches!(heard, Heard::Word(Word::Success | Word::Failed) | Heard::Notice(Notice::Stopping))
+        };
+        let leaves = heard.iter().any(leaves);
+        process.quiet |= leaves;
         if matches!(heard.last(), Some(Heard::End(PipeEnd::Closed) | Heard::Hangup)) {
             poller.forget(&*voice);
             process.voice = None;
             self.voices.remove(&process.voice_number);
             // That the pipe ended with the process is no news, and the kernel tells it a moment too soon.
-            if !process.main_lives || is_ending(process.main.unwrap_or(leader)) {
+            if !process.main_lives || process.quiet || is_ending(process.main.unwrap_or(leader)) {
                 heard.pop();
             }
         }
         let run = process.run;
-        let leaves = |heard: &Heard| {
-            matches!(heard, Heard::Word(Word::Success | Word::Failed) | Heard::Notice(Notice::Stopping))
-        };
-        if heard.iter().any(leaves) {
+        if leaves {
             self.retire(leader);
             self.changes.push((run, Change::Asked));
         }

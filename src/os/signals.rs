@@ -4,7 +4,8 @@
 //! different ones are never merged. One that arrives while others are taken makes the pipe readable again.
 
 use crate::core::Request;
-use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
@@ -24,18 +25,33 @@ pub(super) enum Letter {
 /// The installed handlers and their queue.
 pub(super) struct Signals {
     delivery: SignalDelivery<UnixStream, SignalOnly>,
+    children: SignalFd,
 }
 
 impl Signals {
     /// SIGXFSZ is taken, and means nothing: a log file that reached its limit is then a write that fails.
     const TAKEN: [i32; 8] = [SIGUSR1, SIGUSR2, SIGXFSZ, SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGCHLD];
 
-    /// Installs the handlers, and lets in what the parent may have blocked.
+    /// Installs the handlers, and lets in what the parent may have blocked; but SIGCHLD is taken from a descriptor: in a stop
+    /// of everything it would interrupt nearly each system call. It has a handler all the same, for processes with another
+    /// thread that does not block it; without one the kernel would drop it there.
     pub(super) fn install() -> io::Result<Self> {
         let (reader, writer) = UnixStream::pair()?;
         let delivery = SignalDelivery::with_pipe(reader, writer, SignalOnly, Self::TAKEN)?;
-        SigSet::empty().thread_set_mask()?;
-        Ok(Self { delivery })
+        blocked().thread_set_mask()?;
+        let children = SignalFd::with_flags(&blocked(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Self { delivery, children })
+    }
+
+    /// Readable when a child has ended, until [`take_child`](Self::take_child).
+    pub(super) fn children(&self) -> &SignalFd {
+        &self.children
+    }
+
+    /// Children may have ended since the last call: a hint, not a count, and several may be one.
+    pub(super) fn take_child(&self) {
+        // Nothing is there where a handler took it.
+        let _ = self.children.read_signal();
     }
 
     /// What arrived since the last call, without blocking.
@@ -59,6 +75,11 @@ impl AsFd for Signals {
     }
 }
 
+/// The signals that no handler takes.
+fn blocked() -> SigSet {
+    SigSet::from(Signal::SIGCHLD)
+}
+
 /// Keeps all signals waiting in the kernel; gives what was kept so far.
 pub(super) fn hold() -> Option<SigSet> {
     SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).ok()
@@ -67,5 +88,5 @@ pub(super) fn hold() -> Option<SigSet> {
 /// Lets them in again.
 pub(super) fn let_in(before: Option<SigSet>) {
     // Fails for no mask that the kernel gave itself.
-    let _ = before.unwrap_or_else(SigSet::empty).thread_set_mask();
+    let _ = before.unwrap_or_else(blocked).thread_set_mask();
 }

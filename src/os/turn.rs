@@ -107,11 +107,13 @@ impl Os {
                 for letter in self.signals.take() {
                     match letter {
                         Letter::Request(request) => self.events.push_back(Event::Request(request)),
-                        Letter::ChildEnded => {
-                            self.events.extend(self.processes.reap(&self.poller, &mut self.probes));
-                        }
+                        Letter::ChildEnded => self.reap(),
                     }
                 }
+            }
+            Token::Child => {
+                self.signals.take_child();
+                self.reap();
             }
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => {
@@ -139,10 +141,14 @@ impl Os {
         self.mend_touched();
     }
 
+    fn reap(&mut self) {
+        self.events.extend(self.processes.reap(&self.poller, &mut self.probes));
+    }
+
     /// Repairs the sockets of runs that said something or ended: servers that leave remove paths.
     pub(super) fn mend_touched(&mut self) {
         for id in self.processes.take_touched() {
-            self.events.extend(self.listeners.mend(id));
+            self.events.extend(self.listeners.mend_unwatched(id));
         }
     }
 }

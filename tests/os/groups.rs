@@ -1,7 +1,7 @@
 //! Words, exits, and what outlives a main process.
 
 use crate::world::{World, code, has_children, script, service};
-use bootstrap::core::{Action, Event, ExitStatus, PipeEnd, RunEvent};
+use bootstrap::core::{Action, Event, ExitStatus, Hearing, PipeEnd, RunEvent};
 use bootstrap::plan::Handshake;
 use bootstrap::protocol::Word;
 use std::fs;
@@ -66,7 +66,7 @@ fn what_outlives_the_main_process_is_told_and_so_is_its_end() {
     let (run, _) = world.start(&script("sleep 1000 & exit 0"));
     assert_eq!(world.next(), Event::Run(run, RunEvent::Exited { status: code(0), group_left: true }));
     // Only the main process is asked, and it is gone.
-    world.os.perform(Action::Ask { run, signal: libc::SIGKILL });
+    world.os.perform(Action::Ask { run, signal: libc::SIGKILL, hearing: Hearing::Unknown });
     world.os.perform(Action::Terminate { run });
     assert_eq!(world.next(), Event::Run(run, RunEvent::GroupEmpty));
     assert!(!has_children());
@@ -129,9 +129,13 @@ fn has_living_or_dead_children(world: &mut World) -> bool {
 fn a_server_without_a_handler_yet_is_not_asked_and_one_with_a_handler_is() {
     let mut world = World::new();
     let (run, _) = world.start(&script("exec sleep 1000"));
-    world.os.perform(Action::Ask { run, signal: libc::SIGUSR1 });
+    world.os.perform(Action::Ask { run, signal: libc::SIGUSR1, hearing: Hearing::Unknown });
     assert_eq!(world.next(), Event::Run(run, RunEvent::NotListening));
-    world.os.perform(Action::Ask { run, signal: libc::SIGINT });
+    // Lost, and no harm.
+    world.os.perform(Action::Ask { run, signal: libc::SIGUSR1, hearing: Hearing::Assumed });
+    let now = world.os.now();
+    assert_eq!(world.next_before(now), None);
+    world.os.perform(Action::Ask { run, signal: libc::SIGINT, hearing: Hearing::Unknown });
     let status = ExitStatus::Signal { signal: libc::SIGINT, core_dumped: false };
     assert_eq!(world.next(), Event::Run(run, RunEvent::Exited { status, group_left: false }));
 
@@ -140,7 +144,7 @@ fn a_server_without_a_handler_yet_is_not_asked_and_one_with_a_handler_is() {
         printf 'ready  ' > /proc/self/fd/$1; while :; do sleep 0.01; done";
     let (run, _) = world.start(&script(text));
     assert_eq!(world.next(), Event::Run(run, RunEvent::Said(Word::Ready)));
-    world.os.perform(Action::Ask { run, signal: libc::SIGTERM });
+    world.os.perform(Action::Ask { run, signal: libc::SIGTERM, hearing: Hearing::Unknown });
     assert_eq!(world.next(), Event::Run(run, RunEvent::Said(Word::Success)));
     let exited = world.next();
     assert!(
@@ -153,7 +157,7 @@ fn a_server_without_a_handler_yet_is_not_asked_and_one_with_a_handler_is() {
 fn a_death_by_a_real_time_signal_is_a_death() {
     let mut world = World::new();
     let (run, _) = world.start(&service(&["sleep", "1000"], Handshake::None));
-    world.os.perform(Action::Ask { run, signal: libc::SIGRTMIN() + 3 });
+    world.os.perform(Action::Ask { run, signal: libc::SIGRTMIN() + 3, hearing: Hearing::Unknown });
     let status = ExitStatus::Signal { signal: libc::SIGRTMIN() + 3, core_dumped: false };
     assert_eq!(world.next(), Event::Run(run, RunEvent::Exited { status, group_left: false }));
 }
@@ -163,9 +167,11 @@ fn orders_for_a_run_that_is_gone_or_never_was_do_nothing() {
     let mut world = World::new();
     let (run, _) = world.start(&service(&["true"], Handshake::None));
     assert_eq!(world.next(), Event::Run(run, RunEvent::Exited { status: code(0), group_left: false }));
-    for action in
-        [Action::Ask { run, signal: libc::SIGTERM }, Action::Terminate { run }, Action::Kill { run }]
-    {
+    for action in [
+        Action::Ask { run, signal: libc::SIGTERM, hearing: Hearing::Unknown },
+        Action::Terminate { run },
+        Action::Kill { run },
+    ] {
         world.os.perform(action);
     }
     let now = world.os.now();

@@ -1,7 +1,7 @@
 //! Whether a server accepts, seen from outside, for the ways in which servers wait.
 
 use crate::world::{World, example, service};
-use bootstrap::core::{Action, Event, RunEvent, Sight};
+use bootstrap::core::{Action, Event, Hearing, RunEvent, Sight};
 use bootstrap::plan::{Address, Definition, Handshake, ListenerId, ListenerSpec, RunId};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -60,7 +60,7 @@ fn look_for(world: &mut World, run: RunId, wanted: Sight) {
 #[track_caller]
 fn accepts_until_asked(world: &mut World, run: RunId, signal: i32) {
     look_for(world, run, Sight::Accepting);
-    world.os.perform(Action::Ask { run, signal });
+    world.os.perform(Action::Ask { run, signal, hearing: Hearing::Unknown });
     look_for(world, run, Sight::NotAccepting);
     world.end(run);
     world.os.perform(Action::Close { listener: SOCKET });

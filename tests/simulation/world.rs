@@ -14,8 +14,8 @@ use bootstrap::core::service::{Service, Wish};
 use bootstrap::core::state::{Back, State};
 use bootstrap::core::worker::Worker;
 use bootstrap::core::{
-    Action, BindFailure, Event, ExitStatus, Fact, Health, Miss, Orphan, Outcome, PipeEnd, Report, Request,
-    RunEvent, Sight, SpawnFailure, SpawnStage, Supervisor, Time, UpgradeRefusal, Verb,
+    Action, BindFailure, Event, ExitStatus, Fact, Health, Hearing, Miss, Orphan, Outcome, PipeEnd, Report,
+    Request, RunEvent, Sight, SpawnFailure, SpawnStage, Supervisor, Time, UpgradeRefusal, Verb,
 };
 use bootstrap::limits::TEXT_BUSY_PATIENCE;
 use bootstrap::plan::{
@@ -504,11 +504,11 @@ impl World {
             }
             Action::Pin { run } => assert!(self.pinned.insert(run), "pinned twice: {run:?}"),
             Action::Unpin { run } => assert!(self.pinned.remove(&run), "was not pinned: {run:?}"),
-            Action::Ask { run, signal } => {
+            Action::Ask { run, signal, hearing } => {
                 let handshake = self.processes[&run].definition.program.handshake;
                 assert_eq!(signal, handshake.default_stop_signal(), "asked in words it does not know");
                 self.check_sequence(run);
-                self.ask(run);
+                self.ask(run, hearing);
             }
             Action::NameLeftovers { run } => {
                 assert!(!self.processes[&run].main_alive, "who outlives somebody that lives?");
@@ -807,7 +807,7 @@ impl World {
         self.hear(run, RunEvent::Seen(sight));
     }
 
-    fn ask(&mut self, run: RunId) {
+    fn ask(&mut self, run: RunId, hearing: Hearing) {
         self.check_ask(run);
         let now = self.now;
         let process = self.processes.get_mut(&run).expect("asked is who was started");
@@ -819,7 +819,10 @@ impl World {
         let talks = process.talks();
         if talks && now < process.started + temper.listens_after {
             process.missed = process.quiet_at.is_none();
-            self.hear(run, RunEvent::NotListening);
+            // Otherwise the signal is lost.
+            if hearing == Hearing::Unknown {
+                self.hear(run, RunEvent::NotListening);
+            }
             return;
         }
         process.missed = false;

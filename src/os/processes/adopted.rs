@@ -128,6 +128,7 @@ impl Processes {
             listeners: listeners.into(),
             main_lives: true,
             stays: !leaving,
+            quiet: false,
             voice,
             voice_number,
             origin: inode.map(Origin::of_binary),

@@ -91,6 +91,7 @@ impl Processes {
                 listeners,
                 main_lives,
                 stays,
+                quiet: false,
                 voice,
                 voice_number,
                 origin,
