@@ -52,7 +52,7 @@ impl Supervisor {
         self.last_service += 1;
         let id = ServiceId(self.last_service);
         if let Some(newest) = orphans.last() {
-            self.services.insert(Service::new(id, newest.definition.clone(), Vec::new()));
+            self.services.insert(Service::new(id, newest.definition.clone(), Vec::new().into()));
         }
         id
     }

@@ -10,7 +10,9 @@ use super::service::{Ending, Redefinition, Service, Wish};
 use super::supervisor::{Phase, Supervisor, keep, report};
 use super::tickets::{Goal, Subject};
 use super::{Action, BindFailure, Outcome, Time};
-use crate::plan::{Address, Change, Definition, ListenerId, ListenerSpec, Plan, ServiceId, diff};
+use crate::plan::{
+    Address, Change, Definition, ListenerId, ListenerIds, ListenerSpec, Plan, ServiceId, diff,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -253,7 +255,7 @@ impl Supervisor {
         changed.then_some((id, round.map_or(goal, Goal::Round)))
     }
 
-    fn listeners(&self, definition: &Definition) -> Vec<ListenerId> {
+    fn listeners(&self, definition: &Definition) -> ListenerIds {
         definition.listeners.iter().map(|spec| self.sockets[&spec.address]).collect()
     }
 

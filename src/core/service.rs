@@ -9,7 +9,7 @@ use super::scene::Scene;
 use super::state::{State, Then};
 use super::worker::{Order, Worker};
 use super::{Action, RunEvent, Time};
-use crate::plan::{Definition, Generation, ListenerId, ServiceId};
+use crate::plan::{Definition, Generation, ListenerId, ListenerIds, ServiceId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub struct Redefinition {
     /// What its next generation will be.
     pub definition: Arc<Definition>,
     /// Its sockets, in the order of the definition.
-    pub listeners: Vec<ListenerId>,
+    pub listeners: ListenerIds,
     /// Whether what runs is to be replaced.
     pub restart: bool,
 }
@@ -46,7 +46,7 @@ pub struct Service {
     #[serde(with = "crate::plan::shared")]
     pub definition: Arc<Definition>,
     /// Its sockets, in the order of the definition.
-    pub listeners: Vec<ListenerId>,
+    pub listeners: ListenerIds,
     /// Its workers, by their index; those that are being removed come last. None, before it is started for the
     /// first time.
     pub workers: Vec<Worker>,
@@ -79,7 +79,7 @@ pub enum Wish {
 
 impl Service {
     /// A service that was never started.
-    pub fn new(id: ServiceId, definition: Arc<Definition>, listeners: Vec<ListenerId>) -> Self {
+    pub fn new(id: ServiceId, definition: Arc<Definition>, listeners: ListenerIds) -> Self {
         Self {
             id,
             definition,

@@ -25,7 +25,7 @@ use super::sight;
 use super::spawn::Started;
 use super::voice::Voice;
 use crate::core::{Event, Hearing, PipeEnd, RunEvent, Sight, Time, pack};
-use crate::plan::{ListenerId, Pid, RunId};
+use crate::plan::{ListenerId, ListenerIds, Pid, RunId};
 use crate::protocol::{Notice, Word};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +36,7 @@ use std::sync::Arc;
 struct Process {
     run: RunId,
     /// The sockets that it was given.
-    listeners: Box<[ListenerId]>,
+    listeners: ListenerIds,
     /// Whether the main process has not been reaped yet.
     main_lives: bool,
     /// Whether its main process lives and nobody has asked it to leave: it counts as one that accepts.

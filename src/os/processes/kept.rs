@@ -7,7 +7,7 @@ use super::super::program::{KeptOrigin, Origin};
 use super::super::voice::{KeptVoice, Voice};
 use super::adopted::Adopted;
 use super::{Process, Processes};
-use crate::plan::{ListenerId, RunId};
+use crate::plan::{ListenerIds, RunId};
 use serde::{Deserialize, Serialize};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub(in super::super) struct KeptProcesses {
 struct KeptProcess {
     leader: i32,
     run: RunId,
-    listeners: Box<[ListenerId]>,
+    listeners: ListenerIds,
     main_lives: bool,
     stays: bool,
     voice: Option<KeptVoice>,
