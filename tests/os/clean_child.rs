@@ -32,6 +32,8 @@ fn a_child_has_what_it_was_given_and_nothing_else() {
     blocked.add(Signal::SIGTERM);
     blocked.add(Signal::SIGUSR2);
     blocked.thread_block().unwrap();
+    // And one that it takes from a descriptor.
+    blocked.add(Signal::SIGCHLD);
 
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
