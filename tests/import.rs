@@ -288,7 +288,8 @@ fn a_service_of_systemd_takes_its_socket_along() {
 #[test]
 fn who_a_service_is_and_what_it_may_do_comes_along() {
     let unit = "[Service]\nExecStart=/srv/app\nUser=nobody\nGroup=65534\nSupplementaryGroups=daemon mail\nUMask=27\nNice=5\n\
-        OOMScoreAdjust=10\nNoNewPrivileges=yes\nLimitNOFILE=1024:4096\nLimitNPROC=64\n\
+        OOMScoreAdjust=10\nNoNewPrivileges=yes\nLimitNOFILE=1024:4096\nLimitNPROC=64\nLimitCORE=infinity\n\
+        LimitMEMLOCK=64K:8M\nLimitNICE=+5\nLimitCPU=5min\n\
         CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_CHOWN\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n";
     let text = ours(Origin::Systemd, &[("app.service", unit)]);
     only(&text);
@@ -300,7 +301,9 @@ fn who_a_service_is_and_what_it_may_do_comes_along() {
         "nice = 5",
         "oom_score_adjust = 10",
         "no_new_privs = true",
-        "rlimits = { nofile = \"1024:4096\", nproc = \"64\" }",
+        "rlimits = { core = \"unlimited\", memlock = \"64K:8M\", nofile = \"1024:4096\", nproc = \"64\" }",
+        "# LimitNICE=+5: see `rlimits`",
+        "# LimitCPU=5min: see `rlimits`",
         "capabilities = [\"net_bind_service\", \"chown\"]",
         "ambient_capabilities = [\"net_bind_service\"]",
     ] {
@@ -318,10 +321,25 @@ fn who_a_service_is_and_what_it_may_do_comes_along() {
     assert!(parse("ours.toml", &text).unwrap_err().render(false).contains("nobody-of-this-name"), "{text}");
 }
 
+/// A watchdog is fed by `sd_notify` whatever the type of the service is.
+#[test]
+fn a_watchdog_comes_along_with_what_feeds_it() {
+    let unit = |keys: &str| format!("[Service]\nExecStart=/srv/app\n{keys}\n");
+    for (keys, ready) in [("WatchdogSec=3min\nType=notify", true), ("WatchdogSec=180", false)] {
+        let app = only(&ours(Origin::Systemd, &[("app.service", &unit(keys))]));
+        assert_eq!(app.program.watchdog, Some(Duration::from_secs(180)), "{keys}");
+        assert_eq!(app.program.handshake, Handshake::Systemd, "{keys}");
+        assert_eq!(app.policy.ready == Ready::Word, ready, "{keys}");
+    }
+    let text = ours(Origin::Systemd, &[("app.service", &unit("WatchdogSec=0"))]);
+    assert!(text.contains("# WatchdogSec=0: has no counterpart"), "{text}");
+    assert_eq!(only(&text).program.handshake, Handshake::None);
+}
+
 /// Every unit of this machine: those of nginx, haproxy and supervisor, which the tests install, and a hundred others.
 #[test]
 fn every_unit_of_this_machine_passes_and_loses_no_key() {
-    const BECOME_OURS: [&str; 25] = [
+    const BECOME_OURS: [&str; 26] = [
         "ExecStart",
         "Type",
         "Environment",
@@ -347,6 +365,7 @@ fn every_unit_of_this_machine_passes_and_loses_no_key() {
         "AmbientCapabilities",
         "LimitNOFILE",
         "LimitNPROC",
+        "WatchdogSec",
     ];
     let mut passed = Vec::new();
     for path in

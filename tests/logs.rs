@@ -673,3 +673,145 @@ fn a_service_that_became_another_user_can_open_its_streams_by_name() {
     });
     supervised.stop();
 }
+
+/// The limit of its size (`RLIMIT_FSIZE`) is the writer's as well: it is told, kills nobody, and is over where the file is.
+#[test]
+fn a_log_file_at_the_limit_of_its_size_stops_nobody_and_the_next_one_takes_the_rest() {
+    const LIMIT_BYTES: u64 = 400_000;
+    let stage = Stage::new().through(&["prlimit", &format!("--fsize={LIMIT_BYTES}")]);
+    let path = stage.dir().join("a.log");
+    let done = stage.path("done");
+    // About 3 MiB.
+    let keys = "stdout = \"file:%/a.log\"\nlog_timestamps = false";
+    let config = talk(&stage, "a", &["--lines", "55000", "--done", &done], keys);
+    let supervised = stage.start(&config, &["a"]);
+    let process = writer(&supervised);
+    supervised.wait_for("ERROR bootstrap file:… File too large; lines wait, and services go on");
+    wait_done(&supervised.stage, "done");
+    // Each next one is as small.
+    let mut text = String::new();
+    while !text.contains("\na 54999 ") {
+        let part = || fs::read_to_string(&path).unwrap_or_default();
+        eventually("it is full, or the last", || {
+            let part = part();
+            part.len() as u64 + 200 > LIMIT_BYTES || part.contains("\na 54999 ")
+        });
+        eventually("a full file ends with a whole line", || part().ends_with('\n'));
+        text += &part();
+        fs::remove_file(&path).unwrap();
+    }
+    let found = numbers(&text, false);
+    all_said(&found, &["a"], 55_000);
+    none_said_twice(&found);
+    assert_eq!(writer(&supervised), process, "nothing has killed it\n{supervised}");
+    supervised.wait_for("takes lines again");
+    supervised.stop();
+}
+
+/// What nobody makes room for is told at the end, as with a full disk.
+#[test]
+fn what_a_limit_of_size_leaves_unwritten_is_told_at_the_end() {
+    let stage = Stage::new().through(&["prlimit", "--fsize=400000"]);
+    let done = stage.path("done");
+    let keys = "stdout = \"file:%/a.log\"\nlog_timestamps = false";
+    let config = talk(&stage, "a", &["--lines", "55000", "--done", &done], keys);
+    let mut supervised = stage.start(&config, &["a"]);
+    wait_done(&supervised.stage, "done");
+    supervised.wait_for("File too large; lines wait, and services go on");
+    let process = writer(&supervised);
+    supervised.signal(SIGTERM);
+    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
+    assert!(supervised.said(&format!("the log writer pid={} goes on", process.0)), "{supervised}");
+    supervised.wait_for("bootstrap: the log writer ends; … bytes of lines or more are lost");
+    eventually("the writer is gone", || !process.is_alive());
+}
+
+/// A pipe with a name, open, so that whoever reads from it finds no end in it.
+fn fifo(path: &Path) -> File {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    File::options().read(true).write(true).open(path).unwrap()
+}
+
+/// More pipes than a `select` has room for, and than a process may open by default.
+#[test]
+fn twelve_hundred_pipes_are_read_by_each_writer_and_over_an_upgrade() {
+    const SERVICES: usize = 600;
+    let stage = Stage::new().through(&["prlimit", "--nofile=1024:8192"]);
+    let path = stage.dir().join("all.log");
+    let mut starts: Vec<File> = (1..=3).map(|n| fifo(&stage.dir().join(format!("go{n}")))).collect();
+    let script =
+        format!("for n in 1 2 3; do echo $n out; echo $n err >&2; read -r go <{}$n; done", stage.path("go"));
+    let keys = "stdout = \"file:%/all.log\"\nstderr = \"file:%/all.log\"";
+    let keys = keys.replace('%', stage.dir().to_str().unwrap());
+    let service = |n: usize| {
+        format!("[[service]]\nname = \"s{n}\"\ncommand = [\"/bin/sh\", \"-c\", {script:?}]\n{keys}\n")
+    };
+    let config: String = (0..SERVICES).map(service).collect();
+    let mut supervised = stage.launch(&config);
+    // Each service says each number once on each of its streams.
+    let said = |number: u32| {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let mut found: BTreeMap<&str, u32> = BTreeMap::new();
+        for line in text.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [_, service, _, n, stream] = &words[..] else { panic!("cut or mixed: {line:?}") };
+            assert!(service.starts_with('s') && ["out", "err"].contains(stream), "{line:?}");
+            *found.entry(service).or_default() += u32::from(*n == number.to_string());
+        }
+        found.len() == SERVICES && found.values().all(|count| *count >= 2)
+    };
+    eventually("all have begun", || said(1));
+    let process = writer(&supervised);
+    assert!(supervised.process().descriptors().len() > 2 * SERVICES, "{supervised}");
+    assert!(process.descriptors().len() > 2 * SERVICES, "{supervised}");
+    process.signal(SIGKILL);
+    supervised.wait_for("the log writer was ended by SIGKILL");
+    starts[0].write_all(&[b'\n'; SERVICES]).unwrap();
+    eventually("the next writer reads all of them", || said(2));
+    supervised.forget();
+    supervised.signal(SIGUSR2);
+    supervised.wait_for(" bootstrap pid= … is now");
+    let process = writer(&supervised);
+    process.signal(SIGKILL);
+    starts[1].write_all(&[b'\n'; SERVICES]).unwrap();
+    eventually("and so after an upgrade", || said(3));
+    assert!(writer(&supervised) != process, "{supervised}");
+    assert!(!supervised.said("WARN s") && !supervised.said("ERROR"), "{supervised}");
+    supervised.stop();
+}
+
+#[test]
+fn a_writer_in_a_crash_loop_comes_back_after_longer_and_longer_pauses_and_loses_no_line() {
+    let stage = Stage::new();
+    let path = stage.dir().join("a.log");
+    let go = stage.dir().join("go");
+    let mut starts = fifo(&go);
+    let script = format!("exec <{}; n=0; while read -r go; do n=$((n+1)); echo line $n; done", go.display());
+    let keys = "stdout = \"file:%/a.log\"\nlog_timestamps = false";
+    let keys = keys.replace('%', stage.dir().to_str().unwrap());
+    let config = format!("[[service]]\nname = \"a\"\ncommand = [\"/bin/sh\", \"-c\", {script:?}]\n{keys}\n");
+    let mut supervised = stage.start(&config, &["a"]);
+    let mut told = 0;
+    for next in [
+        "starting another",
+        "starting another in 200ms",
+        "starting another in 400ms",
+        "starting another in 800ms",
+    ] {
+        let process = writer(&supervised);
+        supervised.forget();
+        process.signal(SIGKILL);
+        told += 1;
+        // It is said while nobody reads.
+        starts.write_all(b"\n").unwrap();
+        let line = supervised.wait_for("WARN bootstrap the log writer was ended by SIGKILL");
+        assert!(line.ends_with(&format!("still in the pipes; {next}")), "{line}");
+        assert_eq!(supervised.count("the log writer was ended by SIGKILL"), told, "each once\n{supervised}");
+    }
+    let expected: String = (1..=told).map(|n| format!("line {n}\n")).collect();
+    eventually("all is written", || fs::read_to_string(&path).is_ok_and(|text| text == expected));
+    assert_eq!(supervised.last_generation("a"), 1, "{supervised}");
+    let process = writer(&supervised);
+    assert!(process.is_alive());
+    supervised.stop();
+}
