@@ -70,7 +70,7 @@ fn a_program_of_supervisord_keeps_what_it_means() {
          [program:Web App]\n\
          command=/srv/app --name %(program_name)s -n %(process_num)02d '50%%' {port} ; the server\n\
          numprocs=3\nprocess_name=%(program_name)s_%(process_num)d\ndirectory=/srv\nautorestart=true\nstartsecs=2\n\
-         stopsignal=QUIT\nstopwaitsecs=25\nuser=www-data\nstdout_logfile=/var/log/app.log\n\
+         stopsignal=QUIT\nstopwaitsecs=25\nkillasgroup=true\nuser=www-data\nstdout_logfile=/var/log/app.log\n\
          environment=A=\"1, 2\",\n    B='x y',C=plain\n\
          [fcgi-program:php]\ncommand=php-cgi\nsocket=tcp://localhost:9000\nstartsecs=0\n";
     let text = ours(Origin::Supervisord, &[("supervisord.conf", foreign)]);
@@ -98,6 +98,7 @@ fn a_program_of_supervisord_keeps_what_it_means() {
     ] {
         assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
     }
+    assert!(!text.contains("killasgroup"), "it is what happens here:\n{text}");
     assert!(text.contains("\nuser = \"www-data\"\n"), "{text}");
     assert_eq!(web.program.output.as_ref().unwrap().stdout, Outlet::File("/var/log/app.log".into()));
 }
@@ -309,6 +310,12 @@ fn who_a_service_is_and_what_it_may_do_comes_along() {
     ] {
         assert!(text.lines().any(|found| found == line), "no {line:?} in\n{text}");
     }
+    let unit = "[Service]\nExecStart=/srv/app\nEnvironmentFile=-/etc/default/app\n";
+    let text = ours(Origin::Systemd, &[("app.service", unit)]);
+    assert!(
+        text.contains("# EnvironmentFile=-/etc/default/app: see `env_file`; ours has to be there\n"),
+        "{text}"
+    );
     // What cannot be read is told, and whom this machine does not have is a mistake of the file.
     let unit = "[Service]\nExecStart=/srv/app\nUser=%i\nCapabilityBoundingSet=~CAP_CHOWN\n";
     let text = ours(Origin::Systemd, &[("app.service", unit)]);

@@ -125,10 +125,13 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
             }
             None => false,
         },
-        // With a `-` in front it may be missing, which ours may not.
         "EnvironmentFile" if value.starts_with('/') && !draft.has("env_file") => {
             draft.set("env_file", value);
             !value.contains('%')
+        }
+        "EnvironmentFile" if value.starts_with("-/") => {
+            draft.note(format!("{key}={value}: see `env_file`; ours has to be there"));
+            true
         }
         "WorkingDirectory" if value.starts_with('/') => {
             draft.set("directory", value);
