@@ -70,7 +70,7 @@ fn a_program_of_supervisord_keeps_what_it_means() {
          [program:Web App]\n\
          command=/srv/app --name %(program_name)s -n %(process_num)02d '50%%' {port} ; the server\n\
          numprocs=3\nprocess_name=%(program_name)s_%(process_num)d\ndirectory=/srv\nautorestart=true\nstartsecs=2\n\
-         stopsignal=QUIT\nstopwaitsecs=25\nkillasgroup=true\nuser=www-data\nstdout_logfile=/var/log/app.log\n\
+         stopsignal=QUIT\nstopwaitsecs=25\nkillasgroup=true\numask=027\nuser=www-data\nstdout_logfile=/var/log/app.log\n\
          environment=A=\"1, 2\",\n    B='x y',C=plain\n\
          [fcgi-program:php]\ncommand=php-cgi\nsocket=tcp://localhost:9000\nstartsecs=0\n";
     let text = ours(Origin::Supervisord, &[("supervisord.conf", foreign)]);
@@ -80,6 +80,7 @@ fn a_program_of_supervisord_keeps_what_it_means() {
     let command = ["/srv/app", "--name", "Web", "App", "-n", "{worker}", "50%", "{{port}}"];
     assert_eq!(web.program.command, command);
     assert_eq!(web.program.directory.as_deref(), Some(Path::new("/srv")));
+    assert_eq!(web.program.identity.umask, Some(0o027));
     let env: Vec<_> = web.program.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(env, ["A=1, 2", "B=x y", "C=plain"]);
     let policy = &web.policy;
@@ -267,6 +268,10 @@ fn a_service_of_systemd_takes_its_socket_along() {
     assert_eq!((app.program.handshake, &app.policy.ready), (Handshake::Systemd, &Ready::Word));
     assert_eq!(app.program.env_file.as_deref(), Some(Path::new("/etc/app.env")));
     assert_eq!(app.program.identity.user.as_ref().map(|user| &*user.name), Some("www-data"));
+    let env: Vec<_> = app.program.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(env, ["A=1", "B=x y"]);
+    assert_eq!(app.program.directory.as_deref(), Some(Path::new("/srv")));
+    assert_eq!((app.policy.restart, app.policy.stop_signal), (Restart::OnFailure, libc::SIGQUIT));
     assert_eq!(app.policy.restart_delay, Duration::from_secs(45));
     assert_eq!(app.policy.drain_timeout, Duration::from_secs(65));
     assert_eq!(app.policy.ready_timeout, Duration::from_secs(20));
@@ -283,6 +288,24 @@ fn a_service_of_systemd_takes_its_socket_along() {
     ] {
         assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
     }
+}
+
+#[test]
+fn what_systemd_says_in_other_words_is_said_in_ours() {
+    for (keys, restart, comment) in [
+        ("Restart=always", Restart::Always, ""),
+        ("Restart=no", Restart::No, ""),
+        ("", Restart::No, ""),
+        ("Restart=on-abnormal", Restart::OnFailure, "# Restart=on-abnormal: has no counterpart"),
+        ("Restart=on-success", Restart::No, "# Restart=on-success: has no counterpart"),
+    ] {
+        let text = ours(Origin::Systemd, &[("a.service", &format!("[Service]\nExecStart=/bin/a\n{keys}\n"))]);
+        assert_eq!(only(&text).policy.restart, restart, "{text}");
+        assert!(text.contains(comment) && (!comment.is_empty() || !text.contains('#')), "{text}");
+    }
+    let text = ours(Origin::Systemd, &[("a.service", "[Service]\nExecStart=/bin/a\nTimeoutSec=7min\n")]);
+    let policy = only(&text).policy;
+    assert_eq!([policy.ready_timeout, policy.drain_timeout], [Duration::from_secs(420); 2], "{text}");
 }
 
 /// A service that was somebody else's does not become ours.
