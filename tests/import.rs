@@ -70,7 +70,7 @@ fn a_program_of_supervisord_keeps_what_it_means() {
          [program:Web App]\n\
          command=/srv/app --name %(program_name)s -n %(process_num)02d '50%%' {port} ; the server\n\
          numprocs=3\nprocess_name=%(program_name)s_%(process_num)d\ndirectory=/srv\nautorestart=true\nstartsecs=2\n\
-         stopsignal=QUIT\nstopwaitsecs=25\nkillasgroup=true\numask=027\nuser=www-data\nstdout_logfile=/var/log/app.log\n\
+         stopsignal=QUIT\nstopwaitsecs=25\nkillasgroup=true\npriority=10\nstartretries=3\numask=027\nuser=www-data\nstdout_logfile=/var/log/app.log\n\
          environment=A=\"1, 2\",\n    B='x y',C=plain\n\
          [fcgi-program:php]\ncommand=php-cgi\nsocket=tcp://localhost:9000\nstartsecs=0\n";
     let text = ours(Origin::Supervisord, &[("supervisord.conf", foreign)]);
@@ -96,6 +96,8 @@ fn a_program_of_supervisord_keeps_what_it_means() {
         "# [supervisord]: has no counterpart",
         "#     logfile=/tmp/a.log",
         "# process_name=%(program_name)s_%(process_num)d: has no counterpart",
+        "# priority=10: has no counterpart",
+        "# startretries=3: has no counterpart",
     ] {
         assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
     }
@@ -144,6 +146,11 @@ fn what_a_program_of_supervisord_writes_goes_where_it_went() {
             "stdout_logfile=/tmp/a; stderr_logfile=/tmp/b; stdout_logfile_backups=1; stderr_logfile_backups=2",
             goes(file("a"), file("b"), kept(50 << 20, 1)),
             "# stderr_logfile_backups=2: has no counterpart",
+        ),
+        (
+            "stdout_syslog=true; stderr_syslog=true",
+            goes(Outlet::Syslog, Outlet::Syslog, Keeping::default()),
+            "",
         ),
         (
             "stdout_logfile=syslog; stderr_syslog=true",
@@ -308,6 +315,20 @@ fn what_systemd_says_in_other_words_is_said_in_ours() {
     assert_eq!([policy.ready_timeout, policy.drain_timeout], [Duration::from_secs(420); 2], "{text}");
 }
 
+#[test]
+fn a_socket_of_systemd_keeps_its_kind_and_its_name() {
+    let service = "[Service]\nExecStart=/bin/a\n";
+    let listeners = |socket: &str| {
+        let socket = format!("[Socket]\n{socket}\n");
+        only(&ours(Origin::Systemd, &[("a.service", service), ("a.socket", &socket)])).listeners
+    };
+    let [only] = &listeners("ListenDatagram=127.0.0.1:53\nFileDescriptorName=dns")[..] else { panic!("one") };
+    assert_eq!((only.address.to_string(), only.name.as_deref()), ("udp://127.0.0.1:53".into(), Some("dns")));
+    // Ours are for one socket each.
+    let two = listeners("ListenStream=127.0.0.1:80\nListenStream=127.0.0.1:81\nFileDescriptorName=web");
+    assert_eq!(two.iter().map(|listener| listener.name.as_deref()).collect::<Vec<_>>(), [None, None]);
+}
+
 /// A service that was somebody else's does not become ours.
 #[test]
 fn who_a_service_is_and_what_it_may_do_comes_along() {
@@ -424,7 +445,7 @@ fn every_unit_of_this_machine_passes_and_loses_no_key() {
 #[test]
 fn a_command_line_of_start_server_is_a_service_that_starts_first() {
     let foreign = "#!/bin/sh\nexport A=1\nexec start_server --port=80 --port=127.0.0.1:8080 --path=/run/app.sock \\\n\
-        \x20   --interval 3 --signal-on-term=QUIT --pid-file=/run/app.pid --backlog=128 -- \\\n\
+        \x20   --interval 3 --signal-on-term=QUIT --pid-file=/run/app.pid --backlog=128 --dir=/srv/app -- \\\n\
         \x20   plackup -s Starlet app.psgi\n";
     let text = ours(Origin::StartServer, &[("run.sh", foreign)]);
     let app = only(&text);
@@ -432,6 +453,8 @@ fn a_command_line_of_start_server_is_a_service_that_starts_first() {
     assert_eq!(app.program.command, ["plackup", "-s", "Starlet", "app.psgi"]);
     let policy = &app.policy;
     assert_eq!(app.program.handshake, Handshake::ServerStarter);
+    assert_eq!(app.program.directory.as_deref(), Some(Path::new("/srv/app")));
+    assert!(app.listeners.iter().all(|listener| listener.settings.backlog == Some(128)));
     assert_eq!((policy.restart_order, policy.restart), (RestartOrder::StartFirst, Restart::Always));
     assert_eq!((&policy.ready, policy.stop_signal), (&Ready::Delay(Duration::from_secs(3)), libc::SIGQUIT));
     let addresses: Vec<String> = app.listeners.iter().map(|listener| listener.address.to_string()).collect();
