@@ -155,10 +155,19 @@ fn two_services_with_two_streams_in_one_file_are_neither_mixed_nor_cut_over_rota
     let (a, b) = (stage.path("a.done"), stage.path("b.done"));
     let config = talk(&stage, "a", &["--lines", "20000", "--both", "--chunk", "3001", "--done", &a], keys)
         + &talk(&stage, "b", &["--lines", "20000", "--both", "--chunk", "777", "--done", &b], keys);
+    let began = std::time::SystemTime::now() - std::time::Duration::from_millis(1);
     let supervised = stage.start(&config, &["a", "b"]);
+    let pids = BTreeMap::from(["a", "b"].map(|name| (name, supervised.pid_of(name, 1).0)));
     wait_done(&supervised.stage, "a.done");
     wait_done(&supervised.stage, "b.done");
     let text = after_stop(supervised, &path);
+    let ended = std::time::SystemTime::now();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let time = humantime::parse_rfc3339(words[0]).unwrap();
+        assert!(began <= time && time <= ended, "{line:?}");
+        assert_eq!(words[2], format!("pid={}", pids[words[1]]), "{line:?}");
+    }
     let found = numbers(&text, true);
     all_said(&found, &["a", "a-err", "b", "b-err"], 20_000);
     none_said_twice(&found);
