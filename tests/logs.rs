@@ -148,6 +148,7 @@ fn after_stop(mut supervised: Supervised, path: &Path) -> String {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "between which times each line was written")]
 fn two_services_with_two_streams_in_one_file_are_neither_mixed_nor_cut_over_rotations() {
     let stage = Stage::new();
     let path = stage.dir().join("all.log");

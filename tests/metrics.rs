@@ -244,6 +244,7 @@ fn in_proc(supervised: &Supervised, file: &str, line: &str) -> f64 {
 
 /// Each number that a metric may have, held against the world and not against what the supervisor says of itself.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how long it took")]
 fn each_number_is_what_the_world_says() {
     let [port, slow, queue, late, drains] = [free_port(), free_port(), free_port(), free_port(), free_port()];
     let began = std::time::Instant::now();
