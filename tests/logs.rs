@@ -6,6 +6,7 @@ mod support;
 #[allow(dead_code, reason = "it is for all commands")]
 mod command;
 
+use bootstrap::limits::LOG_LINE_BYTES;
 use flate2::read::GzDecoder;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2};
@@ -450,6 +451,49 @@ fn the_last_words_on_stderr_stand_in_the_report_of_a_failure() {
     assert!(text.ends_with("no database\n"), "what has no newline is ended with its process: {text:?}");
 }
 
+/// The pipe has ended, and the writer has said what came through it last, before anybody knows that it is a failure.
+#[test]
+fn the_last_words_are_known_though_stderr_was_closed_before_the_end() {
+    let stage = Stage::new();
+    let go = stage.path("go");
+    let script = format!("echo no database >&2; exec 2>&-; until [ -e {go} ]; do sleep 0.05; done; exit 3");
+    let stderr = format!("file:{}", stage.path("a.log"));
+    let config =
+        format!("[[service]]\nname = \"a\"\ncommand = [\"sh\", \"-c\", {script:?}]\nstderr = {stderr:?}\n");
+    let mut supervised = stage.start(&config, &["a"]);
+    let log = supervised.stage.dir().join("a.log");
+    eventually("it is written", || log.exists());
+    let process = writer(&supervised);
+    let pipes = || process.descriptors().into_iter().filter(|(_, target)| target.starts_with("pipe")).count();
+    // Its own, of both ends.
+    eventually("the writer has let go of the pipe", || pipes() == 2);
+    supervised.stage.write("go", "");
+    supervised.wait_for("WARN a generation=1 pid= … said on stderr: \"no database\"");
+    assert_eq!(supervised.wait_exit(), 1);
+}
+
+#[test]
+fn a_line_without_an_end_is_split_and_says_so() {
+    let stage = Stage::new();
+    let script = "head -c 40000 /dev/zero | tr '\\0' x; echo end; exec sleep 600";
+    let keys =
+        "stdout = \"file:%/a.log\"\nlog_timestamps = false".replace('%', stage.dir().to_str().unwrap());
+    let config = format!("[[service]]\nname = \"a\"\ncommand = [\"sh\", \"-c\", {script:?}]\n{keys}\n");
+    let supervised = stage.start(&config, &["a"]);
+    let path = supervised.stage.dir().join("a.log");
+    let text = || fs::read_to_string(&path).unwrap_or_default();
+    eventually("all is written", || text().ends_with("end\n"));
+    let text = text();
+    let lines: Vec<&str> = text.lines().collect();
+    let (last, parts) = lines.split_last().unwrap();
+    let parts =
+        parts.iter().map(|line| line.strip_suffix(" [goes on]").unwrap_or_else(|| panic!("{line:?}")));
+    let parts: Vec<&str> = parts.collect();
+    assert!(parts.len() > 1 && parts.iter().all(|part| part.len() < LOG_LINE_BYTES), "{text:?}");
+    assert_eq!(parts.concat() + last, "x".repeat(40_000) + "end");
+    supervised.stop();
+}
+
 #[test]
 fn the_last_words_on_stderr_are_told_to_who_asked_for_the_start_and_by_status() {
     let stage = Stage::new();
@@ -627,36 +671,47 @@ fn the_journal_and_syslog_get_each_line_with_service_and_pid() {
         eprintln!("skipped: nothing can be mounted here: {}", String::from_utf8_lossy(&tried.stderr));
         return;
     }
-    let config = talk(&stage, "a", &["--lines", "1", "--both"], "stdout = \"journal\"\nstderr = \"syslog\"");
-    let supervised = stage.through(&wrapper).start(&config, &["a"]);
-    let pid = supervised.pid_of("a", 1);
-    let mut buffer = vec![0; 65_536];
-    journal.set_read_timeout(Some(support::LIMIT)).unwrap();
-    let length = journal.recv(&mut buffer).unwrap();
+    let config = talk(&stage, "a", &["--lines", "1", "--both"], "stdout = \"journal\"\nstderr = \"syslog\"")
+        + &talk(&stage, "b", &["--lines", "1", "--both"], "stdout = \"syslog\"\nstderr = \"journal\"");
+    let supervised = stage.through(&wrapper).start(&config, &["a", "b"]);
+    let pids = ["a", "b"].map(|name| supervised.pid_of(name, 1).0.to_string());
+    let next = |socket: &UnixDatagram| {
+        let mut buffer = vec![0; 65_536];
+        socket.set_read_timeout(Some(support::LIMIT)).unwrap();
+        let length = socket.recv(&mut buffer).unwrap();
+        buffer.truncate(length);
+        buffer
+    };
     // Each field is NAME, a newline, its length in eight bytes, and the value.
-    let entry = &buffer[..length];
-    let field = |name: &str, value: &str| {
+    let has = |entry: &[u8], name: &str, value: &str| {
         let length = (value.len() as u64).to_le_bytes();
         let wanted = [name.as_bytes(), b"\n", &length, value.as_bytes(), b"\n"].concat();
         let short = format!("{name}={value}\n").into_bytes();
         entry.windows(wanted.len()).any(|window| window == wanted)
             || entry.windows(short.len()).any(|window| window == short)
     };
-    let shown = String::from_utf8_lossy(entry).into_owned();
-    for (name, value) in [
-        ("MESSAGE", "a 0 "),
-        ("PRIORITY", "6"),
-        ("SYSLOG_IDENTIFIER", "a"),
-        ("SYSLOG_PID", &*pid.0.to_string()),
-        ("BOOTSTRAP_STREAM", "stdout"),
-    ] {
-        assert!(field(name, value), "{name}={value} is not in {shown:?}");
+    let entries = [next(&journal), next(&journal)];
+    for (message, priority, service, pid, stream) in
+        [("a 0 ", "6", "a", &pids[0], "stdout"), ("b-err 0 ", "4", "b", &pids[1], "stderr")]
+    {
+        let entry = entries.iter().find(|entry| has(entry, "MESSAGE", message)).expect(message);
+        for (name, value) in [
+            ("PRIORITY", priority),
+            ("SYSLOG_IDENTIFIER", service),
+            ("SYSLOG_PID", pid),
+            ("BOOTSTRAP_STREAM", stream),
+        ] {
+            assert!(has(entry, name, value), "{name}={value} is not in {:?}", String::from_utf8_lossy(entry));
+        }
     }
-    syslog.set_read_timeout(Some(support::LIMIT)).unwrap();
-    let length = syslog.recv(&mut buffer).unwrap();
-    let line = String::from_utf8_lossy(&buffer[..length]).into_owned();
-    // 28 is a warning of a daemon.
-    assert!(line.starts_with("<28>") && line.contains(&format!(" a[{}]: a-err 0 ", pid.0)), "{line}");
+    let lines = [next(&syslog), next(&syslog)].map(|line| String::from_utf8(line).unwrap());
+    // 28 is a warning of a daemon, 30 is for information.
+    for (severity, text) in
+        [("<28>", format!(" a[{}]: a-err 0 ", pids[0])), ("<30>", format!(" b[{}]: b 0 ", pids[1]))]
+    {
+        let line = lines.iter().find(|line| line.contains(&text)).unwrap_or_else(|| panic!("{lines:?}"));
+        assert!(line.starts_with(severity), "{line}");
+    }
     supervised.stop();
 }
 
@@ -774,6 +829,8 @@ fn twelve_hundred_pipes_are_read_by_each_writer_and_over_an_upgrade() {
     let process = writer(&supervised);
     assert!(supervised.process().descriptors().len() > 2 * SERVICES, "{supervised}");
     assert!(process.descriptors().len() > 2 * SERVICES, "{supervised}");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", process.0)).unwrap();
+    assert!(limits.contains(" 8192                 8192 "), "{limits}");
     process.signal(SIGKILL);
     supervised.wait_for("the log writer was ended by SIGKILL");
     starts[0].write_all(&[b'\n'; SERVICES]).unwrap();

@@ -74,7 +74,7 @@ pub use client::{Peer, Then};
 pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
 pub use foresight::obstacles;
-pub use inherited::{TooFewDescriptors, claim_granted, make_room, take_all_descriptors};
+pub use inherited::{TooFewDescriptors, claim_granted, make_more_room, make_room, take_all_descriptors};
 
 pub use journal::stderr_is_journal;
 pub use kept::{Kept, Left};
