@@ -465,8 +465,8 @@ fn the_last_words_are_known_though_stderr_was_closed_before_the_end() {
     eventually("it is written", || log.exists());
     let process = writer(&supervised);
     let pipes = || process.descriptors().into_iter().filter(|(_, target)| target.starts_with("pipe")).count();
-    // Its own, of both ends.
-    eventually("the writer has let go of the pipe", || pipes() == 2);
+    // It has one of its own, of which it holds both ends, and its stderr.
+    eventually("the writer has let go of the pipe", || pipes() == 3);
     supervised.stage.write("go", "");
     supervised.wait_for("WARN a generation=1 pid= … said on stderr: \"no database\"");
     assert_eq!(supervised.wait_exit(), 1);
