@@ -79,11 +79,10 @@ fn program(name: &str, fastcgi: bool, keys: &[(String, String)], drafts: &mut Dr
                 }
             }
             "socket" if fastcgi => socket(value, &mut draft),
-            "autostart" if value == "true" => {}
+            // What does not leave is ended with its group.
+            "autostart" | "killasgroup" if value == "true" => {}
             "process_name" if value == "%(program_name)s" => {}
             "exitcodes" if value == "0" => {}
-            // What does not leave is ended with its group.
-            "killasgroup" if value == "true" => {}
             "user" if rights::set("user", key, value, &mut draft) => {}
             "umask" if rights::set("umask", key, value, &mut draft) => {}
             _ if written(key, value, name, &mut output) => {}
