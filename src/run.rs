@@ -382,7 +382,7 @@ pub fn line(report: &Report, format: Format) -> String {
 
 fn load(file: &Path) -> Event {
     match config::load(file) {
-        Ok(plan) => match os::make_room(plan.descriptors()) {
+        Ok(plan) => match os::make_more_room(plan.descriptors()) {
             Ok(()) => Event::PlanLoaded(Box::new(plan)),
             Err(why) => Event::PlanRefused { mistakes: vec![format!("{}: {why}", file.display())] },
         },

@@ -2,7 +2,8 @@
 
 mod support;
 
-use nix::sys::signal::Signal::SIGUSR1;
+use bootstrap::limits::OWN_DESCRIPTORS;
+use nix::sys::signal::Signal::{SIGHUP, SIGUSR1};
 use std::fs;
 use support::{Process, Stage, Supervised, free_port, service};
 
@@ -96,6 +97,49 @@ fn it_has_the_limit_of_descriptors_that_bootstrap_was_started_with() {
     let limits = fs::read_to_string(format!("/proc/{}/limits", supervised.pid_of("idle", 1).0)).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert_eq!(line.split_whitespace().collect::<Vec<_>>()[3..5], ["300", "4000"]);
+    supervised.stop();
+}
+
+/// The soft and the hard limit of descriptors of a process.
+fn limit(process: Process) -> (String, String) {
+    let limits = fs::read_to_string(format!("/proc/{}/limits", process.0)).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    (words[3].into(), words[4].into())
+}
+
+/// What many services take was once made the hard limit of everybody, where that had been higher.
+#[test]
+fn it_has_that_limit_whatever_bootstrap_needs_for_itself() {
+    let idle = |count: usize| -> String {
+        let service = |n: usize| {
+            IDLE.replace("\"idle\"", &format!("\"idle-{n}\""))
+                + "stdout = \"journal\"\nstderr = \"journal\"\n"
+        };
+        (0..count).map(service).collect()
+    };
+    let both = |soft: usize, hard: usize| (soft.to_string(), hard.to_string());
+    // Two pipes for each.
+    let needed = |count: usize| OWN_DESCRIPTORS + 2 * count;
+    let limits = format!("--nofile={}:4000", needed(5));
+    let supervised = Stage::new().through(&["prlimit", &limits]).start(&idle(10), &["idle-9"]);
+    assert_eq!(limit(supervised.process()), both(4000, 4000));
+    assert_eq!(limit(supervised.pid_of("idle-9", 1)), both(needed(5), 4000));
+    supervised.stop();
+
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root raises a hard limit");
+        return;
+    }
+    let limits = format!("--nofile={}:{}", needed(5), needed(6));
+    let supervised = Stage::new().through(&["prlimit", &limits]).start(&idle(10), &["idle-9"]);
+    assert_eq!(limit(supervised.process()), both(needed(10), needed(10)));
+    assert_eq!(limit(supervised.pid_of("idle-9", 1)), both(needed(5), needed(10)));
+    supervised.stage.write("services.toml", &idle(20));
+    supervised.signal(SIGHUP);
+    // Children were promised what bootstrap was started with, and not what it has by now.
+    assert_eq!(limit(supervised.pid_of("idle-19", 1)), both(needed(5), needed(10)));
+    assert_eq!(limit(supervised.process()), both(needed(20), needed(20)));
     supervised.stop();
 }
 

@@ -2,6 +2,11 @@
 
 mod support;
 
+#[path = "support/command.rs"]
+#[allow(dead_code, reason = "it is for all commands")]
+mod command;
+
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 use support::{Stage, free_port, http};
 
@@ -54,4 +59,60 @@ fn a_reader_that_goes_away_is_no_failure() {
         let output = stage.run(arguments);
         assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()), "{arguments:?}");
     }
+}
+
+/// A deployment of a file whose program was not there passed `check`, and failed at the start. Elsewhere it may be there:
+/// so it is no mistake.
+#[test]
+fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
+    let stage = Stage::new();
+    for (name, text, mode) in [
+        ("script", "#!/opt/no-python\n", 0o755),
+        ("plain", "#!/bin/sh\n", 0o644),
+        ("good", "#!/bin/sh\n", 0o755),
+    ] {
+        let path = stage.write(name, text);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    stage.write("bad.env", "A=b\noops\n");
+    stage.write("path.env", &format!("PATH={}\n", stage.dir().display()));
+    let services = [
+        ("missing", "command = './server'"),
+        ("like-it", "command = './server'"),
+        ("and-it", "command = ['./server', '2']\nenv = { A = 'b' }"),
+        ("nowhere", "command = 'no-such-program | tee'"),
+        ("plain", "command = './plain'"),
+        ("script", "command = './script'"),
+        ("place", "command = './server'\ndirectory = '/no/such/place'"),
+        ("secret", "command = './good'\nenv_file = 'no.env'"),
+        ("broken", "command = './good'\nenv_file = 'bad.env'"),
+        // These start.
+        ("found", "command = 'good'\nenv_file = 'path.env'"),
+        ("over", &format!("command = 'good'\nenv = {{ PATH = '{}' }}", stage.dir().display())),
+        ("varies", "command = './server-{worker}'"),
+        ("from-there", "command = './sh'\ndirectory = '/bin'"),
+    ];
+    let config: String =
+        services.iter().map(|(name, body)| format!("[[service]]\nname = '{name}'\n{body}\n")).collect();
+    stage.write("a.toml", &config);
+    let notes = [
+        "service \"missing\" and 2 others: it would not start here: ./server: No such file or directory",
+        "service \"nowhere\": `command` has \"|\", and no shell runs it; if one is meant, write [\"sh\", \"-c\", \"exec ...\"]",
+        "service \"nowhere\": it would not start here: no program \"no-such-program\" in PATH",
+        "service \"plain\": it would not start here: ./plain: Permission denied",
+        "service \"script\": it would not start here: its interpreter /opt/no-python is missing",
+        "service \"place\": it would not start here: directory /no/such/place: No such file or directory",
+        "service \"secret\": it would not start here: env_file no.env: No such file or directory",
+        "service \"broken\": it would not start here: env_file bad.env: line 2 is not NAME=value",
+    ];
+    let output = stage.run(&["-c", "a.toml", "check"]);
+    let told: Vec<String> = notes.iter().map(|note| format!("bootstrap: a.toml: note: {note}")).collect();
+    assert_eq!(stderr(&output).lines().collect::<Vec<_>>(), told);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a.toml: ok: 13 services, 0 sockets\n");
+    assert_eq!(output.status.code(), Some(0));
+    let output = stage.run(&["-c", "a.toml", "check", "--json"]);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    command::is_valid(&value);
+    assert_eq!((&value["ok"], &value["notes"]), (&true.into(), &notes.to_vec().into()), "{value:#}");
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
 }

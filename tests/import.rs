@@ -70,7 +70,7 @@ fn a_program_of_supervisord_keeps_what_it_means() {
          [program:Web App]\n\
          command=/srv/app --name %(program_name)s -n %(process_num)02d '50%%' {port} ; the server\n\
          numprocs=3\nprocess_name=%(program_name)s_%(process_num)d\ndirectory=/srv\nautorestart=true\nstartsecs=2\n\
-         stopsignal=QUIT\nstopwaitsecs=25\nuser=www-data\nstdout_logfile=/var/log/app.log\n\
+         stopsignal=QUIT\nstopwaitsecs=25\nkillasgroup=true\npriority=10\nstartretries=3\numask=027\nuser=www-data\nstdout_logfile=/var/log/app.log\n\
          environment=A=\"1, 2\",\n    B='x y',C=plain\n\
          [fcgi-program:php]\ncommand=php-cgi\nsocket=tcp://localhost:9000\nstartsecs=0\n";
     let text = ours(Origin::Supervisord, &[("supervisord.conf", foreign)]);
@@ -80,6 +80,7 @@ fn a_program_of_supervisord_keeps_what_it_means() {
     let command = ["/srv/app", "--name", "Web", "App", "-n", "{worker}", "50%", "{{port}}"];
     assert_eq!(web.program.command, command);
     assert_eq!(web.program.directory.as_deref(), Some(Path::new("/srv")));
+    assert_eq!(web.program.identity.umask, Some(0o027));
     let env: Vec<_> = web.program.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(env, ["A=1, 2", "B=x y", "C=plain"]);
     let policy = &web.policy;
@@ -95,9 +96,12 @@ fn a_program_of_supervisord_keeps_what_it_means() {
         "# [supervisord]: has no counterpart",
         "#     logfile=/tmp/a.log",
         "# process_name=%(program_name)s_%(process_num)d: has no counterpart",
+        "# priority=10: has no counterpart",
+        "# startretries=3: has no counterpart",
     ] {
         assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
     }
+    assert!(!text.contains("killasgroup"), "it is what happens here:\n{text}");
     assert!(text.contains("\nuser = \"www-data\"\n"), "{text}");
     assert_eq!(web.program.output.as_ref().unwrap().stdout, Outlet::File("/var/log/app.log".into()));
 }
@@ -142,6 +146,11 @@ fn what_a_program_of_supervisord_writes_goes_where_it_went() {
             "stdout_logfile=/tmp/a; stderr_logfile=/tmp/b; stdout_logfile_backups=1; stderr_logfile_backups=2",
             goes(file("a"), file("b"), kept(50 << 20, 1)),
             "# stderr_logfile_backups=2: has no counterpart",
+        ),
+        (
+            "stdout_syslog=true; stderr_syslog=true",
+            goes(Outlet::Syslog, Outlet::Syslog, Keeping::default()),
+            "",
         ),
         (
             "stdout_logfile=syslog; stderr_syslog=true",
@@ -266,6 +275,10 @@ fn a_service_of_systemd_takes_its_socket_along() {
     assert_eq!((app.program.handshake, &app.policy.ready), (Handshake::Systemd, &Ready::Word));
     assert_eq!(app.program.env_file.as_deref(), Some(Path::new("/etc/app.env")));
     assert_eq!(app.program.identity.user.as_ref().map(|user| &*user.name), Some("www-data"));
+    let env: Vec<_> = app.program.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(env, ["A=1", "B=x y"]);
+    assert_eq!(app.program.directory.as_deref(), Some(Path::new("/srv")));
+    assert_eq!((app.policy.restart, app.policy.stop_signal), (Restart::OnFailure, libc::SIGQUIT));
     assert_eq!(app.policy.restart_delay, Duration::from_secs(45));
     assert_eq!(app.policy.drain_timeout, Duration::from_secs(65));
     assert_eq!(app.policy.ready_timeout, Duration::from_secs(20));
@@ -284,11 +297,44 @@ fn a_service_of_systemd_takes_its_socket_along() {
     }
 }
 
+#[test]
+fn what_systemd_says_in_other_words_is_said_in_ours() {
+    for (keys, restart, comment) in [
+        ("Restart=always", Restart::Always, ""),
+        ("Restart=no", Restart::No, ""),
+        ("", Restart::No, ""),
+        ("Restart=on-abnormal", Restart::OnFailure, "# Restart=on-abnormal: has no counterpart"),
+        ("Restart=on-success", Restart::No, "# Restart=on-success: has no counterpart"),
+    ] {
+        let text = ours(Origin::Systemd, &[("a.service", &format!("[Service]\nExecStart=/bin/a\n{keys}\n"))]);
+        assert_eq!(only(&text).policy.restart, restart, "{text}");
+        assert!(text.contains(comment) && (!comment.is_empty() || !text.contains('#')), "{text}");
+    }
+    let text = ours(Origin::Systemd, &[("a.service", "[Service]\nExecStart=/bin/a\nTimeoutSec=7min\n")]);
+    let policy = only(&text).policy;
+    assert_eq!([policy.ready_timeout, policy.drain_timeout], [Duration::from_secs(420); 2], "{text}");
+}
+
+#[test]
+fn a_socket_of_systemd_keeps_its_kind_and_its_name() {
+    let service = "[Service]\nExecStart=/bin/a\n";
+    let listeners = |socket: &str| {
+        let socket = format!("[Socket]\n{socket}\n");
+        only(&ours(Origin::Systemd, &[("a.service", service), ("a.socket", &socket)])).listeners
+    };
+    let [only] = &listeners("ListenDatagram=127.0.0.1:53\nFileDescriptorName=dns")[..] else { panic!("one") };
+    assert_eq!((only.address.to_string(), only.name.as_deref()), ("udp://127.0.0.1:53".into(), Some("dns")));
+    // Ours are for one socket each.
+    let two = listeners("ListenStream=127.0.0.1:80\nListenStream=127.0.0.1:81\nFileDescriptorName=web");
+    assert_eq!(two.iter().map(|listener| listener.name.as_deref()).collect::<Vec<_>>(), [None, None]);
+}
+
 /// A service that was somebody else's does not become ours.
 #[test]
 fn who_a_service_is_and_what_it_may_do_comes_along() {
     let unit = "[Service]\nExecStart=/srv/app\nUser=nobody\nGroup=65534\nSupplementaryGroups=daemon mail\nUMask=27\nNice=5\n\
-        OOMScoreAdjust=10\nNoNewPrivileges=yes\nLimitNOFILE=1024:4096\nLimitNPROC=64\n\
+        OOMScoreAdjust=10\nNoNewPrivileges=yes\nLimitNOFILE=1024:4096\nLimitNPROC=64\nLimitCORE=infinity\n\
+        LimitMEMLOCK=64K:8M\nLimitNICE=+5\nLimitCPU=5min\n\
         CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_CHOWN\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n";
     let text = ours(Origin::Systemd, &[("app.service", unit)]);
     only(&text);
@@ -300,12 +346,20 @@ fn who_a_service_is_and_what_it_may_do_comes_along() {
         "nice = 5",
         "oom_score_adjust = 10",
         "no_new_privs = true",
-        "rlimits = { nofile = \"1024:4096\", nproc = \"64\" }",
+        "rlimits = { core = \"unlimited\", memlock = \"64K:8M\", nofile = \"1024:4096\", nproc = \"64\" }",
+        "# LimitNICE=+5: see `rlimits`",
+        "# LimitCPU=5min: see `rlimits`",
         "capabilities = [\"net_bind_service\", \"chown\"]",
         "ambient_capabilities = [\"net_bind_service\"]",
     ] {
         assert!(text.lines().any(|found| found == line), "no {line:?} in\n{text}");
     }
+    let unit = "[Service]\nExecStart=/srv/app\nEnvironmentFile=-/etc/default/app\n";
+    let text = ours(Origin::Systemd, &[("app.service", unit)]);
+    assert!(
+        text.contains("# EnvironmentFile=-/etc/default/app: see `env_file`; ours has to be there\n"),
+        "{text}"
+    );
     // What cannot be read is told, and whom this machine does not have is a mistake of the file.
     let unit = "[Service]\nExecStart=/srv/app\nUser=%i\nCapabilityBoundingSet=~CAP_CHOWN\n";
     let text = ours(Origin::Systemd, &[("app.service", unit)]);
@@ -318,10 +372,25 @@ fn who_a_service_is_and_what_it_may_do_comes_along() {
     assert!(parse("ours.toml", &text).unwrap_err().render(false).contains("nobody-of-this-name"), "{text}");
 }
 
+/// A watchdog is fed by `sd_notify` whatever the type of the service is.
+#[test]
+fn a_watchdog_comes_along_with_what_feeds_it() {
+    let unit = |keys: &str| format!("[Service]\nExecStart=/srv/app\n{keys}\n");
+    for (keys, ready) in [("WatchdogSec=3min\nType=notify", true), ("WatchdogSec=180", false)] {
+        let app = only(&ours(Origin::Systemd, &[("app.service", &unit(keys))]));
+        assert_eq!(app.program.watchdog, Some(Duration::from_secs(180)), "{keys}");
+        assert_eq!(app.program.handshake, Handshake::Systemd, "{keys}");
+        assert_eq!(app.policy.ready == Ready::Word, ready, "{keys}");
+    }
+    let text = ours(Origin::Systemd, &[("app.service", &unit("WatchdogSec=0"))]);
+    assert!(text.contains("# WatchdogSec=0: has no counterpart"), "{text}");
+    assert_eq!(only(&text).program.handshake, Handshake::None);
+}
+
 /// Every unit of this machine: those of nginx, haproxy and supervisor, which the tests install, and a hundred others.
 #[test]
 fn every_unit_of_this_machine_passes_and_loses_no_key() {
-    const BECOME_OURS: [&str; 25] = [
+    const BECOME_OURS: [&str; 26] = [
         "ExecStart",
         "Type",
         "Environment",
@@ -347,6 +416,7 @@ fn every_unit_of_this_machine_passes_and_loses_no_key() {
         "AmbientCapabilities",
         "LimitNOFILE",
         "LimitNPROC",
+        "WatchdogSec",
     ];
     let mut passed = Vec::new();
     for path in
@@ -375,7 +445,7 @@ fn every_unit_of_this_machine_passes_and_loses_no_key() {
 #[test]
 fn a_command_line_of_start_server_is_a_service_that_starts_first() {
     let foreign = "#!/bin/sh\nexport A=1\nexec start_server --port=80 --port=127.0.0.1:8080 --path=/run/app.sock \\\n\
-        \x20   --interval 3 --signal-on-term=QUIT --pid-file=/run/app.pid --backlog=128 -- \\\n\
+        \x20   --interval 3 --signal-on-term=QUIT --pid-file=/run/app.pid --backlog=128 --dir=/srv/app -- \\\n\
         \x20   plackup -s Starlet app.psgi\n";
     let text = ours(Origin::StartServer, &[("run.sh", foreign)]);
     let app = only(&text);
@@ -383,6 +453,8 @@ fn a_command_line_of_start_server_is_a_service_that_starts_first() {
     assert_eq!(app.program.command, ["plackup", "-s", "Starlet", "app.psgi"]);
     let policy = &app.policy;
     assert_eq!(app.program.handshake, Handshake::ServerStarter);
+    assert_eq!(app.program.directory.as_deref(), Some(Path::new("/srv/app")));
+    assert!(app.listeners.iter().all(|listener| listener.settings.backlog == Some(128)));
     assert_eq!((policy.restart_order, policy.restart), (RestartOrder::StartFirst, Restart::Always));
     assert_eq!((&policy.ready, policy.stop_signal), (&Ready::Delay(Duration::from_secs(3)), libc::SIGQUIT));
     let addresses: Vec<String> = app.listeners.iter().map(|listener| listener.address.to_string()).collect();

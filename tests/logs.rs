@@ -6,6 +6,7 @@ mod support;
 #[allow(dead_code, reason = "it is for all commands")]
 mod command;
 
+use bootstrap::limits::LOG_LINE_BYTES;
 use flate2::read::GzDecoder;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2};
@@ -148,6 +149,7 @@ fn after_stop(mut supervised: Supervised, path: &Path) -> String {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "between which times each line was written")]
 fn two_services_with_two_streams_in_one_file_are_neither_mixed_nor_cut_over_rotations() {
     let stage = Stage::new();
     let path = stage.dir().join("all.log");
@@ -155,10 +157,19 @@ fn two_services_with_two_streams_in_one_file_are_neither_mixed_nor_cut_over_rota
     let (a, b) = (stage.path("a.done"), stage.path("b.done"));
     let config = talk(&stage, "a", &["--lines", "20000", "--both", "--chunk", "3001", "--done", &a], keys)
         + &talk(&stage, "b", &["--lines", "20000", "--both", "--chunk", "777", "--done", &b], keys);
+    let began = std::time::SystemTime::now() - std::time::Duration::from_millis(1);
     let supervised = stage.start(&config, &["a", "b"]);
+    let pids = BTreeMap::from(["a", "b"].map(|name| (name, supervised.pid_of(name, 1).0)));
     wait_done(&supervised.stage, "a.done");
     wait_done(&supervised.stage, "b.done");
     let text = after_stop(supervised, &path);
+    let ended = std::time::SystemTime::now();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let time = humantime::parse_rfc3339(words[0]).unwrap();
+        assert!(began <= time && time <= ended, "{line:?}");
+        assert_eq!(words[2], format!("pid={}", pids[words[1]]), "{line:?}");
+    }
     let found = numbers(&text, true);
     all_said(&found, &["a", "a-err", "b", "b-err"], 20_000);
     none_said_twice(&found);
@@ -440,6 +451,49 @@ fn the_last_words_on_stderr_stand_in_the_report_of_a_failure() {
     assert!(text.ends_with("no database\n"), "what has no newline is ended with its process: {text:?}");
 }
 
+/// The pipe has ended, and the writer has said what came through it last, before anybody knows that it is a failure.
+#[test]
+fn the_last_words_are_known_though_stderr_was_closed_before_the_end() {
+    let stage = Stage::new();
+    let go = stage.path("go");
+    let script = format!("echo no database >&2; exec 2>&-; until [ -e {go} ]; do sleep 0.05; done; exit 3");
+    let stderr = format!("file:{}", stage.path("a.log"));
+    let config =
+        format!("[[service]]\nname = \"a\"\ncommand = [\"sh\", \"-c\", {script:?}]\nstderr = {stderr:?}\n");
+    let mut supervised = stage.start(&config, &["a"]);
+    let log = supervised.stage.dir().join("a.log");
+    eventually("it is written", || log.exists());
+    let process = writer(&supervised);
+    let pipes = || process.descriptors().into_iter().filter(|(_, target)| target.starts_with("pipe")).count();
+    // It has one of its own, of which it holds both ends, and its stderr.
+    eventually("the writer has let go of the pipe", || pipes() == 3);
+    supervised.stage.write("go", "");
+    supervised.wait_for("WARN a generation=1 pid= … said on stderr: \"no database\"");
+    assert_eq!(supervised.wait_exit(), 1);
+}
+
+#[test]
+fn a_line_without_an_end_is_split_and_says_so() {
+    let stage = Stage::new();
+    let script = "head -c 40000 /dev/zero | tr '\\0' x; echo end; exec sleep 600";
+    let keys =
+        "stdout = \"file:%/a.log\"\nlog_timestamps = false".replace('%', stage.dir().to_str().unwrap());
+    let config = format!("[[service]]\nname = \"a\"\ncommand = [\"sh\", \"-c\", {script:?}]\n{keys}\n");
+    let supervised = stage.start(&config, &["a"]);
+    let path = supervised.stage.dir().join("a.log");
+    let text = || fs::read_to_string(&path).unwrap_or_default();
+    eventually("all is written", || text().ends_with("end\n"));
+    let text = text();
+    let lines: Vec<&str> = text.lines().collect();
+    let (last, parts) = lines.split_last().unwrap();
+    let parts =
+        parts.iter().map(|line| line.strip_suffix(" [goes on]").unwrap_or_else(|| panic!("{line:?}")));
+    let parts: Vec<&str> = parts.collect();
+    assert!(parts.len() > 1 && parts.iter().all(|part| part.len() < LOG_LINE_BYTES), "{text:?}");
+    assert_eq!(parts.concat() + last, "x".repeat(40_000) + "end");
+    supervised.stop();
+}
+
 #[test]
 fn the_last_words_on_stderr_are_told_to_who_asked_for_the_start_and_by_status() {
     let stage = Stage::new();
@@ -617,36 +671,47 @@ fn the_journal_and_syslog_get_each_line_with_service_and_pid() {
         eprintln!("skipped: nothing can be mounted here: {}", String::from_utf8_lossy(&tried.stderr));
         return;
     }
-    let config = talk(&stage, "a", &["--lines", "1", "--both"], "stdout = \"journal\"\nstderr = \"syslog\"");
-    let supervised = stage.through(&wrapper).start(&config, &["a"]);
-    let pid = supervised.pid_of("a", 1);
-    let mut buffer = vec![0; 65_536];
-    journal.set_read_timeout(Some(support::LIMIT)).unwrap();
-    let length = journal.recv(&mut buffer).unwrap();
+    let config = talk(&stage, "a", &["--lines", "1", "--both"], "stdout = \"journal\"\nstderr = \"syslog\"")
+        + &talk(&stage, "b", &["--lines", "1", "--both"], "stdout = \"syslog\"\nstderr = \"journal\"");
+    let supervised = stage.through(&wrapper).start(&config, &["a", "b"]);
+    let pids = ["a", "b"].map(|name| supervised.pid_of(name, 1).0.to_string());
+    let next = |socket: &UnixDatagram| {
+        let mut buffer = vec![0; 65_536];
+        socket.set_read_timeout(Some(support::LIMIT)).unwrap();
+        let length = socket.recv(&mut buffer).unwrap();
+        buffer.truncate(length);
+        buffer
+    };
     // Each field is NAME, a newline, its length in eight bytes, and the value.
-    let entry = &buffer[..length];
-    let field = |name: &str, value: &str| {
+    let has = |entry: &[u8], name: &str, value: &str| {
         let length = (value.len() as u64).to_le_bytes();
         let wanted = [name.as_bytes(), b"\n", &length, value.as_bytes(), b"\n"].concat();
         let short = format!("{name}={value}\n").into_bytes();
         entry.windows(wanted.len()).any(|window| window == wanted)
             || entry.windows(short.len()).any(|window| window == short)
     };
-    let shown = String::from_utf8_lossy(entry).into_owned();
-    for (name, value) in [
-        ("MESSAGE", "a 0 "),
-        ("PRIORITY", "6"),
-        ("SYSLOG_IDENTIFIER", "a"),
-        ("SYSLOG_PID", &*pid.0.to_string()),
-        ("BOOTSTRAP_STREAM", "stdout"),
-    ] {
-        assert!(field(name, value), "{name}={value} is not in {shown:?}");
+    let entries = [next(&journal), next(&journal)];
+    for (message, priority, service, pid, stream) in
+        [("a 0 ", "6", "a", &pids[0], "stdout"), ("b-err 0 ", "4", "b", &pids[1], "stderr")]
+    {
+        let entry = entries.iter().find(|entry| has(entry, "MESSAGE", message)).expect(message);
+        for (name, value) in [
+            ("PRIORITY", priority),
+            ("SYSLOG_IDENTIFIER", service),
+            ("SYSLOG_PID", pid),
+            ("BOOTSTRAP_STREAM", stream),
+        ] {
+            assert!(has(entry, name, value), "{name}={value} is not in {:?}", String::from_utf8_lossy(entry));
+        }
     }
-    syslog.set_read_timeout(Some(support::LIMIT)).unwrap();
-    let length = syslog.recv(&mut buffer).unwrap();
-    let line = String::from_utf8_lossy(&buffer[..length]).into_owned();
-    // 28 is a warning of a daemon.
-    assert!(line.starts_with("<28>") && line.contains(&format!(" a[{}]: a-err 0 ", pid.0)), "{line}");
+    let lines = [next(&syslog), next(&syslog)].map(|line| String::from_utf8(line).unwrap());
+    // 28 is a warning of a daemon, 30 is for information.
+    for (severity, text) in
+        [("<28>", format!(" a[{}]: a-err 0 ", pids[0])), ("<30>", format!(" b[{}]: b 0 ", pids[1]))]
+    {
+        let line = lines.iter().find(|line| line.contains(&text)).unwrap_or_else(|| panic!("{lines:?}"));
+        assert!(line.starts_with(severity), "{line}");
+    }
     supervised.stop();
 }
 
@@ -671,5 +736,149 @@ fn a_service_that_became_another_user_can_open_its_streams_by_name() {
         lines.sort_unstable();
         lines == ["one", "two"]
     });
+    supervised.stop();
+}
+
+/// The limit of its size (`RLIMIT_FSIZE`) is the writer's as well: it is told, kills nobody, and is over where the file is.
+#[test]
+fn a_log_file_at_the_limit_of_its_size_stops_nobody_and_the_next_one_takes_the_rest() {
+    const LIMIT_BYTES: u64 = 400_000;
+    let stage = Stage::new().through(&["prlimit", &format!("--fsize={LIMIT_BYTES}")]);
+    let path = stage.dir().join("a.log");
+    let done = stage.path("done");
+    // About 3 MiB.
+    let keys = "stdout = \"file:%/a.log\"\nlog_timestamps = false";
+    let config = talk(&stage, "a", &["--lines", "55000", "--done", &done], keys);
+    let supervised = stage.start(&config, &["a"]);
+    let process = writer(&supervised);
+    supervised.wait_for("ERROR bootstrap file:… File too large; lines wait, and services go on");
+    wait_done(&supervised.stage, "done");
+    // Each next one is as small.
+    let mut text = String::new();
+    while !text.contains("\na 54999 ") {
+        let part = || fs::read_to_string(&path).unwrap_or_default();
+        eventually("it is full, or the last", || {
+            let part = part();
+            part.len() as u64 + 200 > LIMIT_BYTES || part.contains("\na 54999 ")
+        });
+        eventually("a full file ends with a whole line", || part().ends_with('\n'));
+        text += &part();
+        fs::remove_file(&path).unwrap();
+    }
+    let found = numbers(&text, false);
+    all_said(&found, &["a"], 55_000);
+    none_said_twice(&found);
+    assert_eq!(writer(&supervised), process, "nothing has killed it\n{supervised}");
+    supervised.wait_for("takes lines again");
+    supervised.stop();
+}
+
+/// What nobody makes room for is told at the end, as with a full disk.
+#[test]
+fn what_a_limit_of_size_leaves_unwritten_is_told_at_the_end() {
+    let stage = Stage::new().through(&["prlimit", "--fsize=400000"]);
+    let done = stage.path("done");
+    let keys = "stdout = \"file:%/a.log\"\nlog_timestamps = false";
+    let config = talk(&stage, "a", &["--lines", "55000", "--done", &done], keys);
+    let mut supervised = stage.start(&config, &["a"]);
+    wait_done(&supervised.stage, "done");
+    supervised.wait_for("File too large; lines wait, and services go on");
+    let process = writer(&supervised);
+    supervised.signal(SIGTERM);
+    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
+    assert!(supervised.said(&format!("the log writer pid={} goes on", process.0)), "{supervised}");
+    supervised.wait_for("bootstrap: the log writer ends; … bytes of lines or more are lost");
+    eventually("the writer is gone", || !process.is_alive());
+}
+
+/// A pipe with a name, open, so that whoever reads from it finds no end in it.
+fn fifo(path: &Path) -> File {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    File::options().read(true).write(true).open(path).unwrap()
+}
+
+/// More pipes than a `select` has room for, and than a process may open by default.
+#[test]
+fn twelve_hundred_pipes_are_read_by_each_writer_and_over_an_upgrade() {
+    const SERVICES: usize = 600;
+    let stage = Stage::new().through(&["prlimit", "--nofile=1024:8192"]);
+    let path = stage.dir().join("all.log");
+    let mut starts: Vec<File> = (1..=3).map(|n| fifo(&stage.dir().join(format!("go{n}")))).collect();
+    let script =
+        format!("for n in 1 2 3; do echo $n out; echo $n err >&2; read -r go <{}$n; done", stage.path("go"));
+    let keys = "stdout = \"file:%/all.log\"\nstderr = \"file:%/all.log\"";
+    let keys = keys.replace('%', stage.dir().to_str().unwrap());
+    let service = |n: usize| {
+        format!("[[service]]\nname = \"s{n}\"\ncommand = [\"/bin/sh\", \"-c\", {script:?}]\n{keys}\n")
+    };
+    let config: String = (0..SERVICES).map(service).collect();
+    let mut supervised = stage.launch(&config);
+    // Each service says each number once on each of its streams.
+    let said = |number: u32| {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let mut found: BTreeMap<&str, u32> = BTreeMap::new();
+        for line in text.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [_, service, _, n, stream] = &words[..] else { panic!("cut or mixed: {line:?}") };
+            assert!(service.starts_with('s') && ["out", "err"].contains(stream), "{line:?}");
+            *found.entry(service).or_default() += u32::from(*n == number.to_string());
+        }
+        found.len() == SERVICES && found.values().all(|count| *count >= 2)
+    };
+    eventually("all have begun", || said(1));
+    let process = writer(&supervised);
+    assert!(supervised.process().descriptors().len() > 2 * SERVICES, "{supervised}");
+    assert!(process.descriptors().len() > 2 * SERVICES, "{supervised}");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", process.0)).unwrap();
+    assert!(limits.contains(" 8192                 8192 "), "{limits}");
+    process.signal(SIGKILL);
+    supervised.wait_for("the log writer was ended by SIGKILL");
+    starts[0].write_all(&[b'\n'; SERVICES]).unwrap();
+    eventually("the next writer reads all of them", || said(2));
+    supervised.forget();
+    supervised.signal(SIGUSR2);
+    supervised.wait_for(" bootstrap pid= … is now");
+    let process = writer(&supervised);
+    process.signal(SIGKILL);
+    starts[1].write_all(&[b'\n'; SERVICES]).unwrap();
+    eventually("and so after an upgrade", || said(3));
+    assert!(writer(&supervised) != process, "{supervised}");
+    assert!(!supervised.said("WARN s") && !supervised.said("ERROR"), "{supervised}");
+    supervised.stop();
+}
+
+#[test]
+fn a_writer_in_a_crash_loop_comes_back_after_longer_and_longer_pauses_and_loses_no_line() {
+    let stage = Stage::new();
+    let path = stage.dir().join("a.log");
+    let go = stage.dir().join("go");
+    let mut starts = fifo(&go);
+    let script = format!("exec <{}; n=0; while read -r go; do n=$((n+1)); echo line $n; done", go.display());
+    let keys = "stdout = \"file:%/a.log\"\nlog_timestamps = false";
+    let keys = keys.replace('%', stage.dir().to_str().unwrap());
+    let config = format!("[[service]]\nname = \"a\"\ncommand = [\"/bin/sh\", \"-c\", {script:?}]\n{keys}\n");
+    let mut supervised = stage.start(&config, &["a"]);
+    let mut told = 0;
+    for next in [
+        "starting another",
+        "starting another in 200ms",
+        "starting another in 400ms",
+        "starting another in 800ms",
+    ] {
+        let process = writer(&supervised);
+        supervised.forget();
+        process.signal(SIGKILL);
+        told += 1;
+        // It is said while nobody reads.
+        starts.write_all(b"\n").unwrap();
+        let line = supervised.wait_for("WARN bootstrap the log writer was ended by SIGKILL");
+        assert!(line.ends_with(&format!("still in the pipes; {next}")), "{line}");
+        assert_eq!(supervised.count("the log writer was ended by SIGKILL"), told, "each once\n{supervised}");
+    }
+    let expected: String = (1..=told).map(|n| format!("line {n}\n")).collect();
+    eventually("all is written", || fs::read_to_string(&path).is_ok_and(|text| text == expected));
+    assert_eq!(supervised.last_generation("a"), 1, "{supervised}");
+    let process = writer(&supervised);
+    assert!(process.is_alive());
     supervised.stop();
 }

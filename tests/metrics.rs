@@ -6,7 +6,7 @@ use bootstrap::limits::{
     METRICS_CLIENTS, METRICS_HEAD_BYTES, METRICS_HEADERS, METRICS_PATIENCE, METRICS_STATUS_PATIENCE,
 };
 use bootstrap::metrics::{Kind, METRICS};
-use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGUSR1, SIGUSR2};
+use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGQUIT, SIGSTOP, SIGUSR1, SIGUSR2};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
@@ -233,6 +233,182 @@ fn numbers_are_true_after_a_restart_a_crash_and_a_repair() {
     supervised.signal(SIGUSR2);
     supervised.wait_for(" is now … as before");
     told(port);
+}
+
+/// A number in a file of `/proc`: the first one of the line that begins so.
+fn in_proc(supervised: &Supervised, file: &str, line: &str) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/{file}", supervised.process().0)).unwrap();
+    let found = text.lines().find_map(|all| all.strip_prefix(line)).unwrap_or_else(|| panic!("{text}"));
+    found.split_whitespace().find_map(|word| word.parse().ok()).unwrap_or_else(|| panic!("{found}"))
+}
+
+/// Each number that a metric may have, held against the world and not against what the supervisor says of itself.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how long it took")]
+fn each_number_is_what_the_world_says() {
+    let [port, slow, queue, late, drains] = [free_port(), free_port(), free_port(), free_port(), free_port()];
+    let began = std::time::Instant::now();
+    let sick = |name: &str, restart: &str| {
+        let check = "check = { exec = [\"sh\", \"-c\", \"test ! -e sick-$BOOTSTRAP_SERVICE-$BOOTSTRAP_GENERATION\"], period = \"50ms\", failures = 2 }";
+        format!(
+            "[[service]]\nname = \"{name}\"\ncommand = [\"sleep\", \"600\"]\nrestart = \"{restart}\"\n{check}\n"
+        )
+    };
+    // A server that calls `listen` would set its own backlog.
+    let held = format!(
+        "[[service]]\nname = \"held\"\nlisten = {{ address = \"tcp://127.0.0.1:{queue}\", backlog = 7 }}\ncommand = [\"sleep\", \"600\"]\nready = \"started\"\nhandshake = \"none\"\n"
+    );
+    let stopped = "[[service]]\nname = \"stopped\"\ncommand = [\"sleep\", \"600\"]\n";
+    let delayed = "[[service]]\nname = \"delayed\"\ncommand = [\"sleep\", \"600\"]\nready = \"delay\"\nready_delay = \"1300ms\"\n";
+    let config = WAITS.to_owned()
+        + &service(
+            "slow",
+            slow,
+            &["sleep", "600"],
+            "ready = \"pipe\"\nready_timeout = \"1h\"\nworkers = 3\n",
+        )
+        + &sick("sick", "no")
+        + &sick("cured", "always")
+        + &held
+        + stopped
+        + delayed
+        + &service("fails", late, &["./server"], "ready = \"pipe\"\nrestart = \"always\"\n")
+        + &rude("drains", drains, &["--stay"], "drain_timeout = \"1h\"\n")
+        + &metrics(port, "");
+    let stage = Stage::new();
+    let script = |text: &str| {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = stage.write("server", text);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    script(&format!("#!/bin/sh\nexec {} \"$@\"\n", support::example("http")));
+    let mut supervised = stage.launch(&config);
+    for ready in ["metrics", "held", "delayed", "fails", "drains", "sick", "cured", "stopped"] {
+        supervised.wait_for(&format!(" {ready} generation=1 … ready after"));
+    }
+    let ready = std::time::Instant::now();
+    for service in ["sick", "cured"] {
+        supervised.stage.write(&format!("sick-{service}-1"), "");
+    }
+    supervised.wait_for(" sick generation=1 … unhealthy");
+    supervised.wait_for(" cured generation=2 … ready after");
+    let ask = |words: &[&str], code: i32| {
+        let reply = supervised.stage.run(&[&["-c", "services.toml"], words].concat());
+        assert_eq!(reply.status.code(), Some(code), "{reply:?}\n{supervised}");
+    };
+    ask(&["hold", "held"], 0);
+    ask(&["stop", "stopped"], 0);
+    ask(&["restart", "drains"], 0);
+    // What does not serve is gone back from, once for each of two restarts.
+    supervised.stage.write("server", "#!/bin/sh\nexit 4\n");
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = supervised.stage.dir().join("server");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for _ in 0..2 {
+        ask(&["restart", "fails"], 5);
+    }
+    let _waiting: Vec<TcpStream> =
+        (0..3).map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, queue)).unwrap()).collect();
+    let before = ready.elapsed().as_secs_f64();
+    let samples = scrape(port);
+    let after = began.elapsed().as_secs_f64();
+    are(
+        &samples,
+        &[
+            (&format!("bootstrap_info{{version={}}}", env!("CARGO_PKG_VERSION")), 1.0),
+            ("bootstrap_config_state{state=applied}", 1.0),
+            ("bootstrap_config_state{state=changed}", 0.0),
+            ("bootstrap_config_state{state=broken}", 0.0),
+            ("bootstrap_services{}", 9.0),
+            // Sick is up; slow, held and stopped are not.
+            ("bootstrap_services_up{}", 6.0),
+            ("bootstrap_service_state{service=slow,state=starting}", 1.0),
+            ("bootstrap_service_state{service=held,state=held}", 1.0),
+            ("bootstrap_service_state{service=stopped,state=stopped}", 1.0),
+            ("bootstrap_service_state{service=stopped,state=up}", 0.0),
+            ("bootstrap_service_stale{service=sick}", 0.0),
+            ("bootstrap_service_workers{service=slow}", 3.0),
+            ("bootstrap_service_workers_serving{service=slow}", 0.0),
+            ("bootstrap_service_workers_serving{service=sick}", 1.0),
+            ("bootstrap_service_workers_unhealthy{service=sick}", 1.0),
+            ("bootstrap_service_workers_unhealthy{service=cured}", 0.0),
+            ("bootstrap_service_restarts_total{reason=unhealthy,service=sick}", 0.0),
+            ("bootstrap_service_restarts_total{reason=unhealthy,service=cured}", 1.0),
+            ("bootstrap_service_restarts_total{reason=asked,service=cured}", 0.0),
+            ("bootstrap_service_restarts_total{reason=rollback,service=fails}", 2.0),
+            ("bootstrap_service_restarts_total{reason=crash,service=fails}", 0.0),
+            ("bootstrap_service_failed_restarts_total{service=fails}", 2.0),
+            ("bootstrap_service_failed_restarts_total{service=cured}", 0.0),
+            ("bootstrap_service_draining{service=drains}", 1.0),
+            ("bootstrap_service_draining{service=held}", 0.0),
+            ("bootstrap_service_generation{service=drains}", 2.0),
+            (&format!("bootstrap_listener_queue{{address=tcp://127.0.0.1:{queue},service=held}}"), 3.0),
+            (&format!("bootstrap_listener_queue_limit{{address=tcp://127.0.0.1:{queue},service=held}}"), 7.0),
+            ("bootstrap_supervisor_descriptor_limit{}", in_proc(&supervised, "limits", "Max open files")),
+        ],
+    );
+    for absent in
+        ["bootstrap_service_uptime_seconds{service=slow}", "bootstrap_service_ready_seconds{service=slow}"]
+    {
+        assert!(!samples.contains_key(absent), "{absent}: {samples:#?}");
+    }
+    let uptime = samples["bootstrap_supervisor_uptime_seconds{}"];
+    assert!((before..after).contains(&uptime), "{before} {uptime} {after}");
+    let uptime = samples["bootstrap_service_uptime_seconds{service=delayed}"];
+    assert!((before - 0.1..after).contains(&uptime), "{before} {uptime} {after}");
+    let took = samples["bootstrap_service_ready_seconds{service=delayed}"];
+    assert!((1.3..after).contains(&took), "{took}");
+    let told = samples["bootstrap_supervisor_proportional_memory_bytes{}"];
+    let pss = in_proc(&supervised, "smaps_rollup", "Pss:") * 1024.0;
+    assert!((told - pss).abs() < 1024.0 * 1024.0, "{told} against {pss}");
+
+    supervised
+        .stage
+        .write("services.toml", &config.replace("backlog = 7", "backlog = 8").replace("1300ms", "1400ms"));
+    are(
+        &scrape(port),
+        &[
+            ("bootstrap_config_state{state=applied}", 0.0),
+            ("bootstrap_config_state{state=changed}", 1.0),
+            ("bootstrap_service_stale{service=delayed}", 1.0),
+            ("bootstrap_service_stale{service=sick}", 0.0),
+        ],
+    );
+    supervised.stage.write("services.toml", "[[service]]");
+    are(
+        &scrape(port),
+        &[("bootstrap_config_state{state=changed}", 0.0), ("bootstrap_config_state{state=broken}", 1.0)],
+    );
+    // Who drains for an hour is not waited for.
+    supervised.signal(SIGQUIT);
+    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
+}
+
+/// A balancer sends nobody to a service that is not up, whatever else it is.
+#[test]
+fn readiness_is_told_in_each_state_that_is_not_up() {
+    let [port, slow, drains] = [free_port(), free_port(), free_port()];
+    let stopped = "[[service]]\nname = \"stopped\"\ncommand = [\"sleep\", \"600\"]\n[[service]]\nname = \"held\"\ncommand = [\"sleep\", \"600\"]\n";
+    let config = service("slow", slow, &["sleep", "600"], "ready = \"pipe\"\nready_timeout = \"1h\"\n")
+        // It never says that it accepts no more, so its successor is not there yet.
+        + &rude("restarts", drains, &["--mute"], "handover_timeout = \"1h\"\n")
+        + stopped;
+    let mut supervised = with_metrics(port, &config);
+    for service in ["restarts", "stopped", "held"] {
+        supervised.wait_for(&format!(" {service} generation=1 … ready after"));
+    }
+    for words in [&["stop", "stopped"][..], &["hold", "held"], &["restart", "--no-wait", "restarts"]] {
+        let reply = supervised.stage.run(&[&["-c", "services.toml"], words].concat());
+        assert_eq!(reply.status.code(), Some(0), "{reply:?}\n{supervised}");
+    }
+    supervised.wait_for(" restarts generation=1 … asked to stop accepting");
+    let wanted = "held is held\nrestarts is restarting\nslow is starting\nstopped is stopped\n";
+    assert_eq!(page(port, "/readyz"), (503, wanted.into()));
+    let (_, text) = (page(port, "/metrics"), answer(port, "GET /metrics HTTP/1.1\r\n\r\n"));
+    let media = "\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
+    assert!(text.contains(media), "{text}");
+    supervised.signal(SIGQUIT);
+    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
 }
 
 #[test]

@@ -279,6 +279,12 @@ fn unsafe_stands_in_named_files_only() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(found, UNSAFE.map(|(name, _)| name));
+    // Whoever reviews it goes by the document.
+    let document = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let (_, table) = document.split_once("\n## `unsafe`\n").unwrap();
+    let rows = table.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `src/"));
+    let wanted = UNSAFE.map(|(name, why)| format!("| `{name}` | {why} |"));
+    assert_eq!(rows.collect::<Vec<_>>(), wanted);
 }
 
 #[test]

@@ -4,9 +4,12 @@ use super::answer::complain;
 use super::{Color, said, shell};
 use crate::config::{self, Mistake, Refused};
 use crate::exit::ExitCode;
+use crate::os;
 use crate::plan::Plan;
+use crate::report;
 use clap::Args;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -29,7 +32,7 @@ struct Checked {
     #[serde(skip_serializing_if = "Option::is_none")]
     sockets: Option<usize>,
     mistakes: Vec<Told>,
-    /// What may be meant otherwise, though it is no mistake.
+    /// What may be meant otherwise, or is not on this machine, though it is no mistake.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
@@ -55,7 +58,7 @@ pub fn check(path: &Path, color: Color, args: &CheckArgs) -> ExitCode {
     }
     match found {
         Ok(plan) => {
-            for note in shell::notes(&plan) {
+            for note in notes(&plan) {
                 complain(&format!("{}: note: {note}", path.display()));
             }
             let (services, sockets) =
@@ -81,9 +84,36 @@ fn checked(path: &Path, found: &Result<Plan, Refused>) -> String {
         services: plan.map(|plan| plan.services.len()),
         sockets: plan.map(sockets),
         mistakes: mistakes.iter().map(told).collect(),
-        notes: plan.map_or_else(Vec::new, shell::notes),
+        notes: plan.map_or_else(Vec::new, notes),
     };
     serde_json::to_string(&checked).expect("texts, numbers and lists of them")
+}
+
+/// What may be meant otherwise, or is not on this machine: it may be on the one that the file is for. Services that are
+/// alike have one note.
+fn notes(plan: &Plan) -> Vec<String> {
+    let mut order = Vec::new();
+    let mut services: BTreeMap<String, (&str, usize)> = BTreeMap::new();
+    for service in &plan.services {
+        let would_fail = |failure| format!("it would not start here: {}", report::spawn_failure(&failure));
+        let obstacles = os::obstacles(&service.program).into_iter().map(would_fail);
+        for text in shell::note(&service.program.command).into_iter().chain(obstacles) {
+            let known = services.entry(text.clone()).or_insert_with(|| {
+                order.push(text);
+                (service.name.as_str(), 0)
+            });
+            known.1 += 1;
+        }
+    }
+    let told = |text: String| {
+        let whose = match services.get(&text) {
+            Some((first, all)) if *all > 1 => format!("service {first:?} and {}", count(*all - 1, "other")),
+            Some((first, _)) => format!("service {first:?}"),
+            None => String::new(),
+        };
+        format!("{whose}: {text}")
+    };
+    order.into_iter().map(told).collect()
 }
 
 fn told(mistake: &Mistake) -> Told {

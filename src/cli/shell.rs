@@ -1,22 +1,16 @@
 //! Commands that seem to be meant for a shell. None runs them, so `check` says so; they may be right all the same.
 
-use crate::plan::Plan;
 use std::path::Path;
 
 /// Programs that do something with such words themselves: they are not told of them.
 const SHELLS: [&str; 10] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "fish", "env", "find"];
 
-/// A note for each command with a word that only a shell does something with.
-pub(super) fn notes(plan: &Plan) -> Vec<String> {
-    let note = |service: &std::sync::Arc<crate::plan::Definition>| {
-        let word = shell_word(&service.program.command)?;
-        let name = service.name.as_str();
-        Some(format!(
-            "service {name:?}: `command` has {word:?}, and no shell runs it; if one is meant, write \
-             [\"sh\", \"-c\", \"exec ...\"]"
-        ))
-    };
-    plan.services.iter().filter_map(note).collect()
+/// A note for a command with a word that only a shell does something with.
+pub(super) fn note(command: &[String]) -> Option<String> {
+    let word = shell_word(command)?;
+    Some(format!(
+        "`command` has {word:?}, and no shell runs it; if one is meant, write [\"sh\", \"-c\", \"exec ...\"]"
+    ))
 }
 
 /// The first word that a shell would not hand over as it is.

@@ -8,7 +8,7 @@ use toml::Value;
 pub(super) fn set(ours: &'static str, key: &str, value: &str, draft: &mut Draft) -> bool {
     if ours == "rlimits" {
         let name = key.trim_start_matches("Limit").to_lowercase();
-        return limit(value).map(|both| draft.limit(&name, &both)).is_some();
+        return is_limit(&name) && limit(value).map(|both| draft.limit(&name, &both)).is_some();
     }
     let read = match ours {
         "user" | "group" => account(value),
@@ -52,11 +52,38 @@ fn each(text: &str, read: impl Fn(&str) -> Option<Value>) -> Option<Value> {
     all.filter(|all| !all.is_empty()).map(Value::Array)
 }
 
-/// The soft limit and the hard one, or one for both.
+/// Those whose plain numbers count the same there and here. Niceness is counted from the other end.
+fn is_limit(name: &str) -> bool {
+    const NAMES: [&str; 15] = [
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ];
+    NAMES.contains(&name)
+}
+
+/// The soft limit and the hard one, or one for both: a number, and of bytes one with K, M, G or T, each 1024 of the one
+/// before. A time with a unit is not one of ours.
 fn limit(text: &str) -> Option<String> {
     let one = |text: &str| match text {
         "infinity" => Some("unlimited".to_owned()),
-        number => number.parse::<u64>().ok().map(|number| number.to_string()),
+        number => {
+            let digits = number.strip_suffix(['K', 'M', 'G', 'T']).unwrap_or(number);
+            digits.bytes().all(|digit| digit.is_ascii_digit()).then_some(())?;
+            digits.parse::<u64>().ok().map(|_| number.to_owned())
+        }
     };
     match text.split_once(':') {
         Some((soft, hard)) => Some(format!("{}:{}", one(soft)?, one(hard)?)),

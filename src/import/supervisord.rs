@@ -79,7 +79,8 @@ fn program(name: &str, fastcgi: bool, keys: &[(String, String)], drafts: &mut Dr
                 }
             }
             "socket" if fastcgi => socket(value, &mut draft),
-            "autostart" if value == "true" => {}
+            // What does not leave is ended with its group.
+            "autostart" | "killasgroup" if value == "true" => {}
             "process_name" if value == "%(program_name)s" => {}
             "exitcodes" if value == "0" => {}
             "user" if rights::set("user", key, value, &mut draft) => {}

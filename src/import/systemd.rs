@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Who a process is and what it may do, and the key that does it here.
-const RIGHTS: [(&str, &str); 11] = [
+const RIGHTS: [(&str, &str); 9] = [
     ("User", "user"),
     ("Group", "group"),
     ("SupplementaryGroups", "supplementary_groups"),
@@ -20,9 +20,10 @@ const RIGHTS: [(&str, &str); 11] = [
     ("NoNewPrivileges", "no_new_privs"),
     ("CapabilityBoundingSet", "capabilities"),
     ("AmbientCapabilities", "ambient_capabilities"),
-    ("LimitNOFILE", "rlimits"),
-    ("LimitNPROC", "rlimits"),
 ];
+
+/// What all limits of `setrlimit(2)` begin with.
+const LIMIT: &str = "Limit";
 
 /// Where the shell of `sh -c` must be asked: variables.
 const SHELL: char = '$';
@@ -65,6 +66,10 @@ fn service(input: &Input, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) {
                 _ => draft.note(format!("[{section}] {key}={value}: has no counterpart")),
             },
         }
+    }
+    if draft.has("watchdog") {
+        // It is fed by `sd_notify`, whatever the `Type` is.
+        draft.set("handshake", "systemd");
     }
     output.write(draft);
 }
@@ -120,10 +125,13 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
             }
             None => false,
         },
-        // With a `-` in front it may be missing, which ours may not.
         "EnvironmentFile" if value.starts_with('/') && !draft.has("env_file") => {
             draft.set("env_file", value);
             !value.contains('%')
+        }
+        "EnvironmentFile" if value.starts_with("-/") => {
+            draft.note(format!("{key}={value}: see `env_file`; ours has to be there"));
+            true
         }
         "WorkingDirectory" if value.starts_with('/') => {
             draft.set("directory", value);
@@ -134,13 +142,15 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
         "TimeoutStartSec" => time("ready_timeout", draft),
         "TimeoutStopSec" => time("drain_timeout", draft),
         "TimeoutSec" => time("ready_timeout", draft) && time("drain_timeout", draft),
+        "WatchdogSec" => time("watchdog", draft),
         "KillSignal" => {
             draft.stop_signal(key, value);
             true
         }
         _ => false,
     };
-    let ours = RIGHTS.iter().find(|(theirs, _)| *theirs == key).map(|(_, ours)| *ours);
+    let right = RIGHTS.iter().find(|(theirs, _)| *theirs == key).map(|(_, ours)| *ours);
+    let ours = right.or(key.starts_with(LIMIT).then_some("rlimits"));
     match ours.filter(|ours| knows(ours)) {
         _ if done => {}
         Some(ours) if rights::set(ours, key, value, draft) => {}

@@ -244,6 +244,23 @@ mod tests {
     }
 
     #[test]
+    fn the_limits_are_those_of_the_service_before_anybody_is_let_in() {
+        let control =
+            [("cgroup.controllers", "cpu memory pids"), ("cgroup.subtree_control", "cpu memory pids")];
+        let limits = [("memory.max", "max"), ("cpu.max", "max"), ("pids.max", "max")];
+        let dir = tree(&[("", &control), ("web", &limits)]);
+        let all = Cgroup { pids_max: Some(12), ..cgroup(dir.path()) };
+        let (errno, subject) = Leaf::new(&all, "web", Generation(3)).map(|_| ()).unwrap_err();
+        // No kernel makes the files of a cgroup here.
+        let entrance = dir.path().join("web/3/cgroup.events").display().to_string();
+        assert_eq!((errno, subject), (Errno::ENOENT, entrance));
+        let read = |name: &str| fs::read_to_string(dir.path().join("web").join(name)).unwrap();
+        // Written, not made anew: of "max" the last letter is still there.
+        assert_eq!(["memory.max", "cpu.max", "pids.max"].map(read), ["1048576", "150000 100000", "12x"]);
+        assert!(!dir.path().join("web/3").exists());
+    }
+
+    #[test]
     fn a_controller_is_handed_down_from_where_it_is() {
         let none = [("cgroup.controllers", ""), ("cgroup.subtree_control", "")];
         let dir = tree(&[

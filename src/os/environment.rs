@@ -147,7 +147,7 @@ fn log_in(user: &User) -> impl Iterator<Item = (OsString, Option<OsString>)> {
     .map(|(variable, value)| (variable.into(), value))
 }
 
-fn refused(path: &Path, error: &FileError) -> SpawnFailure {
+pub(super) fn refused(path: &Path, error: &FileError) -> SpawnFailure {
     let (errno, subject) = match error {
         FileError::Unreadable(errno) => (*errno, path.display().to_string()),
         FileError::BadLine(line) => (Errno::EINVAL, format!("{}: line {line}", path.display())),

@@ -145,19 +145,31 @@ impl fmt::Display for TooFewDescriptors {
     }
 }
 
-/// Makes sure that so many descriptors fit beside those that the supervisor needs itself. Whoever has the right to
-/// raises the hard limit as well.
+/// Makes sure that so many descriptors may be open beside those that the supervisor needs itself. Whoever has the right to
+/// raises the hard limit; the soft one is the children's, until it was noted for them.
 ///
 /// # Errors
 ///
-/// The limit is lower, and cannot be raised.
+/// The hard limit is lower, and cannot be raised.
 pub fn make_room(descriptors: usize) -> Result<(), TooFewDescriptors> {
     let needed = (descriptors + OWN_DESCRIPTORS) as rlim_t;
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
-    if needed <= limit || setrlimit(Resource::RLIMIT_NOFILE, needed, needed).is_ok() {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or_default();
+    if needed <= hard || setrlimit(Resource::RLIMIT_NOFILE, soft, needed).is_ok() {
         return Ok(());
     }
-    Err(TooFewDescriptors { needed, limit })
+    Err(TooFewDescriptors { needed, limit: hard })
+}
+
+/// The same while it supervises.
+///
+/// # Errors
+///
+/// As [`make_room`].
+pub fn make_more_room(descriptors: usize) -> Result<(), TooFewDescriptors> {
+    make_room(descriptors)?;
+    // Up to the hard limit everybody may.
+    let _ = take_all_descriptors();
+    Ok(())
 }
 
 /// Raises the soft limit of descriptors to the hard one; gives what it was, for the children.
@@ -169,7 +181,7 @@ pub(super) fn raise_descriptor_limit() -> io::Result<DescriptorLimit> {
     Ok(DescriptorLimit { soft, hard })
 }
 
-/// The same, for a process that has no children.
+/// The same, for those who know already what their children get.
 ///
 /// # Errors
 ///

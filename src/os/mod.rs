@@ -20,6 +20,7 @@ mod control;
 mod dispositions;
 mod env_file;
 mod environment;
+mod foresight;
 mod heard;
 mod identity;
 mod inherited;
@@ -72,7 +73,8 @@ pub use arrival::Arrival;
 pub use client::{Peer, Then};
 pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
-pub use inherited::{TooFewDescriptors, claim_granted, make_room, take_all_descriptors};
+pub use foresight::obstacles;
+pub use inherited::{TooFewDescriptors, claim_granted, make_more_room, make_room, take_all_descriptors};
 
 pub use journal::stderr_is_journal;
 pub use kept::{Kept, Left};

@@ -323,7 +323,7 @@ fn ignored_at_first(dialect: &Dialect, signal: i32) -> Option<i32> {
 }
 
 /// Without this a missing directory would be told as a missing program.
-fn see_directory(directory: Option<&Path>) -> Result<(), SpawnFailure> {
+pub(super) fn see_directory(directory: Option<&Path>) -> Result<(), SpawnFailure> {
     let Some(path) = directory else { return Ok(()) };
     let errno = match path.metadata() {
         Ok(found) if found.is_dir() => return Ok(()),

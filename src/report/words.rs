@@ -6,7 +6,8 @@ use crate::protocol::Word;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
-pub(super) fn spawn_failure(failure: &SpawnFailure) -> String {
+/// Why a process could not be started: the step, what it was about, and the system's reason.
+pub fn spawn_failure(failure: &SpawnFailure) -> String {
     let SpawnFailure { stage, errno: number, subject } = failure;
     let why = errno(*number);
     match stage {

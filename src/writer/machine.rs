@@ -29,7 +29,9 @@ impl Journal {
                 },
             ),
         ];
-        journal_send(priority, line, fields.into_iter()).map_err(io::Error::other)
+        // The crate begins each of its reasons, and the reasons of those, with its own name.
+        let unsent = |error: libsystemd::errors::SdError| error.to_string().replace("libsystemd error: ", "");
+        journal_send(priority, line, fields.into_iter()).map_err(|error| io::Error::other(unsent(error)))
     }
 }
 

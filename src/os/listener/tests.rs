@@ -251,3 +251,25 @@ fn what_somebody_has_put_at_the_path_is_not_touched() {
         std::fs::remove_file(&path).unwrap();
     }
 }
+
+#[test]
+fn the_backlog_is_that_of_the_file_whatever_a_server_made_of_it() {
+    let (mut listener, address) = tcp();
+    let limit = |listener: &Listener| match listener.queue(|_| None) {
+        Some(Queue::Clients { limit, .. }) => limit,
+        other => panic!("{other:?}"),
+    };
+    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    let most: u32 = most.trim().parse().unwrap();
+    assert_eq!(limit(&listener), most);
+    let mut spec = ListenerSpec::new(Address::Tcp(address));
+    spec.settings.backlog = Some(7);
+    listener.configure(spec).unwrap();
+    assert_eq!(limit(&listener), 7);
+    listener.restore(false).unwrap();
+    // As servers do.
+    listener.socket.listen(100).unwrap();
+    assert_eq!(limit(&listener), 100.min(most));
+    listener.restore(false).unwrap();
+    assert_eq!(limit(&listener), 7);
+}

@@ -1,0 +1,52 @@
+//! What would keep a program from being started here, as far as that is seen without starting it.
+
+use super::environment::refused;
+use super::spawn::see_directory;
+use super::{env_file, lookup};
+use crate::core::{SpawnFailure, SpawnStage};
+use crate::plan::Program;
+use nix::errno::Errno;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+/// What a start would fail with by what is on this machine now; nothing where it may succeed. Each is about something
+/// else.
+pub fn obstacles(program: &Program) -> Vec<SpawnFailure> {
+    let mut found = Vec::new();
+    let mut search = std::env::var_os("PATH");
+    if let Some(path) = &program.env_file {
+        match env_file::read(path) {
+            Ok(variables) => {
+                let named = variables.into_iter().rev().find(|(name, _)| name == "PATH");
+                search = named.map(|(_, value)| value).or(search);
+            }
+            Err(error) => found.push(refused(path, &error)),
+        }
+    }
+    search = program.env.get("PATH").map(OsString::from).or(search);
+    match see_directory(program.directory.as_deref()) {
+        Ok(()) => found.extend(missing(program, search.as_deref())),
+        // Where it is missing nobody knows what is in it.
+        Err(failure) => found.push(failure),
+    }
+    found
+}
+
+/// The program itself, or what it is interpreted by.
+fn missing(program: &Program, search: Option<&OsStr>) -> Option<SpawnFailure> {
+    let name = program.command.first()?;
+    // With a placeholder it is another one for each process.
+    let varies = |text: &str| text.contains('{');
+    if varies(name) || search.and_then(OsStr::to_str).is_some_and(varies) {
+        return None;
+    }
+    let directory = program.directory.as_deref();
+    let failure = |stage, errno, subject| Some(SpawnFailure { stage, errno: errno as i32, subject });
+    let path = match lookup::find(name, search, directory) {
+        Ok(path) => path,
+        Err(errno) => return failure(SpawnStage::Lookup, errno, name.clone()),
+    };
+    let interpreter = lookup::interpreter(&path, directory)?;
+    let there = lookup::seen_from(directory, Path::new(&interpreter)).exists();
+    if there { None } else { failure(SpawnStage::Interpreter, Errno::ENOENT, interpreter) }
+}
