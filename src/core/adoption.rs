@@ -125,12 +125,23 @@ impl Service {
         let mut run = orphan.run(self.id);
         let (_, mut scene) = self.scene(now, out);
         if orphan.leaving {
-            scene.report_on(&run, Fact::Succession(Succession::AdoptedLeaving));
+            let drain_timeout = run.definition.policy.drain_timeout;
+            scene.report_on(
+                &run,
+                Fact::Succession(if orphan.bereft {
+                    Succession::AdoptedBereft { drain_timeout }
+                } else {
+                    Succession::AdoptedLeaving
+                }),
+            );
             // Those that were hurried before look as patient as the others now (simulation, seed 64).
             worker.make_room_to_leave(&mut scene);
             // Most were asked, by the supervisor before.
             let mut leaving = Leaving::by_itself(run, &scene);
             leaving.by_itself = false;
+            if orphan.bereft {
+                scene.out.push(Action::NameLeftovers { run: leaving.run.id });
+            }
             worker.leaving.push(leaving);
         } else if stays {
             if run.definition.runs_the_same(scene.definition) {

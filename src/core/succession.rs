@@ -20,6 +20,8 @@ pub enum Succession {
     Adopted { for_long: Duration },
     /// The same, and it is on its way out.
     AdoptedLeaving,
+    /// Its main process has ended since, and others of its group live on: they finish.
+    AdoptedBereft { drain_timeout: Duration },
     /// The same, and it is asked to leave.
     AdoptedToLeave,
     /// It was left behind, and has become another program since it served.
@@ -34,6 +36,8 @@ pub enum Succession {
     NotWrittenDown { errno: i32 },
     /// Something was left behind in a way that cannot be read.
     RecordUnreadable { file: String },
+    /// Commands of checks were left behind, whose answers nobody waits for: they were killed.
+    ChecksEnded { commands: usize },
     /// The manager above had kept sockets for us.
     GivenBack { sockets: usize },
     /// It keeps fewer sockets than there are.
