@@ -1,6 +1,6 @@
 //! A service that writes and is asked how it is: what has to be there after a death beside the server.
 
-use crate::support::{Process, Stage, Supervised, comes_true, eventually, example};
+use crate::support::{Process, Stage, Supervised, comes_true, example};
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -18,7 +18,7 @@ const WRITES: &str = "(exec 3<&- 4>&-; n=0; while sleep 0.02; do n=$((n+1)); ech
                       echo $n >>told.$$; done) & exec \"$0\" \"$@\"";
 
 const ANSWERS: &str =
-    "echo >>asked; [ $(wc -l <asked) -ge 3 ] && [ -e hang ] && exec sleep 610; test ! -e sick";
+    "echo >>asked; [ $(wc -l <asked) -ge 3 ] && [ -e hang ] && exec sleep 610; exit 0";
 
 /// How it is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Check {
             Self::Exec => "exec = [\"sh\", \"answers\"]".into(),
             Self::Http => format!("http = \"http://127.0.0.1:{port}/\""),
         };
-        let more = "period = \"40ms\", timeout = \"25s\", failures = 1000";
+        let more = "period = \"40ms\", timeout = \"25s\", failures = 100";
         format!("stdout = \"file:{}\"\ndrain_timeout = \"100ms\"\ncheck = {{ {how}, {more} }}", stage.path(LOG))
     }
 
@@ -86,7 +86,11 @@ pub(crate) fn is_whole(supervised: &Supervised, moment: usize) {
 
 /// Nobody is left, and all that was written is in the file.
 pub(crate) fn has_all_lines(supervised: &Supervised, moment: usize) {
-    eventually("nobody is left", || supervised.offspring().is_empty());
+    if !comes_true(|| supervised.offspring().is_empty()) {
+        let left: Vec<_> =
+            supervised.offspring().into_iter().map(|process| (process, process.arguments())).collect();
+        panic!("{left:?} are left after {moment}\n{supervised}");
+    }
     let log = fs::read_to_string(supervised.stage.dir().join(LOG)).unwrap_or_default();
     let found: BTreeSet<&str> = log.lines().filter_map(|line| Some(line.split_once("line ")?.1)).collect();
     let files = fs::read_dir(supervised.stage.dir()).unwrap().map(|file| file.unwrap().path());
