@@ -485,7 +485,10 @@ fn what_is_left_of_a_run_is_found_again_after_each_kill() {
     // Its patience is that of the definition that it was started with.
     let path = record(&supervised).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    let patient = text.replace("\"drain_timeout\":{\"secs\":0,\"nanos\":300000000}", "\"drain_timeout\":{\"secs\":60,\"nanos\":0}");
+    let patient = text.replace(
+        "\"drain_timeout\":{\"secs\":0,\"nanos\":300000000}",
+        "\"drain_timeout\":{\"secs\":60,\"nanos\":0}",
+    );
     assert_ne!(text, patient);
     fs::write(&path, patient).unwrap();
     for _ in 0..2 {

@@ -2,9 +2,21 @@
 //! one that was killed.
 
 use super::event::UpgradeRefusal;
+use crate::plan::Generation;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Why one that was left behind does not stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unwanted {
+    /// This one of the same worker stays.
+    Another(Generation),
+    /// So it is configured.
+    Configured,
+    /// It has become another program, or its sockets are not all held here.
+    NotTheServer,
+}
 
 /// What happened, and what happens next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,8 +34,8 @@ pub enum Succession {
     AdoptedLeaving,
     /// Its main process has ended since, and others of its group live on: they finish.
     AdoptedBereft { drain_timeout: Duration },
-    /// The same, and it is asked to leave.
-    AdoptedToLeave,
+    /// It was left behind, and is asked to leave.
+    AdoptedToLeave { why: Unwanted },
     /// It was left behind, and has become another program since it served.
     OrphanChanged,
     /// It was left behind, and has ended since.

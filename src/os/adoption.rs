@@ -1,10 +1,10 @@
 //! Writing down who runs, and finding those again whom a killed supervisor left behind.
 
-use super::{Os, RuntimeDir};
 use super::orphans::Finds;
 use super::processes::Change;
 use super::records::Records;
 use super::trail::Trail;
+use super::{Os, RuntimeDir};
 use crate::core::{Event, Fact, Orphan, Report, Succession, WriterEvent};
 use crate::limits::NOTED_AT_ONCE;
 use crate::plan::{ListenerId, Orphans, Pid, RunId};

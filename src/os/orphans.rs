@@ -83,7 +83,8 @@ impl Finds {
                     let all: Vec<_> = if bereft { rest_of_it.collect() } else { alone.into() };
                     let taken = finds.take_sockets(&all, &record, &mut given);
                     let voice = record.voice.as_ref();
-                    let voice = voice.and_then(|mark| all.iter().find_map(|(pid, _)| Voice::find(*pid, mark)));
+                    let voice =
+                        voice.and_then(|mark| all.iter().find_map(|(pid, _)| Voice::find(*pid, mark)));
                     // What it has become serves nobody that we know of: it is not taken for the server.
                     let is_another = was_itself
                         && !bereft
@@ -148,8 +149,7 @@ impl Finds {
         for socket in &record.sockets {
             let of_one = |(pid, process): &(i32, &Pidfd)| take_socket(process, *pid, socket);
             if !self.sockets.contains_key(&socket.spec.address)
-                && let Some(fd) =
-                    processes.iter().find_map(of_one).or_else(|| take_given(given, socket))
+                && let Some(fd) = processes.iter().find_map(of_one).or_else(|| take_given(given, socket))
             {
                 let listener = Listener::taken_back(fd, socket.spec.clone(), socket.path.clone());
                 self.sockets.insert(socket.spec.address.clone(), listener);
@@ -161,10 +161,7 @@ impl Finds {
 
 /// The process, if it is still the one that was written down, and may be held; else another of its run, with those of
 /// its group.
-fn hold(
-    record: &Record<'_>,
-    policy: Orphans,
-) -> Result<(Pidfd, Option<BTreeMap<i32, Pidfd>>), Succession> {
+fn hold(record: &Record<'_>, policy: Orphans) -> Result<(Pidfd, Option<BTreeMap<i32, Pidfd>>), Succession> {
     match hold_main(record, policy) {
         Err(Succession::OrphanEnded) => {
             let Remains { first, group } = Remains::of(record).ok_or(Succession::OrphanEnded)?;

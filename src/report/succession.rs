@@ -2,7 +2,7 @@
 
 use super::level::Level;
 use super::words::{count, errno, spawn_failure, time};
-use crate::core::{Succession, UpgradeRefusal};
+use crate::core::{Succession, Unwanted, UpgradeRefusal};
 
 /// How much a fact matters.
 pub(super) fn level(what: &Succession) -> Level {
@@ -13,7 +13,7 @@ pub(super) fn level(what: &Succession) -> Level {
         | Succession::AdoptedLeaving
         | Succession::ChecksEnded { .. }
         | Succession::GivenBack { .. } => Level::Info,
-        Succession::AdoptedToLeave
+        Succession::AdoptedToLeave { .. }
         | Succession::AdoptedBereft { .. }
         | Succession::OrphanChanged
         | Succession::OrphanEnded
@@ -35,7 +35,7 @@ pub(super) fn name(what: &Succession) -> &'static str {
         Succession::Adopted { .. } => "adopted",
         Succession::AdoptedLeaving => "adopted-leaving",
         Succession::AdoptedBereft { .. } => "adopted-bereft",
-        Succession::AdoptedToLeave => "adopted-to-leave",
+        Succession::AdoptedToLeave { .. } => "adopted-to-leave",
         Succession::OrphanChanged => "orphan-changed",
         Succession::OrphanEnded => "orphan-ended",
         Succession::OrphanIgnored => "orphan-ignored",
@@ -65,8 +65,15 @@ pub(super) fn sentence(what: &Succession) -> String {
             "left behind by a supervisor that was killed; its main process has ended since; adopted: other processes of it still finish; SIGTERM follows in {}",
             time(*drain_timeout)
         ),
-        Succession::AdoptedToLeave => {
-            "left behind by a supervisor that was killed; adopted, and asked to leave".into()
+        Succession::AdoptedToLeave { why } => {
+            let why = match why {
+                Unwanted::Another(generation) => format!("generation {generation} goes on in its place"),
+                Unwanted::Configured => "as `orphans` says".into(),
+                Unwanted::NotTheServer => {
+                    "it runs another program, or its sockets are not all held here".into()
+                }
+            };
+            format!("left behind by a supervisor that was killed; adopted, and asked to leave: {why}")
         }
         Succession::OrphanChanged => {
             "left behind by a supervisor that was killed; it runs another program now than when it served: it is not taken for the server".into()

@@ -17,8 +17,7 @@ const HANGING: [&str; 2] = ["sleep", "610"];
 const WRITES: &str = "(exec 3<&- 4>&-; n=0; while sleep 0.02; do n=$((n+1)); echo \"line $n of $$\"; \
                       echo $n >>told.$$; done) & exec \"$0\" \"$@\"";
 
-const ANSWERS: &str =
-    "echo >>asked; [ $(wc -l <asked) -ge 3 ] && [ -e hang ] && exec sleep 610; exit 0";
+const ANSWERS: &str = "echo >>asked; [ $(wc -l <asked) -ge 3 ] && [ -e hang ] && exec sleep 610; exit 0";
 
 /// How it is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,7 +41,10 @@ impl Check {
             Self::Http => format!("http = \"http://127.0.0.1:{port}/\""),
         };
         let more = "period = \"40ms\", timeout = \"25s\", failures = 100";
-        format!("stdout = \"file:{}\"\ndrain_timeout = \"100ms\"\ncheck = {{ {how}, {more} }}", stage.path(LOG))
+        format!(
+            "stdout = \"file:{}\"\ndrain_timeout = \"100ms\"\ncheck = {{ {how}, {more} }}",
+            stage.path(LOG)
+        )
     }
 
     /// Has it written for a while, and been asked as often as it answers?
