@@ -6,6 +6,8 @@
 //! moment before the 120th.
 
 mod support;
+#[path = "deaths/talk.rs"]
+mod talk;
 #[path = "deaths/tracer.rs"]
 mod tracer;
 
@@ -13,10 +15,14 @@ use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use support::{Load, Process, Stage, Supervised, comes_true, eventually, example, free_port, get, service};
+use talk::Check;
 use tracer::{End, trace};
 
 /// So many of the moments of a deed are tried, spread over all, where nobody wants more.
 const SAMPLE: usize = 25;
+
+/// The same of one that writes and is asked how it is, which takes longer.
+const SAMPLE_OF_TALK: usize = 12;
 
 /// What a supervisor does when it dies.
 struct Deed {
@@ -32,6 +38,21 @@ struct Deed {
     is_done: fn(&Supervised) -> bool,
     /// Whether somebody serves all the while, whatever becomes of the supervisor.
     serves: bool,
+    /// It writes lines to a log file, and is asked like this.
+    talks: Option<Check>,
+}
+
+impl Deed {
+    /// Of a server of this kind, started by nobody but it.
+    const START: Self = Self {
+        server: "http",
+        keys: "",
+        adopts: false,
+        signal: None,
+        is_done: |supervised| supervised.said(" web generation=1 … ready"),
+        serves: false,
+        talks: None,
+    };
 }
 
 /// A file in whose presence the supervisor waits to be traced before it begins.
@@ -44,7 +65,10 @@ impl Deed {
         assert!(all > 20, "only {all} system calls were seen");
         let wanted = std::env::var("DEATHS").unwrap_or_default();
         let moments: Vec<usize> = match wanted.as_str() {
-            "" => (0..SAMPLE).map(|sample| 1 + sample * (all - 1) / (SAMPLE - 1)).collect(),
+            "" => {
+                let some = if self.talks.is_some() { SAMPLE_OF_TALK } else { SAMPLE };
+                (0..some).map(|sample| 1 + sample * (all - 1) / (some - 1)).collect()
+            }
             "all" => (1..=all).collect(),
             one => vec![one.parse().expect("all, or a number")],
         };
@@ -58,10 +82,10 @@ impl Deed {
         let (mut supervised, _) = self.before();
         let (_, count) = self.begin(&supervised, usize::MAX);
         if supervised.process().is_alive() {
-            supervised.stop();
-        } else {
-            supervised.wait_exit();
+            supervised.signal(SIGTERM);
         }
+        assert_eq!(supervised.wait_exit(), 0);
+        eventually("nobody is left", || supervised.offspring().is_empty());
         count
     }
 
@@ -70,7 +94,14 @@ impl Deed {
         let hold = format!("[ -e {HOLD} ] && kill -STOP $$; exec \"$0\" \"$@\"");
         let stage = Stage::new().through(&["sh", "-c", &hold]);
         let port = free_port();
-        let config = service("web", port, &[&example(self.server)], self.keys);
+        let config = match self.talks {
+            Some(check) => {
+                let command = talk::command();
+                let keys = check.keys(&stage, port) + "\n" + self.keys;
+                service("web", port, &command.each_ref().map(String::as_str), &keys)
+            }
+            None => service("web", port, &[&example(self.server)], self.keys),
+        };
         let waits = |stage: &Stage| _ = stage.write(HOLD, "");
         if self.signal.is_none() && !self.adopts {
             waits(&stage);
@@ -79,11 +110,19 @@ impl Deed {
         let mut supervised = stage.start(&config, &["web"]);
         supervised.wait_answer(port, 1);
         supervised.wait_for(" web generation=1 … ready");
+        if let Some(check) = self.talks {
+            eventually("it writes, and is asked", || check.is_under_way(&supervised));
+        }
         if self.adopts {
             waits(&supervised.stage);
             supervised.kill_and_start_again();
         }
         (supervised, port)
+    }
+
+    /// Those that serve, or did, among all that it has started.
+    fn servers(&self, supervised: &Supervised) -> Vec<Process> {
+        if self.talks.is_some() { talk::servers(supervised) } else { supervised.offspring() }
     }
 
     fn begin(&self, supervised: &Supervised, death: usize) -> (End, usize) {
@@ -93,7 +132,8 @@ impl Deed {
         }
         let begin = || self.signal.into_iter().for_each(|signal| process.signal(signal));
         let program = self.signal.is_none().then_some("bootstrap");
-        trace(process, program, death, begin, || (self.is_done)(supervised))
+        let is_under_way = || self.talks.is_none_or(|check| check.is_under_way(supervised));
+        trace(process, program, death, begin, || (self.is_done)(supervised) && is_under_way())
     }
 
     fn die_before(&self, moment: usize) {
@@ -107,12 +147,13 @@ impl Deed {
             End::Killed => assert_eq!(supervised.wait_exit(), -(SIGKILL as i32)),
         }
         let _ = fs::remove_file(supervised.stage.path(HOLD));
+        talk::let_go(&supervised.stage);
         if !supervised.process().is_alive() {
             supervised.start_again();
         }
         // Exactly one server is there in the end, and it is one that the supervisor knows.
         let one_serves = comes_true(|| {
-            let servers = supervised.offspring();
+            let servers = self.servers(&supervised);
             let [server] = servers[..] else { return false };
             supervised.knows(server) && get(port, "/").is_ok_and(|answer| answer.pid() == server.0)
         });
@@ -124,8 +165,14 @@ impl Deed {
             assert!(outcome.failures.is_empty(), "{outcome}, after {moment}\n{supervised}");
         }
         let directory = supervised.stage.dir().join("run");
+        if self.talks.is_some() {
+            talk::is_whole(&supervised, moment);
+        }
         supervised.signal(SIGTERM);
         assert_eq!(supervised.wait_exit(), 0, "after {moment}\n{supervised}");
+        if self.talks.is_some() {
+            talk::has_all_lines(&supervised, moment);
+        }
         assert_eq!(supervised.offspring(), [], "after {moment}\n{supervised}");
         let left: Vec<_> =
             fs::read_dir(directory.join("runs")).unwrap().map(|file| file.unwrap().path()).collect();
@@ -145,15 +192,14 @@ impl Supervised {
 
 #[test]
 fn a_death_at_any_moment_of_the_start() {
-    let is_done = |supervised: &Supervised| supervised.said(" web generation=1 … ready");
-    Deed { server: "http", keys: "", adopts: false, signal: None, is_done, serves: false }.sweep();
+    Deed::START.sweep();
 }
 
 #[test]
 fn a_death_at_any_moment_of_a_restart() {
     let is_done = |supervised: &Supervised| supervised.said(" web generation=1 … ended with exit code 0");
     let keys = "restart_order = \"start-first\"";
-    Deed { server: "http", keys, adopts: false, signal: Some(SIGUSR1), is_done, serves: true }.sweep();
+    Deed { keys, signal: Some(SIGUSR1), is_done, serves: true, ..Deed::START }.sweep();
 }
 
 /// This server says nothing that could tell it that its supervisor is gone.
@@ -161,29 +207,53 @@ fn a_death_at_any_moment_of_a_restart() {
 fn a_death_at_any_moment_of_a_restart_of_a_server_that_says_nothing() {
     let is_done = |supervised: &Supervised| supervised.said(" web generation=1 … ended with exit code 0");
     let keys = "restart_order = \"start-first\"\nhandshake = \"server-starter\"\nready = \"accepting\"";
-    Deed { server: "starter", keys, adopts: false, signal: Some(SIGUSR1), is_done, serves: true }.sweep();
+    Deed { server: "starter", keys, signal: Some(SIGUSR1), is_done, serves: true, ..Deed::START }.sweep();
 }
 
 #[test]
 fn a_death_at_any_moment_of_a_restart_that_stops_first() {
     let is_done = |supervised: &Supervised| supervised.said(" web generation=2 … ready");
-    Deed { server: "http", keys: "", adopts: false, signal: Some(SIGUSR1), is_done, serves: false }.sweep();
+    Deed { signal: Some(SIGUSR1), is_done, ..Deed::START }.sweep();
 }
 
 #[test]
 fn a_death_at_any_moment_of_an_upgrade() {
     let is_done = |supervised: &Supervised| supervised.said(" bootstrap pid= … is now");
-    Deed { server: "http", keys: "", adopts: false, signal: Some(SIGUSR2), is_done, serves: true }.sweep();
+    Deed { signal: Some(SIGUSR2), is_done, serves: true, ..Deed::START }.sweep();
 }
 
 #[test]
 fn a_death_at_any_moment_of_a_stop() {
     let is_done = |supervised: &Supervised| !supervised.process().is_alive();
-    Deed { server: "http", keys: "", adopts: false, signal: Some(SIGTERM), is_done, serves: false }.sweep();
+    Deed { signal: Some(SIGTERM), is_done, ..Deed::START }.sweep();
 }
 
 #[test]
 fn a_second_death_at_any_moment_of_an_adoption() {
     let is_done = |supervised: &Supervised| supervised.said(" web generation=1 … adopted");
-    Deed { server: "http", keys: "", adopts: true, signal: None, is_done, serves: true }.sweep();
+    Deed { adopts: true, is_done, serves: true, ..Deed::START }.sweep();
+}
+
+/// Its log writer is started, and gets its pipe, and is heard; checks are started, reaped, and one hangs.
+#[test]
+fn a_death_at_any_moment_of_the_start_of_one_that_writes_and_is_asked_by_a_command() {
+    Deed { talks: Some(Check::Exec), ..Deed::START }.sweep();
+}
+
+#[test]
+fn a_death_at_any_moment_of_the_start_of_one_that_writes_and_is_asked_over_http() {
+    Deed { talks: Some(Check::Http), ..Deed::START }.sweep();
+}
+
+#[test]
+fn a_death_at_any_moment_of_an_upgrade_of_one_that_writes_and_is_asked() {
+    let is_done = |supervised: &Supervised| supervised.said(" bootstrap pid= … is now");
+    let talks = Some(Check::Exec);
+    Deed { signal: Some(SIGUSR2), is_done, serves: true, talks, ..Deed::START }.sweep();
+}
+
+#[test]
+fn a_second_death_at_any_moment_of_an_adoption_of_one_that_writes_and_is_asked() {
+    let is_done = |supervised: &Supervised| supervised.said(" web generation=1 … adopted");
+    Deed { adopts: true, is_done, serves: true, talks: Some(Check::Exec), ..Deed::START }.sweep();
 }

@@ -338,9 +338,15 @@ fn a_runtime_directory_that_was_removed_is_made_again_with_all_who_run() {
     let (pid, answer) = in_flight(port, Duration::from_millis(1500));
     supervised.signal(SIGUSR1);
     supervised.wait_answer(port, 2);
-    fs::remove_dir_all(supervised.stage.dir().join("run")).unwrap();
+    // It is watched, and something may come back at once.
+    let directory = supervised.stage.dir().join("run");
+    eventually("it is removed", || fs::remove_dir_all(&directory).is_ok());
     let runs = supervised.stage.dir().join("run/runs");
-    eventually("both are written down", || fs::read_dir(&runs).is_ok_and(|files| files.count() == 2));
+    let is_there = |mark: &str| {
+        let mut files = fs::read_dir(&runs).into_iter().flatten();
+        files.any(|file| file.is_ok_and(|file| file.file_name().to_string_lossy().contains(mark)))
+    };
+    eventually("both are written down", || is_there(".leaving") && is_there(".serving"));
     let second = supervised.pid_of("web", 2);
     supervised.kill_and_start_again();
     supervised.wait_for(" web generation=1 … it was asked to leave, and finishes");
@@ -410,4 +416,139 @@ fn the_cgroup_of_a_run_is_taken_over_and_emptied_with_it() {
     assert!(!tree.join("web/1").exists(), "its cgroup is left");
     supervised.stop();
     fs::remove_dir(&tree).unwrap();
+}
+
+/// Two workers that serve, and a main process that only waits, as many servers are made.
+const PREFORK: &str = "import os, socket, sys, time\n\
+                       listener = socket.socket(fileno=int(sys.argv[1]))\n\
+                       for _ in range(2):\n    \
+                           if os.fork() == 0:\n        \
+                               while True:\n            \
+                                   client = listener.accept()[0]\n            \
+                                   client.recv(4096)\n            \
+                                   head = b'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: 4\\r\\n\\r\\n'\n            \
+                                   client.sendall(head + b'old\\n')\n            \
+                                   client.close()\n\
+                       time.sleep(1000)\n";
+
+/// A prefork server whose main process ends before the next supervisor comes; its port, its main process, its workers.
+fn bereft(more: &str) -> (Supervised, u16, Process, Vec<Process>) {
+    let port = free_port();
+    let supervised = Supervised::start(&prefork(port, more), &["web"]);
+    let main = supervised.pid_of("web", 1);
+    eventually("it has forked", || main.children().len() == 2);
+    let workers = main.children();
+    supervised.signal(SIGKILL);
+    eventually("the supervisor is gone", || !supervised.process().is_alive());
+    main.signal(SIGKILL);
+    eventually("its main process is gone", || main.state().is_none());
+    (supervised, port, main, workers)
+}
+
+fn prefork(port: u16, more: &str) -> String {
+    let unspoken = "ready = \"started\"\nhandshake = \"none\"\ndrain_timeout = \"300ms\"";
+    format!(
+        "[[service]]\nname = \"web\"\nlisten = [{{ address = \"tcp://127.0.0.1:{port}\", name = \"it\" }}]\n\
+         command = [\"python3\", \"-c\", {PREFORK:?}, \"{{fd:it}}\"]\n{unspoken}\n{more}\n"
+    )
+}
+
+/// They hold the socket: who cannot take it from them could not start.
+#[test]
+fn workers_that_outlive_their_main_process_give_the_socket_back_and_are_named_and_ended() {
+    let (mut supervised, port, main, workers) = bereft("");
+    assert!(workers.iter().all(|worker| worker.is_alive()));
+    supervised.wait_exit();
+    supervised.start_again();
+    supervised.wait_for(&format!(" web generation=1 pid={} … its main process has ended since", main.0));
+    let [first, second] = workers[..] else { panic!("{workers:?}") };
+    supervised.wait_for(&format!(" web generation=1 … left behind: {} (", first.0.min(second.0)));
+    supervised.pid_of("web", 2);
+    supervised.wait_for(" web generation=1 … the last process of its group has ended");
+    assert!(workers.iter().all(|worker| !worker.is_alive()));
+    assert!(!supervised.said("Address already in use"), "{supervised}");
+    eventually("the new ones serve", || supervised.process().children()[0].children().len() == 2);
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    supervised.stop();
+}
+
+/// The same, where it was asked to leave before, and after a second kill, and a third that comes with an upgrade.
+#[test]
+fn what_is_left_of_a_run_is_found_again_after_each_kill() {
+    let (mut supervised, _, main, workers) = bereft("");
+    supervised.stage.write("services.toml", &prefork(free_port(), "").replace("300ms", "1m"));
+    supervised.wait_exit();
+    let record = |supervised: &Supervised| {
+        let runs = fs::read_dir(supervised.stage.dir().join("run/runs")).unwrap();
+        runs.map(|file| file.unwrap().path()).find(|path| path.to_string_lossy().contains("web.1."))
+    };
+    // Its patience is that of the definition that it was started with.
+    let path = record(&supervised).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let patient = text.replace(
+        "\"drain_timeout\":{\"secs\":0,\"nanos\":300000000}",
+        "\"drain_timeout\":{\"secs\":60,\"nanos\":0}",
+    );
+    assert_ne!(text, patient);
+    fs::write(&path, patient).unwrap();
+    for _ in 0..2 {
+        supervised.start_again();
+        supervised.wait_for(&format!(" web generation=1 pid={} … its main process has ended since", main.0));
+        supervised.signal(SIGUSR2);
+        supervised.wait_for(" bootstrap pid= … is now");
+        assert!(workers.iter().all(|worker| worker.is_alive()), "{supervised}");
+        supervised.signal(SIGKILL);
+        supervised.wait_exit();
+    }
+    supervised.start_again();
+    supervised.wait_for(" web generation=1 … its main process has ended since");
+    workers.iter().for_each(|worker| worker.signal(SIGKILL));
+    supervised.wait_for(" web generation=1 … the last process of its group has ended");
+    eventually("its record is gone", || record(&supervised).is_none());
+    supervised.stop();
+}
+
+/// A group of the same number that was given nothing of the run is nobody of ours.
+#[test]
+fn a_group_that_shows_nothing_of_the_run_is_left_alone() {
+    let (mut supervised, _, main, workers) = bereft("");
+    supervised.wait_exit();
+    let runs = supervised.stage.dir().join("run/runs");
+    let path = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(&path).unwrap();
+    let mut other = text.replace("\"generation\":1", "\"generation\":7");
+    for digit in 1..=9 {
+        other = other.replace(&format!("\"inode\":{digit}"), &format!("\"inode\":7{digit}"));
+    }
+    fs::write(&path, other).unwrap();
+    supervised.start_again();
+    supervised.wait_for(&format!(" web generation=7 pid={} … it has ended since", main.0));
+    // Their address is not ours to take.
+    assert_eq!(supervised.wait_exit(), 1);
+    assert!(workers.iter().all(|worker| worker.is_alive()));
+}
+
+/// Nobody waits for the answer of a check that its supervisor does not hear any more.
+#[test]
+fn a_check_that_hangs_when_its_supervisor_is_killed_is_ended_by_the_next_with_all_its_processes() {
+    let port = free_port();
+    let check = "check = { exec = [\"sh\", \"-c\", \"test ! -e hang && exit; sleep 611 & exec sleep 611\"], \
+                 period = \"30ms\", timeout = \"1m\" }";
+    let stage = support::Stage::new();
+    stage.write("hang", "");
+    let mut supervised = stage.start(&http("web", port, check), &["web"]);
+    let hanging = |supervised: &Supervised| {
+        let all = supervised.offspring().into_iter();
+        all.filter(|process| process.arguments() == ["sleep", "611"]).collect::<Vec<_>>()
+    };
+    eventually("both hang", || hanging(&supervised).len() == 2);
+    supervised.signal(SIGKILL);
+    supervised.wait_exit();
+    assert_eq!(hanging(&supervised).len(), 2, "they outlive it");
+    fs::remove_file(supervised.stage.dir().join("hang")).unwrap();
+    supervised.start_again();
+    supervised.wait_for(" bootstrap 1 command of checks left behind … SIGKILL");
+    eventually("both are gone", || hanging(&supervised).is_empty());
+    supervised.wait_for(" web generation=1 … adopted");
+    supervised.stop();
 }

@@ -11,7 +11,7 @@ use super::leaving::Leaving;
 use super::orphan::Orphan;
 use super::service::{Ending, Service};
 use super::state::State;
-use super::succession::Succession;
+use super::succession::{Succession, Unwanted};
 use super::supervisor::Supervisor;
 use super::worker::Worker;
 use super::{Action, Time};
@@ -38,7 +38,7 @@ impl Supervisor {
                 }
                 let id = known.unwrap_or_else(|| self.foster(&own));
                 self.take_over(id, &own, out);
-                self.touch(id, out, |service, out| service.adopt(&own, now, out));
+                self.touch(id, out, |service, out| service.adopt(&own, stays, now, out));
                 match known.take() {
                     Some(id) => self.take_up(id, now, out),
                     None => _ = self.touch(id, out, |service, out| service.end(Ending::Remove, now, out)),
@@ -97,7 +97,7 @@ fn take_one_of_each(orphans: &mut Vec<Orphan>) -> Vec<Orphan> {
 
 impl Service {
     /// Takes over its runs. Nobody is started by it.
-    fn adopt(&mut self, orphans: &[Orphan], now: Time, out: &mut Vec<Action>) {
+    fn adopt(&mut self, orphans: &[Orphan], wanted: bool, now: Time, out: &mut Vec<Action>) {
         self.last = orphans.iter().map(|orphan| orphan.generation).max().unwrap_or(self.last).max(self.last);
         let most = orphans.iter().map(|orphan| orphan.worker + 1).max().unwrap_or(0);
         for index in 0..most.max(self.definition.policy.workers) {
@@ -107,8 +107,13 @@ impl Service {
             let serves = stays.clone().find(|orphan| orphan.serves);
             let chosen = serves.or(stays.next_back()).map(|orphan| orphan.generation);
             for orphan in its {
-                let stays = chosen == Some(orphan.generation);
-                self.adopt_run(&mut worker, orphan, stays, now, out);
+                let unwanted = match chosen {
+                    Some(chosen) if chosen == orphan.generation => None,
+                    Some(chosen) => Some(Unwanted::Another(chosen)),
+                    None if wanted => Some(Unwanted::NotTheServer),
+                    None => Some(Unwanted::Configured),
+                };
+                self.adopt_run(&mut worker, orphan, unwanted, now, out);
             }
             self.workers.push(worker);
         }
@@ -118,21 +123,35 @@ impl Service {
         &mut self,
         worker: &mut Worker,
         orphan: &Orphan,
-        stays: bool,
+        unwanted: Option<Unwanted>,
         now: Time,
         out: &mut Vec<Action>,
     ) {
         let mut run = orphan.run(self.id);
         let (_, mut scene) = self.scene(now, out);
         if orphan.leaving {
-            scene.report_on(&run, Fact::Succession(Succession::AdoptedLeaving));
+            let drain_timeout = run.definition.policy.drain_timeout;
+            scene.report_on(
+                &run,
+                Fact::Succession(if orphan.bereft {
+                    Succession::AdoptedBereft { drain_timeout }
+                } else {
+                    Succession::AdoptedLeaving
+                }),
+            );
             // Those that were hurried before look as patient as the others now (simulation, seed 64).
             worker.make_room_to_leave(&mut scene);
             // Most were asked, by the supervisor before.
             let mut leaving = Leaving::by_itself(run, &scene);
             leaving.by_itself = false;
+            if orphan.bereft {
+                scene.out.push(Action::NameLeftovers { run: leaving.run.id });
+            }
             worker.leaving.push(leaving);
-        } else if stays {
+        } else if let Some(why) = unwanted {
+            scene.report_on(&run, Fact::Succession(Succession::AdoptedToLeave { why }));
+            worker.ask_to_leave(run, &mut scene);
+        } else {
             if run.definition.runs_the_same(scene.definition) {
                 run.definition = scene.definition.clone();
             }
@@ -150,9 +169,6 @@ impl Service {
                     }
                 }
             };
-        } else {
-            scene.report_on(&run, Fact::Succession(Succession::AdoptedToLeave));
-            worker.ask_to_leave(run, &mut scene);
         }
     }
 

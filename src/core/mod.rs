@@ -69,6 +69,6 @@ pub use orphan::Orphan;
 pub use outcome::Outcome;
 pub use pack::pack;
 pub use request::{Request, Ticket, Verb, Wait};
-pub use succession::Succession;
+pub use succession::{Succession, Unwanted};
 pub use supervisor::Supervisor;
 pub use time::Time;

@@ -2,9 +2,21 @@
 //! one that was killed.
 
 use super::event::UpgradeRefusal;
+use crate::plan::Generation;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Why one that was left behind does not stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unwanted {
+    /// This one of the same worker stays.
+    Another(Generation),
+    /// So it is configured.
+    Configured,
+    /// It has become another program, or its sockets are not all held here.
+    NotTheServer,
+}
 
 /// What happened, and what happens next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,8 +32,10 @@ pub enum Succession {
     Adopted { for_long: Duration },
     /// The same, and it is on its way out.
     AdoptedLeaving,
-    /// The same, and it is asked to leave.
-    AdoptedToLeave,
+    /// Its main process has ended since, and others of its group live on: they finish.
+    AdoptedBereft { drain_timeout: Duration },
+    /// It was left behind, and is asked to leave.
+    AdoptedToLeave { why: Unwanted },
     /// It was left behind, and has become another program since it served.
     OrphanChanged,
     /// It was left behind, and has ended since.
@@ -34,6 +48,8 @@ pub enum Succession {
     NotWrittenDown { errno: i32 },
     /// Something was left behind in a way that cannot be read.
     RecordUnreadable { file: String },
+    /// Commands of checks were left behind, whose answers nobody waits for: they were killed.
+    ChecksEnded { commands: usize },
     /// The manager above had kept sockets for us.
     GivenBack { sockets: usize },
     /// It keeps fewer sockets than there are.

@@ -1,10 +1,11 @@
 //! Writing down who runs, and finding those again whom a killed supervisor left behind.
 
-use super::Os;
 use super::orphans::Finds;
 use super::processes::Change;
 use super::records::Records;
-use crate::core::{Event, Orphan, Report, WriterEvent};
+use super::trail::Trail;
+use super::{Os, RuntimeDir};
+use crate::core::{Event, Fact, Orphan, Report, Succession, WriterEvent};
 use crate::limits::NOTED_AT_ONCE;
 use crate::plan::{ListenerId, Orphans, Pid, RunId};
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ impl Os {
     /// The system's: a supervisor that comes after a SIGKILL would find nobody.
     pub fn keep_records(&mut self) -> io::Result<()> {
         if let Some(directory) = &self.runtime_dir {
+            self.probes.leave_trail(Trail::of(Some(directory.path())));
             self.records = Some(Records::open(directory.path())?);
         }
         Ok(())
@@ -28,7 +30,11 @@ impl Os {
     /// [`Action::Bind`](crate::core::Action::Bind).
     pub fn find_orphans(&mut self, policy: Orphans) -> (Vec<Orphan>, Vec<Report>) {
         let given = std::mem::take(&mut self.given);
-        let (finds, orphans, reports) = Finds::look(self.records.as_ref(), policy, given);
+        let (finds, orphans, mut reports) = Finds::look(self.records.as_ref(), policy, given);
+        let commands = Trail::of(self.runtime_dir.as_ref().map(RuntimeDir::path)).end_all();
+        if commands > 0 {
+            reports.push(Report::of_supervisor(Fact::Succession(Succession::ChecksEnded { commands })));
+        }
         let former_writer = if policy == Orphans::Ignore { None } else { self.former_writer() };
         self.finds = Finds { former_writer, ..finds };
         (orphans, reports)
@@ -36,7 +42,8 @@ impl Os {
 
     pub(super) fn adopt(&mut self, run: RunId, pid: Pid, listeners: &[ListenerId]) {
         let Some(mut held) = self.finds.held.remove(&pid.0) else { return };
-        if self.take_back_pipes(run, pid.0, &held.definition, &held.output) > 0 {
+        let have_them: Vec<i32> = held.rest.iter().flatten().map(|(pid, _)| *pid).chain([pid.0]).collect();
+        if self.take_back_pipes(run, &have_them, pid.0, &held.definition, &held.output) > 0 {
             let service = held.definition.name.clone();
             self.events.push_back(Event::Writer(WriterEvent::NotFound { run, service, pid }));
         }

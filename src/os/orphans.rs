@@ -8,6 +8,7 @@ use super::output::PipeMark;
 use super::pidfd::Pidfd;
 use super::program::binary_of;
 use super::records::{Found, Record, Records, start_ticks};
+use super::remains::Remains;
 use super::store::Given;
 use super::voice::{Voice, find_descriptor};
 use crate::core::{Fact, Orphan, Report, Succession};
@@ -20,7 +21,10 @@ use std::sync::Arc;
 
 /// One that was proved to be what was written down.
 pub(super) struct Held {
+    /// The main process; where that has ended, another.
     pub(super) process: Pidfd,
+    /// Those of its group, where its main process has ended.
+    pub(super) rest: Option<BTreeMap<i32, Pidfd>>,
     /// The number of its process group, where its main process does not lead that.
     pub(super) group: Option<i32>,
     pub(super) voice: Option<Voice>,
@@ -72,10 +76,18 @@ impl Finds {
                 fact: Fact::Succession(what),
             };
             match hold(&record, policy) {
-                Ok(process) => {
-                    let taken = finds.take_sockets(&process, &record, &mut given);
+                Ok((process, rest)) => {
+                    let bereft = rest.is_some();
+                    let alone = [(record.pid, &process)];
+                    let rest_of_it = rest.iter().flatten().map(|(pid, process)| (*pid, process));
+                    let all: Vec<_> = if bereft { rest_of_it.collect() } else { alone.into() };
+                    let taken = finds.take_sockets(&all, &record, &mut given);
+                    let voice = record.voice.as_ref();
+                    let voice =
+                        voice.and_then(|mark| all.iter().find_map(|(pid, _)| Voice::find(*pid, mark)));
                     // What it has become serves nobody that we know of: it is not taken for the server.
                     let is_another = was_itself
+                        && !bereft
                         && record.group.is_none()
                         && binary_of(record.pid).is_some_and(|inode| Some(inode) != record.inode);
                     if is_another {
@@ -84,7 +96,6 @@ impl Finds {
                     let held = taken && !is_another;
                     let mut definition = record.definition.into_owned();
                     commons.share(&mut definition);
-                    let voice = record.voice.as_ref().and_then(|mark| Voice::find(record.pid, mark));
                     let definition = Arc::new(definition);
                     orphans.push(Orphan {
                         service: definition.name.clone(),
@@ -93,19 +104,21 @@ impl Finds {
                         pid: Pid(record.pid),
                         started: record.started,
                         serves,
-                        leaving,
+                        leaving: leaving || bereft,
+                        bereft,
                         pipe_open: voice.is_some(),
                         held,
                         definition: definition.clone(),
                     });
                     let held = Held {
                         process,
+                        rest,
                         group: record.group,
                         voice,
                         inode: record.inode,
                         program: record.program,
                         record: name,
-                        leaving,
+                        leaving: leaving || bereft,
                         definition,
                         output: record.output,
                         leaf: record.cgroup.and_then(|path| Leaf::at(path).ok()),
@@ -126,12 +139,17 @@ impl Finds {
         (finds, orphans, reports)
     }
 
-    /// Takes back the sockets that the process has; tells whether all of them are held now.
-    fn take_sockets(&mut self, process: &Pidfd, record: &Record<'_>, given: &mut Vec<Given>) -> bool {
+    /// Takes back the sockets that the processes have; tells whether all of them are held now.
+    fn take_sockets(
+        &mut self,
+        processes: &[(i32, &Pidfd)],
+        record: &Record<'_>,
+        given: &mut Vec<Given>,
+    ) -> bool {
         for socket in &record.sockets {
+            let of_one = |(pid, process): &(i32, &Pidfd)| take_socket(process, *pid, socket);
             if !self.sockets.contains_key(&socket.spec.address)
-                && let Some(fd) =
-                    take_socket(process, record.pid, socket).or_else(|| take_given(given, socket))
+                && let Some(fd) = processes.iter().find_map(of_one).or_else(|| take_given(given, socket))
             {
                 let listener = Listener::taken_back(fd, socket.spec.clone(), socket.path.clone());
                 self.sockets.insert(socket.spec.address.clone(), listener);
@@ -141,18 +159,36 @@ impl Finds {
     }
 }
 
-/// The process, if it is still the one that was written down, and may be held.
-fn hold(record: &Record<'_>, policy: Orphans) -> Result<Pidfd, Succession> {
+/// The process, if it is still the one that was written down, and may be held; else another of its run, with those of
+/// its group.
+fn hold(record: &Record<'_>, policy: Orphans) -> Result<(Pidfd, Option<BTreeMap<i32, Pidfd>>), Succession> {
+    match hold_main(record, policy) {
+        Err(Succession::OrphanEnded) => {
+            let Remains { first, group } = Remains::of(record).ok_or(Succession::OrphanEnded)?;
+            may_be_held(first, policy).map(|first| (first, Some(group)))
+        }
+        result => result.map(|process| (process, None)),
+    }
+}
+
+fn hold_main(record: &Record<'_>, policy: Orphans) -> Result<Pidfd, Succession> {
     let is_same = || start_ticks(record.pid) == Some(record.ticks);
     if !is_same() {
         return Err(Succession::OrphanEnded);
     }
-    let refused = |errno: Errno| Succession::NotAdopted { errno: errno as i32 };
     let process = Pidfd::open(record.pid).map_err(refused)?;
     // The number may have become another's in between; what the descriptor holds cannot.
     if !is_same() {
         return Err(Succession::OrphanEnded);
     }
+    may_be_held(process, policy)
+}
+
+fn refused(errno: Errno) -> Succession {
+    Succession::NotAdopted { errno: errno as i32 }
+}
+
+fn may_be_held(process: Pidfd, policy: Orphans) -> Result<Pidfd, Succession> {
     match policy {
         Orphans::Ignore => Err(Succession::OrphanIgnored),
         Orphans::Adopt | Orphans::Stop => process.send(0).map(|()| process).map_err(refused),

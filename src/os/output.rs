@@ -125,11 +125,16 @@ impl PipeMark {
         fstat(reader).ok().map(|found| Self { stream, inode: found.st_ino })
     }
 
+    /// What a link to it in `/proc` says.
+    pub(super) fn target(&self) -> String {
+        format!("pipe:[{}]", self.inode)
+    }
+
     /// Our end of it, made anew from that of the process `pid`, or of one that reads it.
     pub(super) fn find(self, pids: &[i32]) -> Option<OwnedFd> {
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         pids.iter().find_map(|pid| {
-            let number = find_descriptor(*pid, &format!("pipe:[{}]", self.inode))?;
+            let number = find_descriptor(*pid, &self.target())?;
             let reader = open(format!("/proc/{pid}/fd/{number}").as_str(), flags, Mode::empty()).ok()?;
             (fstat(&reader).ok()?.st_ino == self.inode).then_some(reader)
         })

@@ -5,6 +5,7 @@ use super::children;
 use super::output::Channels;
 use super::poller::{Poller, Token};
 use super::spawn::{Order, Spawner};
+use super::trail::Trail;
 use crate::core::{Action, Event, ExitStatus, Miss, RunEvent};
 use crate::plan::{Definition, Generation, Handshake, Place, RunId, Target};
 use crate::protocol::{Granted, StatusReader, expand, request};
@@ -83,9 +84,16 @@ pub(super) struct Probes {
     /// Commands that have not been reaped, and the question of each, unless that was given up.
     commands: BTreeMap<i32, Option<u32>>,
     last: u32,
+    /// The same commands, for a supervisor that comes after a kill.
+    trail: Trail,
 }
 
 impl Probes {
+    /// Has the commands written down there from now on.
+    pub(super) fn leave_trail(&mut self, trail: Trail) {
+        self.trail = trail;
+    }
+
     /// Asks. The answer may be known at once.
     pub(super) fn ask(
         &mut self,
@@ -103,7 +111,7 @@ impl Probes {
                 let inquiry = Inquiry { request, status: *status };
                 connect(&question.fill(place.text()), place).map(|it| Way::Connecting(it, Some(inquiry)))
             }
-            Target::Exec(command) => start(poller, spawner, question, command).map(Way::Command),
+            Target::Exec(command) => start(poller, spawner, &self.trail, question, command).map(Way::Command),
         };
         let way = way.and_then(|way| match &way {
             Way::Command(pid) => {
@@ -159,6 +167,7 @@ impl Probes {
         // While it is a zombie the number of the group is nobody else's.
         let _ = children::send_to_group(pid, libc::SIGKILL);
         let status = children::reap(pid)?;
+        self.trail.ended(pid);
         let number = self.commands.remove(&pid)??;
         let open = self.forget(poller, number)?;
         let answer = if status == ExitStatus::Code(0) { Ok(()) } else { Err(Miss::Exited(status)) };
@@ -275,6 +284,7 @@ fn connect(filled: &str, place: &Place) -> Result<Socket, Miss> {
 fn start(
     poller: &Poller,
     spawner: &mut Spawner,
+    trail: &Trail,
     question: &Question<'_>,
     command: &[String],
 ) -> Result<i32, Miss> {
@@ -286,12 +296,19 @@ fn start(
         pinned: None,
         channels: Channels::MUTE,
         runtime_dir: None,
-        // It is over before anybody could look for it.
-        expect: &|_| None,
+        expect: &|_| trail.expect(),
     };
     // It has no voice, so nothing is watched under the token.
-    let started = spawner.start(poller, Token::Signal, &order).map_err(Miss::NotStarted)?;
-    Ok(started.pid)
+    match spawner.start(poller, Token::Signal, &order) {
+        Ok(started) => {
+            trail.born(started.pid);
+            Ok(started.pid)
+        }
+        Err(failure) => {
+            trail.not_born();
+            Err(Miss::NotStarted(failure))
+        }
+    }
 }
 
 impl Way {

@@ -9,6 +9,7 @@ use super::listener::HeldSocket;
 use super::lookup::Inode;
 use super::output::PipeMark;
 use super::proc_file;
+use super::remains::Remains;
 use super::voice::Mark;
 use crate::core::{Time, pack};
 use crate::plan::{Definition, Generation, ListenerId, RunId};
@@ -200,7 +201,13 @@ impl Records {
             let end = text.iter().position(|byte| *byte == b'\n')?;
             let (head, signature) = (text.get(..end)?, Signature::of(text.get(end + 1..)?)?);
             let mut record: Record<'_> = serde_json::from_slice(head).ok()?;
-            (record.pid, record.ticks) = signature.process()?;
+            if let Some(process) = signature.process() {
+                (record.pid, record.ticks) = process;
+            } else {
+                // It was older than all that it has left, so any of them will do.
+                (record.pid, record.ticks) = (i32::try_from(signature.pid).ok()?, 0);
+                Remains::of(&record)?;
+            }
             let name = format!("{}.{}.{}", record.definition.name, record.generation, record.pid);
             let written = fs::read(self.directory.join(&name)).unwrap_or_default();
             if serde_json::from_slice::<Record<'_>>(&written).is_err() {

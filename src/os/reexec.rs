@@ -9,6 +9,7 @@ use super::kept::{Kept, Left, seal};
 use super::poller::Token;
 use super::runtime_dir::RuntimeDir;
 use super::successor::{Check, arguments_to_go_on};
+use super::trail::Trail;
 use super::{Os, clock, signals};
 use crate::core::{Event, Time, UpgradeRefusal};
 use crate::limits::{UPGRADE_LAST_LOOK, UPGRADE_PATIENCE};
@@ -43,6 +44,7 @@ impl Os {
         os.events = kept.events;
         let (probes, questions) = super::Probes::restore(kept.probes);
         os.probes = probes;
+        os.probes.leave_trail(Trail::of(os.runtime_dir.as_ref().map(RuntimeDir::path)));
         let (watches, changed) = super::Watches::restore(&os.poller, kept.watches);
         os.watches = watches;
         os.events.extend(changed.into_iter().map(|service| Event::ProgramChanged { service }));

@@ -153,12 +153,13 @@ impl Os {
     pub(super) fn take_back_pipes(
         &mut self,
         run: RunId,
+        have_them: &[i32],
         pid: i32,
         definition: &Definition,
         marks: &[PipeMark],
     ) -> usize {
         let former = self.finds.former_writer.as_ref().map(|(pid, _)| *pid);
-        let pids: Vec<i32> = former.into_iter().chain([pid]).collect();
+        let pids: Vec<i32> = former.into_iter().chain(have_them.iter().copied()).collect();
         let mut missing = 0;
         for mark in marks {
             match mark.find(&pids) {

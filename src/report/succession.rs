@@ -2,7 +2,7 @@
 
 use super::level::Level;
 use super::words::{count, errno, spawn_failure, time};
-use crate::core::{Succession, UpgradeRefusal};
+use crate::core::{Succession, Unwanted, UpgradeRefusal};
 
 /// How much a fact matters.
 pub(super) fn level(what: &Succession) -> Level {
@@ -11,8 +11,10 @@ pub(super) fn level(what: &Succession) -> Level {
         | Succession::Upgraded { .. }
         | Succession::Adopted { .. }
         | Succession::AdoptedLeaving
+        | Succession::ChecksEnded { .. }
         | Succession::GivenBack { .. } => Level::Info,
-        Succession::AdoptedToLeave
+        Succession::AdoptedToLeave { .. }
+        | Succession::AdoptedBereft { .. }
         | Succession::OrphanChanged
         | Succession::OrphanEnded
         | Succession::OrphanIgnored
@@ -32,13 +34,15 @@ pub(super) fn name(what: &Succession) -> &'static str {
         Succession::Upgraded { .. } => "upgraded",
         Succession::Adopted { .. } => "adopted",
         Succession::AdoptedLeaving => "adopted-leaving",
-        Succession::AdoptedToLeave => "adopted-to-leave",
+        Succession::AdoptedBereft { .. } => "adopted-bereft",
+        Succession::AdoptedToLeave { .. } => "adopted-to-leave",
         Succession::OrphanChanged => "orphan-changed",
         Succession::OrphanEnded => "orphan-ended",
         Succession::OrphanIgnored => "orphan-ignored",
         Succession::NotAdopted { .. } => "not-adopted",
         Succession::NotWrittenDown { .. } => "not-written-down",
         Succession::RecordUnreadable { .. } => "record-unreadable",
+        Succession::ChecksEnded { .. } => "checks-ended",
         Succession::GivenBack { .. } => "given-back",
         Succession::StoreTooSmall { .. } => "store-too-small",
         Succession::NoRecords { .. } => "no-records",
@@ -57,8 +61,19 @@ pub(super) fn sentence(what: &Succession) -> String {
         Succession::AdoptedLeaving => {
             "left behind by a supervisor that was killed; adopted: it was asked to leave, and finishes".into()
         }
-        Succession::AdoptedToLeave => {
-            "left behind by a supervisor that was killed; adopted, and asked to leave".into()
+        Succession::AdoptedBereft { drain_timeout } => format!(
+            "left behind by a supervisor that was killed; its main process has ended since; adopted: other processes of it still finish; SIGTERM follows in {}",
+            time(*drain_timeout)
+        ),
+        Succession::AdoptedToLeave { why } => {
+            let why = match why {
+                Unwanted::Another(generation) => format!("generation {generation} goes on in its place"),
+                Unwanted::Configured => "as `orphans` says".into(),
+                Unwanted::NotTheServer => {
+                    "it runs another program, or its sockets are not all held here".into()
+                }
+            };
+            format!("left behind by a supervisor that was killed; adopted, and asked to leave: {why}")
         }
         Succession::OrphanChanged => {
             "left behind by a supervisor that was killed; it runs another program now than when it served: it is not taken for the server".into()
@@ -82,6 +97,10 @@ pub(super) fn sentence(what: &Succession) -> String {
                 "{file} in the runtime directory is no record that can be read; whoever it was about is not adopted: it may still run, and hold a socket"
             )
         }
+        Succession::ChecksEnded { commands } => format!(
+            "{} of checks left behind by a supervisor that was killed; sent SIGKILL",
+            count(*commands, "command")
+        ),
         Succession::GivenBack { sockets } => format!(
             "the manager above kept {} for us; those that the file names are taken back with the clients that wait",
             count(*sockets, "socket")

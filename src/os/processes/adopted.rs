@@ -117,16 +117,18 @@ impl Processes {
         listeners: &[ListenerId],
         held: Held,
     ) {
-        let Held { process, group, voice, inode, program, leaving, leaf, .. } = held;
+        let Held { process, rest, group, voice, inode, program, leaving, leaf, .. } = held;
         let leader = group.unwrap_or(pid);
         let voice_number = self.next_voice();
+        let main_lives = rest.is_none();
+        let held = Adopted { main: process, rest: rest.unwrap_or_default() };
         // Where the kernel has no memory to watch it, its exit is found when it is signalled.
-        let _ = poller.watch_readable(&process, adopted(leader));
+        let _ = held.watch(poller, leader, main_lives);
         let voice = voice.filter(|voice| poller.watch_readable(voice, Token::Voice(voice_number)).is_ok());
         let process = Process {
             run,
             listeners: listeners.into(),
-            main_lives: true,
+            main_lives,
             stays: !leaving,
             quiet: false,
             voice,
@@ -134,7 +136,7 @@ impl Processes {
             origin: inode.map(Origin::of_binary),
             program: self.shared(program),
             main: (pid != leader).then_some(pid),
-            adopted: Some(Box::new(Adopted { main: process, rest: BTreeMap::new() })),
+            adopted: Some(Box::new(held)),
             leaf: leaf.map(Box::new),
             group_gone: false,
         };

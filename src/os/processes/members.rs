@@ -58,7 +58,9 @@ impl Processes {
         }
         self.looked_at = Some(now);
         let leaf = self.by_leader.get(&leader)?.leaf.as_ref();
-        let pids = leaf.map_or_else(|| sight::scan(leader), |leaf| leaf.members());
+        let mut pids = leaf.map_or_else(|| sight::scan(leader), |leaf| leaf.members());
+        // That of one that is not our child may not have been reaped: it is not left.
+        pids.retain(|pid| !children::is_ending(*pid));
         let named =
             pids.iter().take(LEFTOVERS_NAMED).map(|&pid| Leftover { pid: Pid(pid), command: command(pid) });
         let (first, all) = (named.collect::<Vec<_>>(), pids.len());

@@ -88,7 +88,8 @@ impl World {
             self.core.services().map(|service| (service.id, service.definition.name.clone())).collect();
         self.writer = None;
         let agenda = mem::take(&mut self.agenda);
-        let living = mem::take(&mut self.processes).into_iter().filter(|(_, process)| process.alive());
+        let has_any = |process: &Process| process.alive() || process.child_until.is_some();
+        let living = mem::take(&mut self.processes).into_iter().filter(|(_, process)| has_any(process));
         let mut pids = BTreeMap::new();
         for (run, mut process) in living {
             // One that its service has forgotten hangs in the kernel.
@@ -203,8 +204,9 @@ impl Left {
             definition: process.definition.clone(),
             started: process.started,
             serves: process.noted,
-            leaving: process.told,
-            pipe_open: process.talks(),
+            leaving: process.told || !process.alive(),
+            bereft: !process.alive(),
+            pipe_open: process.talks() && process.alive(),
             held: !process.withheld && process.quiet_at.is_none_or(|quiet| now < quiet),
         }
     }
