@@ -1,7 +1,9 @@
 //! Lines that another process writes, kept, and waited for.
 
 use super::LIMIT;
-use std::io::{BufRead, BufReader, Read};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Instant;
@@ -14,22 +16,55 @@ pub(crate) struct Log(Arc<(Mutex<Said>, Condvar)>);
 struct Said {
     lines: Vec<String>,
     ended: bool,
+    /// What it is read from, until that has ended.
+    source: Option<OwnedFd>,
+}
+
+impl Said {
+    /// Is all that was written among the lines?
+    fn is_up_to_date(&self) -> bool {
+        self.source.as_ref().is_none_or(|source| !is_readable(source, PollTimeout::ZERO))
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.lines.push(String::from_utf8_lossy(bytes).into_owned());
+    }
+}
+
+/// Is there anything to read, or nobody left who could write?
+fn is_readable(source: impl AsFd, patience: PollTimeout) -> bool {
+    poll(&mut [PollFd::new(source.as_fd(), PollFlags::POLLIN)], patience).is_ok_and(|ready| ready > 0)
 }
 
 impl Log {
-    /// Reads `source` to its end, in a thread.
-    pub(crate) fn of(source: impl Read + Send + 'static) -> Self {
+    /// Reads `source` to its end, in a thread. What has been taken from it is among the lines whenever nobody holds the lock.
+    pub(crate) fn of(mut source: impl Read + AsFd + Send + 'static) -> Self {
         let log = Self::default();
+        log.0.0.lock().unwrap().source = source.as_fd().try_clone_to_owned().ok();
         let writer = log.clone();
         thread::spawn(move || {
             let (said, news) = &*writer.0;
-            for line in BufReader::new(source).split(b'\n') {
-                let Ok(line) = line else { break };
-                said.lock().unwrap().lines.push(String::from_utf8_lossy(&line).into_owned());
+            let (mut piece, mut rest) = ([0; 4096], Vec::new());
+            loop {
+                while !is_readable(&source, PollTimeout::NONE) {}
+                let mut said = said.lock().unwrap();
+                let count = source.read(&mut piece).unwrap_or(0);
+                rest.extend_from_slice(&piece[..count]);
+                while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                    said.take(&rest[..end]);
+                    rest.drain(..=end);
+                }
+                if count == 0 {
+                    if !rest.is_empty() {
+                        said.take(&rest);
+                    }
+                    (said.ended, said.source) = (true, None);
+                }
                 news.notify_all();
+                if count == 0 {
+                    return;
+                }
             }
-            said.lock().unwrap().ended = true;
-            news.notify_all();
         });
         log
     }
@@ -57,6 +92,13 @@ impl Log {
             }
             said = news.wait_timeout(said, left).unwrap().0;
         }
+    }
+
+    /// Waits until all is read that was written by now.
+    pub(crate) fn catch_up(&self) {
+        let (said, news) = &*self.0;
+        let behind = |said: &mut Said| !said.is_up_to_date();
+        drop(news.wait_timeout_while(said.lock().unwrap(), LIMIT, behind).unwrap());
     }
 
     /// Waits until the writer has ended.

@@ -286,6 +286,7 @@ impl Supervised {
         let status = self.child.try_wait().unwrap().expect("it has ended");
         let code = status.code().unwrap_or_else(|| -status.signal().unwrap_or(0));
         self.status = Some(code);
+        self.log.catch_up();
         code
     }
 
