@@ -164,7 +164,7 @@ impl Finds {
 fn hold(record: &Record<'_>, policy: Orphans) -> Result<(Pidfd, Option<BTreeMap<i32, Pidfd>>), Succession> {
     match hold_main(record, policy) {
         Err(Succession::OrphanEnded) => {
-            let Remains { first, group } = Remains::of(record).ok_or(Succession::OrphanEnded)?;
+            let Remains { first, group } = Remains::of(&record.whose()).ok_or(Succession::OrphanEnded)?;
             may_be_held(first, policy).map(|first| (first, Some(group)))
         }
         result => result.map(|process| (process, None)),

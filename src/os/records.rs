@@ -9,7 +9,7 @@ use super::listener::HeldSocket;
 use super::lookup::Inode;
 use super::output::PipeMark;
 use super::proc_file;
-use super::remains::Remains;
+use super::remains::{Remains, Whose};
 use super::voice::Mark;
 use crate::core::{Time, pack};
 use crate::plan::{Definition, Generation, ListenerId, RunId};
@@ -74,6 +74,22 @@ pub(super) struct Record<'a> {
     /// Its cgroup, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cgroup: Option<PathBuf>,
+}
+
+impl Record<'_> {
+    /// What is known of it, for whoever looks for what is left of it.
+    pub(super) fn whose(&self) -> Whose<'_> {
+        Whose {
+            leader: self.group.unwrap_or(self.pid),
+            since: self.ticks,
+            service: self.definition.name.as_str(),
+            generation: self.generation,
+            sockets: self.sockets.iter().map(|socket| socket.inode).collect(),
+            voice: self.voice.as_ref(),
+            output: &self.output,
+            cgroup: self.cgroup.as_deref(),
+        }
+    }
 }
 
 /// A record that was found, and its file.
@@ -206,7 +222,7 @@ impl Records {
             } else {
                 // It was older than all that it has left, so any of them will do.
                 (record.pid, record.ticks) = (i32::try_from(signature.pid).ok()?, 0);
-                Remains::of(&record)?;
+                Remains::of(&record.whose())?;
             }
             let name = format!("{}.{}.{}", record.definition.name, record.generation, record.pid);
             let written = fs::read(self.directory.join(&name)).unwrap_or_default();

@@ -6,11 +6,27 @@ use super::children;
 use super::output::PipeMark;
 use super::pidfd::Pidfd;
 use super::proc_file;
-use super::records::Record;
 use super::sight;
 use super::voice::Mark;
+use crate::plan::Generation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
+
+/// What is known of such a run.
+pub(super) struct Whose<'a> {
+    /// The number of its process group.
+    pub(super) leader: i32,
+    /// When the kernel started it, in ticks.
+    pub(super) since: u64,
+    pub(super) service: &'a str,
+    pub(super) generation: Generation,
+    /// The inodes of its sockets.
+    pub(super) sockets: Vec<u64>,
+    pub(super) voice: Option<&'a Mark>,
+    pub(super) output: &'a [PipeMark],
+    pub(super) cgroup: Option<&'a Path>,
+}
 
 /// Some of those, the one with the lowest number first.
 pub(super) struct Remains {
@@ -23,13 +39,12 @@ pub(super) struct Remains {
 impl Remains {
     /// Looks for them. The number of a group may have become another's: one of them has to show that it was given what
     /// the run was given. Who is in the cgroup of the run is of the run.
-    pub(super) fn of(record: &Record<'_>) -> Option<Self> {
-        let leader = record.group.unwrap_or(record.pid);
-        let mut group = members(leader, record.ticks);
-        if !group.keys().any(|&pid| shows_itself(pid, record)) {
+    pub(super) fn of(whose: &Whose<'_>) -> Option<Self> {
+        let mut group = members(whose.leader, whose.since);
+        if !group.keys().any(|&pid| shows_itself(pid, whose)) {
             group.clear();
         }
-        let in_cgroup = record.cgroup.clone().and_then(|path| Leaf::at(path).ok());
+        let in_cgroup = whose.cgroup.and_then(|path| Leaf::at(path.into()).ok());
         let in_cgroup = in_cgroup.map(|leaf| leaf.members()).unwrap_or_default();
         let first = group.keys().copied().chain(in_cgroup).find_map(|pid| Pidfd::open(pid).ok())?;
         Some(Self { first, group })
@@ -55,14 +70,14 @@ fn members(leader: i32, since: u64) -> BTreeMap<i32, Pidfd> {
 }
 
 /// Has this process what only the run was given: one of its sockets or pipes, or its name in the environment?
-fn shows_itself(pid: i32, record: &Record<'_>) -> bool {
+fn shows_itself(pid: i32, whose: &Whose<'_>) -> bool {
     let pipe = |inode: u64| format!("pipe:[{inode}]");
-    let voice = match &record.voice {
+    let voice = match whose.voice {
         Some(Mark::Pipe(inode)) => Some(pipe(*inode)),
         Some(Mark::Notify(_)) | None => None,
     };
-    let sockets = record.sockets.iter().map(|socket| format!("socket:[{}]", socket.inode));
-    let output = record.output.iter().map(PipeMark::target);
+    let sockets = whose.sockets.iter().map(|inode| format!("socket:[{inode}]"));
+    let output = whose.output.iter().map(PipeMark::target);
     let given: BTreeSet<String> = sockets.chain(output).chain(voice).collect();
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
     let mut targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
@@ -71,6 +86,6 @@ fn shows_itself(pid: i32, record: &Record<'_>) -> bool {
     }
     let environment = proc_file::read(pid, "environ").unwrap_or_default();
     let has = |wanted: String| environment.split(|byte| *byte == 0).any(|line| line == wanted.as_bytes());
-    has(format!("BOOTSTRAP_SERVICE={}", record.definition.name))
-        && has(format!("BOOTSTRAP_GENERATION={}", record.generation))
+    has(format!("BOOTSTRAP_SERVICE={}", whose.service))
+        && has(format!("BOOTSTRAP_GENERATION={}", whose.generation))
 }
