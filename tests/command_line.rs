@@ -92,9 +92,8 @@ fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
         ("varies", "command = './server-{worker}'"),
         ("from-there", "command = './sh'\ndirectory = '/bin'"),
     ];
-    let config: String =
-        services.iter().map(|(name, body)| format!("[[service]]\nname = '{name}'\n{body}\n")).collect();
-    stage.write("a.toml", &config);
+    let service = |(name, body): &(&str, &str)| format!("[[service]]\nname = '{name}'\n{body}\n");
+    stage.write("a.toml", &services.iter().map(service).collect::<String>());
     let notes = [
         "service \"missing\" and 2 others: it would not start here: ./server: No such file or directory",
         "service \"nowhere\": `command` has \"|\", and no shell runs it; if one is meant, write [\"sh\", \"-c\", \"exec ...\"]",

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGQUIT, SIGSTOP, SIGUSR1, SIGU
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -242,12 +243,8 @@ fn in_proc(supervised: &Supervised, file: &str, line: &str) -> f64 {
     found.split_whitespace().find_map(|word| word.parse().ok()).unwrap_or_else(|| panic!("{found}"))
 }
 
-/// Each number that a metric may have, held against the world and not against what the supervisor says of itself.
-#[test]
-#[expect(clippy::disallowed_methods, reason = "how long it took")]
-fn each_number_is_what_the_world_says() {
-    let [port, slow, queue, late, drains] = [free_port(), free_port(), free_port(), free_port(), free_port()];
-    let began = std::time::Instant::now();
+/// Services for which each number is another than none, and the metrics.
+fn services_of_each_kind([port, slow, queue, late, drains]: [u16; 5]) -> String {
     let sick = |name: &str, restart: &str| {
         let check = "check = { exec = [\"sh\", \"-c\", \"test ! -e sick-$BOOTSTRAP_SERVICE-$BOOTSTRAP_GENERATION\"], period = \"50ms\", failures = 2 }";
         format!(
@@ -260,13 +257,8 @@ fn each_number_is_what_the_world_says() {
     );
     let stopped = "[[service]]\nname = \"stopped\"\ncommand = [\"sleep\", \"600\"]\n";
     let delayed = "[[service]]\nname = \"delayed\"\ncommand = [\"sleep\", \"600\"]\nready = \"delay\"\nready_delay = \"1300ms\"\n";
-    let config = WAITS.to_owned()
-        + &service(
-            "slow",
-            slow,
-            &["sleep", "600"],
-            "ready = \"pipe\"\nready_timeout = \"1h\"\nworkers = 3\n",
-        )
+    WAITS.to_owned()
+        + &service("slow", slow, &["sleep", "600"], "ready = \"pipe\"\nready_timeout = \"1h\"\nworkers = 3\n")
         + &sick("sick", "no")
         + &sick("cured", "always")
         + &held
@@ -274,19 +266,17 @@ fn each_number_is_what_the_world_says() {
         + delayed
         + &service("fails", late, &["./server"], "ready = \"pipe\"\nrestart = \"always\"\n")
         + &rude("drains", drains, &["--stay"], "drain_timeout = \"1h\"\n")
-        + &metrics(port, "");
-    let stage = Stage::new();
-    let script = |text: &str| {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = stage.write("server", text);
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    script(&format!("#!/bin/sh\nexec {} \"$@\"\n", support::example("http")));
-    let mut supervised = stage.launch(&config);
-    for ready in ["metrics", "held", "delayed", "fails", "drains", "sick", "cured", "stopped"] {
-        supervised.wait_for(&format!(" {ready} generation=1 … ready after"));
-    }
-    let ready = std::time::Instant::now();
+        + &metrics(port, "")
+}
+
+/// Puts this script where the command of `fails` is.
+fn write_server(stage: &Stage, script: &str) {
+    let path = stage.write("server", script);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Has each of them be what it is there for.
+fn bring_about(supervised: &Supervised) {
     for service in ["sick", "cured"] {
         supervised.stage.write(&format!("sick-{service}-1"), "");
     }
@@ -300,13 +290,28 @@ fn each_number_is_what_the_world_says() {
     ask(&["stop", "stopped"], 0);
     ask(&["restart", "drains"], 0);
     // What does not serve is gone back from, once for each of two restarts.
-    supervised.stage.write("server", "#!/bin/sh\nexit 4\n");
-    use std::os::unix::fs::PermissionsExt as _;
-    let path = supervised.stage.dir().join("server");
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_server(&supervised.stage, "#!/bin/sh\nexit 4\n");
     for _ in 0..2 {
         ask(&["restart", "fails"], 5);
     }
+}
+
+/// Each number that a metric may have, held against the world and not against what the supervisor says of itself.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how long it took")]
+fn each_number_is_what_the_world_says() {
+    let ports = [free_port(), free_port(), free_port(), free_port(), free_port()];
+    let [port, _, queue, ..] = ports;
+    let config = services_of_each_kind(ports);
+    let began = std::time::Instant::now();
+    let stage = Stage::new();
+    write_server(&stage, &format!("#!/bin/sh\nexec {} \"$@\"\n", support::example("http")));
+    let mut supervised = stage.launch(&config);
+    for ready in ["metrics", "held", "delayed", "fails", "drains", "sick", "cured", "stopped"] {
+        supervised.wait_for(&format!(" {ready} generation=1 … ready after"));
+    }
+    let ready = std::time::Instant::now();
+    bring_about(&supervised);
     let _waiting: Vec<TcpStream> =
         (0..3).map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, queue)).unwrap()).collect();
     let before = ready.elapsed().as_secs_f64();
@@ -361,7 +366,13 @@ fn each_number_is_what_the_world_says() {
     let told = samples["bootstrap_supervisor_proportional_memory_bytes{}"];
     let pss = in_proc(&supervised, "smaps_rollup", "Pss:") * 1024.0;
     assert!((told - pss).abs() < 1024.0 * 1024.0, "{told} against {pss}");
+    and_so_are_those_of_the_config(&supervised, port, &config);
+    // Who drains for an hour is not waited for.
+    supervised.signal(SIGQUIT);
+    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
+}
 
+fn and_so_are_those_of_the_config(supervised: &Supervised, port: u16, config: &str) {
     supervised
         .stage
         .write("services.toml", &config.replace("backlog = 7", "backlog = 8").replace("1300ms", "1400ms"));
@@ -379,9 +390,6 @@ fn each_number_is_what_the_world_says() {
         &scrape(port),
         &[("bootstrap_config_state{state=changed}", 0.0), ("bootstrap_config_state{state=broken}", 1.0)],
     );
-    // Who drains for an hour is not waited for.
-    supervised.signal(SIGQUIT);
-    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
 }
 
 /// A balancer sends nobody to a service that is not up, whatever else it is.
