@@ -183,7 +183,9 @@ impl World {
                 (_, Input::Client(client, heard)) => self.heard(&core, client, heard),
                 (_, Input::ControlRenewed(renewed)) => self.renewed(&core, renewed),
             }
-            self.follow(&core.plan().settings);
+            if let Some(settings) = core.settings() {
+                self.follow(settings);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use nix::fcntl::{Flock, FlockArg};
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// A log file, and whose lines of it are wanted.
@@ -86,11 +86,15 @@ pub(super) fn last_lines(wanted: &Wanted, most: usize) -> io::Result<(Vec<Vec<u8
 /// The system's.
 pub(super) fn open_locked(path: &Path) -> io::Result<Option<Flock<File>>> {
     loop {
-        let file = match File::open(path) {
+        // A named pipe would be waited for, and its lines taken from whoever reads it.
+        let file = match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("no regular file: it keeps nothing of what was written to it"));
+        }
         let locked = Flock::lock(file, FlockArg::LockShared).map_err(|(_, errno)| errno)?;
         let there = fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
         if identity(&locked) == there {

@@ -80,14 +80,14 @@ fn outcome(verb: Option<Verb>, name: &ServiceName, verdict: &Verdict) -> Service
 /// Is it as it was asked for?
 fn is_ok(verb: Option<Verb>, verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::Ordered => true,
+        // Nobody meant one that is held and was not named.
+        Verdict::Ordered | Verdict::LeftHeld => true,
         Verdict::Up { .. } => {
             matches!(verb, None | Some(Verb::Start | Verb::Restart | Verb::Release | Verb::Wait))
         }
         // One that ends well by itself has done what it was started for, but it is not up.
         Verdict::Stopped => verb != Some(Verb::Wait),
-        // What is held is left as it is.
-        Verdict::Held => matches!(verb, None | Some(Verb::Hold | Verb::Restart)),
+        Verdict::Held => matches!(verb, None | Some(Verb::Hold)),
         Verdict::Signalled { processes } => *processes > 0,
         Verdict::Crashed { .. } | Verdict::Removed => verb == Some(Verb::Stop),
         Verdict::Failed { .. }
@@ -107,6 +107,7 @@ fn words(verdict: &Verdict) -> (&'static str, Option<Generation>, String) {
         }
         Verdict::Stopped => ("stopped", None, "stopped".into()),
         Verdict::Held => ("held", None, "held: clients wait until it is released".into()),
+        Verdict::LeftHeld => ("held", None, "held by an operator, and left so; `release` starts it".into()),
         Verdict::Signalled { processes: 1 } => ("signalled", None, "sent to 1 process".into()),
         Verdict::Signalled { processes } => ("signalled", None, format!("sent to {processes} processes")),
         Verdict::Failed { serving, why } => {
@@ -188,7 +189,7 @@ mod tests {
                 vec![&up, &Verdict::Stopped, &Verdict::Ordered],
                 vec![&crashed, &Verdict::Held],
             ),
-            (Some(Verb::Restart), vec![&up, &Verdict::Held], vec![&crashed, &failed]),
+            (Some(Verb::Restart), vec![&up, &Verdict::LeftHeld], vec![&crashed, &failed, &Verdict::Held]),
             (Some(Verb::Stop), vec![&Verdict::Stopped, &crashed, &Verdict::Removed], vec![&up]),
             (Some(Verb::Hold), vec![&Verdict::Held], vec![&up, &crashed]),
             (Some(Verb::Wait), vec![&up], vec![&Verdict::Stopped, &crashed, &Verdict::Held]),

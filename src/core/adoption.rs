@@ -128,6 +128,7 @@ impl Service {
         out: &mut Vec<Action>,
     ) {
         let mut run = orphan.run(self.id);
+        worker.begun = true;
         let (_, mut scene) = self.scene(now, out);
         if orphan.leaving {
             let drain_timeout = run.definition.policy.drain_timeout;

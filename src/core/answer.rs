@@ -70,6 +70,7 @@ impl Verdict {
             | Self::Up { .. }
             | Self::Stopped
             | Self::Held
+            | Self::LeftHeld
             | Self::Signalled { .. }
             | Self::WaitsFor { .. }
             | Self::Removed
@@ -94,6 +95,8 @@ pub enum Verdict {
     Stopped,
     /// It is held: its processes have ended, and clients queue.
     Held,
+    /// The same, and a restart that did not name it has left it so.
+    LeftHeld,
     /// So many of its processes were sent the signal.
     Signalled {
         /// How many.

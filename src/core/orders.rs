@@ -92,6 +92,10 @@ impl Supervisor {
         match verb {
             Verb::Start => self.start(id, now, out),
             Verb::Stop => self.stop_one(id, now, out),
+            Verb::Restart if !meant.named && self.wish_of(id) == Wish::Hold => {
+                self.left_alone(id, out);
+                Taken::Done(Verdict::LeftHeld)
+            }
             Verb::Restart => Taken::Awaits(self.restart(id, meant, now, out)),
             Verb::Hold => self.hold(id, now, out),
             Verb::Release => self.release(id, now, out),

@@ -192,7 +192,7 @@ impl Supervisor {
         }
     }
 
-    /// Gives whoever was added or restarted, and what its end will be.
+    /// Gives whoever was added or restarted, or has more workers to start, and what its end will be.
     fn apply(&mut self, change: Change, now: Time, out: &mut Vec<Action>) -> Option<(ServiceId, Goal)> {
         match change {
             Change::Added(definition) => {
@@ -219,10 +219,7 @@ impl Supervisor {
                 }
                 None
             }
-            Change::InPlace(definition) => {
-                self.redefine(definition, false, now, out);
-                None
-            }
+            Change::InPlace(definition) => self.redefine(definition, false, now, out),
             Change::Restarted(definition) => self.redefine(definition, true, now, out),
         }
     }
@@ -238,8 +235,11 @@ impl Supervisor {
     ) -> Option<(ServiceId, Goal)> {
         let id = *self.names.get(&definition.name)?;
         let needs_others = definition.predecessors().next().is_some();
-        let (wish, is_down) = self.services.get(id).map(|service| (service.wish, service.is_down()))?;
+        let service = self.services.get(id)?;
+        let (wish, is_down) = (service.wish, service.is_down());
         let runs = wish == Wish::Run;
+        // Whoever ordered more workers wants to know whether they serve.
+        let grows = runs && !is_down && definition.policy.workers > service.definition.policy.workers;
         if changed && runs && is_down && needs_others {
             self.wait(id);
         }
@@ -252,7 +252,7 @@ impl Supervisor {
         let restart = changed && runs && !self.waits(id);
         let new = Redefinition { listeners: self.listeners(&definition), definition, restart };
         let round = self.touch(id, out, |service, out| service.redefine(new, now, out))?;
-        changed.then_some((id, round.map_or(goal, Goal::Round)))
+        (changed || grows).then_some((id, round.map_or(goal, Goal::Round)))
     }
 
     fn listeners(&self, definition: &Definition) -> ListenerIds {

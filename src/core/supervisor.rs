@@ -186,6 +186,11 @@ impl Supervisor {
         &self.plan
     }
 
+    /// Its settings; none before the sockets of the first one are bound.
+    pub fn settings(&self) -> Option<&Settings> {
+        matches!(self.phase, Phase::Running | Phase::Stopping).then_some(&self.plan.settings)
+    }
+
     /// Is a socket held at this address?
     pub fn holds(&self, address: &Address) -> bool {
         self.sockets.contains_key(address)

@@ -13,7 +13,7 @@ use super::scene::Scene;
 use super::state::{Back, Fallback, State, Then};
 use super::{Action, Time};
 use crate::limits::LEAVING;
-use crate::plan::{Definition, Generation, Handshake, RestartOrder};
+use crate::plan::{Definition, Handshake, RestartOrder};
 use serde::{Deserialize, Serialize};
 use std::mem;
 use std::sync::Arc;
@@ -24,6 +24,9 @@ use std::sync::Arc;
 pub struct Worker {
     /// Which of the service's workers, from 0.
     pub index: u32,
+    /// Whether it was started before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) begun: bool,
     /// Where it is in its life.
     pub state: State,
     /// Its runs that were asked to leave, oldest first.
@@ -59,6 +62,7 @@ impl Worker {
     pub fn new(index: u32, now: Time) -> Self {
         Self {
             index,
+            begun: false,
             state: State::Stopped,
             leaving: Vec::new(),
             since: now,
@@ -93,7 +97,7 @@ impl Worker {
     fn start_if_down(&mut self, scene: &mut Scene<'_>) {
         match self.state {
             State::Stopped | State::Crashed | State::Backoff { .. } => {
-                scene.history.restarts.asked += u32::from(*scene.last != Generation::NONE);
+                self.count_start(scene);
                 // What served before a restart that failed comes back, should this one fail as well.
                 let fallback = self.proven.take().map(|proven| *proven);
                 self.start(fallback, scene);
@@ -110,12 +114,17 @@ impl Worker {
         }
     }
 
+    /// A start that somebody asked for is a restart, but for the first one.
+    fn count_start(&mut self, scene: &mut Scene<'_>) {
+        scene.history.restarts.asked += u32::from(mem::replace(&mut self.begun, true));
+    }
+
     /// Starts the next generation as a restart would: where the order is stop-first, not before the last run that
     /// was asked to leave accepts no more.
     fn start_when_quiet(&mut self, scene: &mut Scene<'_>) {
+        self.count_start(scene);
         let stop_first = scene.policy().restart_order == RestartOrder::StopFirst;
         let mut last = self.leaving.iter_mut().rev().filter(|leaving| leaving.may_accept());
-        scene.history.restarts.asked += u32::from(*scene.last != Generation::NONE);
         match last.next().filter(|_| stop_first) {
             Some(leaving) => {
                 if !leaving.run.can_answer() && !leaving.run.definition.listeners.is_empty() {

@@ -57,15 +57,32 @@ fn parse(text: &[u8]) -> Option<Stat> {
 /// that is blocked waits for the process, even while it is ignored: that is how servers with `signalfd(2)` or
 /// `sigwait(3)` are asked. Where it cannot be read the answer is no.
 pub(super) fn ignores(pid: i32, signal: i32) -> bool {
-    let status = read(pid, "status").unwrap_or_default();
-    // The name of the process is escaped; all else is plain.
-    let status = String::from_utf8_lossy(&status);
-    let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or(0);
-    let has = |name: &str| {
+    let masks = Masks::of(pid);
+    masks.has("SigIgn:", signal) && !masks.has("SigBlk:", signal)
+}
+
+/// Was SIGKILL sent to this process, which has not ended yet?
+pub(super) fn is_being_killed(pid: i32) -> bool {
+    let masks = Masks::of(pid);
+    masks.has("SigPnd:", libc::SIGKILL) || masks.has("ShdPnd:", libc::SIGKILL)
+}
+
+/// What `/proc/PID/status` says of a process.
+struct Masks(Vec<u8>);
+
+impl Masks {
+    fn of(pid: i32) -> Self {
+        Self(read(pid, "status").unwrap_or_default())
+    }
+
+    /// Is the signal in the mask of this name?
+    fn has(&self, name: &str, signal: i32) -> bool {
+        // The name of the process is escaped; all else is plain.
+        let status = String::from_utf8_lossy(&self.0);
+        let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or(0);
         let bits = status.lines().find_map(|line| line.strip_prefix(name));
         bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|mask| mask & bit != 0)
-    };
-    has("SigIgn:") && !has("SigBlk:")
+    }
 }
 
 #[cfg(test)]

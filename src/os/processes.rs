@@ -32,6 +32,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Whether a run counts as one that accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// Its main process lives, and nobody has asked it to leave.
+    Stays,
+    /// It was asked to, or has ended.
+    Leaves,
+    /// It has said that it accepts no more: that its pipe ends is no news then.
+    Quiet,
+}
+
+impl Manner {
+    fn of(stays: bool) -> Self {
+        if stays { Self::Stays } else { Self::Leaves }
+    }
+}
+
 /// One run with a process left.
 struct Process {
     run: RunId,
@@ -39,10 +56,7 @@ struct Process {
     listeners: ListenerIds,
     /// Whether the main process has not been reaped yet.
     main_lives: bool,
-    /// Whether its main process lives and nobody has asked it to leave: it counts as one that accepts.
-    stays: bool,
-    /// Whether it has said that it accepts no more: that its pipe ends is no news then.
-    quiet: bool,
+    manner: Manner,
     voice: Option<Voice>,
     voice_number: u32,
     /// The file that it was started from.
@@ -127,8 +141,7 @@ impl Processes {
             run,
             listeners: listeners.into(),
             main_lives: true,
-            stays: true,
-            quiet: false,
+            manner: Manner::Stays,
             voice,
             voice_number,
             origin,
@@ -150,7 +163,7 @@ impl Processes {
         }
         self.leaders.insert(process.run, leader);
         self.mains.extend(process.main.map(|main| (main, leader)));
-        for id in process.listeners.iter().filter(|_| process.stays) {
+        for id in process.listeners.iter().filter(|_| process.manner == Manner::Stays) {
             *self.users.entry(*id).or_default() += 1;
         }
         self.by_leader.insert(leader, Box::new(process));
@@ -221,8 +234,9 @@ impl Processes {
 
     /// It accepts no more, or is about to.
     fn retire(&mut self, leader: i32) {
-        let Some(process) = self.by_leader.get_mut(&leader).filter(|process| process.stays) else { return };
-        process.stays = false;
+        let stays = |process: &&mut Box<Process>| process.manner == Manner::Stays;
+        let Some(process) = self.by_leader.get_mut(&leader).filter(stays) else { return };
+        process.manner = Manner::Leaves;
         for id in &process.listeners {
             if let Entry::Occupied(mut users) = self.users.entry(*id) {
                 *users.get_mut() -= 1;
@@ -323,19 +337,22 @@ impl Processes {
             matches!(heard, Heard::Word(Word::Success | Word::Failed) | Heard::Notice(Notice::Stopping))
         };
         let leaves = heard.iter().any(leaves);
-        process.quiet |= leaves;
+        let quiet = leaves || process.manner == Manner::Quiet;
         if matches!(heard.last(), Some(Heard::End(PipeEnd::Closed) | Heard::Hangup)) {
             poller.forget(&*voice);
             process.voice = None;
             self.voices.remove(&process.voice_number);
             // That the pipe ended with the process is no news, and the kernel tells it a moment too soon.
-            if !process.main_lives || process.quiet || is_ending(process.main.unwrap_or(leader)) {
+            if !process.main_lives || quiet || is_ending(process.main.unwrap_or(leader)) {
                 heard.pop();
             }
         }
         let run = process.run;
         if leaves {
             self.retire(leader);
+            if let Some(process) = self.by_leader.get_mut(&leader) {
+                process.manner = Manner::Quiet;
+            }
             self.changes.push((run, Change::Asked));
         }
         let events = heard.into_iter().filter_map(|heard| match heard {

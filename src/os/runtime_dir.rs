@@ -266,9 +266,9 @@ fn holder(lock: File) -> Option<(i32, String)> {
     Some((pid.parse().ok()?, config.into()))
 }
 
-/// Then its lock is held by a child that it was starting, and not for long.
+/// Then its lock is held by a child that it was starting, or until the kernel has ended it, and not for long.
 fn has_ended(pid: i32) -> bool {
-    proc_file::stat(pid).is_none_or(|found| found.is_dead)
+    proc_file::stat(pid).is_none_or(|found| found.is_dead) || proc_file::is_being_killed(pid)
 }
 
 /// Is the file still the one at this path?

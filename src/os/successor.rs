@@ -4,6 +4,7 @@
 //! with 0.
 
 use super::arguments::{GO_ON, arguments};
+use super::children;
 use super::kept::seal;
 use super::lookup;
 use super::pidfd::Pidfd;
@@ -56,6 +57,7 @@ pub(super) struct Check {
     pub(super) by: Time,
     answer: OwnedFd,
     said: Vec<u8>,
+    pid: i32,
     process: Pidfd,
 }
 
@@ -80,10 +82,10 @@ impl Check {
             let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
             arguments(&format!("{ASK}{}", numbers.join(",")))
         };
-        let process = spawner.start_plain(path, &given, ask).map_err(UpgradeRefusal::NotStarted)?;
+        let pid = spawner.start_plain(path, &given, ask).map_err(UpgradeRefusal::NotStarted)?;
         // It is our child and was not reaped yet, so the number is its own.
-        let process = Pidfd::open(process).map_err(io::Error::from).map_err(unable)?;
-        Ok(Self { path: path.into(), identity, shown, since, by, answer, said: Vec::new(), process })
+        let process = Pidfd::open(pid).map_err(io::Error::from).map_err(unable)?;
+        Ok(Self { path: path.into(), identity, shown, since, by, answer, said: Vec::new(), pid, process })
     }
 
     /// Reads what it says. Gives its answer once that is complete.
@@ -147,8 +149,10 @@ impl AsFd for Check {
 
 impl Drop for Check {
     fn drop(&mut self) {
-        // It has ended, as a rule: then this reaches nobody.
-        let _ = self.process.send(libc::SIGKILL);
+        // It has ended, as a rule. Else it leads its group, whatever it has started: we have not reaped it.
+        if !self.process.has_ended() {
+            let _ = children::send_to_group(self.pid, libc::SIGKILL);
+        }
     }
 }
 

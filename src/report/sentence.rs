@@ -226,7 +226,7 @@ pub(super) fn sentence(fact: &Fact) -> String {
         }
         Fact::Stopped => "stopped".into(),
         Fact::Held => "held: nothing is started until it is released; clients wait".into(),
-        Fact::LeftAlone { held: true } => "held by an operator: not restarted; release it to start it".into(),
+        Fact::LeftAlone { held: true } => "held by an operator, and left so; `release` starts it".into(),
         Fact::LeftAlone { held: false } => {
             "stopped by an operator: not restarted; start it, or restart it by its name".into()
         }

@@ -8,7 +8,7 @@ use super::super::pidfd::Pidfd;
 use super::super::poller::{Poller, Token};
 use super::super::program::Origin;
 use super::super::sight;
-use super::{Process, Processes};
+use super::{Manner, Process, Processes};
 use crate::core::{Event, RunEvent};
 use crate::plan::{ListenerId, RunId};
 use nix::errno::Errno;
@@ -129,8 +129,7 @@ impl Processes {
             run,
             listeners: listeners.into(),
             main_lives,
-            stays: !leaving,
-            quiet: false,
+            manner: Manner::of(!leaving),
             voice,
             voice_number,
             origin: inode.map(Origin::of_binary),

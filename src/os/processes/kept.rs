@@ -6,7 +6,7 @@ use super::super::poller::{Poller, Token};
 use super::super::program::{KeptOrigin, Origin};
 use super::super::voice::{KeptVoice, Voice};
 use super::adopted::Adopted;
-use super::{Process, Processes};
+use super::{Manner, Process, Processes};
 use crate::plan::{ListenerIds, RunId};
 use serde::{Deserialize, Serialize};
 use std::os::fd::RawFd;
@@ -51,7 +51,7 @@ impl Processes {
             run: process.run,
             listeners: process.listeners.clone(),
             main_lives: process.main_lives,
-            stays: process.stays,
+            stays: process.manner == Manner::Stays,
             voice: process.voice.as_ref().map(|voice| voice.keep(numbers)),
             voice_number: process.voice_number,
             origin: process.origin.as_ref().map(|origin| origin.keep(numbers)),
@@ -90,8 +90,7 @@ impl Processes {
                 run,
                 listeners,
                 main_lives,
-                stays,
-                quiet: false,
+                manner: Manner::of(stays),
                 voice,
                 voice_number,
                 origin,

@@ -3,7 +3,7 @@
 use super::super::program::Origin;
 use super::super::records::Known;
 use super::super::voice::Voice;
-use super::{Process, Processes};
+use super::{Manner, Process, Processes};
 use crate::plan::RunId;
 use std::path::Path;
 
@@ -40,7 +40,7 @@ impl Processes {
 
     /// Has nobody asked it to leave, and has it not said that it does?
     pub(in super::super) fn stays(&self, run: RunId) -> bool {
-        self.of(run).is_some_and(|(_, process)| process.stays)
+        self.of(run).is_some_and(|(_, process)| process.manner == Manner::Stays)
     }
 
     /// Does the main process run the binary that it was started from? Wrappers become another one.
