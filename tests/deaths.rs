@@ -22,7 +22,7 @@ use tracer::{End, trace};
 const SAMPLE: usize = 25;
 
 /// The same of one that writes and is asked how it is, which takes longer.
-const SAMPLE_OF_TALK: usize = 12;
+const SAMPLE_OF_TALK: usize = 10;
 
 /// What a supervisor does when it dies.
 struct Deed {

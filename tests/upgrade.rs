@@ -319,6 +319,26 @@ fn a_program_that_fails_after_the_point_of_no_return_begins_anew_and_takes_over(
     supervised.stop();
 }
 
+/// What answered is not what would be executed: nobody has asked that one.
+#[test]
+fn a_program_that_is_replaced_while_it_is_asked_is_not_become() {
+    let port = free_port();
+    let mut supervised = staged(&http("web", port, ""), &["web"]);
+    let (process, server) = (supervised.process(), supervised.pid_of("web", 1));
+    let other = supervised.stage.write("other", "#!/bin/sh\nexit 9\n");
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+    let path =
+        supervised.stage.write("quick", &format!("#!/bin/sh\nmv other bootstrap\nexec '{OURS}' \"$@\"\n"));
+    deploy(&supervised.stage, &path);
+    supervised.signal(SIGUSR2);
+    supervised
+        .wait_for(" bootstrap … the program was replaced while it was asked; ask again; this one goes on");
+    assert_eq!((supervised.process(), supervised.get(port).pid()), (process, server.0));
+    deploy(&supervised.stage, Path::new(OURS));
+    upgrade(&mut supervised);
+    supervised.stop();
+}
+
 /// Nobody can help a program that lies all the way; but it takes nobody down.
 #[test]
 fn a_liar_that_ends_instead_of_going_on_is_no_worse_than_a_kill() {

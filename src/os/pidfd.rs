@@ -97,3 +97,25 @@ impl AsFd for Pidfd {
         self.0.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Its parent has taken note, so no zombie shows how it ended.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a child that its own test reaps")]
+    fn how_a_process_ended_that_was_reaped_is_told_where_the_kernel_can() {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "read x; exit 7"]).stdin(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let held = Pidfd::open(pid).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(7));
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
+        let kernel = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        let told = if kernel >= (6, 15) { ExitStatus::Code(7) } else { ExitStatus::Unknown };
+        assert_eq!(held.exit(pid), told, "Linux {release}");
+    }
+}
