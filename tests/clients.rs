@@ -270,6 +270,9 @@ fn stop_start_hold_and_release() {
     says(&supervised, "start web", &["web: up: generation 2 serves"], 0);
     says(&supervised, "hold web", &["web: held"], 0);
     says(&supervised, "status web", &["web: held"], 3);
+    let left = "web: held by an operator, and left so; `release` starts it";
+    says(&supervised, "restart web", &["web: held"], 5);
+    says(&supervised, "restart", &[left, "api: up: generation 2 serves"], 0);
     let client = std::thread::spawn(move || get(ports[0], "/"));
     says(&supervised, "release web", &["web: up: generation 3 serves"], 0);
     assert_eq!(client.join().unwrap().unwrap().generation(), 3, "who came meanwhile has waited");

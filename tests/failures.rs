@@ -150,6 +150,7 @@ fn a_parked_unix_path_is_not_taken_by_a_second_supervisor() {
     assert_eq!(second.status.code(), Some(1), "{said}");
     let holder = format!("already in use by bootstrap, pid {}", supervised.process().0);
     assert!(said.contains(&format!("cannot bind unix:{socket}: ")) && said.contains(&holder), "{said}");
+    assert!(!said.contains("WARN"), "it has begun with nothing that could have changed\n{said}");
 
     supervised.signal(SIGUSR1);
     supervised.pid_of("web", 2);

@@ -883,3 +883,16 @@ fn a_writer_in_a_crash_loop_comes_back_after_longer_and_longer_pauses_and_loses_
     assert!(process.is_alive());
     supervised.stop();
 }
+
+/// A named pipe has its own reader, who is to have all lines; and nobody waits at it.
+#[test]
+fn what_is_no_regular_file_is_not_read() {
+    let stage = Stage::new();
+    let pipe = stage.dir().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let config = talk(&stage, "a", &[], "stdout = \"file:%/pipe\"");
+    stage.write("services.toml", &config);
+    let output = stage.run(&["-c", "services.toml", "logs", "a"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("/pipe: no regular file"), "{said}");
+}

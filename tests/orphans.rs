@@ -502,7 +502,9 @@ fn what_is_left_of_a_run_is_found_again_after_each_kill() {
     }
     supervised.start_again();
     supervised.wait_for(" web generation=1 … its main process has ended since");
-    workers.iter().for_each(|worker| worker.signal(SIGKILL));
+    for worker in &workers {
+        worker.signal(SIGKILL);
+    }
     supervised.wait_for(" web generation=1 … the last process of its group has ended");
     eventually("its record is gone", || record(&supervised).is_none());
     supervised.stop();
@@ -550,5 +552,18 @@ fn a_check_that_hangs_when_its_supervisor_is_killed_is_ended_by_the_next_with_al
     supervised.wait_for(" bootstrap 1 command of checks left behind … SIGKILL");
     eventually("both are gone", || hanging(&supervised).is_empty());
     supervised.wait_for(" web generation=1 … adopted");
+    supervised.stop();
+}
+
+/// `kill -9 PID; bootstrap -c ...`: the first may not have ended yet when the next one looks.
+#[test]
+fn the_next_one_waits_for_one_that_is_being_killed() {
+    let (mut supervised, port, server) = started("");
+    for _ in 0..5 {
+        let former = supervised.start_beside();
+        former.signal(SIGKILL);
+        supervised.wait_for(" web generation=1 … adopted");
+    }
+    assert_eq!(supervised.get(port).pid(), server.0);
     supervised.stop();
 }

@@ -215,7 +215,8 @@ fn clients_are_told_of_an_upgrade() {
 fn a_program_that_does_not_answer_stops_nobody() {
     let port = free_port();
     let supervised = staged(&http("web", port, ""), &["web"]);
-    let hang = "#!/bin/sh\nexec sleep 60\n";
+    // A shell that stays: what it has started ends with it.
+    let hang = "#!/bin/sh\nsleep 60\nexit 1\n";
     let path = supervised.stage.write("hang", hang);
     deploy(&supervised.stage, &path);
     supervised.signal(SIGUSR2);

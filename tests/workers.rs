@@ -237,3 +237,25 @@ fn a_service_of_which_only_surplus_workers_leave_is_up() {
     supervised.signal(nix::sys::signal::Signal::SIGQUIT);
     supervised.wait_exit();
 }
+
+/// Whoever orders more workers hears of those that do not come; the first start of a worker is no restart.
+#[test]
+fn more_workers_are_waited_for_and_are_no_restarts() {
+    let port = free_port();
+    let script = format!("test {{worker}} -lt 3 || exit 7; exec {} $0 $1", example("http"));
+    let config = |workers| {
+        let more = format!(
+            "workers = {workers}\nready = \"pipe\"\nrestart = \"on-failure\"\nrestart_delay = \"1m\""
+        );
+        service("web", port, &["sh", "-c", &script], &more)
+    };
+    let (supervised, _) = start(&config(2), 2);
+    let restarts = || json(&supervised, "status web").0["services"][0]["restarts"]["asked"].clone();
+    assert_eq!(restarts(), 0);
+    supervised.stage.write("services.toml", &config(3));
+    says(&supervised, "reload", &["1 changed in place", "web: up: generation 3 serves"], 0);
+    assert_eq!(restarts(), 0);
+    supervised.stage.write("services.toml", &config(4));
+    says(&supervised, "reload", &["web: crashed, and is started again after a pause"], 5);
+    supervised.stop();
+}
