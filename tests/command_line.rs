@@ -81,6 +81,7 @@ fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
         ("like-it", "command = './server'"),
         ("and-it", "command = ['./server', '2']\nenv = { A = 'b' }"),
         ("nowhere", "command = 'no-such-program | tee'"),
+        ("root", "command = './good'\n[service.env]\nA = 'b'\nuser = 'nobody'"),
         ("plain", "command = './plain'"),
         ("script", "command = './script'"),
         ("place", "command = './server'\ndirectory = '/no/such/place'"),
@@ -98,6 +99,7 @@ fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
         "service \"missing\" and 2 others: it would not start here: ./server: No such file or directory",
         "service \"nowhere\": `command` has \"|\", and no shell runs it; if one is meant, write [\"sh\", \"-c\", \"exec ...\"]",
         "service \"nowhere\": it would not start here: no program \"no-such-program\" in PATH",
+        "service \"root\": `env` sets a variable \"user\", which is also a key: keys stand before [service.env]",
         "service \"plain\": it would not start here: ./plain: Permission denied",
         "service \"script\": it would not start here: its interpreter /opt/no-python is missing",
         "service \"place\": it would not start here: directory /no/such/place: No such file or directory",
@@ -107,7 +109,7 @@ fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
     let output = stage.run(&["-c", "a.toml", "check"]);
     let told: Vec<String> = notes.iter().map(|note| format!("bootstrap: a.toml: note: {note}")).collect();
     assert_eq!(stderr(&output).lines().collect::<Vec<_>>(), told);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "a.toml: ok: 13 services, 0 sockets\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a.toml: ok: 14 services, 0 sockets\n");
     assert_eq!(output.status.code(), Some(0));
     let output = stage.run(&["-c", "a.toml", "check", "--json"]);
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

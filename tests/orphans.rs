@@ -560,8 +560,8 @@ fn a_check_that_hangs_when_its_supervisor_is_killed_is_ended_by_the_next_with_al
 fn the_next_one_waits_for_one_that_is_being_killed() {
     let (mut supervised, port, server) = started("");
     for _ in 0..5 {
-        let former = supervised.start_beside();
-        former.signal(SIGKILL);
+        supervised.signal(SIGKILL);
+        supervised.start_again();
         supervised.wait_for(" web generation=1 … adopted");
     }
     assert_eq!(supervised.get(port).pid(), server.0);

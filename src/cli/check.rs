@@ -97,7 +97,12 @@ fn notes(plan: &Plan) -> Vec<String> {
     for service in &plan.services {
         let would_fail = |failure| format!("it would not start here: {}", report::spawn_failure(&failure));
         let obstacles = os::obstacles(&service.program).into_iter().map(would_fail);
-        for text in shell::note(&service.program.command).into_iter().chain(obstacles) {
+        let variables = service.program.env.keys().filter(|name| config::is_key_of_service(name));
+        let mistaken = |name: &String| {
+            format!("`env` sets a variable {name:?}, which is also a key: keys stand before [service.env]")
+        };
+        let notes = shell::note(&service.program.command).into_iter().chain(variables.map(mistaken));
+        for text in notes.chain(obstacles) {
             let known = services.entry(text.clone()).or_insert_with(|| {
                 order.push(text);
                 (service.name.as_str(), 0)

@@ -20,6 +20,11 @@ pub struct Table {
     pub required: Vec<&'static str>,
 }
 
+/// Is this a key of `[[service]]`?
+pub fn is_key_of_service(name: &str) -> bool {
+    Service::KEYS.contains(&name)
+}
+
 /// Every table of the file, and at the end those that are the value of a key.
 pub fn tables() -> [Table; 6] {
     let service = Service::described();

@@ -45,7 +45,7 @@ mod words;
 pub use address::{AddressError, AddressFault};
 pub use described::Key;
 pub use disk::Disk;
-pub use document::{Table, json_schema, tables};
+pub use document::{Table, is_key_of_service, json_schema, tables};
 pub use error::{Mistake, Place, Position, Refused};
 pub use load::{load, parse, runtime_dir};
 pub use problem::{Found, Problem};
