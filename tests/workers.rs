@@ -245,7 +245,7 @@ fn more_workers_are_waited_for_and_are_no_restarts() {
     let script = format!("test {{worker}} -lt 3 || exit 7; exec {} $0 $1", example("http"));
     let config = |workers| {
         let more = format!(
-            "workers = {workers}\nready = \"pipe\"\nrestart = \"on-failure\"\nrestart_delay = \"1m\""
+            "workers = {workers}\nready = \"pipe\"\nrestart = \"on-failure\"\nrestart_delay = \"30s\""
         );
         service("web", port, &["sh", "-c", &script], &more)
     };
