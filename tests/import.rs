@@ -106,6 +106,17 @@ fn a_program_of_supervisord_keeps_what_it_means() {
     assert_eq!(web.program.output.as_ref().unwrap().stdout, Outlet::File("/var/log/app.log".into()));
 }
 
+#[test]
+fn each_line_of_a_procfile_has_its_port() {
+    let text = ours(
+        Origin::Procfile,
+        &[("Procfile", "web: puma\n# no\nnone:\nx y\nworker: A=1 go\napi: go $PORT\n")],
+    );
+    let plan = plan(&text);
+    let ports: Vec<_> = plan.services.iter().map(|service| service.program.env["PORT"].clone()).collect();
+    assert_eq!(ports, ["5000", "5100", "5200"], "{text}");
+}
+
 /// The output of a service that has these keys there.
 #[track_caller]
 fn output(origin: Origin, name: &str, head: &str, keys: &str) -> (Option<Output>, String) {
@@ -475,7 +486,7 @@ fn the_command_prints_it_and_says_what_is_wrong() {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
     };
-    let expected = "[[service]]\nname = \"web\"\ncommand = [\"./server\"]\n";
+    let expected = "[[service]]\nname = \"web\"\ncommand = [\"./server\"]\nenv = { PORT = \"5000\" }\n";
     assert_eq!(run(&["import", "procfile", "Procfile"]), (Some(0), expected.into(), String::new()));
     let (code, text, said) = run(&["import", "start_server", "twice.sh"]);
     assert!(code == Some(78) && text.matches("[[service]]").count() == 2, "{text}");
