@@ -117,6 +117,36 @@ fn each_line_of_a_procfile_has_its_port() {
     assert_eq!(ports, ["5000", "5100", "5200"], "{text}");
 }
 
+#[test]
+fn units_that_come_along_keep_their_order() {
+    let unit = |keys: &str| {
+        format!("[Unit]\n{keys}\n[Service]\nExecStart=/bin/a\nMemoryMax=1G\nTasksMax=9\nCPUQuota=20%\n")
+    };
+    let a = unit("After=B.service network.target\nRequires=B.service\nAfter=B.service\nWants=B.service");
+    let b = unit("After=a.service\nAfter=B.service\nRequires=c.service");
+    let empty = "[Unit]\nAfter=a.service\n";
+    let text = ours(Origin::Systemd, &[("a.service", &a), ("B.service", &b), ("c.service", empty)]);
+    let plan = plan(&text);
+    let names =
+        |all: &[bootstrap::plan::ServiceName]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let [a, b] = &plan.services[..] else { panic!("{text}") };
+    assert_eq!((names(&a.after), names(&a.requires)), (vec!["b".to_owned()], vec!["b".to_owned()]), "{text}");
+    assert!(b.after.is_empty() && b.requires.is_empty(), "{text}");
+    for comment in [
+        "# [Unit] After=network.target: has no counterpart",
+        "# [Unit] Wants=B.service: has no counterpart",
+        "# [Unit] After=a.service: each would wait for the other",
+        "# [Unit] After=B.service: each would wait for the other",
+        "# [Unit] Requires=c.service: has no counterpart",
+        "# [Unit] After=a.service: has no counterpart",
+        "# MemoryMax=1G: see `cgroup`",
+        "# TasksMax=9: see `cgroup`",
+        "# CPUQuota=20%: see `cgroup`",
+    ] {
+        assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
+    }
+}
+
 /// The output of a service that has these keys there.
 #[track_caller]
 fn output(origin: Origin, name: &str, head: &str, keys: &str) -> (Option<Output>, String) {

@@ -12,6 +12,7 @@ mod rights;
 mod start_server;
 mod supervisord;
 mod systemd;
+mod systemd_order;
 mod systemd_socket;
 
 use draft::Drafts;
