@@ -14,8 +14,10 @@ use std::time::Duration;
 use support::Stage;
 
 fn ours(origin: Origin, inputs: &[(&str, &str)]) -> String {
-    let inputs: Vec<Input> =
-        inputs.iter().map(|(name, text)| Input { name: (*name).into(), text: (*text).into() }).collect();
+    let inputs: Vec<Input> = inputs
+        .iter()
+        .map(|(name, text)| Input { name: (*name).into(), directory: String::new(), text: (*text).into() })
+        .collect();
     let keys: Vec<&str> = tables().iter().flat_map(|table| &table.keys).map(|key| key.name).collect();
     import(origin, &inputs, &keys).unwrap_or_else(|none| panic!("{none}:\n{inputs:#?}"))
 }
@@ -68,7 +70,7 @@ fn assert_none_is_dropped(foreign: &str, ours: &str, become_ours: &[&str]) {
 fn a_program_of_supervisord_keeps_what_it_means() {
     let foreign = "[supervisord]\nlogfile=/tmp/a.log ; where\n\n\
          [program:Web App]\n\
-         command=/srv/app --name %(program_name)s -n %(process_num)02d '50%%' {port} ; the server\n\
+         command=/srv/app --name %(program_name)s -n %(process_num)d '50%%' {port} ; the server\n\
          numprocs=3\nprocess_name=%(program_name)s_%(process_num)d\ndirectory=/srv\nautorestart=true\nstartsecs=2\n\
          stopsignal=QUIT\nstopwaitsecs=25\nkillasgroup=true\npriority=10\nstartretries=3\numask=027\nuser=www-data\nstdout_logfile=/var/log/app.log\n\
          environment=A=\"1, 2\",\n    B='x y',C=plain\n\
@@ -104,6 +106,173 @@ fn a_program_of_supervisord_keeps_what_it_means() {
     assert!(!text.contains("killasgroup"), "it is what happens here:\n{text}");
     assert!(text.contains("\nuser = \"www-data\"\n"), "{text}");
     assert_eq!(web.program.output.as_ref().unwrap().stdout, Outlet::File("/var/log/app.log".into()));
+}
+
+/// `{worker}` has no width, and ports 8000 to 8003 are not 800 to 803.
+#[test]
+fn a_number_with_a_width_is_written_out_for_each_process() {
+    let program = |keys: &str| {
+        let text = ours(Origin::Supervisord, &[("s.conf", &format!("[program:t]\n{keys}\n"))]);
+        let plan = plan(&text);
+        let shape = |service: &Definition| {
+            let env = service.program.env.get("N").cloned().unwrap_or_default();
+            format!(
+                "{} {} {env} x{}",
+                service.name,
+                service.program.command.join(" "),
+                service.policy.workers
+            )
+        };
+        plan.services.iter().map(|service| shape(service)).collect::<Vec<_>>()
+    };
+    for (keys, expected) in [
+        (
+            "command=/t 80%(process_num)02d\nnumprocs=3",
+            &["t-0 /t 8000  x1", "t-1 /t 8001  x1", "t-2 /t 8002  x1"][..],
+        ),
+        ("command=/t %(process_num)d\nnumprocs=2\nnumprocs_start=9", &["t-9 /t 9  x1", "t-10 /t 10  x1"]),
+        ("command=/t\nenvironment=N=\"%(process_num)02d\"\nnumprocs=2", &["t-0 /t 00 x1", "t-1 /t 01 x1"]),
+        ("command=/t {%(process_num)d}\nnumprocs=2", &["t-0 /t {0}  x1", "t-1 /t {1}  x1"]),
+        (
+            "command=/t %(process_num)d\nenvironment=N=\"%(process_num)s\"\nnumprocs=2",
+            &["t /t {worker} {worker} x2"],
+        ),
+        ("command=/t %(process_num)02d of %(numprocs)d", &["t /t 00 of 1  x1"]),
+        ("command=/t\nnumprocs=4", &["t /t  x4"]),
+    ] {
+        assert_eq!(program(keys), expected, "{keys}");
+    }
+    // A socket cannot be that of several services.
+    let shared = "[fcgi-program:t]\ncommand=/t %(process_num)02d\nnumprocs=2\nsocket=tcp://127.0.0.1:9\n[program:a]\ncommand=/a\n";
+    let text = ours(Origin::Supervisord, &[("s.conf", shared)]);
+    assert_eq!(only(&text).name.as_str(), "a");
+    assert!(text.contains("#     command=/t %(process_num)02d\n"), "{text}");
+}
+
+#[test]
+fn what_supervisord_would_expand_is_expanded_or_told() {
+    let text = "[program:t]\ncommand=/t %(here)s/%(group_name)s %(ENV_OWN)s %(ENV_HOME)s %(host_node_name)s 5%%\n\
+        environment=OWN=\"%(program_name)s1\",B=\"%(ENV_X)s\"\ndirectory=%(here)s\n";
+    let input = Input { name: "s.conf".into(), directory: "/etc/s".into(), text: text.into() };
+    let text = import(Origin::Supervisord, &[input], &[]).unwrap();
+    let program = only(&text).program.clone();
+    assert_eq!(
+        program.command,
+        ["/t", "/etc/s/t", "%(ENV_OWN)s", "%(ENV_HOME)s", "%(host_node_name)s", "5%"]
+    );
+    assert_eq!(program.env.get("OWN").map(String::as_str), Some("t1"));
+    assert_eq!(program.directory.as_deref(), Some(Path::new("/etc/s")));
+    for end in [
+        "write what %(ENV_X)s stands for",
+        "write what %(ENV_OWN)s and %(ENV_HOME)s and %(host_node_name)s stands for",
+    ] {
+        assert!(
+            text.lines().any(|line| line.starts_with('#') && line.ends_with(end)),
+            "no {end:?} in\n{text}"
+        );
+    }
+    // What the section itself says is known, once all of it is.
+    let text = ours(
+        Origin::Supervisord,
+        &[("s.conf", "[program:t]\ncommand=/t %(ENV_OWN)s\nenvironment=OWN=\"a\"\n")],
+    );
+    assert_eq!(only(&text).program.command, ["/t", "a"]);
+    let grouped = "[program:t]\ncommand=/t %(group_name)s\n[group:g]\nprograms=a, t\n";
+    assert_eq!(only(&ours(Origin::Supervisord, &[("s.conf", grouped)])).program.command, ["/t", "g"]);
+}
+
+/// Who may reach the path of a socket there may reach it here, and nobody else.
+#[test]
+fn the_path_of_a_socket_keeps_who_may_reach_it() {
+    let access = |text: &str| {
+        let listeners = only(text).listeners;
+        (
+            listeners[0].settings.access.mode,
+            listeners[0].settings.access.uid,
+            listeners[0].settings.access.gid,
+        )
+    };
+    let systemd = |keys: &str| {
+        let socket = format!("[Socket]\n{keys}\n");
+        ours(Origin::Systemd, &[("a.service", "[Service]\nExecStart=/bin/a\n"), ("a.socket", &socket)])
+    };
+    let fastcgi = |keys: &str| {
+        ours(Origin::Supervisord, &[("s.conf", &format!("[fcgi-program:a]\ncommand=./a\n{keys}\n"))])
+    };
+    for (text, expected, told) in [
+        (
+            systemd("ListenStream=/run/a\nSocketMode=0660\nSocketUser=0\nSocketGroup=0"),
+            (Some(0o660), Some(0), Some(0)),
+            "",
+        ),
+        (systemd("ListenStream=/run/a"), (Some(0o666), None, None), ""),
+        (systemd("ListenStream=/run/a\nSocketUser=0"), (Some(0o666), Some(0), None), "the group of its user"),
+        (systemd("ListenStream=127.0.0.1:9\nSocketMode=0660"), (None, None, None), "SocketMode=0660: has no"),
+        (
+            systemd("ListenStream=/run/a\nSocketMode=01777"),
+            (Some(0o666), None, None),
+            "SocketMode=01777: has no",
+        ),
+        (
+            fastcgi("socket=unix:///run/a\nsocket_mode=0660\nsocket_owner=0:0"),
+            (Some(0o660), Some(0), Some(0)),
+            "",
+        ),
+        (fastcgi("socket=unix:///run/a"), (Some(0o700), None, None), ""),
+        (fastcgi("user=0\nsocket=unix:///run/a"), (Some(0o700), Some(0), None), "the group of its user"),
+        (
+            fastcgi("socket=tcp://127.0.0.1:9\nsocket_mode=0660"),
+            (None, None, None),
+            "socket_mode=0660: has no",
+        ),
+        (fastcgi("socket=unix:///run/a\nsocket_owner=%x"), (Some(0o700), None, None), "socket_owner=%x: see"),
+    ] {
+        assert_eq!(access(&text), expected, "{text}");
+        assert!(text.contains(told) && (!told.is_empty() || !text.contains('#')), "{text}");
+    }
+    let text = systemd("ListenStream=[::]:9");
+    assert!(text.contains("# a.socket: ListenStream=[::]:9: takes clients of IPv4 there, too"), "{text}");
+}
+
+#[test]
+fn each_line_of_a_procfile_has_its_port() {
+    let text = ours(
+        Origin::Procfile,
+        &[("Procfile", "web: puma\n# no\nnone:\nx y\nworker: A=1 go\napi: go $PORT\n")],
+    );
+    let plan = plan(&text);
+    let ports: Vec<_> = plan.services.iter().map(|service| service.program.env["PORT"].clone()).collect();
+    assert_eq!(ports, ["5000", "5100", "5200"], "{text}");
+}
+
+#[test]
+fn units_that_come_along_keep_their_order() {
+    let unit = |keys: &str| {
+        format!("[Unit]\n{keys}\n[Service]\nExecStart=/bin/a\nMemoryMax=1G\nTasksMax=9\nCPUQuota=20%\n")
+    };
+    let a = unit("After=B.service network.target\nRequires=B.service\nAfter=B.service\nWants=B.service");
+    let b = unit("After=a.service\nAfter=B.service\nRequires=c.service");
+    let empty = "[Unit]\nAfter=a.service\n";
+    let text = ours(Origin::Systemd, &[("a.service", &a), ("B.service", &b), ("c.service", empty)]);
+    let plan = plan(&text);
+    let names =
+        |all: &[bootstrap::plan::ServiceName]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let [a, b] = &plan.services[..] else { panic!("{text}") };
+    assert_eq!((names(&a.after), names(&a.requires)), (vec!["b".to_owned()], vec!["b".to_owned()]), "{text}");
+    assert!(b.after.is_empty() && b.requires.is_empty(), "{text}");
+    for comment in [
+        "# [Unit] After=network.target: has no counterpart",
+        "# [Unit] Wants=B.service: has no counterpart",
+        "# [Unit] After=a.service: each would wait for the other",
+        "# [Unit] After=B.service: each would wait for the other",
+        "# [Unit] Requires=c.service: has no counterpart",
+        "# [Unit] After=a.service: has no counterpart",
+        "# MemoryMax=1G: see `cgroup`",
+        "# TasksMax=9: see `cgroup`",
+        "# CPUQuota=20%: see `cgroup`",
+    ] {
+        assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
+    }
 }
 
 /// The output of a service that has these keys there.
@@ -285,13 +454,15 @@ fn a_service_of_systemd_takes_its_socket_along() {
     let addresses: Vec<String> = app.listeners.iter().map(|listener| listener.address.to_string()).collect();
     assert_eq!(addresses, ["tcp://0.0.0.0:80", "tcp://[::]:80", "unix:/run/app.sock"]);
     assert!(app.listeners.iter().all(|listener| listener.settings.backlog == Some(100)));
+    let modes: Vec<_> = app.listeners.iter().map(|listener| listener.settings.access.mode).collect();
+    assert_eq!(modes, [None, None, Some(0o600)]);
     for comment in [
         "# The site",
         "# [Unit] After=network.target: has no counterpart",
         "# ExecStartPre=/bin/true: has no counterpart",
         "# PrivateTmp=yes: has no counterpart",
         "# [Install] WantedBy=multi-user.target: has no counterpart",
-        "# app.socket: SocketMode=0600: has no counterpart",
+        "# app.socket: ListenStream=80: is one socket for both versions of IP there, and two here: the descriptors behind it move by one",
     ] {
         assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
     }
@@ -475,7 +646,7 @@ fn the_command_prints_it_and_says_what_is_wrong() {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
     };
-    let expected = "[[service]]\nname = \"web\"\ncommand = [\"./server\"]\n";
+    let expected = "[[service]]\nname = \"web\"\ncommand = [\"./server\"]\nenv = { PORT = \"5000\" }\n";
     assert_eq!(run(&["import", "procfile", "Procfile"]), (Some(0), expected.into(), String::new()));
     let (code, text, said) = run(&["import", "start_server", "twice.sh"]);
     assert!(code == Some(78) && text.matches("[[service]]").count() == 2, "{text}");

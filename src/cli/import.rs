@@ -64,7 +64,10 @@ fn read(path: &Path) -> io::Result<Input> {
     }
     let text = String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(Input { name, text })
+    let absolute = std::path::absolute(path)?;
+    // Where its name is no text, nothing can be made of it.
+    let directory = absolute.parent().and_then(Path::to_str).unwrap_or_default().to_owned();
+    Ok(Input { name, directory, text })
 }
 
 fn fail(why: &str) -> ExitCode {

@@ -38,17 +38,25 @@ impl Drafts {
         self.notes.push(text.into());
     }
 
-    /// Takes a service, under a name that no other has. One without a command is none, nor is one too many.
-    pub(super) fn add(&mut self, mut draft: Draft) {
+    /// Takes a service, under a name that no other has, and tells it. One without a command is none, nor is one too many.
+    pub(super) fn add(&mut self, mut draft: Draft) -> Option<&str> {
         if !draft.keys.iter().any(|(key, _)| *key == "command") {
             self.note(format!("{}: nothing is started, so it is no service", draft.name));
             self.notes.append(&mut draft.notes);
+            None
         } else if self.services.len() == SERVICES {
             self.note(format!("{}: more than {SERVICES} services; it is left out", draft.name));
+            None
         } else {
             draft.name = self.free_name(&draft.name);
             self.services.push(draft);
+            self.services.last().map(|draft| &*draft.name)
         }
+    }
+
+    /// One that was taken, by its name here.
+    pub(super) fn service(&mut self, name: &str) -> Option<&mut Draft> {
+        self.services.iter_mut().find(|draft| draft.name == name)
     }
 
     /// A name of ours that is as close as can be.
@@ -152,10 +160,15 @@ impl Draft {
 
     /// A variable. Its value is meant as it stands.
     pub(super) fn variable(&mut self, name: &str, value: &str) {
+        self.filled_variable(name, &literal(value));
+    }
+
+    /// A variable with placeholders of ours.
+    pub(super) fn filled_variable(&mut self, name: &str, value: &str) {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
             self.note(format!("{name}={value}: no variable has such a name or value"));
         } else {
-            self.env.insert(name.into(), literal(value));
+            self.env.insert(name.into(), value.into());
         }
     }
 

@@ -4,6 +4,7 @@
 //! The files are read as their own programs read them as far as that matters here, by code of our own: parsers of INI
 //! files keep the last of two equal keys, and systemd means both.
 
+mod access;
 mod draft;
 mod ini;
 mod output;
@@ -11,7 +12,9 @@ mod procfile;
 mod rights;
 mod start_server;
 mod supervisord;
+mod supervisord_text;
 mod systemd;
+mod systemd_order;
 mod systemd_socket;
 
 use draft::Drafts;
@@ -35,6 +38,8 @@ pub enum Origin {
 pub struct Input {
     /// Its name without directories: units are named by it.
     pub name: String,
+    /// The directory that it is in, or nothing where that is not known.
+    pub directory: String,
     /// What stands in it.
     pub text: String,
 }

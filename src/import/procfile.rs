@@ -14,8 +14,10 @@ pub(super) fn read(input: &Input, drafts: &mut Drafts) {
             drafts.note(line.trim_start_matches(['#', ' ']));
             continue;
         }
-        let named = line.split_once(':').filter(|(name, _)| {
-            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+        let named = line.split_once(':').filter(|(name, command)| {
+            !command.trim().is_empty()
+                && !name.is_empty()
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
         });
         let Some((name, command)) = named.map(|(name, command)| (name, command.trim())) else {
             drafts.note(format!("{line}: is no line of a Procfile"));
@@ -23,8 +25,9 @@ pub(super) fn read(input: &Input, drafts: &mut Drafts) {
         };
         let mut draft = Draft::new(name);
         of_line(&mut draft, command);
+        // Each has one, whether its command line says so or a file that it reads.
+        draft.variable("PORT", &port.to_string());
         if command.contains("PORT") {
-            draft.variable("PORT", &port.to_string());
             draft.note(
                 "it binds its port itself, so clients are refused while it restarts; `port` here and {fd} in",
             );

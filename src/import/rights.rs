@@ -23,7 +23,7 @@ pub(super) fn set(ours: &'static str, key: &str, value: &str, draft: &mut Draft)
 }
 
 /// A name or a number.
-fn account(text: &str) -> Option<Value> {
+pub(super) fn account(text: &str) -> Option<Value> {
     let plain = !text.is_empty() && !text.contains(['%', ':', ' ']);
     plain.then(|| text.parse::<i64>().map_or_else(|_| text.into(), Value::from))
 }
@@ -31,6 +31,11 @@ fn account(text: &str) -> Option<Value> {
 fn umask(text: &str) -> Option<Value> {
     let octal = !text.is_empty() && text.len() <= 4 && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
     octal.then(|| format!("{text:0>4}").into())
+}
+
+/// Permissions of a socket: octal, without what is not a permission.
+pub(super) fn mode(text: &str) -> Option<Value> {
+    umask(text).filter(|mode| mode.as_str().is_some_and(|mode| mode.starts_with('0')))
 }
 
 fn truth(text: &str) -> Option<bool> {

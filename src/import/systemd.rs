@@ -5,6 +5,7 @@ use super::draft::{Draft, Drafts, literal};
 use super::ini::{Continues, Entry, read as read_ini};
 use super::output::{Output, Stream};
 use super::rights;
+use super::systemd_order::Order;
 use super::systemd_socket;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,6 +23,9 @@ const RIGHTS: [(&str, &str); 9] = [
     ("AmbientCapabilities", "ambient_capabilities"),
 ];
 
+/// What systemd limits by a cgroup.
+const OF_CGROUP: [&str; 6] = ["MemoryMax", "MemoryHigh", "MemoryLimit", "CPUQuota", "CPUWeight", "TasksMax"];
+
 /// What all limits of `setrlimit(2)` begin with.
 const LIMIT: &str = "Limit";
 
@@ -35,21 +39,36 @@ pub(super) fn read(inputs: &[Input], drafts: &mut Drafts) {
     for input in of_sockets {
         sockets.entry(systemd_socket::service_of(input)).or_default().push(input);
     }
+    let mut order = Order::default();
     for input in services {
         let stem = input.name.strip_suffix(".service").unwrap_or(&input.name);
         let mut draft = Draft::new(stem);
-        service(input, &mut draft, &|key| drafts.knows(key));
+        let said = service(input, &mut draft, &|key| drafts.knows(key));
         for socket in sockets.remove(stem).into_iter().flatten() {
             systemd_socket::add(socket, &mut draft);
         }
-        drafts.add(draft);
+        let Some(name) = drafts.add(draft) else {
+            for (key, value) in said {
+                drafts.note(format!("[Unit] {key}={value}: has no counterpart"));
+            }
+            continue;
+        };
+        order.is_service(stem, name);
+        for (key, units) in said {
+            order.say(name, &key, &units);
+        }
     }
+    order.write(drafts);
     for input in sockets.into_values().flatten() {
         drafts.note(format!("{}: the service that it is for is not among the files", input.name));
     }
 }
 
-fn service(input: &Input, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) {
+/// What `[Unit]` says of other units.
+type OfUnits = Vec<(String, String)>;
+
+fn service(input: &Input, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) -> OfUnits {
+    let mut of_units = OfUnits::new();
     let mut section = String::new();
     let mut output = Output::default();
     // Where nothing else is said.
@@ -63,6 +82,7 @@ fn service(input: &Input, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) {
                 "Service" => of_service(&key, &value, draft, knows),
                 // What the unit is called by people, and where it belongs among others of systemd.
                 "Unit" if key == "Description" => draft.note(value),
+                "Unit" if Order::knows(&key) => of_units.push((key, value)),
                 _ => draft.note(format!("[{section}] {key}={value}: has no counterpart")),
             },
         }
@@ -72,6 +92,7 @@ fn service(input: &Input, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) {
         draft.set("handshake", "systemd");
     }
     output.write(draft);
+    of_units
 }
 
 /// The keys about what it writes; tells whether this is one that has a counterpart.
@@ -150,7 +171,8 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
         _ => false,
     };
     let right = RIGHTS.iter().find(|(theirs, _)| *theirs == key).map(|(_, ours)| *ours);
-    let ours = right.or(key.starts_with(LIMIT).then_some("rlimits"));
+    let limit = key.starts_with(LIMIT).then_some("rlimits");
+    let ours = right.or(limit).or(OF_CGROUP.contains(&key).then_some("cgroup"));
     match ours.filter(|ours| knows(ours)) {
         _ if done => {}
         Some(ours) if rights::set(ours, key, value, draft) => {}

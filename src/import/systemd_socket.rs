@@ -1,6 +1,7 @@
 //! A `.socket` unit: what is held for a service.
 
 use super::Input;
+use super::access::Access;
 use super::draft::Draft;
 use super::ini::{Continues, Entry, read as read_ini};
 use crate::limits::{LISTENERS_PER_SERVICE, UNIX_PATH_BYTES};
@@ -21,6 +22,8 @@ pub(super) fn service_of(input: &Input) -> String {
 /// Adds its sockets to the service, handed over as systemd does.
 pub(super) fn add(input: &Input, draft: &mut Draft) {
     let (mut addresses, mut name, mut backlog) = (Vec::new(), None, None);
+    let mut access = Access::with_mode("0666");
+    let mut access_keys = Vec::new();
     for entry in read_ini(&input.text, Continues::Backslash) {
         let Entry::Key(key, value) = entry else { continue };
         let own = match &*key {
@@ -37,6 +40,13 @@ pub(super) fn add(input: &Input, draft: &mut Draft) {
                 }
                 Vec::new()
             }
+            "SocketMode" | "SocketUser" | "SocketGroup" => {
+                if access.set(&key["Socket".len()..].to_lowercase(), &value) {
+                    access_keys.push((key, value));
+                    continue;
+                }
+                Vec::new()
+            }
             "Service" => continue,
             "Accept" if ["no", "false"].contains(&&*value) => continue,
             _ => Vec::new(),
@@ -44,8 +54,17 @@ pub(super) fn add(input: &Input, draft: &mut Draft) {
         if own.is_empty() || addresses.len() + own.len() > LISTENERS_PER_SERVICE {
             draft.note(format!("{}: {key}={value}: has no counterpart", input.name));
         } else {
+            both_versions(&input.name, &key, &value, &own, draft);
             addresses
                 .extend(own.into_iter().filter(|address| !addresses.contains(address)).collect::<Vec<_>>());
+        }
+    }
+    let is_path = |address: &String| address.starts_with("unix:");
+    if addresses.iter().any(is_path) {
+        access.tell_group(draft);
+    } else {
+        for (key, value) in access_keys {
+            draft.note(format!("{}: {key}={value}: has no counterpart", input.name));
         }
     }
     if addresses.is_empty() {
@@ -55,17 +74,34 @@ pub(super) fn add(input: &Input, draft: &mut Draft) {
     let name = name.filter(|_| addresses.len() == 1);
     let entry = |address: String| {
         let backlog = backlog.filter(|_| !address.starts_with("udp:"));
-        if name.is_none() && backlog.is_none() {
+        let has_path = is_path(&address);
+        if name.is_none() && backlog.is_none() && !has_path {
             return Value::from(address);
         }
         let mut table = toml::Table::new();
         table.insert("address".into(), address.into());
         table.extend(name.clone().map(|name| ("name".into(), name.into())));
         table.extend(backlog.map(|backlog| ("backlog".into(), backlog.into())));
+        if has_path {
+            access.write(&mut table);
+        }
         Value::Table(table)
     };
     draft.extend("listen", addresses.into_iter().map(entry).collect());
     draft.set("handshake", "systemd");
+}
+
+/// One socket of systemd takes clients of both versions of IP; ours are of one. Who counts descriptors has to know.
+fn both_versions(unit: &str, key: &str, value: &str, own: &[String], draft: &mut Draft) {
+    if own.len() > 1 {
+        draft.note(format!(
+            "{unit}: {key}={value}: is one socket for both versions of IP there, and two here: the descriptors behind it move by one"
+        ));
+    } else if own.iter().any(|address| address.contains("://[::]:")) {
+        draft.note(format!(
+            "{unit}: {key}={value}: takes clients of IPv4 there, too, unless BindIPv6Only says otherwise; here only those of IPv6"
+        ));
+    }
 }
 
 fn stream(value: &str) -> Vec<String> {

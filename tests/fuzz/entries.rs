@@ -48,7 +48,7 @@ pub(crate) fn import_text(bytes: &[u8]) {
         (Origin::Systemd, "a.socket"),
         (Origin::StartServer, "run.sh"),
     ] {
-        let input = |name: &str| Input { name: name.into(), text: text.into() };
+        let input = |name: &str| Input { name: name.into(), directory: "/etc".into(), text: text.into() };
         let Ok(ours) = import(origin, &[input("a.service"), input(name)], &keys) else { continue };
         let Err(refused) = config::parse("ours.toml", &ours) else { continue };
         // Who a service is and what it may do is never left out: this machine may lack it, or people may have misspelt it.
