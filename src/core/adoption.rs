@@ -128,7 +128,7 @@ impl Service {
         out: &mut Vec<Action>,
     ) {
         let mut run = orphan.run(self.id);
-        worker.begun = true;
+        self.history.begun = self.history.begun.max(worker.index + 1);
         let (_, mut scene) = self.scene(now, out);
         if orphan.leaving {
             let drain_timeout = run.definition.policy.drain_timeout;

@@ -12,6 +12,9 @@ use std::time::Duration;
 pub struct History {
     /// Starts that came after an earlier one of the same worker, by their reason.
     pub restarts: Restarts,
+    /// Workers below this number were started before.
+    #[serde(default)]
+    pub(super) begun: u32,
     /// Sockets that a server had harmed and that were repaired.
     pub repairs: u64,
     /// How long the last run that became ready took, from the order to start it.

@@ -24,9 +24,6 @@ use std::sync::Arc;
 pub struct Worker {
     /// Which of the service's workers, from 0.
     pub index: u32,
-    /// Whether it was started before.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) begun: bool,
     /// Where it is in its life.
     pub state: State,
     /// Its runs that were asked to leave, oldest first.
@@ -62,7 +59,6 @@ impl Worker {
     pub fn new(index: u32, now: Time) -> Self {
         Self {
             index,
-            begun: false,
             state: State::Stopped,
             leaving: Vec::new(),
             since: now,
@@ -115,8 +111,9 @@ impl Worker {
     }
 
     /// A start that somebody asked for is a restart, but for the first one.
-    fn count_start(&mut self, scene: &mut Scene<'_>) {
-        scene.history.restarts.asked += u32::from(mem::replace(&mut self.begun, true));
+    fn count_start(&self, scene: &mut Scene<'_>) {
+        scene.history.restarts.asked += u32::from(self.index < scene.history.begun);
+        scene.history.begun = scene.history.begun.max(self.index + 1);
     }
 
     /// Starts the next generation as a restart would: where the order is stop-first, not before the last run that
