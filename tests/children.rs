@@ -61,9 +61,13 @@ fn it_has_the_standard_descriptors_and_what_it_was_granted() {
     let stage = Stage::new().through(&["bash", "-c", "exec 7</dev/null 9>/dev/null; exec \"$@\"", "sh"]);
     let (supervised, process) = with_socket(stage);
     // It may read a file of its own while it starts.
-    support::eventually("it has five", || process.descriptors().len() == 5);
-    let descriptors = process.descriptors();
+    let mut descriptors = process.descriptors();
+    support::eventually("it has five", || {
+        descriptors = process.descriptors();
+        descriptors.len() == 5
+    });
     let numbers: Vec<i32> = descriptors.iter().map(|(fd, _)| *fd).collect();
+    assert_eq!(numbers.len(), 5, "{descriptors:?}");
     assert_eq!(numbers[..3], [0, 1, 2], "{descriptors:?}");
     assert!(descriptors[3..].iter().any(|(_, what)| what.starts_with("socket:")), "{descriptors:?}");
     assert!(descriptors[3..].iter().any(|(_, what)| what.starts_with("pipe:")), "{descriptors:?}");
