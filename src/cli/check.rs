@@ -5,7 +5,7 @@ use super::{Color, said, shell};
 use crate::config::{self, Mistake, Refused};
 use crate::exit::ExitCode;
 use crate::os;
-use crate::plan::Plan;
+use crate::plan::{Definition, Plan};
 use crate::report;
 use clap::Args;
 use serde::Serialize;
@@ -92,33 +92,39 @@ fn checked(path: &Path, found: &Result<Plan, Refused>) -> String {
 /// What may be meant otherwise, or is not on this machine: it may be on the one that the file is for. Services that are
 /// alike have one note.
 fn notes(plan: &Plan) -> Vec<String> {
-    let mut order = Vec::new();
-    let mut services: BTreeMap<String, (&str, usize)> = BTreeMap::new();
+    // A note, the first service that it is about, and how many others have it.
+    let mut notes: Vec<(String, &str, usize)> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for service in &plan.services {
-        let would_fail = |failure| format!("it would not start here: {}", report::spawn_failure(&failure));
-        let obstacles = os::obstacles(&service.program).into_iter().map(would_fail);
-        let variables = service.program.env.keys().filter(|name| config::is_key_of_service(name));
-        let mistaken = |name: &String| {
-            format!("`env` sets a variable {name:?}, which is also a key: keys stand before [service.env]")
-        };
-        let notes = shell::note(&service.program.command).into_iter().chain(variables.map(mistaken));
-        for text in notes.chain(obstacles) {
-            let known = services.entry(text.clone()).or_insert_with(|| {
-                order.push(text);
-                (service.name.as_str(), 0)
-            });
-            known.1 += 1;
+        for text in notes_of(service) {
+            if let Some(place) = places.get(&text) {
+                notes[*place].2 += 1;
+            } else {
+                places.insert(text.clone(), notes.len());
+                notes.push((text, service.name.as_str(), 0));
+            }
         }
     }
-    let told = |text: String| {
-        let whose = match services.get(&text) {
-            Some((first, all)) if *all > 1 => format!("service {first:?} and {}", count(*all - 1, "other")),
-            Some((first, _)) => format!("service {first:?}"),
-            None => String::new(),
-        };
-        format!("{whose}: {text}")
+    let told = |(text, first, others)| match others {
+        0 => format!("service {first:?}: {text}"),
+        _ => format!("service {first:?} and {}: {text}", count(others, "other")),
     };
-    order.into_iter().map(told).collect()
+    notes.into_iter().map(told).collect()
+}
+
+/// Those of one service.
+fn notes_of(service: &Definition) -> Vec<String> {
+    let variables = service.program.env.keys().filter(|name| config::is_key_of_service(name));
+    let mistaken = |name: &String| {
+        format!("`env` sets a variable {name:?}, which is also a key: keys stand before [service.env]")
+    };
+    let would_fail = |failure| format!("it would not start here: {}", report::spawn_failure(&failure));
+    let obstacles = os::obstacles(&service.program).into_iter().map(would_fail);
+    shell::note(&service.program.command)
+        .into_iter()
+        .chain(variables.map(mistaken))
+        .chain(obstacles)
+        .collect()
 }
 
 fn told(mistake: &Mistake) -> Told {
