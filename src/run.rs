@@ -182,6 +182,7 @@ impl World {
                 (now, Input::Event(event)) => core.handle(now, event, &mut actions),
                 (_, Input::Client(client, heard)) => self.heard(&core, client, heard),
                 (_, Input::ControlRenewed(renewed)) => self.renewed(&core, renewed),
+                (_, Input::Calm) => self.os.give_back(|| core.pack()),
             }
             if let Some(settings) = core.settings() {
                 self.follow(settings);

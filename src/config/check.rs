@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use thin_vec::ThinVec;
 use toml::Spanned;
 use toml::de::DeTable;
 
@@ -150,7 +151,7 @@ fn service<'t>(
         unique.listeners(listeners, notes);
     }
     let has_socket = raw.port.span().is_some() || listeners.as_ref().is_some_and(|all| !all.is_empty());
-    let listeners = listeners.map(|all| all.into_iter().map(|at| at.value).collect::<Vec<_>>());
+    let listeners = listeners.map(|all| all.into_iter().map(|at| at.value).collect::<ThinVec<_>>());
     let by_default = if has_socket { Handshake::Pipe } else { Handshake::None };
     let handshake = raw.handshake.read(notes).or_default(by_default);
     if let (Some(listeners), Some(Handshake::Inetd)) = (&listeners, handshake) {
@@ -174,10 +175,8 @@ fn service<'t>(
     })
 }
 
-fn values<T>(all: Vec<At<T>>) -> Vec<T> {
-    let mut values: Vec<T> = all.into_iter().map(|at| at.value).collect();
-    values.shrink_to_fit();
-    values
+fn values<T, All: FromIterator<T>>(all: Vec<At<T>>) -> All {
+    all.into_iter().map(|at| at.value).collect()
 }
 
 /// The one socket that becomes the stdin of the process.
@@ -242,7 +241,7 @@ fn program<'t>(
         }
     }
     Some(Program {
-        command: values(command?.value.0),
+        command: values::<_, Box<[_]>>(command?.value.0).into_vec(),
         directory: directory?,
         env: env?.into_iter().map(|(name, at)| (name, at.value)).collect(),
         env_file: env_file?,

@@ -63,7 +63,7 @@ impl Candidate {
             id,
             worker,
             definition,
-            program_of,
+            program_of: program_of.map(Box::new),
             pid: None,
             started: scene.now,
             pipe_open: true,
@@ -93,7 +93,7 @@ impl Candidate {
             run: self.run.id,
             worker: self.run.worker,
             definition: self.run.definition.clone(),
-            program_of: self.run.program_of,
+            program_of: self.run.program_of.as_deref().copied(),
             listeners: scene.listeners.to_vec(),
         });
     }

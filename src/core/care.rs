@@ -4,14 +4,14 @@ use super::cast::Cast;
 use super::ending::{Role, Why};
 use super::event::Miss;
 use super::fact::{Fact, Next};
-use super::generation::Run;
+use super::generation::{Run, StatusText};
 use super::health::{Health, Sign, Watchdog};
 use super::pulse::{Beat, Purpose};
 use super::scene::Scene;
 use super::state::State;
 use super::worker::Worker;
 use super::{Action, Time};
-use crate::limits::{PROBE_FIRST, PROBE_MAX, PROBES_AT_LEAST, STATUS_CHARS};
+use crate::limits::{PROBE_FIRST, PROBE_MAX, PROBES_AT_LEAST};
 use crate::plan::{Generation, Probe, Restart, RunId, Scope};
 use crate::protocol::Notice;
 use std::time::Duration;
@@ -183,7 +183,7 @@ impl Worker {
         let now = scene.now;
         let Some(run) = self.state.cast_mut().of(role) else { return };
         match notice {
-            Notice::Status(text) => run.status = Some(text.chars().take(STATUS_CHARS).collect()),
+            Notice::Status(text) => run.status = Some(Box::new(StatusText::of(&text))),
             Notice::Watchdog => self.fed(role, scene),
             Notice::WatchdogPeriod(period) if run.definition.program.watchdog.is_some() => {
                 run.watchdog = Watchdog::promising(period, now).map(Box::new);

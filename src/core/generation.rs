@@ -2,7 +2,7 @@
 
 use super::health::{Health, Watchdog};
 use super::{Hearing, Time};
-use crate::limits::LISTENS_AFTER;
+use crate::limits::{LISTENS_AFTER, STATUS_CHARS};
 use crate::plan::{Definition, Generation, Handshake, Pid, RunId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Run {
     #[serde(with = "crate::plan::shared")]
     pub definition: Arc<Definition>,
     /// The run whose pinned program it is, if it came by a rollback.
-    pub program_of: Option<RunId>,
+    pub program_of: Option<Box<RunId>>,
     /// Its main process, once the start is known to have worked.
     pub pid: Option<Pid>,
     /// When the start was ordered.
@@ -36,13 +36,30 @@ pub struct Run {
     /// What it promised to say again and again, once it serves.
     pub watchdog: Option<Box<Watchdog>>,
     /// What it said of itself last, for people.
-    pub status: Option<Box<str>>,
+    pub status: Option<Box<StatusText>>,
     /// Since when it reads its configuration anew, as it said.
     #[serde(default)]
-    pub reloading: Option<Time>,
+    pub reloading: Option<Box<Time>>,
     /// The signal that an operator had sent to it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signalled: Option<u8>,
+}
+
+/// What a server says of itself, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StatusText(Box<str>);
+
+impl StatusText {
+    /// As much of it as is kept.
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.chars().take(STATUS_CHARS).collect())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl Run {

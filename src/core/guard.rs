@@ -11,7 +11,7 @@ pub(super) struct Guard {
     /// The run whose program is watched.
     of: Option<RunId>,
     /// A change that nothing followed from yet.
-    change: Option<Change>,
+    change: Option<Box<Change>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,14 +25,14 @@ struct Change {
 impl Guard {
     /// When it must hear of the time, if ever.
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.change.map(|change| change.quiet_at.min(change.latest))
+        self.change.as_ref().map(|change| change.quiet_at.min(change.latest))
     }
 
     /// A file on the way to the program has changed; more may follow.
     pub(super) fn changed(&mut self, now: Time) {
         if self.of.is_some() {
-            let latest = self.change.map_or(now + WATCH_MAX, |change| change.latest);
-            self.change = Some(Change { quiet_at: now + WATCH_QUIET, latest });
+            let latest = self.change.as_ref().map_or(now + WATCH_MAX, |change| change.latest);
+            self.change = Some(Box::new(Change { quiet_at: now + WATCH_QUIET, latest }));
         }
     }
 

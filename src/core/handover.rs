@@ -1,12 +1,12 @@
 //! What happens to a worker's leaving runs, and when the next one may start because of it.
 
 use super::fact::{Fact, Next};
+use super::generation::StatusText;
 use super::leaving::Phase;
 use super::scene::Scene;
 use super::state::State;
 use super::worker::Worker;
 use super::{Action, RunEvent, Sight};
-use crate::limits::STATUS_CHARS;
 use crate::plan::Generation;
 use crate::protocol::{Notice, Word};
 use std::mem;
@@ -63,7 +63,7 @@ impl Worker {
             }
             RunEvent::Notified(Notice::ExtendTimeout(longer)) => self.leaving[at].needs(longer, scene.now),
             RunEvent::Notified(Notice::Status(text)) => {
-                self.leaving[at].run.status = Some(text.chars().take(STATUS_CHARS).collect());
+                self.leaving[at].run.status = Some(Box::new(StatusText::of(&text)));
             }
             RunEvent::Notified(Notice::MainPid(pid)) => self.leaving[at].run.turn_to(pid, scene),
             RunEvent::NotItsProcess(named) => {
@@ -113,7 +113,7 @@ impl Worker {
         self.finish_if_alone();
         if self.leaving.is_empty() {
             // Its room as well: a service rests far longer than it restarts.
-            self.leaving = Vec::new();
+            self.leaving.shrink_to_fit();
         }
     }
 }

@@ -151,10 +151,10 @@ impl Worker {
             State::Replacing { old, candidate } => {
                 let run = Self::admit(candidate, scene);
                 if scene.policy().bake_time.is_zero() {
-                    self.ask_to_leave(old, scene);
+                    self.ask_to_leave(*old, scene);
                     self.state = State::Up { run };
                 } else {
-                    self.bake(run, Back::Old(Box::new(old)), scene);
+                    self.bake(run, Back::Old(old), scene);
                 }
             }
             state @ (State::Stopped
@@ -179,7 +179,7 @@ impl Worker {
     fn bake(&mut self, new: Run, back: Back, scene: &mut Scene<'_>) {
         let bake_time = scene.policy().bake_time;
         scene.report_on(&new, Fact::Baking { bake_time });
-        self.state = State::Baking { new, until: scene.now + bake_time, back };
+        self.state = State::Baking { new: Box::new(new), until: scene.now + bake_time, back };
     }
 
     /// It has proved itself.
@@ -216,7 +216,7 @@ impl Worker {
             }
             (Role::Candidate, State::Replacing { old, candidate }) => {
                 self.dismiss(&candidate.run, ending, Next::OldServesOn(old.generation()), scene);
-                self.serve_on(old, scene);
+                self.serve_on(*old, scene);
             }
             (Role::Serving, State::Replacing { old, candidate }) => {
                 self.dismiss(&old, ending, Next::SuccessorStarts(candidate.run.generation()), scene);
@@ -232,7 +232,7 @@ impl Worker {
             }
             (Role::Reserve, State::Baking { new, back: Back::Old(old), .. }) => {
                 self.dismiss(&old, ending, Next::SuccessorServes(new.generation()), scene);
-                self.state = State::Up { run: new };
+                self.state = State::Up { run: *new };
             }
             // `role_of` gives these roles in these states only.
             (Role::Serving | Role::Candidate | Role::Reserve, state) => self.state = state,
@@ -362,7 +362,7 @@ impl Worker {
                 (None, Some(by)) if new.health == Health::Unknown => {
                     self.state = State::Baking { new, until: by, back };
                 }
-                (None, _) => self.baked(new, back, scene),
+                (None, _) => self.baked(*new, back, scene),
             },
             state @ (State::Starting { .. } | State::Replacing { .. }) => {
                 self.state = state;

@@ -1,16 +1,15 @@
 //! Maps without empty places. Numbers of services, sockets, runs and processes grow, and a tree that is added to at its end
 //! leaves half of every node empty; one that is made at one go fills them.
 
-use std::collections::BTreeMap;
-
-/// Makes a map anew, from what is in it.
-pub fn pack<K: Ord, V>(map: &mut BTreeMap<K, V>) {
-    *map = std::mem::take(map).into_iter().collect();
+/// Makes a map or a set anew, from what is in it.
+pub fn pack<T: Default + IntoIterator + FromIterator<T::Item>>(kept: &mut T) {
+    *kept = std::mem::take(kept).into_iter().collect();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_packed_map_is_the_same() {

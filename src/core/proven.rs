@@ -42,7 +42,7 @@ impl Worker {
     /// Does anything serve that was started from it, or will it once a pause is over?
     pub(super) fn needs_proven(&self) -> bool {
         let proven = self.proven();
-        let of_it = |run: &Run| Some(run.id) == proven || run.program_of == proven;
+        let of_it = |run: &Run| Some(run.id) == proven || run.program_of.as_deref() == proven.as_ref();
         matches!(self.state, State::Backoff { .. }) || self.state.cast().runs().any(of_it)
     }
 

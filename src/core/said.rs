@@ -17,7 +17,7 @@ impl Run {
     /// It reads its configuration anew, as it said. It serves all the while, as far as anybody knows.
     pub(super) fn reloads(&mut self, scene: &mut Scene<'_>) {
         if self.reloading.is_none() {
-            self.reloading = Some(scene.now);
+            self.reloading = Some(Box::new(scene.now));
             scene.report_on(self, Fact::Reloading);
         }
     }
@@ -25,7 +25,7 @@ impl Run {
     /// It is ready again, as it said.
     pub(super) fn has_reloaded(&mut self, scene: &mut Scene<'_>) {
         if let Some(since) = self.reloading.take() {
-            scene.report_on(self, Fact::ReloadedItself { after: scene.now - since });
+            scene.report_on(self, Fact::ReloadedItself { after: scene.now - *since });
         }
     }
 }

@@ -11,8 +11,8 @@ use super::worker::{Order, Worker};
 use super::{Action, RunEvent, Time};
 use crate::plan::{Definition, Generation, ListenerId, ListenerIds, ServiceId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use thin_vec::ThinVec;
 
 /// How a service is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +57,11 @@ pub struct Service {
     /// What it has been through.
     pub history: History,
     /// Its sockets that refuse clients.
-    pub(super) parked: BTreeSet<ListenerId>,
+    pub(super) parked: ThinVec<ListenerId>,
     pub(super) rollout: Rollout,
     pub(super) guard: Guard,
     /// Restarts that have ended, and how, since somebody looked.
-    ended: Vec<(u32, End)>,
+    ended: ThinVec<(u32, End)>,
 }
 
 /// What a service is to be, as far as people said.
@@ -88,10 +88,10 @@ impl Service {
             last: Generation::NONE,
             wish: Wish::Run,
             history: History::default(),
-            parked: BTreeSet::new(),
+            parked: ThinVec::new(),
             rollout: Rollout::default(),
             guard: Guard::default(),
-            ended: Vec::new(),
+            ended: ThinVec::new(),
         }
     }
 
@@ -315,7 +315,7 @@ impl Service {
     }
 
     /// Restarts that have ended since the last call.
-    pub(super) fn take_ended(&mut self) -> Vec<(u32, End)> {
+    pub(super) fn take_ended(&mut self) -> ThinVec<(u32, End)> {
         std::mem::take(&mut self.ended)
     }
 

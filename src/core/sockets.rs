@@ -13,7 +13,8 @@ impl Service {
         let Self { definition, listeners, parked, workers, wish, .. } = self;
         for (listener, spec) in listeners.iter().zip(&definition.listeners) {
             // The next start would do it, too; but clients that come before are to wait.
-            if reaches(workers, *wish, &spec.address) && parked.remove(listener) {
+            if reaches(workers, *wish, &spec.address) && parked.contains(listener) {
+                parked.retain(|other| other != listener);
                 out.push(Action::Listen { listener: *listener });
             }
         }
@@ -35,7 +36,7 @@ impl Service {
         let idle: Vec<ListenerId> =
             self.idle_sockets().filter(|(_, address)| !served.contains(address)).map(|(id, _)| id).collect();
         for listener in idle {
-            self.parked.insert(listener);
+            self.parked.push(listener);
             out.push(Action::Park { listener });
         }
     }

@@ -38,14 +38,14 @@ pub enum State {
     /// Start-first: one serves, its successor is not ready yet.
     Replacing {
         /// The run that serves.
-        old: Run,
+        old: Box<Run>,
         /// Its successor.
         candidate: Box<Candidate>,
     },
     /// The successor serves, and what it replaces is kept until it has proved itself.
     Baking {
         /// The successor.
-        new: Run,
+        new: Box<Run>,
         /// Until when.
         until: Time,
         /// What comes back if it fails.

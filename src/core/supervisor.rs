@@ -3,6 +3,7 @@
 use super::deadlines::Deadlines;
 use super::fact::{Fact, Report};
 use super::log_writer::LogWriter;
+use super::pack::pack;
 use super::reconcile::Reload;
 use super::request::{Request, Verb};
 use super::service::{Ending, Service, Wish};
@@ -161,6 +162,14 @@ impl Supervisor {
         self.answer_touched(out);
         self.attend_writer(now, out);
         self.end_if_over(out);
+    }
+
+    /// Keeps no more room than it needs: to be called when much was done and nothing is to be done.
+    pub fn pack(&mut self) {
+        self.services.pack();
+        for services in [&mut self.busy, &mut self.up, &mut self.captured] {
+            pack(services);
+        }
     }
 
     /// When [`Event::DeadlinePassed`] is due, if ever.

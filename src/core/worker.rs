@@ -17,6 +17,7 @@ use crate::plan::{Definition, Handshake, RestartOrder};
 use serde::{Deserialize, Serialize};
 use std::mem;
 use std::sync::Arc;
+use thin_vec::ThinVec;
 
 /// One worker and all its runs that have not ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct Worker {
     /// Where it is in its life.
     pub state: State,
     /// Its runs that were asked to leave, oldest first.
-    pub leaving: Vec<Leaving>,
+    pub leaving: ThinVec<Leaving>,
     /// Since when its state has the word that it has.
     pub since: Time,
     /// Its crashes in a row.
@@ -60,7 +61,7 @@ impl Worker {
         Self {
             index,
             state: State::Stopped,
-            leaving: Vec::new(),
+            leaving: ThinVec::new(),
             since: now,
             backoff: Backoff::default(),
             pulse: Pulse::default(),
@@ -148,7 +149,7 @@ impl Worker {
                     RestartOrder::StopFirst => self.stop_first(run, scene),
                     RestartOrder::StartFirst => {
                         let candidate = Candidate::start(scene, self.index, scene.definition.clone(), None);
-                        self.state = State::Replacing { old: run, candidate };
+                        self.state = State::Replacing { old: Box::new(run), candidate };
                     }
                 }
             }
@@ -217,12 +218,12 @@ impl Worker {
             }
             State::Up { run } => vec![run],
             State::Replacing { old, candidate } => {
-                [old].into_iter().chain(candidate.into_living_run()).collect()
+                [*old].into_iter().chain(candidate.into_living_run()).collect()
             }
-            State::Baking { new, back: Back::Old(old), .. } => vec![*old, new],
+            State::Baking { new, back: Back::Old(old), .. } => vec![*old, *new],
             State::Baking { new, back: Back::Fallback(fallback), .. } => {
                 unpin(Some(fallback), scene);
-                vec![new]
+                vec![*new]
             }
             State::Restarting { fallback, .. } => {
                 unpin(fallback, scene);

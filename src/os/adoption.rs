@@ -41,14 +41,14 @@ impl Os {
     }
 
     pub(super) fn adopt(&mut self, run: RunId, pid: Pid, listeners: &[ListenerId]) {
-        let Some(mut held) = self.finds.held.remove(&pid.0) else { return };
+        let Some(held) = self.finds.held.remove(&pid.0) else { return };
         let have_them: Vec<i32> = held.rest.iter().flatten().map(|(pid, _)| *pid).chain([pid.0]).collect();
         if self.take_back_pipes(run, &have_them, pid.0, &held.definition, &held.output) > 0 {
             let service = held.definition.name.clone();
             self.events.push_back(Event::Writer(WriterEvent::NotFound { run, service, pid }));
         }
         if let Some(records) = &mut self.records {
-            records.know(run, std::mem::take(&mut held.record));
+            records.know(run, &held.record);
         }
         self.processes.adopt(&self.poller, run, pid.0, listeners, held);
     }

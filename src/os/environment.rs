@@ -164,9 +164,9 @@ mod tests {
     fn definition(env: &[(&str, &str)], env_file: Option<&Path>) -> Definition {
         Definition {
             name: ServiceName::parse("web").unwrap(),
-            listeners: vec![],
-            after: Vec::new(),
-            requires: Vec::new(),
+            listeners: [].into(),
+            after: [].into(),
+            requires: [].into(),
             program: Program {
                 command: vec!["true".into()],
                 directory: None,

@@ -51,6 +51,7 @@ mod queues;
 mod records;
 mod reexec;
 mod remains;
+mod run_files;
 mod runtime_dir;
 mod scribe;
 mod sight;
@@ -120,6 +121,8 @@ pub enum Input {
     Client(ClientId, Heard),
     /// The control socket was removed by somebody.
     ControlRenewed(Renewed),
+    /// Much was done, and nothing is to be done now: a good time for [`Os::give_back`].
+    Calm,
 }
 
 /// The system, as the supervisor sees it.

@@ -9,6 +9,7 @@ use super::pidfd::Pidfd;
 use super::program::binary_of;
 use super::records::{Found, Record, Records, start_ticks};
 use super::remains::Remains;
+use super::run_files::RunMark;
 use super::store::Given;
 use super::voice::{Voice, find_descriptor};
 use crate::core::{Fact, Orphan, Report, Succession};
@@ -68,7 +69,8 @@ impl Finds {
         let of_file = |file| Report::of_supervisor(Fact::Succession(Succession::RecordUnreadable { file }));
         reports.extend(unreadable.into_iter().map(of_file));
         let mut commons = Commons::default();
-        for Found { name, serves, was_itself, leaving, record } in found {
+        for Found { name, mark, record } in found {
+            let leaving = mark == RunMark::Leaving;
             let report = |what| Report {
                 service: Some(record.definition.name.clone()),
                 generation: Some(record.generation),
@@ -86,7 +88,7 @@ impl Finds {
                     let voice =
                         voice.and_then(|mark| all.iter().find_map(|(pid, _)| Voice::find(*pid, mark)));
                     // What it has become serves nobody that we know of: it is not taken for the server.
-                    let is_another = was_itself
+                    let is_another = mark == RunMark::ServingItself
                         && !bereft
                         && record.group.is_none()
                         && binary_of(record.pid).is_some_and(|inode| Some(inode) != record.inode);
@@ -103,7 +105,7 @@ impl Finds {
                         generation: record.generation,
                         pid: Pid(record.pid),
                         started: record.started,
-                        serves,
+                        serves: mark.serves(),
                         leaving: leaving || bereft,
                         bereft,
                         pipe_open: voice.is_some(),

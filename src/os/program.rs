@@ -12,18 +12,23 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// The file that a run was started from.
-pub(super) struct Origin {
-    inode: Inode,
+pub(super) enum Origin {
+    /// A binary, or a file that nobody may read.
+    Binary(Inode),
     /// A script is kept from its start on: the process that runs it shows only its interpreter.
-    script: Option<Box<Script>>,
+    Script(Box<Script>),
+    /// A script that was kept.
+    LetGo(Inode),
 }
 
-struct Script {
+pub(super) struct Script {
+    inode: Inode,
     file: OwnedFd,
     interpreter: Option<Interpreter>,
 }
@@ -34,27 +39,29 @@ impl Origin {
     pub(super) fn at(path: &Path, search: Option<&OsStr>, directory: Option<&Path>) -> Option<Self> {
         let kept = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty());
         let Ok(file) = kept.map(File::from) else {
-            return Some(Self { inode: Inode::of(&stat(path).ok()?), script: None });
+            return Some(Self::Binary(Inode::of(&stat(path).ok()?)));
         };
         let inode = Inode::of(&fstat(&file).ok()?);
         let mut head = [0; HEAD_BYTES];
         let len = file.read_at(&mut head, 0).unwrap_or(0);
         let head = head.get(..len).unwrap_or_default();
-        let script = head.starts_with(b"#!").then(|| {
-            let interpreter = Interpreter::of(head, search, directory);
-            Box::new(Script { file: file.into(), interpreter })
-        });
-        Some(Self { inode, script })
+        if !head.starts_with(b"#!") {
+            return Some(Self::Binary(inode));
+        }
+        let interpreter = Interpreter::of(head, search, directory);
+        Some(Self::Script(Box::new(Script { inode, file: file.into(), interpreter })))
     }
 
-    /// The binary that a process of another supervisor was started from.
-    pub(super) fn of_binary(inode: Inode) -> Self {
-        Self { inode, script: None }
+    fn inode(&self) -> Inode {
+        match self {
+            Self::Binary(inode) | Self::LetGo(inode) => *inode,
+            Self::Script(script) => script.inode,
+        }
     }
 
     /// Which file it is, where it is a binary.
     pub(super) fn binary(&self) -> Option<Inode> {
-        self.script.is_none().then_some(self.inode)
+        if let Self::Binary(inode) = self { Some(*inode) } else { None }
     }
 
     /// Is it a binary, and the one that this process runs now?
@@ -64,21 +71,27 @@ impl Origin {
 
     /// The same, if it was still at `path` after that was executed: then it is what was.
     pub(super) fn if_still_at(self, path: &Path) -> Option<Self> {
-        stat(path).is_ok_and(|found| Inode::of(&found) == self.inode).then_some(self)
+        stat(path).is_ok_and(|found| Inode::of(&found) == self.inode()).then_some(self)
     }
 
     /// Forgets the script.
     pub(super) fn let_go(&mut self) {
-        self.script = None;
+        if let Self::Script(script) = self {
+            *self = Self::LetGo(script.inode);
+        }
     }
 
     /// Keeps the program: the script with its interpreter, or the binary, as far as they are what `pid` runs, and not
     /// another one that it has become since.
     pub(super) fn pin(&mut self, pid: i32) -> Option<Pinned> {
-        let Some(script) = self.script.take() else {
-            return running(pid, self.inode).map(|file| Pinned { file, kind: Kind::Binary });
+        let inode = self.inode();
+        let Script { file, interpreter, .. } = match mem::replace(self, Self::LetGo(inode)) {
+            Self::Script(script) => *script,
+            other @ (Self::Binary(_) | Self::LetGo(_)) => {
+                *self = other;
+                return running(pid, inode).map(|file| Pinned { file, kind: Kind::Binary });
+            }
         };
-        let Script { file, interpreter } = *script;
         let kept = interpreter.and_then(|found| Some((running(pid, found.inode)?, found.words)));
         let kind = kept.map_or(Kind::Script, |(file, words)| Kind::Interpreted { file, words });
         Some(Pinned { file, kind })
@@ -138,15 +151,15 @@ impl Pinned {
     pub(super) fn origin(&self) -> Option<Origin> {
         let interpreter = match &self.kind {
             Kind::Binary => {
-                return Some(Origin { inode: Inode::of(&fstat(&self.file).ok()?), script: None });
+                return Some(Origin::Binary(Inode::of(&fstat(&self.file).ok()?)));
             }
             Kind::Script => None,
             Kind::Interpreted { file, words } => {
                 Some(Interpreter { inode: Inode::of(&fstat(file).ok()?), words: words.clone() })
             }
         };
-        let script = Script { file: self.file.try_clone().ok()?, interpreter };
-        Some(Origin { inode: Inode::of(&fstat(&self.file).ok()?), script: Some(Box::new(script)) })
+        let inode = Inode::of(&fstat(&self.file).ok()?);
+        Some(Origin::Script(Box::new(Script { inode, file: self.file.try_clone().ok()?, interpreter })))
     }
 }
 
@@ -188,9 +201,9 @@ pub(super) struct KeptOrigin {
 impl Origin {
     /// Leaves it to the next program.
     pub(super) fn keep(&self, numbers: &mut Numbers) -> KeptOrigin {
-        let script = self.script.as_ref();
+        let script = if let Self::Script(script) = self { Some(script) } else { None };
         KeptOrigin {
-            inode: self.inode,
+            inode: self.inode(),
             script: script.map(|script| numbers.keep(&script.file)),
             interpreter: script.and_then(|script| script.interpreter.clone()),
         }
@@ -198,9 +211,9 @@ impl Origin {
 
     /// Takes it over.
     pub(super) fn restore(kept: &KeptOrigin, legacy: &mut Legacy) -> nix::Result<Self> {
-        let file = kept.script.map(|number| legacy.claim(number)).transpose()?;
-        let script = file.map(|file| Box::new(Script { file, interpreter: kept.interpreter.clone() }));
-        Ok(Self { inode: kept.inode, script })
+        let Some(number) = kept.script else { return Ok(Self::Binary(kept.inode)) };
+        let (file, interpreter) = (legacy.claim(number)?, kept.interpreter.clone());
+        Ok(Self::Script(Box::new(Script { inode: kept.inode, file, interpreter })))
     }
 }
 

@@ -10,12 +10,13 @@ use super::lookup::Inode;
 use super::output::PipeMark;
 use super::proc_file;
 use super::remains::{Remains, Whose};
+use super::run_files::{RunFile, RunFiles, RunMark};
 use super::voice::Mark;
-use crate::core::{Time, pack};
+use crate::core::Time;
 use crate::plan::{Definition, Generation, ListenerId, RunId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
@@ -34,15 +35,6 @@ const BORN: &str = "born";
 
 /// The name of a file that is to replace another.
 const NEW: &str = "new";
-
-/// What is appended to the name of the file once the run serves.
-const SERVING: &str = ".serving";
-
-/// The same, where it then ran the very binary that it was started from, and no other that this has become.
-const SERVING_ITSELF: &str = ".serving-itself";
-
-/// What is appended to the name of the file once the run was asked to leave.
-const LEAVING: &str = ".leaving";
 
 /// One run, as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,10 +87,7 @@ impl Record<'_> {
 /// A record that was found, and its file.
 pub(super) struct Found {
     pub(super) name: String,
-    pub(super) serves: bool,
-    /// Whether it then ran the very binary that it was started from.
-    pub(super) was_itself: bool,
-    pub(super) leaving: bool,
+    pub(super) mark: RunMark,
     pub(super) record: Record<'static>,
 }
 
@@ -132,8 +121,7 @@ pub(super) struct Known<'a> {
 pub(super) struct Records {
     directory: PathBuf,
     boot: String,
-    #[serde(with = "crate::plan::shared::pairs")]
-    names: BTreeMap<RunId, Box<str>>,
+    names: RunFiles,
 }
 
 impl Records {
@@ -146,17 +134,17 @@ impl Records {
             // An older version left it open to all who may enter the directory above.
             Err(_) => fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?,
         }
-        Ok(Self { directory, boot: boot()?, names: BTreeMap::new() })
+        Ok(Self { directory, boot: boot()?, names: RunFiles::default() })
     }
 
     /// Writes a run down, all or nothing.
     pub(super) fn started(&mut self, start: Start<'_>, definition: &Definition) -> io::Result<()> {
         let (run, pid) = (start.run, start.known.pid);
-        let name = format!("{}.{}.{pid}", definition.name, run.generation);
+        let file = RunFile { service: definition.name.clone(), pid, mark: RunMark::Started };
         let ticks = start_ticks(pid).ok_or(io::ErrorKind::NotFound);
         let record = self.record(start, ticks?, definition);
         // One that was written in part is no JSON: whoever reads it knows as much as if it were not there.
-        let (path, text) = (self.directory.join(&name), serde_json::to_vec(&record)?);
+        let (path, text) = (self.directory.join(file.name(run)), serde_json::to_vec(&record)?);
         match fs::write(&path, &text) {
             // Somebody has removed the directory.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -166,7 +154,7 @@ impl Records {
             result => result,
         }
         .inspect_err(|_| _ = fs::remove_file(&path))?;
-        self.names.insert(run, name.into());
+        self.names.insert(run, file);
         self.expect_no_more();
         Ok(())
     }
@@ -240,17 +228,17 @@ impl Records {
 
     /// Keeps no more room than they need.
     pub(super) fn pack(&mut self) {
-        pack(&mut self.names);
+        self.names.pack();
     }
 
     /// Knows that a file is about this run.
-    pub(super) fn know(&mut self, run: RunId, name: String) {
-        self.names.insert(run, name.into());
+    pub(super) fn know(&mut self, run: RunId, name: &str) {
+        self.names.know(run, name);
     }
 
     /// Notes that another process is the main one of a run.
     pub(super) fn turned_to(&mut self, run: RunId, pid: i32) {
-        let Some(path) = self.names.get(&run).map(|name| self.directory.join(&**name)) else { return };
+        let Some(path) = self.names.name(run).map(|name| self.directory.join(name)) else { return };
         let rewritten = || -> io::Result<()> {
             let text = fs::read(&path)?;
             let mut record: Record<'_> = serde_json::from_slice(&text)?;
@@ -275,36 +263,34 @@ impl Records {
 
     /// Is the file about this run among these?
     pub(super) fn has(&self, run: RunId, there: &HashSet<OsString>) -> bool {
-        self.names.get(&run).is_some_and(|name| there.contains(OsStr::new(&**name)))
+        self.names.name(run).is_some_and(|name| there.contains(OsStr::new(&name)))
     }
 
     /// Notes that a run was asked to leave.
     pub(super) fn asked(&mut self, run: RunId) {
-        self.mark(run, LEAVING);
+        self.mark(run, RunMark::Leaving);
     }
 
     /// Notes that a run serves, and whether it is still what was started.
     pub(super) fn serves(&mut self, run: RunId, is_itself: bool) {
-        self.mark(run, if is_itself { SERVING_ITSELF } else { SERVING });
+        self.mark(run, if is_itself { RunMark::ServingItself } else { RunMark::Serving });
     }
 
-    fn mark(&mut self, run: RunId, mark: &str) {
-        let Some(name) = self.names.get_mut(&run) else { return };
-        let serves = name.ends_with(SERVING) || name.ends_with(SERVING_ITSELF);
-        if name.ends_with(LEAVING) || serves && mark != LEAVING {
+    fn mark(&mut self, run: RunId, mark: RunMark) {
+        let Some(file) = self.names.get_mut(run) else { return };
+        if file.mark == RunMark::Leaving || file.mark.serves() && mark != RunMark::Leaving {
             return;
         }
-        let plain = name.trim_end_matches(SERVING_ITSELF).trim_end_matches(SERVING);
-        let marked = format!("{plain}{mark}");
+        let marked = RunFile { mark, ..file.clone() };
         // Where it fails the next supervisor takes it for what it was before.
-        if fs::rename(self.directory.join(&**name), self.directory.join(&marked)).is_ok() {
-            *name = marked.into();
+        if fs::rename(self.directory.join(file.name(run)), self.directory.join(marked.name(run))).is_ok() {
+            *file = marked;
         }
     }
 
     /// Forgets a run whose processes have all ended.
     pub(super) fn ended(&mut self, run: RunId) {
-        if let Some(name) = self.names.remove(&run) {
+        if let Some(name) = self.names.remove(run) {
             self.remove(&name);
         }
     }
@@ -328,9 +314,8 @@ impl Records {
             let text = fs::read(self.directory.join(&name)).unwrap_or_default();
             match serde_json::from_slice::<Record>(&text).ok().filter(|record| record.version == VERSION) {
                 Some(record) if record.boot == self.boot => {
-                    let (was_itself, leaving) = (name.ends_with(SERVING_ITSELF), name.ends_with(LEAVING));
-                    let serves = was_itself || name.ends_with(SERVING);
-                    found.push(Found { name, serves, was_itself, leaving, record });
+                    let (mark, _) = RunMark::of(&name);
+                    found.push(Found { name, mark, record });
                 }
                 Some(_) => self.remove(&name),
                 None => {

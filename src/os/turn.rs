@@ -51,11 +51,7 @@ impl Os {
             if self.lavish && takes_none() {
                 self.lavish = false;
                 self.look();
-                self.processes.pack();
-                self.listeners.pack();
-                self.records.iter_mut().for_each(Records::pack);
-                memory::give_back();
-                continue;
+                return (now, Input::Calm);
             }
             let at_once = self.control.as_ref().is_some_and(ControlSocket::has_news).then_some(now);
             let cut = self.control.as_ref().and_then(ControlSocket::deadline);
@@ -72,6 +68,15 @@ impl Os {
                 control.deadline_passed(&self.poller, now);
             }
         }
+    }
+
+    /// Keeps no more room than it needs, once others have `packed` what they keep.
+    pub fn give_back(&mut self, packed: impl FnOnce()) {
+        packed();
+        self.processes.pack();
+        self.listeners.pack();
+        self.records.iter_mut().for_each(Records::pack);
+        memory::give_back();
     }
 
     /// Is there anything that [`wait`](Self::wait) gives out at once? Where there seems to be nothing, what became of runs

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+use thin_vec::ThinVec;
 
 /// One `[[service]]` of the config file, checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,11 +14,11 @@ pub struct Definition {
     /// Its name, unique in the file.
     pub name: ServiceName,
     /// Its sockets, in the order in which their descriptors are handed to the program.
-    pub listeners: Vec<ListenerSpec>,
+    pub listeners: ThinVec<ListenerSpec>,
     /// Services that have to be up, or to have given up, before it starts; they stop after it.
-    pub after: Vec<ServiceName>,
+    pub after: ThinVec<ServiceName>,
     /// Services that have to be up before it starts; they stop after it.
-    pub requires: Vec<ServiceName>,
+    pub requires: ThinVec<ServiceName>,
     /// What a generation is made of; a change makes a new generation.
     pub program: Common<Program>,
     /// How it is treated; a change applies in place.

@@ -67,9 +67,9 @@ mod tests {
     fn service(name: &str) -> Definition {
         Definition {
             name: ServiceName::parse(name).unwrap(),
-            listeners: vec![ListenerSpec::new(Address::Unix(format!("/run/{name}").into()))],
-            after: Vec::new(),
-            requires: Vec::new(),
+            listeners: [ListenerSpec::new(Address::Unix(format!("/run/{name}").into()))].into(),
+            after: [].into(),
+            requires: [].into(),
             program: Program {
                 command: vec!["true".into()],
                 directory: None,

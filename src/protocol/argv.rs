@@ -229,9 +229,9 @@ mod tests {
     ) -> Vec<String> {
         let definition = Definition {
             name: ServiceName::parse("web").unwrap(),
-            listeners,
-            after: Vec::new(),
-            requires: Vec::new(),
+            listeners: listeners.into(),
+            after: [].into(),
+            requires: [].into(),
             program: Program {
                 command: command.iter().map(ToString::to_string).collect(),
                 directory: None,

@@ -126,8 +126,8 @@ fn runs(worker: &Worker, now: Time) -> Vec<RunStatus> {
         pid: run.pid.map(|pid| pid.0),
         serves: serving == Some(run.id),
         age_ms: ms(now - run.started),
-        reloading_ms: run.reloading.map(|since| ms(now - since)),
-        status: run.status.as_deref().map(printable),
+        reloading_ms: run.reloading.as_deref().map(|since| ms(now - *since)),
+        status: run.status.as_ref().map(|text| printable(text.as_str())),
         unhealthy: unhealthy(&run.health, now),
     };
     worker.staying().map(run).collect()

@@ -3,8 +3,8 @@
 use bootstrap::core::{Action, Event, ExitStatus, Request, RunEvent, Time};
 use bootstrap::os::{Input, Os};
 use bootstrap::plan::{
-    Definition, Generation, Handshake, Identity, ListenerId, ListenerSpec, Pid, Policy, Program, RunId,
-    ServiceId, ServiceName,
+    Definition, Generation, Handshake, Identity, ListenerId, Pid, Policy, Program, RunId, ServiceId,
+    ServiceName,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -128,9 +128,9 @@ impl Drop for World {
 pub(crate) fn service(command: &[&str], handshake: Handshake) -> Definition {
     Definition {
         name: ServiceName::parse("web").unwrap(),
-        listeners: Vec::<ListenerSpec>::new(),
-        after: Vec::new(),
-        requires: Vec::new(),
+        listeners: [].into(),
+        after: [].into(),
+        requires: [].into(),
         program: Program {
             command: command.iter().map(ToString::to_string).collect(),
             directory: None,

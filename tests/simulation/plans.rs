@@ -30,10 +30,10 @@ pub(crate) fn first(rng: &mut Rng) -> Plan {
 pub(crate) fn replicated(rng: &mut Rng) -> Plan {
     let mut web = service("web", rng);
     let address = Address::Unix("/run/web".into());
-    web.listeners = vec![ListenerSpec::new(address)];
+    web.listeners = [ListenerSpec::new(address)].into();
     let pipe = web.program.handshake == Handshake::Pipe;
     let ready = if pipe && rng.chance(50) { Ready::Word } else { Ready::Accepting };
-    (web.after, web.requires, web.program.watchdog) = (Vec::new(), Vec::new(), None);
+    (web.after, web.requires, web.program.watchdog) = ([].into(), [].into(), None);
     web.policy = Policy {
         ready,
         check: None,
@@ -128,7 +128,7 @@ fn service(name: &str, rng: &mut Rng) -> Definition {
 }
 
 /// Services that may come before this one: those with an earlier name, so that there is no circle.
-fn earlier(name: &str, rng: &mut Rng) -> Vec<ServiceName> {
+fn earlier<Names: FromIterator<ServiceName>>(name: &str, rng: &mut Rng) -> Names {
     let before = NAMES.iter().filter(|other| **other < name);
     before.filter(|_| rng.chance(15)).map(|other| ServiceName::parse(other).expect("a good name")).collect()
 }

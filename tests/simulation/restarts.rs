@@ -130,7 +130,11 @@ fn a_restart_that_fails_ends_with_what_served_before() {
         for (worker, run) in after {
             let was = &before[&worker];
             assert!(was.definition.runs_the_same(&run.definition), "worker {worker} runs something else");
-            assert_eq!(run.program_of, (was.id != run.id).then_some(was.id), "of which program it is");
+            assert_eq!(
+                run.program_of.as_deref().copied(),
+                (was.id != run.id).then_some(was.id),
+                "of which program it is"
+            );
         }
     });
 }

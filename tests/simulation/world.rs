@@ -1238,8 +1238,9 @@ fn kept_program(worker: &Worker) -> Option<RunId> {
             fallback.as_ref().map(|fallback| fallback.pinned)
         }
         State::Baking { back: Back::Fallback(fallback), .. } => Some(fallback.pinned),
-        State::Up { run } | State::Replacing { old: run, .. } => {
-            assert!(run.program_of.is_none(), "what it was started from is not kept");
+        State::Up { .. } | State::Replacing { .. } => {
+            let loose = worker.serving().is_some_and(|run| run.program_of.is_some());
+            assert!(!loose, "what it was started from is not kept");
             None
         }
         State::Baking { .. }

@@ -132,7 +132,7 @@ impl Processes {
             manner: Manner::of(!leaving),
             voice,
             voice_number,
-            origin: inode.map(Origin::of_binary),
+            origin: inode.map(Origin::Binary),
             program: self.shared(program),
             main: (pid != leader).then_some(pid),
             adopted: Some(Box::new(held)),

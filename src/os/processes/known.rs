@@ -29,7 +29,7 @@ impl Processes {
 
     /// The path of a run's program.
     pub(in super::super) fn program(&self, run: RunId) -> Option<&Path> {
-        self.leaders.get(&run).and_then(|leader| Some(&*self.by_leader.get(leader)?.program))
+        self.leaders.get(&run).and_then(|leader| Some(self.by_leader.get(leader)?.program.as_path()))
     }
 
     /// Points out that a run may have changed its sockets.
