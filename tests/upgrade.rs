@@ -2,13 +2,13 @@
 
 mod support;
 
-use nix::sys::signal::Signal::{SIGHUP, SIGUSR1, SIGUSR2};
+use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1, SIGUSR2};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 use support::{
-    Load, Stage, Supervised, Wire, einhorn, eventually, example, free_port, http, in_flight, service,
+    Load, Process, Stage, Supervised, Wire, einhorn, eventually, example, free_port, http, in_flight, service,
 };
 
 const OURS: &str = env!("CARGO_BIN_EXE_bootstrap");
@@ -225,6 +225,27 @@ fn a_program_that_does_not_answer_stops_nobody() {
     supervised.wait_answer(port, 2);
     supervised.wait_for(" bootstrap … did not say within 5s … this one goes on");
     eventually("it is gone", || supervised.process().children().len() == 1);
+    supervised.stop();
+}
+
+/// Nobody waits for its answer any more.
+#[test]
+fn a_program_that_does_not_answer_ends_with_the_supervisor_that_has_asked_it() {
+    let mut supervised = staged(&http("web", free_port(), ""), &["web"]);
+    let path = supervised.stage.write("hang", "#!/bin/sh\nexec sleep 60\n");
+    deploy(&supervised.stage, &path);
+    supervised.signal(SIGUSR2);
+    supervised.wait_for(" bootstrap … asking");
+    let is_asked = |process: &Process| process.arguments().first().is_some_and(|word| word == "sleep");
+    let asked = || supervised.process().children().into_iter().find(is_asked);
+    eventually("it hangs", || asked().is_some());
+    let asked = asked().unwrap();
+    supervised.signal(SIGKILL);
+    supervised.wait_exit();
+    eventually("it is gone", || !asked.is_alive());
+    deploy(&supervised.stage, Path::new(OURS));
+    supervised.start_again();
+    supervised.wait_for(" web generation=1 … adopted");
     supervised.stop();
 }
 

@@ -101,10 +101,21 @@ pub(super) struct Prepared<'a> {
     pub(super) ignored: Option<c_int>,
     /// What lets it into its cgroup.
     pub(super) entrance: Option<RawFd>,
-    /// The file that it signs when it is born.
-    pub(super) birth: Option<RawFd>,
+    /// What becomes of it should the supervisor be killed.
+    pub(super) tie: Tie,
     /// What it becomes first.
     pub(super) becoming: Becoming,
+}
+
+/// What becomes of a child whose supervisor is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tie {
+    /// It goes on.
+    Loose,
+    /// It goes on, and is found by this file: it signs that when it is born.
+    Signs(RawFd),
+    /// It is killed as well: nobody would wait for its answer. What it has started is not.
+    EndsWithUs,
 }
 
 /// What the child needs, and where it says what failed.
@@ -208,8 +219,10 @@ impl Talk<'_> {
         // SAFETY: plain integers.
         check(SpawnStage::Group, 0, unsafe { libc::setpgid(0, 0) }.into());
         reset_signals(&prepared.dispositions, prepared.ignored);
-        if let Some(birth) = prepared.birth {
-            self.sign(birth);
+        match prepared.tie {
+            Tie::Loose => {}
+            Tie::Signs(birth) => self.sign(birth),
+            Tie::EndsWithUs => self.end_with_supervisor(),
         }
         if let Some(entrance) = prepared.entrance {
             // "0" is whoever writes it.
@@ -250,8 +263,8 @@ impl Talk<'_> {
         unsafe { libc::_exit(126) }
     }
 
-    /// Says in the file who it is: a supervisor that comes later finds it. Until then it dies with this one.
-    fn sign(&self, birth: RawFd) {
+    /// Is killed when the supervisor is, from now on.
+    fn end_with_supervisor(&self) {
         // SAFETY: plain integers. `getppid` names another parent where ours has ended already.
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -259,6 +272,11 @@ impl Talk<'_> {
                 libc::_exit(126);
             }
         }
+    }
+
+    /// Says in the file who it is: a supervisor that comes later finds it. Until then it dies with this one.
+    fn sign(&self, birth: RawFd) {
+        self.end_with_supervisor();
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `getpid` takes nothing; the kernel fills a `timespec` that is ours.
         let (pid, told) =

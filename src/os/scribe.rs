@@ -2,6 +2,7 @@
 
 use super::Os;
 use super::arguments::arguments;
+use super::child::Tie;
 use super::children;
 use super::clock;
 use super::inherited::{Legacy, Numbers};
@@ -117,7 +118,7 @@ impl Os {
             arguments(&format!("{WRITE}{number}"))
         };
         let program = Path::new("/proc/self/exe");
-        let pid = self.spawner.start_plain(program, &[theirs.as_raw_fd()], to_write)?;
+        let pid = self.spawner.start_plain(program, &[theirs.as_raw_fd()], Tie::Loose, to_write)?;
         // It is our child and was not reaped yet, so the number is its own.
         let process = Pidfd::open(pid).map_err(failed)?;
         let writer = Scribe::watched(&self.poller, pid, process, ours).map_err(failed)?;

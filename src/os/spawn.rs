@@ -1,7 +1,7 @@
 //! From a definition to a running program.
 
 use super::cgroup::Leaf;
-use super::child::{Cradle, Executable, Failed, Prepared};
+use super::child::{Cradle, Executable, Failed, Prepared, Tie};
 use super::dispositions::Dispositions;
 use super::environment::{Environment, Ours};
 use super::identity::{self, Becoming};
@@ -126,6 +126,7 @@ impl Spawner {
         &mut self,
         path: &Path,
         given: &[RawFd],
+        tie: Tie,
         argv: impl FnOnce(&[RawFd]) -> Vec<Vec<u8>>,
     ) -> Result<i32, SpawnFailure> {
         let unfit = |errno| failure(SpawnStage::Exec, errno, &path.display().to_string());
@@ -148,7 +149,7 @@ impl Spawner {
             dispositions: self.dispositions,
             ignored: None,
             entrance: None,
-            birth: None,
+            tie,
             becoming: Becoming::new(&Identity::default(), self.limit),
         };
         prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, path, None, &Identity::default()))
@@ -230,7 +231,7 @@ impl Spawner {
             dispositions: self.dispositions,
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
             entrance: entrance.as_ref().map(AsRawFd::as_raw_fd),
-            birth: birth.as_ref().map(AsRawFd::as_raw_fd),
+            tie: birth.as_ref().map_or(Tie::Loose, |file| Tie::Signs(file.as_raw_fd())),
             becoming: Becoming::new(&definition.program.identity, self.limit),
         };
         let pid = prepared

@@ -4,6 +4,7 @@
 //! with 0.
 
 use super::arguments::{GO_ON, arguments};
+use super::child::Tie;
 use super::children;
 use super::kept::seal;
 use super::lookup;
@@ -82,7 +83,8 @@ impl Check {
             let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
             arguments(&format!("{ASK}{}", numbers.join(",")))
         };
-        let pid = spawner.start_plain(path, &given, ask).map_err(UpgradeRefusal::NotStarted)?;
+        let started = spawner.start_plain(path, &given, Tie::EndsWithUs, ask);
+        let pid = started.map_err(UpgradeRefusal::NotStarted)?;
         // It is our child and was not reaped yet, so the number is its own.
         let process = Pidfd::open(pid).map_err(io::Error::from).map_err(unable)?;
         Ok(Self { path: path.into(), identity, shown, since, by, answer, said: Vec::new(), pid, process })
