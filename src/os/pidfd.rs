@@ -20,10 +20,23 @@ impl Pidfd {
 
     /// Sends it a signal; `ESRCH` says that it has ended and was reaped.
     pub(super) fn send(&self, signal: i32) -> nix::Result<()> {
-        let no_details = std::ptr::null::<libc::siginfo_t>();
+        self.send_with(0, signal)
+    }
+
+    /// Sends a signal to the process group that it leads and whose number is its own; `ESRCH` says that nobody is in it.
+    /// By number where the kernel cannot do it otherwise (before Linux 6.9).
+    pub(super) fn send_to_group(&self, own: i32, signal: i32) -> nix::Result<()> {
+        const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
+        match self.send_with(PIDFD_SIGNAL_PROCESS_GROUP, signal) {
+            Err(Errno::EINVAL) => children::send_to_group(own, signal),
+            sent => sent,
+        }
+    }
+
+    fn send_with(&self, flags: libc::c_uint, signal: i32) -> nix::Result<()> {
+        let (own, no_details) = (self.0.as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
         // SAFETY: integers, and a null pointer, which the call takes for "as kill(2) would".
-        let result =
-            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.0.as_raw_fd(), signal, no_details, 0) };
+        let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, own, signal, no_details, flags) };
         Errno::result(result).map(drop)
     }
 }
@@ -117,5 +130,26 @@ mod tests {
         let kernel = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         let told = if kernel >= (6, 15) { ExitStatus::Code(7) } else { ExitStatus::Unknown };
         assert_eq!(held.exit(pid), told, "Linux {release}");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a child that its own test reaps")]
+    fn a_signal_to_its_group_reaches_all_of_it() {
+        use std::io::{BufRead as _, BufReader, Read as _};
+        use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "sleep 20 & echo both; exec sleep 20"]).process_group(0);
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let held = Pidfd::open(pid).unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        let begin = std::time::Instant::now();
+        held.send_to_group(pid, libc::SIGKILL).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+        // It ends when the last of them does.
+        said.read_to_string(&mut line).unwrap();
+        assert!(begin.elapsed() < std::time::Duration::from_secs(10), "one of them lived on");
     }
 }

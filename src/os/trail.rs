@@ -2,7 +2,6 @@
 //! that it left. One that hangs would be there for ever, for nobody waits for its answer any more.
 
 use super::birth::Signature;
-use super::children;
 use super::pidfd::Pidfd;
 use super::records::start_ticks;
 use super::sight;
@@ -89,7 +88,7 @@ fn end(signature: Signature) -> bool {
         return false;
     }
     if sight::group(pid) == Some(pid) && process.send(0).is_ok() {
-        return children::send_to_group(pid, libc::SIGKILL).is_ok();
+        return process.send_to_group(pid, libc::SIGKILL).is_ok();
     }
     process.send(libc::SIGKILL).is_ok()
 }
