@@ -190,6 +190,8 @@ pub enum Fact {
     Stopping { services: usize },
     /// SIGQUIT arrived, or a second stop.
     StoppingNow { processes: usize },
+    /// A signal arrived that means nothing.
+    StraySignal { signal: i32 },
     /// Everything has ended.
     Ended { outcome: Outcome, crashed: usize },
 }

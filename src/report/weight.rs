@@ -62,6 +62,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::SelectorFileMissing { .. }
         | Fact::LogLost { .. }
         | Fact::TooManyLeaving { .. }
+        | Fact::StraySignal { .. }
         | Fact::ReloadIgnored => Level::Warn,
         Fact::Logs(fact) => logs::level(fact),
         Fact::Control(fact) => control::level(fact),

@@ -365,6 +365,7 @@ impl World {
             | Event::LastWords { .. }
             | Event::Request(Request::Restart | Request::Upgrade)
             | Event::TicketDropped(_)
+            | Event::StraySignal(_)
             | Event::BindRefused { .. }
             | Event::Repaired { .. }
             | Event::ProgramChanged { .. }
