@@ -192,6 +192,8 @@ pub enum Fact {
     StoppingNow { processes: usize },
     /// A signal arrived that means nothing.
     StraySignal { signal: i32 },
+    /// It cannot begin to supervise.
+    NotStarted { reason: String },
     /// Everything has ended.
     Ended { outcome: Outcome, crashed: usize },
 }

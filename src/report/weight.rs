@@ -90,6 +90,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::SelectorRefused { .. }
         | Fact::Mistake { .. }
         | Fact::ReloadRefused { .. }
+        | Fact::NotStarted { .. }
         | Fact::Ended { outcome: Outcome::Crashed | Outcome::BindRefused, .. } => Level::Error,
     }
 }
