@@ -98,6 +98,7 @@ impl Service {
     pub fn start(&mut self, now: Time, out: &mut Vec<Action>) {
         self.wish = Wish::Run;
         self.workers.iter_mut().filter(|worker| worker.is_empty()).for_each(Worker::forget_crashes);
+        self.history.restart_failed &= !self.served_by_nobody();
         self.each(now, out, |worker, scene| worker.order(Order::Start, scene));
         self.scale(now, out);
         self.settle(now, out);
@@ -286,7 +287,8 @@ impl Service {
                 }
                 Turn::Stopped(left) => self.scene(now, out).1.report(Fact::RolloutStopped { left }),
                 Turn::Over(round, end) => {
-                    self.history.restarts.failed += u32::from(!matches!(end, End::Through(_)));
+                    self.history.restart_failed = !matches!(end, End::Through(_));
+                    self.history.restarts.failed += u32::from(self.history.restart_failed);
                     self.ended.extend(round.map(|round| (round, end)));
                 }
             }
