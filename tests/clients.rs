@@ -220,15 +220,16 @@ fn a_restart_that_fails_is_told_and_the_old_program_serves() {
     ] {
         let port = free_port();
         let stage = Stage::new();
-        let program =
-            stage.write("server", &format!("#!/bin/sh\nexec {} \"$@\"\n", support::example("http")));
+        let good = format!("#!/bin/sh\nexec {} \"$@\"\n", support::example("http"));
+        let program = stage.write("server", &good);
         let executable = || {
             use std::os::unix::fs::PermissionsExt as _;
             std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         };
         executable();
         let more = format!("ready = \"pipe\"\nrestart_order = \"{order}\"");
-        let config = service("web", port, &[program.to_str().unwrap(), "--name", "web"], &more);
+        let config =
+            WAITS.to_owned() + &service("web", port, &[program.to_str().unwrap(), "--name", "web"], &more);
         let supervised = stage.start(&config, &["web"]);
         supervised.wait_for(" web generation=1 … ready after");
         supervised.stage.write("server", "#!/bin/sh\nexit 1\n");
@@ -241,6 +242,21 @@ fn a_restart_that_fails_is_told_and_the_old_program_serves() {
             status["services"][0]["last_failure"].as_str().unwrap().contains("exit code 1"),
             "{status:#}"
         );
+        // In the table as well, until one succeeds.
+        let note = "the last restart failed: see `status web`";
+        assert_eq!(status["services"][0]["restart_failed"], true, "{status:#}");
+        says(&supervised, "status", &[&format!("web …up …{note}")], 0);
+        supervised.stage.write("server", &good);
+        executable();
+        if order == "start-first" {
+            says(&supervised, "restart web", &["web: up"], 0);
+        } else {
+            says(&supervised, "stop web", &["web: stopped"], 0);
+            says(&supervised, "start web", &["web: up"], 0);
+        }
+        let (status, _) = json(&supervised, "status web");
+        assert_eq!(status["services"][0].get("restart_failed"), None, "{status:#}");
+        assert!(!command(&supervised, "status").0.contains(note));
         supervised.stop();
     }
 }

@@ -165,6 +165,14 @@ fn a_supervisor_that_is_not_there_is_told_with_what_to_do() {
     }
     std::fs::remove_dir_all(supervised.stage.dir().join("run")).unwrap();
     says(&supervised, "status", &["run/control: No such file …; `bootstrap -c services.toml` runs it"], 7);
+    // From elsewhere a relative directory is another one.
+    let file = supervised.stage.path("relative.toml");
+    supervised.stage.write("relative.toml", "[bootstrap]\nruntime_dir = 'other'\n");
+    let elsewhere = Stage::new();
+    let said = String::from_utf8(elsewhere.run(&["-c", &file, "status"]).stderr).unwrap();
+    let place = elsewhere.path("other/control");
+    assert!(said.contains(&format!("not reachable: {place}: No such file")), "{said}");
+    assert!(said.contains("`runtime_dir` is relative, and begins where bootstrap was started"), "{said}");
     std::fs::remove_file(supervised.stage.dir().join("services.toml")).unwrap();
     says(&supervised, "status", &["and services.toml cannot be found: No such file"], 7);
 }

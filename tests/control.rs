@@ -85,6 +85,12 @@ fn a_second_supervisor_is_refused_by_name_and_pid_before_it_binds_anything() {
     assert!(second.status.code() == Some(1) && said.contains(&expected), "{said}");
     assert!(said.contains("services.toml; give one of them another `runtime_dir`"), "{said}");
     assert!(!said.contains("holds"), "{said}");
+    let second = supervised.stage.run(&["-c", "other.toml", "--log-format", "json"]);
+    let said = String::from_utf8_lossy(&second.stderr);
+    let line: serde_json::Value =
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert_eq!((&line["event"], &line["level"]), (&"not-started".into(), &"ERROR".into()), "{said}");
+    assert!(line["message"].as_str().unwrap().contains(&expected), "{said}");
     assert_eq!(supervised.get(port).generation(), 1);
     supervised.stop();
 }

@@ -102,6 +102,22 @@ fn always_brings_back_everything_at_once_and_then_with_pauses() {
     supervised.stop();
 }
 
+/// Who had mended a service and started it by hand once waited for the pauses of before at its next crash.
+#[test]
+fn a_restart_by_hand_counts_crashes_anew() {
+    let policy = "restart = \"always\"\nrestart_delay = \"10m\"\nrestart_delay_max = \"20m\"";
+    let (supervised, ..) = beside_a_neighbour(&["--exit", "0"], policy);
+    supervised.wait_for(" bad generation=2 … starting generation 3 in 10m");
+    supervised.signal(SIGUSR1);
+    supervised.pid_of("bad", 4);
+    supervised.wait_for(" bad generation=4 … starting generation 5 in 10m");
+    let start = supervised.stage.run(&["-c", "services.toml", "start", "--no-wait", "bad"]);
+    assert!(start.status.success(), "{start:?}");
+    supervised.pid_of("bad", 6);
+    supervised.wait_for(" bad generation=6 … starting generation 7 in 10m");
+    supervised.stop();
+}
+
 #[test]
 fn clients_wait_through_crashes_and_are_answered_by_the_next_generation() {
     let policy = "restart = \"always\"\nrestart_delay = \"1ms\"\nrestart_delay_max = \"5ms\"";

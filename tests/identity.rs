@@ -248,6 +248,64 @@ fn whoever_is_not_root_is_told_so_before_anything_is_started() {
     }
 }
 
+/// To look needs no right but to read: `logs` once refused the whole file, and `check` did not say what was missing.
+#[test]
+fn whoever_is_not_root_checks_a_file_of_root_and_reads_its_logs() {
+    if !is_root() {
+        return;
+    }
+    let (stage, program) = public(Path::new(env!("CARGO_BIN_EXE_bootstrap")));
+    let log = stage.path("a.log");
+    let write = |name: &str, text: &str, mode: u32| {
+        fs::set_permissions(stage.write(name, text), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let service = |more: &str| {
+        format!(
+            "[[service]]\nname = 'a'\ncommand = 'true'\nuser = 'root'\nnice = -5\nstdout = 'file:{log}'\nstderr = 'file:{log}'\n{more}"
+        )
+    };
+    write("a.toml", &service(""), 0o644);
+    write("worse.toml", &service("umask = 1\n"), 0o644);
+    write("closed.toml", "", 0o600);
+    write("a.log", "a line\n", 0o644);
+    let nobody = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(arguments).current_dir(stage.dir()).stdin(Stdio::null()).uid(UID).gid(UID);
+        let output = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let note = "note: all that is wrong is that this user lacks rights; check it as the one who runs it";
+    let (code, _, said) = nobody(&["-c", "a.toml", "check"]);
+    assert!(code == Some(78) && said.contains("it needs root, or CAP_SETUID"), "{said}");
+    assert!(said.ends_with(&format!("bootstrap: a.toml: {note}\n")), "{said}");
+    let (_, said, _) = nobody(&["-c", "a.toml", "check", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(format!("note: {}", told["notes"][0].as_str().unwrap()), note, "{said}");
+    let (_, _, said) = nobody(&["-c", "worse.toml", "check"]);
+    assert!(said.contains("`umask` is 1") && !said.contains("note:"), "{said}");
+    for command in ["check", "logs"] {
+        let (code, _, said) = nobody(&["-c", "closed.toml", command]);
+        assert_eq!(code, Some(78), "{said}");
+        assert!(said.contains("cannot be read: Permission denied"), "{said}");
+        assert!(said.contains("help: run this as root, or as a user that may read it"), "{said}");
+    }
+    assert_eq!(nobody(&["-c", "a.toml", "logs"]), (Some(0), "a line\n".into(), String::new()));
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o640)).unwrap();
+    let (code, printed, said) = nobody(&["-c", "a.toml", "logs"]);
+    let denied = "Permission denied (os error 13); read it as root, or as one of the group of the file";
+    assert_eq!(said, format!("bootstrap: {log}: {denied}\n"));
+    assert_eq!((code, printed.as_str()), (Some(1), ""));
+    fs::create_dir(stage.path("closed")).unwrap();
+    fs::set_permissions(stage.path("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    let (code, _, said) = nobody(&["-c", "a.toml", "status", "--runtime-dir", "closed"]);
+    assert!(code == Some(7) && said.contains("/closed/control: Permission denied"), "{said}");
+    assert!(
+        said.contains("; only root, the user that it runs as, and members of `control_group` may"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_service_with_a_cgroup_is_in_it_and_leaves_none_behind() {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();

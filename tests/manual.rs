@@ -166,6 +166,13 @@ fn shells_complete_the_command_line() {
     let zsh =
         format!("autoload -U compinit; compinit -D -u; source {}; whence -w _bootstrap", stage.path("zsh"));
     assert_eq!(asked(&["zsh", "-f", "-c", &zsh]), (Some(0), "_bootstrap: function\n".into()));
+    // What only a supervisor writes on a command line is no help to people.
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = printed(&["completions", shell]);
+        for hidden in ["check-state", "write-logs"] {
+            assert!(!script.contains(hidden), "{shell} completes --{hidden}");
+        }
+    }
     let output = stage.run(&["completions", "tcsh"]);
     assert_eq!(output.status.code(), Some(2), "a shell that is not known");
 }
@@ -202,6 +209,12 @@ fn shells_complete_names_of_services() {
     assert_eq!(bash(&format!("bootstrap -c {file} stop web-")), "web-admin\n");
     assert_eq!(bash(&format!("bootstrap --config = {file} stop web-")), "web-admin\n");
     assert_eq!(bash("bootstrap rest"), "restart\n", "commands as before");
+    assert_eq!(
+        bash(&format!("bootstrap -c {file} restart --no-wait web-")),
+        "web-admin\n",
+        "after an option"
+    );
+    assert_eq!(bash(&format!("bootstrap -c {file} restart --timeout web-")), "\n", "but for its value");
     assert!(bash(&format!("bootstrap -c {file} restart --no")).contains("--no-wait"), "and options");
     assert_eq!(
         bash("bootstrap -c /nonexistent/a.toml restart w").trim(),
@@ -214,6 +227,19 @@ fn shells_complete_names_of_services() {
     };
     assert_eq!(fish(&format!("bootstrap -c {file} restart web-")), "web-admin\n");
     assert_eq!(fish(&format!("bootstrap --config={file} events w")), "web\nweb-admin\n");
+    // What `signal` takes first is a signal.
+    for options in [String::new(), format!("-c {file} "), format!("--timeout 1s -c {file} ")] {
+        assert_eq!(bash(&format!("bootstrap {options}signal TER")), "TERM\n", "{options:?}");
+        assert_eq!(fish(&format!("bootstrap {options}signal TER")), "TERM\n", "{options:?}");
+    }
+    assert_eq!(bash("bootstrap signal SIGUSR"), "SIGUSR1\nSIGUSR2\n");
+    for all in
+        [bash(&format!("bootstrap -c {file} signal ''")), fish(&format!("bootstrap -c {file} signal "))]
+    {
+        assert!(all.contains("HUP\n") && !all.contains("web"), "{all}");
+    }
+    assert_eq!(bash(&format!("bootstrap -c {file} signal HUP web-")), "web-admin\n");
+    assert_eq!(fish(&format!("bootstrap -c {file} signal HUP web-")), "web-admin\n");
     supervised.stop();
 }
 

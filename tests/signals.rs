@@ -7,6 +7,7 @@ mod support;
 use nix::sys::signal::Signal::{self, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{Stage, Supervised, eventually, example, free_port, get, http, in_flight, rude, service};
 
@@ -234,4 +235,30 @@ fn once_it_has_ended_clients_are_refused() {
     supervised.wait_answer(port, 1);
     supervised.stop();
     assert_eq!(get(port, "/"), Err(support::Failure::Refused));
+}
+
+/// A stray SIGALRM once ended the supervisor without a line.
+#[test]
+fn a_signal_that_means_nothing_is_told_and_ends_nobody() {
+    let port = free_port();
+    let supervised = Supervised::start(&http("web", port, ""), &["web"]);
+    supervised.wait_for(" web generation=1 … ready after");
+    for (name, told) in [
+        ("ALRM", "SIGALRM"),
+        ("VTALRM", "SIGVTALRM"),
+        ("PROF", "SIGPROF"),
+        ("IO", "SIGIO"),
+        ("PWR", "SIGPWR"),
+        ("STKFLT", "SIGSTKFLT"),
+        ("XCPU", "SIGXCPU"),
+        ("34", "signal 34"),
+        ("64", "signal 64"),
+    ] {
+        let pid = supervised.process().0.to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        assert!(sent.success(), "{name}");
+        supervised.wait_for(&format!(" WARN bootstrap {told}: it means nothing here; ignored"));
+    }
+    assert_eq!(supervised.get(port).generation(), 1);
+    supervised.stop();
 }

@@ -68,6 +68,9 @@ pub fn check(path: &Path, color: Color, args: &CheckArgs) -> ExitCode {
         Err(refused) => {
             // Whoever closed stderr has the exit code.
             let _ = io::stderr().write_all(refused.render(color.on_stderr()).as_bytes());
+            if let Some(note) = note_of_rights(&refused) {
+                complain(&format!("{}: note: {note}", path.display()));
+            }
             code
         }
     }
@@ -84,9 +87,18 @@ fn checked(path: &Path, found: &Result<Plan, Refused>) -> String {
         services: plan.map(|plan| plan.services.len()),
         sockets: plan.map(sockets),
         mistakes: mistakes.iter().map(told).collect(),
-        notes: plan.map_or_else(Vec::new, notes),
+        notes: match found {
+            Ok(plan) => notes(plan),
+            Err(refused) => note_of_rights(refused).into_iter().collect(),
+        },
     };
     serde_json::to_string(&checked).expect("texts, numbers and lists of them")
+}
+
+/// A file that is well for whoever has the rights to run it.
+fn note_of_rights(refused: &Refused) -> Option<String> {
+    let only = refused.mistakes().iter().all(Mistake::is_of_rights);
+    only.then(|| "all that is wrong is that this user lacks rights; check it as the one who runs it".into())
 }
 
 /// What may be meant otherwise, or is not on this machine: it may be on the one that the file is for. Services that are

@@ -40,7 +40,8 @@ impl Connection {
                     let pid = Place::holder(&directory).map(|(pid, _)| pid);
                     return Err(Trouble::Silent { pid, waited: CLIENT_PATIENCE });
                 }
-                Err(error) => tried.push((path, error)),
+                // Whoever reads it may be elsewhere.
+                Err(error) => tried.push((std::path::absolute(&path).unwrap_or(path), error)),
             }
         }
         Err(Trouble::NotReachable { config: config.into(), tried })

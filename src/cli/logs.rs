@@ -33,7 +33,7 @@ pub struct LogsArgs {
 
 /// Prints the last lines of the files, and goes on with `--follow`.
 pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
-    let plan = match config::load(file) {
+    let plan = match config::load_to_look(file) {
         Ok(plan) => plan,
         Err(refused) => {
             // Whoever closed stderr has the exit code.
@@ -62,6 +62,7 @@ pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
     let mut out = Screen::stdout();
     let mut kept = Vec::new();
     let several = files.len() > 1;
+    let mut code = ExitCode::Ok;
     for wanted in files {
         match last_lines(&wanted, args.lines) {
             Ok((lines, position)) => {
@@ -75,13 +76,18 @@ pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
                 }
                 kept.push(Kept { wanted, position });
             }
-            Err(error) => complain(&format!("{}: {error}", wanted.path.display())),
+            Err(error) => {
+                code = ExitCode::Failed;
+                let denied = error.kind() == io::ErrorKind::PermissionDenied;
+                let who = if denied { "; read it as root, or as one of the group of the file" } else { "" };
+                complain(&format!("{}: {error}{who}", wanted.path.display()));
+            }
         }
     }
     if args.follow && !kept.is_empty() {
-        return said(follow(kept, &mut out), ExitCode::Ok);
+        return said(follow(kept, &mut out), code);
     }
-    ExitCode::Ok
+    code
 }
 
 /// Where what a service writes is, if not in a file.

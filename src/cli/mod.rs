@@ -46,7 +46,7 @@ pub use write_logs::write_logs;
 use crate::exit::ExitCode;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use order::Kind;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -100,6 +100,13 @@ struct Arguments {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
 
+    #[command(subcommand)]
+    command: Option<AnyCommand>,
+}
+
+// What no person writes: completions and help do not have it. A comment of documentation would become that of the command.
+#[derive(Debug, Args)]
+struct Inner {
     /// What a supervisor adds when it becomes this program: the number of its snapshot
     #[arg(long, hide = true, value_name = "FD")]
     state: Option<RawFd>,
@@ -111,9 +118,6 @@ struct Arguments {
     /// What a supervisor adds to start the process that writes logs: the number of its socket
     #[arg(long, hide = true, value_name = "FD")]
     write_logs: Option<RawFd>,
-
-    #[command(subcommand)]
-    command: Option<AnyCommand>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -235,9 +239,10 @@ impl Invocation {
     ///
     /// What clap prints: help, the version (exit code 0) or a mistake (exit code 2).
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Error> {
-        let matches = definition().try_get_matches_from(arguments)?;
-        let Arguments { mut config, mut log_format, mut color, state, check_state, write_logs, command } =
+        let matches = Inner::augment_args(definition()).try_get_matches_from(arguments)?;
+        let Arguments { mut config, mut log_format, mut color, command } =
             Arguments::from_arg_matches(&matches)?;
+        let Inner { state, check_state, write_logs } = Inner::from_arg_matches(&matches)?;
         let command = match command {
             Some(AnyCommand::Print(printing)) => return Ok(Asked::Print(printing)),
             Some(AnyCommand::OfFile(command)) => Some(command),

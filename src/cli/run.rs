@@ -20,20 +20,16 @@ pub fn run(invocation: &Invocation) -> ExitCode {
             // The program before has made sure that this does not happen; if it does, nothing is lost but what only
             // the state knew.
             let what = "cannot go on from the state that was left to it";
-            fail(
-                &format!("bootstrap: {what}: {error}; begins anew, and takes over who runs\n"),
-                ExitCode::Failed,
-            );
+            not_started(format!("{what}: {error}; begins anew, and takes over who runs"), format);
             let errno = os::begin_anew();
-            fail(&format!("bootstrap: cannot begin anew: {errno}; the servers go on\n"), ExitCode::Failed)
+            not_started(format!("cannot begin anew: {errno}; the servers go on"), format)
         });
     }
     let plan = match config::load(&invocation.config) {
         Ok(plan) => plan,
         Err(refused) => return fail(&told(&refused, format, invocation.color), ExitCode::Config),
     };
-    run::run(&invocation.config, plan, format)
-        .unwrap_or_else(|error| fail(&format!("bootstrap: {error}\n"), ExitCode::Failed))
+    run::run(&invocation.config, plan, format).unwrap_or_else(|error| not_started(error.to_string(), format))
 }
 
 /// The mistakes as whoever reads stderr wants them: a picture for people, lines for a log.
@@ -45,6 +41,17 @@ fn told(refused: &Refused, format: Format, color: Color) -> String {
             refused.lines().into_iter().map(|text| run::line(&fact(text), format) + "\n").collect()
         }
     }
+}
+
+/// Says why it does not start, in the same way as the mistakes.
+fn not_started(reason: String, format: Format) -> ExitCode {
+    let why = match format {
+        Format::Text => format!("bootstrap: {reason}\n"),
+        Format::Json | Format::Journal => {
+            run::line(&Report::of_supervisor(Fact::NotStarted { reason }), format) + "\n"
+        }
+    };
+    fail(&why, ExitCode::Failed)
 }
 
 /// Says why, as far as somebody listens, and gives the exit code.

@@ -121,6 +121,7 @@ fn row(service: &ServiceStatus) -> Vec<Cell<'_>> {
 
 fn of_state(service: &ServiceStatus) -> Cell<'_> {
     let paint = match &*service.state {
+        "up" if service.restart_failed => Paint::Odd,
         "up" => Paint::Good,
         "crashed" => Paint::Bad,
         "starting" | "restarting" | "backoff" | "stopping" | "held" => Paint::Odd,
@@ -195,6 +196,9 @@ fn notes(service: &ServiceStatus) -> Vec<String> {
     }
     let sick = service.runs.iter().filter_map(|run| run.unhealthy.as_ref());
     notes.extend(sick.max_by_key(|sick| sick.age_ms).map(|sick| format!("unhealthy {}", ailment(sick))));
+    if service.restart_failed && service.reason.is_none() {
+        notes.push(format!("the last restart failed: see `status {}`", service.name));
+    }
     if let Some(reason) = &service.reason {
         // Where it is an exit it is known when it was.
         let exit = service.last_exit.as_ref().filter(|exit| reason.starts_with(&exit.message));

@@ -64,13 +64,25 @@ impl fmt::Display for Trouble {
                 if let Err(error) = fs::metadata(file) {
                     return write!(f, "; and {} cannot be found: {error}", file.display());
                 }
+                let denied = |(_, error): &(PathBuf, io::Error)| error.raw_os_error() == Some(libc::EACCES);
+                if tried.iter().any(denied) {
+                    let who = "root, the user that it runs as, and members of `control_group`";
+                    write!(f, "; only {who} may speak to it, if it runs")?;
+                }
                 let was_killed = tried.iter().any(|(_, error)| error.kind() == ErrorKind::ConnectionRefused);
                 let after = if was_killed { ", and takes over what a killed one left" } else { "" };
                 write!(f, "; `bootstrap -c {}` runs it{after}", file.display())?;
                 // To run it a second time would be a mistake then.
-                let moved = config::runtime_dir(file).is_some();
-                let hint = ", unless it runs already and `runtime_dir` was changed since: then --runtime-dir names the former one";
-                write!(f, "{}", if moved { hint } else { "" })
+                let hint = match config::runtime_dir(file) {
+                    None => "",
+                    Some(path) if path.is_relative() => {
+                        ", unless it runs already: `runtime_dir` is relative, and begins where bootstrap was started; --runtime-dir names it from elsewhere"
+                    }
+                    Some(_) => {
+                        ", unless it runs already and `runtime_dir` was changed since: then --runtime-dir names the former one"
+                    }
+                };
+                write!(f, "{hint}")
             }
             Self::NotCome { waited, last } => {
                 write!(f, "waited for {}: {last}", humantime::format_duration(*waited))

@@ -54,6 +54,15 @@ pub enum Place {
 }
 
 impl Mistake {
+    /// Is it that this user may not do something, and no other mistake?
+    pub fn is_of_rights(&self) -> bool {
+        use super::rule::Rule::{CgroupClosed, NeedsRight, PastHardLimit};
+        matches!(
+            self.problem,
+            Problem::Value { rule: NeedsRight { .. } | PastHardLimit { .. } | CgroupClosed, .. }
+        )
+    }
+
     pub(super) fn of_file(problem: Problem) -> Self {
         Self { position: None, other: None, place: Place::File, problem }
     }

@@ -2,13 +2,14 @@
 
 use super::check;
 use super::error::{Mistake, Refused};
+use super::machine;
 use super::notes::{Lines, Notes};
 use super::problem::Problem;
 use super::syntax;
 use crate::limits::CONFIG_BYTES;
 use crate::plan::Plan;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
@@ -27,6 +28,15 @@ pub fn load(path: &Path) -> Result<Plan, Refused> {
         },
         Err(problem) => Err(Refused::new(&file_name, "", vec![Mistake::of_file(problem)])),
     }
+}
+
+/// Reads it for somebody who runs nothing of it: rights are no matter.
+///
+/// # Errors
+///
+/// The same, but for what this user may not do.
+pub fn load_to_look(path: &Path) -> Result<Plan, Refused> {
+    machine::with_all_rights(|| load(path))
 }
 
 /// Checks the text of a config file. `file_name` is what the mistakes call it.
@@ -58,7 +68,10 @@ pub fn runtime_dir(path: &Path) -> Option<PathBuf> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let unreadable = |error: std::io::Error| Problem::Unreadable { reason: error.to_string() };
+    let unreadable = |error: std::io::Error| match (error.kind(), error.to_string()) {
+        (ErrorKind::PermissionDenied, reason) => Problem::Forbidden { reason },
+        (_, reason) => Problem::Unreadable { reason },
+    };
     // A reload must not wait for somebody to open the other end of a named pipe.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
     let kind = file.metadata().map_err(unreadable)?;

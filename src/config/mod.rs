@@ -47,7 +47,7 @@ pub use described::Key;
 pub use disk::Disk;
 pub use document::{Table, is_key_of_service, json_schema, tables};
 pub use error::{Mistake, Place, Position, Refused};
-pub use load::{load, parse, runtime_dir};
+pub use load::{load, load_to_look, parse, runtime_dir};
 pub use problem::{Found, Problem};
 pub use rule::Rule;
 pub use similar::nearest;

@@ -17,6 +17,8 @@ pub enum Problem {
     // -- the file --
     /// The system does not let us read it.
     Unreadable { reason: String },
+    /// It cannot be read by this user.
+    Forbidden { reason: String },
     /// It is a directory.
     Directory,
     /// It is larger than a config file can be.
@@ -227,7 +229,7 @@ impl Problem {
     /// The subject and the value found: the first half of the sentence.
     pub fn what(&self) -> String {
         match self {
-            Self::Unreadable { reason } => format!("cannot be read: {reason}"),
+            Self::Unreadable { reason } | Self::Forbidden { reason } => format!("cannot be read: {reason}"),
             Self::Directory => "is a directory".into(),
             Self::TooLarge => format!("has more than {CONFIG_BYTES} bytes"),
             Self::NotText { byte } => format!("the byte 0x{byte:02x} is no UTF-8 text"),
@@ -310,6 +312,7 @@ impl Problem {
     pub fn remedy(&self) -> Option<String> {
         let remedy = match self {
             Self::Unreadable { .. } | Self::Syntax { .. } | Self::GivenTwice { .. } => return None,
+            Self::Forbidden { .. } => "run this as root, or as a user that may read it".into(),
             Self::Directory => "name the file in it".into(),
             Self::TooLarge => "a config file never needs as many".into(),
             Self::NotText { .. } => "save the file as UTF-8".into(),

@@ -8,7 +8,7 @@ use crate::plan::{Address, ListenerSpec, ServiceName};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// What has been given to somebody so far. A question costs a search in a tree, however many services there are.
 #[derive(Default)]
@@ -77,8 +77,7 @@ impl Unique {
             Address::Tcp(address) => (false, *address),
             Address::Udp(address) => (true, *address),
             Address::Unix(path) => {
-                // `./web.sock` and `web.sock` are one file.
-                let path = path.components().filter(|part| *part != Component::CurDir).collect();
+                let path = plain(path);
                 let owner = self.paths.get(&path).cloned();
                 self.paths.entry(path).or_insert(newcomer);
                 return owner;
@@ -98,4 +97,19 @@ impl Unique {
         hosts.entry(own).or_insert(newcomer);
         owner
     }
+}
+
+/// The path without detours: `./web.sock` and `web.sock` are one file, and so are `/run/x/../web.sock` and `/run/web.sock`.
+/// Where `x` is a symbolic link they are not, but nobody who reads the file could know.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match (part, plain.components().next_back()) {
+            // There is nothing above the root.
+            (Component::CurDir, _) | (Component::ParentDir, Some(Component::RootDir)) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => _ = plain.pop(),
+            _ => plain.push(part),
+        }
+    }
+    plain
 }

@@ -14,6 +14,8 @@ pub enum Event {
     DeadlinePassed,
     /// Somebody wants something of the supervisor.
     Request(Request),
+    /// A signal has arrived that means nothing.
+    StraySignal(i32),
     /// The client of this ticket is gone: nobody wants its answer. What was ordered is not undone.
     TicketDropped(Ticket),
     /// Something happened to one run.

@@ -190,6 +190,10 @@ pub enum Fact {
     Stopping { services: usize },
     /// SIGQUIT arrived, or a second stop.
     StoppingNow { processes: usize },
+    /// A signal arrived that means nothing.
+    StraySignal { signal: i32 },
+    /// It cannot begin to supervise.
+    NotStarted { reason: String },
     /// Everything has ended.
     Ended { outcome: Outcome, crashed: usize },
 }

@@ -15,6 +15,9 @@ pub struct History {
     /// Workers below this number were started before.
     #[serde(default)]
     pub(super) begun: u32,
+    /// The last restart has failed, and nobody has asked for another start since.
+    #[serde(default)]
+    pub restart_failed: bool,
     /// Sockets that a server had harmed and that were repaired.
     pub repairs: u64,
     /// How long the last run that became ready took, from the order to start it.

@@ -1,6 +1,5 @@
 //! One service: its workers, its sockets, and what holds for all of them together.
 
-use super::backoff::Backoff;
 use super::fact::{Fact, Report};
 use super::guard::Guard;
 use super::history::History;
@@ -98,6 +97,8 @@ impl Service {
     /// Starts the workers that are down or held.
     pub fn start(&mut self, now: Time, out: &mut Vec<Action>) {
         self.wish = Wish::Run;
+        self.workers.iter_mut().filter(|worker| worker.is_empty()).for_each(Worker::forget_crashes);
+        self.history.restart_failed &= !self.served_by_nobody();
         self.each(now, out, |worker, scene| worker.order(Order::Start, scene));
         self.scale(now, out);
         self.settle(now, out);
@@ -111,6 +112,7 @@ impl Service {
     }
 
     fn begin_restart(&mut self, now: Time, out: &mut Vec<Action>) -> u32 {
+        self.workers.iter_mut().for_each(Worker::forget_crashes);
         let begun = self.rollout.begin(&kept(&self.workers), self.last);
         if begun.waits {
             self.scene(now, out).1.report(Fact::RestartQueued);
@@ -206,7 +208,7 @@ impl Service {
             worker.redefine(&definition);
             if !same {
                 // Another program has not crashed yet.
-                worker.backoff = Backoff::default();
+                worker.forget_crashes();
             }
         }
         self.definition = definition;
@@ -285,7 +287,8 @@ impl Service {
                 }
                 Turn::Stopped(left) => self.scene(now, out).1.report(Fact::RolloutStopped { left }),
                 Turn::Over(round, end) => {
-                    self.history.restarts.failed += u32::from(!matches!(end, End::Through(_)));
+                    self.history.restart_failed = !matches!(end, End::Through(_));
+                    self.history.restarts.failed += u32::from(self.history.restart_failed);
                     self.ended.extend(round.map(|round| (round, end)));
                 }
             }

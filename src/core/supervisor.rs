@@ -139,6 +139,7 @@ impl Supervisor {
                 self.touch(service, out, |service, _| service.program_changed(now));
             }
             Event::Request(request) => self.requested(request, now, out),
+            Event::StraySignal(signal) => out.push(report(Fact::StraySignal { signal })),
             Event::TicketDropped(ticket) => self.tickets.forget(ticket),
             Event::SelectorRead(selector) => self.restart_selected(&selector, now, out),
             Event::SelectorRefused { reason } => out.push(report(Fact::SelectorRefused { reason })),

@@ -91,6 +91,11 @@ impl Worker {
         }
     }
 
+    /// Counts crashes from now on: somebody looks after it.
+    pub(super) fn forget_crashes(&mut self) {
+        self.backoff = Backoff::default();
+    }
+
     fn start_if_down(&mut self, scene: &mut Scene<'_>) {
         match self.state {
             State::Stopped | State::Crashed | State::Backoff { .. } => {

@@ -6,7 +6,10 @@
 use crate::core::Request;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::consts::{
+    SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
+    SIGXFSZ,
+};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use std::io;
@@ -20,6 +23,8 @@ pub(super) enum Letter {
     Request(Request),
     /// Some children ended; a hint, not a count: 200 exits may be one.
     ChildEnded,
+    /// A signal that means nothing here, and that would have ended us.
+    Stray(i32),
 }
 
 /// The installed handlers and their queue.
@@ -32,12 +37,18 @@ impl Signals {
     /// SIGXFSZ is taken, and means nothing: a log file that reached its limit is then a write that fails.
     const TAKEN: [i32; 8] = [SIGUSR1, SIGUSR2, SIGXFSZ, SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGCHLD];
 
+    /// They have another sense elsewhere, and real-time signals have what others make of them; here it is a mistake, or a
+    /// timer or a limit that was inherited, and no reason to end. What tells of a fault of ours is not among them: then the
+    /// servers serve on, and the next supervisor takes them over.
+    const STRAY: [i32; 7] = [SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXCPU, libc::SIGPWR, libc::SIGSTKFLT];
+
     /// Installs the handlers, and lets in what the parent may have blocked; but SIGCHLD is taken from a descriptor: in a stop
     /// of everything it would interrupt nearly each system call. It has a handler all the same, for processes with another
     /// thread that does not block it; without one the kernel would drop it there.
     pub(super) fn install() -> io::Result<Self> {
         let (reader, writer) = UnixStream::pair()?;
-        let delivery = SignalDelivery::with_pipe(reader, writer, SignalOnly, Self::TAKEN)?;
+        let all = Self::TAKEN.into_iter().chain(Self::STRAY).chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
+        let delivery = SignalDelivery::with_pipe(reader, writer, SignalOnly, all)?;
         blocked().thread_set_mask()?;
         let children = SignalFd::with_flags(&blocked(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         Ok(Self { delivery, children })
@@ -63,7 +74,8 @@ impl Signals {
             SIGTERM | SIGINT => Some(Letter::Request(Request::Stop)),
             SIGQUIT => Some(Letter::Request(Request::StopNow)),
             SIGCHLD => Some(Letter::ChildEnded),
-            _ => None,
+            SIGXFSZ => None,
+            stray => Some(Letter::Stray(stray)),
         })
     }
 }

@@ -113,6 +113,7 @@ impl Os {
                     match letter {
                         Letter::Request(request) => self.events.push_back(Event::Request(request)),
                         Letter::ChildEnded => self.reap(),
+                        Letter::Stray(signal) => self.events.push_back(Event::StraySignal(signal)),
                     }
                 }
             }

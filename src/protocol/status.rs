@@ -112,6 +112,9 @@ pub struct ServiceStatus {
     /// The last lines that this run wrote to its stderr, where that is captured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_words: Vec<String>,
+    /// The last restart has failed: what serves is not what somebody wanted to serve.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restart_failed: bool,
     /// Why it is down, in words; only while it is `crashed` or in `backoff`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

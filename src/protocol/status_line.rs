@@ -147,6 +147,7 @@ mod tests {
             reason: None,
             last_failure: Some("\"state\":\"held\"".into()),
             last_words: Vec::new(),
+            restart_failed: false,
         };
         Status { supervisor, services: vec![service("a", "up"), service("b", "crashed")] }
     }

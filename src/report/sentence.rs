@@ -76,6 +76,8 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::TooManyLeaving { .. } => "too-many-leaving",
         Fact::Stopping { .. } => "stopping",
         Fact::StoppingNow { .. } => "stopping-now",
+        Fact::StraySignal { .. } => "stray-signal",
+        Fact::NotStarted { .. } => "not-started",
         Fact::Ended { .. } => "ended",
     }
 }
@@ -286,6 +288,8 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::StoppingNow { processes } => {
             format!("stopping now: sent SIGKILL to {}", count(*processes, "run"))
         }
+        Fact::StraySignal { signal } => format!("{}: it means nothing here; ignored", signal_name(*signal)),
+        Fact::NotStarted { reason } => reason.clone(),
         Fact::Ended { outcome, crashed } => match outcome {
             Outcome::Stopped => "all services have stopped; bye".into(),
             Outcome::Done => "all services have ended well; nothing is left to do".into(),

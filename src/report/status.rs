@@ -48,6 +48,7 @@ pub fn of_service(
         last_exit: history.last_exit.map(|exit| last_exit(exit, now)),
         last_failure: history.last_failure.as_ref().map(|failed| failure(&failed.report)),
         last_words: history.words_of_failure().to_vec(),
+        restart_failed: history.restart_failed,
         reason: history
             .last_failure
             .as_ref()

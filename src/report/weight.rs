@@ -62,6 +62,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::SelectorFileMissing { .. }
         | Fact::LogLost { .. }
         | Fact::TooManyLeaving { .. }
+        | Fact::StraySignal { .. }
         | Fact::ReloadIgnored => Level::Warn,
         Fact::Logs(fact) => logs::level(fact),
         Fact::Control(fact) => control::level(fact),
@@ -89,6 +90,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::SelectorRefused { .. }
         | Fact::Mistake { .. }
         | Fact::ReloadRefused { .. }
+        | Fact::NotStarted { .. }
         | Fact::Ended { outcome: Outcome::Crashed | Outcome::BindRefused, .. } => Level::Error,
     }
 }

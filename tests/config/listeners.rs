@@ -182,6 +182,9 @@ fn an_address_belongs_to_one_listener() {
         ("tcp://127.0.0.1:80", "tcp://127.0.0.2:80"),
         ("tcp://[fe80::1%1]:80", "tcp://[fe80::1%2]:80"),
         ("unix:a", "unix:b"),
+        ("unix:a", "unix:../a"),
+        ("unix:../a", "unix:../../a"),
+        ("unix:/a", "unix:a"),
     ] {
         assert_eq!(lines(&two(first, second)), [""; 0], "{first} and {second}");
     }
@@ -198,6 +201,16 @@ fn an_address_belongs_to_one_listener() {
             "f: line 8: service \"b\": unix:./x.sock overlaps with unix:x.sock in line 4; both are the same path"
         ]
     );
+    for (first, second) in [
+        ("unix:/run/a.sock", "unix:/run/../run/a.sock"),
+        ("unix:/run/a.sock", "unix:/run//./a.sock"),
+        ("unix:/run/a.sock", "unix:/../run/a.sock"),
+        ("unix:a.sock", "unix:x/../a.sock"),
+        ("unix:../a.sock", "unix:x/../../a.sock"),
+    ] {
+        let said = lines(&two(first, second));
+        assert!(said.len() == 1 && said[0].contains(" in line 4"), "{first} and {second}: {said:?}");
+    }
     assert_eq!(
         lines(&in_service("port = 80\nlisten = 'tcp://0.0.0.0:80'")),
         [

@@ -121,8 +121,9 @@ fn event(rng: &mut Rng, plan: &mut Plan, runs: &[RunId]) -> Event {
             listener: ListenerId(u32::try_from(rng.below(8)).expect("small")),
             what: rng.pick(&[Repair::ListensAgain, Repair::PathPutBack, Repair::PathBoundAnew]),
         },
-        28 => match rng.below(3) {
+        28 => match rng.below(4) {
             0 => Event::SuccessorFit,
+            3 => Event::StraySignal(libc::SIGALRM),
             1 => Event::UpgradeRefused(UpgradeRefusal::NoProof),
             _ => Event::TicketDropped(Ticket(rng.below(8))),
         },

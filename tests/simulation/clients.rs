@@ -92,6 +92,7 @@ impl World {
             | Event::UpgradeRefused(_)
             | Event::Upgraded { .. }
             | Event::ProgramChanged { .. }
+            | Event::StraySignal(_)
             | Event::Writer(_)
             | Event::LastWords { .. }
             | Event::Run(..)

@@ -123,6 +123,8 @@ pub(crate) enum Breaks {
     Sickens(Duration),
 }
 
+#[path = "world/anew.rs"]
+mod anew;
 #[path = "world/succession.rs"]
 mod succession;
 #[path = "world/writer.rs"]
@@ -167,6 +169,8 @@ pub(crate) struct World {
     /// Since when a service is in a state that has to end, and in which generation.
     waiting_since: BTreeMap<(ServiceId, u32, Generation), (&'static str, Time)>,
     owed: Owed,
+    /// Services that somebody had started or restarted, and of which none has crashed since.
+    anew: BTreeSet<ServiceId>,
     pub(crate) clients: Clients,
     /// Services that had no worker at work before this event.
     rested: BTreeSet<ServiceId>,
@@ -236,6 +240,7 @@ impl World {
             watched: BTreeMap::new(),
             waiting_since: BTreeMap::new(),
             owed: Owed::default(),
+            anew: BTreeSet::new(),
             clients: Clients::default(),
             rested: BTreeSet::new(),
             makes_way: BTreeMap::new(),
@@ -312,8 +317,10 @@ impl World {
         self.owe(&event);
         self.rested = self.core.services().filter(|service| rests(service)).map(|s| s.id).collect();
         self.makes_way = self.core.services().flat_map(making_way).collect();
+        let asked = self.to_count_anew(&event);
         let mut out = Vec::new();
         self.core.handle(self.now, event, &mut out);
+        self.counts_anew(asked);
         self.perform_all(out);
         self.check();
         if self.rng.chance(2) {
@@ -365,6 +372,7 @@ impl World {
             | Event::LastWords { .. }
             | Event::Request(Request::Restart | Request::Upgrade)
             | Event::TicketDropped(_)
+            | Event::StraySignal(_)
             | Event::BindRefused { .. }
             | Event::Repaired { .. }
             | Event::ProgramChanged { .. }
@@ -572,7 +580,7 @@ impl World {
             Action::Report(Report { fact: Fact::RolloutStopped { .. }, service: Some(name), .. }) => {
                 self.owed.outdated.retain(|run, _| self.processes[run].definition.name != name);
             }
-            Action::Report(report) => self.check_ready(&report),
+            Action::Report(report) => self.reported(&report),
         }
     }
 
@@ -1018,6 +1026,11 @@ impl World {
             assert!(process.alive() || on_its_way || text_busy, "it is dead and nobody will say so: {run:?}");
             assert!(!process.asked || on_its_way, "it was asked to leave, and yet is to stay: {run:?}");
         }
+    }
+
+    fn reported(&mut self, report: &Report) {
+        self.check_pause(report);
+        self.check_ready(report);
     }
 
     /// Nobody is ready before it is what its gate asks for.
