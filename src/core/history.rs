@@ -19,7 +19,7 @@ pub struct History {
     #[serde(default)]
     pub restart_failed: bool,
     /// Sockets that a server had harmed and that were repaired.
-    pub repairs: u64,
+    pub repairs: u32,
     /// How long the last run that became ready took, from the order to start it.
     #[serde(default)]
     pub ready: Option<Duration>,

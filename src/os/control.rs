@@ -210,7 +210,7 @@ impl ControlSocket {
             Token::Client(number) => self.serve(poller, number, false, now),
             Token::ClientGone(number) => self.serve(poller, number, true, now),
             Token::Signal
-            | Token::Child
+            | Token::SignalWaits
             | Token::Log
             | Token::Voice(_)
             | Token::Listener(_)

@@ -196,7 +196,7 @@ impl Os {
         let poller = Poller::new()?;
         let signals = Signals::install()?;
         poller.watch_readable(&signals, Token::Signal)?;
-        poller.watch_readable(signals.children(), Token::Child)?;
+        poller.watch_readable(signals.waiting(), Token::SignalWaits)?;
         Ok(Self {
             poller,
             signals,

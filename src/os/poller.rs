@@ -13,8 +13,8 @@ use std::os::fd::AsFd;
 pub(super) enum Token {
     /// A signal arrived.
     Signal,
-    /// A child has ended.
-    Child,
+    /// A signal waits that no handler takes: that of a child that has ended, or one that means nothing.
+    SignalWaits,
     /// Stderr takes bytes again.
     Log,
     /// The server that talks under this number has said something, or will say no more.
@@ -64,7 +64,7 @@ impl Token {
             Self::Writer => 13 << Self::KIND_SHIFT,
             Self::WriterEnded => 14 << Self::KIND_SHIFT,
             Self::LogBytes => 15 << Self::KIND_SHIFT,
-            Self::Child => 16 << Self::KIND_SHIFT,
+            Self::SignalWaits => 16 << Self::KIND_SHIFT,
             Self::Control => 8 << Self::KIND_SHIFT,
             Self::RuntimeDir => 9 << Self::KIND_SHIFT,
             Self::Client(number) => (10 << Self::KIND_SHIFT) | u64::from(number),
@@ -89,7 +89,7 @@ impl Token {
             13 => Some(Self::Writer),
             14 => Some(Self::WriterEnded),
             15 => Some(Self::LogBytes),
-            16 => Some(Self::Child),
+            16 => Some(Self::SignalWaits),
             10 => number.map(Self::Client),
             11 => number.map(Self::ClientGone),
             _ => None,
@@ -216,7 +216,7 @@ mod tests {
         let cgroups = [0, u32::MAX].map(Token::Cgroup);
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
         let clients = [0, u32::MAX].map(Token::Client).into_iter().chain([Token::ClientGone(7)]);
-        let ours = [Token::Signal, Token::Child, Token::Log, Token::Control, Token::RuntimeDir];
+        let ours = [Token::Signal, Token::SignalWaits, Token::Log, Token::Control, Token::RuntimeDir];
         let writer = [Token::Writer, Token::WriterEnded, Token::LogBytes];
         let cgroups = cgroups.into_iter().chain(writer);
         let others = [Token::Watch, Token::Successor, Token::Adopted(7)].into_iter().chain(cgroups);

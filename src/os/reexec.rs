@@ -117,7 +117,7 @@ impl Os {
         let held = signals::hold();
         // From here on signals wait in the kernel, for whoever is there then. Those that came before are events.
         self.take(Token::Signal);
-        self.take(Token::Child);
+        self.take(Token::SignalWaits);
         let why = self.try_to_become(&check, write);
         self.events.push_back(Event::UpgradeRefused(why));
         signals::let_in(held);

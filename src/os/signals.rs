@@ -6,10 +6,7 @@
 use crate::core::Request;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use signal_hook::consts::{
-    SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
-    SIGXFSZ,
-};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use std::io;
@@ -30,39 +27,34 @@ pub(super) enum Letter {
 /// The installed handlers and their queue.
 pub(super) struct Signals {
     delivery: SignalDelivery<UnixStream, SignalOnly>,
-    children: SignalFd,
+    waiting: SignalFd,
 }
 
 impl Signals {
     /// SIGXFSZ is taken, and means nothing: a log file that reached its limit is then a write that fails.
     const TAKEN: [i32; 8] = [SIGUSR1, SIGUSR2, SIGXFSZ, SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGCHLD];
 
-    /// They have another sense elsewhere, and real-time signals have what others make of them; here it is a mistake, or a
-    /// timer or a limit that was inherited, and no reason to end. What tells of a fault of ours is not among them: then the
-    /// servers serve on, and the next supervisor takes them over.
-    const STRAY: [i32; 7] = [SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXCPU, libc::SIGPWR, libc::SIGSTKFLT];
-
     /// Installs the handlers, and lets in what the parent may have blocked; but SIGCHLD is taken from a descriptor: in a stop
     /// of everything it would interrupt nearly each system call. It has a handler all the same, for processes with another
-    /// thread that does not block it; without one the kernel would drop it there.
+    /// thread that does not block it; without one the kernel would drop it there. So are those that mean nothing: what has
+    /// no handler needs no step in a child.
     pub(super) fn install() -> io::Result<Self> {
         let (reader, writer) = UnixStream::pair()?;
-        let all = Self::TAKEN.into_iter().chain(Self::STRAY).chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
-        let delivery = SignalDelivery::with_pipe(reader, writer, SignalOnly, all)?;
+        let delivery = SignalDelivery::with_pipe(reader, writer, SignalOnly, Self::TAKEN)?;
         blocked().thread_set_mask()?;
-        let children = SignalFd::with_flags(&blocked(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Self { delivery, children })
+        let waiting = SignalFd::with_flags(&blocked(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Self { delivery, waiting })
     }
 
-    /// Readable when a child has ended, until [`take_child`](Self::take_child).
-    pub(super) fn children(&self) -> &SignalFd {
-        &self.children
+    /// Readable while a signal waits that no handler takes, for [`take_waiting`](Self::take_waiting).
+    pub(super) fn waiting(&self) -> &SignalFd {
+        &self.waiting
     }
 
-    /// Children may have ended since the last call: a hint, not a count, and several may be one.
-    pub(super) fn take_child(&self) {
-        // Nothing is there where a handler took it.
-        let _ = self.children.read_signal();
+    /// The next of those. Nothing is there where a handler took it.
+    pub(super) fn take_waiting(&self) -> Option<Letter> {
+        let signal = self.waiting.read_signal().ok()??.ssi_signo.cast_signed();
+        Some(if signal == SIGCHLD { Letter::ChildEnded } else { Letter::Stray(signal) })
     }
 
     /// What arrived since the last call, without blocking.
@@ -74,8 +66,7 @@ impl Signals {
             SIGTERM | SIGINT => Some(Letter::Request(Request::Stop)),
             SIGQUIT => Some(Letter::Request(Request::StopNow)),
             SIGCHLD => Some(Letter::ChildEnded),
-            SIGXFSZ => None,
-            stray => Some(Letter::Stray(stray)),
+            _ => None,
         })
     }
 }
@@ -87,9 +78,23 @@ impl AsFd for Signals {
     }
 }
 
-/// The signals that no handler takes.
+/// The signals that no handler takes, and that would end us: that of children, and those that have another sense elsewhere,
+/// and real-time signals, which have what others make of them. Here they are a mistake, or a timer or a limit that was
+/// inherited, and no reason to end. What tells of a fault of ours is not among them: then the servers serve on, and the
+/// next supervisor takes them over.
 fn blocked() -> SigSet {
-    SigSet::from(Signal::SIGCHLD)
+    use Signal::{
+        SIGABRT, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGILL, SIGPIPE, SIGSEGV, SIGSYS, SIGTRAP, SIGTSTP,
+        SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
+    };
+    let faults = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP];
+    let harmless = [SIGCONT, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH];
+    let taken = Signals::TAKEN.into_iter().filter_map(|signal| Signal::try_from(signal).ok());
+    let mut blocked = SigSet::all();
+    for signal in faults.into_iter().chain(harmless).chain(taken).filter(|signal| *signal != SIGCHLD) {
+        blocked.remove(signal);
+    }
+    blocked
 }
 
 /// Keeps all signals waiting in the kernel; gives what was kept so far.

@@ -108,18 +108,11 @@ impl Os {
 
     pub(super) fn take(&mut self, token: Token) {
         match token {
-            Token::Signal => {
-                for letter in self.signals.take() {
-                    match letter {
-                        Letter::Request(request) => self.events.push_back(Event::Request(request)),
-                        Letter::ChildEnded => self.reap(),
-                        Letter::Stray(signal) => self.events.push_back(Event::StraySignal(signal)),
-                    }
+            Token::Signal => self.signals.take().for_each(|letter| self.received(letter)),
+            Token::SignalWaits => {
+                if let Some(letter) = self.signals.take_waiting() {
+                    self.received(letter);
                 }
-            }
-            Token::Child => {
-                self.signals.take_child();
-                self.reap();
             }
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => {
@@ -145,6 +138,14 @@ impl Os {
             }
         }
         self.mend_touched();
+    }
+
+    fn received(&mut self, letter: Letter) {
+        match letter {
+            Letter::Request(request) => self.events.push_back(Event::Request(request)),
+            Letter::ChildEnded => self.reap(),
+            Letter::Stray(signal) => self.events.push_back(Event::StraySignal(signal)),
+        }
     }
 
     fn reap(&mut self) {
