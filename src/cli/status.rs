@@ -1,18 +1,19 @@
 //! `status`: a table of all services, or one of them in depth.
 
 use super::Color;
-use super::answer::{refused, tell, tell_json};
+use super::answer::{refused, tell};
 use super::client::{ask_for_line, read};
-use super::table::{Cell, Paint, columns};
+use super::table::{Paint, Table};
 use super::trouble::{Trouble, in_trouble};
 use super::way::{Services, Timeout, Way};
 use crate::exit::ExitCode;
 use crate::protocol::StatusAsItCame;
-use crate::protocol::control::{ControlRequest, Reply};
+use crate::protocol::control::ControlRequest;
 use crate::protocol::status::{
     ConfigState, RestartCounts, ServiceStatus, SocketStatus, Stale, SupervisorStatus, Unhealthy,
 };
 use clap::Args;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -46,40 +47,48 @@ fn ask_and_show(config: &Path, color: Color, args: &StatusArgs) -> Result<ExitCo
     let in_depth = matches!(&patterns[..], [name] if !name.contains(['*', '?', ',']));
     let request = ControlRequest::Status { services: patterns };
     let line = ask_for_line(config, &args.way, args.timeout, &request)?;
-    if args.way.json
-        && let Some(told) = StatusAsItCame::of(&line)
-    {
-        let code = exit_code(told.states().map_err(Trouble::Gibberish)?);
-        return Ok(tell(told, code));
-    }
-    let reply = read(&line)?;
-    let Reply::Status(status) = &reply else { return Ok(refused(&args.way, &reply)) };
-    let code = exit_code(status.services.iter().map(|service| &service.state));
+    let Some(told) = StatusAsItCame::of(&line) else { return Ok(refused(&args.way, &read(&line)?)) };
     if args.way.json {
-        return Ok(tell_json(&reply, code));
+        let all_run = told.states().map_err(Trouble::Gibberish)?.all(|state| runs(&state));
+        return Ok(tell(told, exit_code(all_run)));
     }
-    let lines = match &status.services[..] {
-        services if args.names => services.iter().map(|service| service.name.clone()).collect(),
-        [service] if in_depth => show(service, &status.supervisor, color.on_stdout()),
-        services => list(services, &status.supervisor, color.on_stdout()),
+    let (mut names, mut table, mut only) = (String::new(), Table::new(HEADING), None);
+    let mut all_run = true;
+    let supervisor = told.read(|service| {
+        all_run &= runs(&service.state);
+        if args.names {
+            names += &service.name;
+            names.push('\n');
+        } else if in_depth {
+            only = Some(service);
+        } else {
+            row(&mut table, &service);
+        }
+    });
+    let supervisor = supervisor.map_err(Trouble::Gibberish)?;
+    let text = match only {
+        Some(service) => show(&service, &supervisor, color.on_stdout()).join("\n"),
+        None if args.names => names.trim_end().into(),
+        None => table.lines(color.on_stdout()) + &below(&supervisor),
     };
-    Ok(tell(lines.join("\n"), code))
+    Ok(tell(text, exit_code(all_run)))
 }
 
-fn exit_code(mut states: impl Iterator<Item = impl AsRef<str>>) -> ExitCode {
-    let all_run = states.all(|state| matches!(state.as_ref(), "up" | "restarting"));
+/// Is this the word for a service that runs?
+fn runs(state: &str) -> bool {
+    matches!(state, "up" | "restarting")
+}
+
+fn exit_code(all_run: bool) -> ExitCode {
     if all_run { ExitCode::Ok } else { ExitCode::NotRunning }
 }
 
-fn list(services: &[ServiceStatus], supervisor: &SupervisorStatus, color: bool) -> Vec<String> {
-    let heading = ["SERVICE", "STATE", "GENERATION", "PID", "UPTIME", "RESTARTS", "WAITING", "NOTES"];
-    let mut rows = vec![heading.map(Cell::plain).to_vec()];
-    rows.extend(services.iter().map(row));
-    let mut lines = columns(&rows, color);
+/// What stands below the table: the supervisor in two lines, or three.
+fn below(supervisor: &SupervisorStatus) -> String {
     let SupervisorStatus { pid, program, services, up, .. } = supervisor;
-    lines.push(format!("\n{up}/{services} up; bootstrap {program}, pid {pid}, {}", existence(supervisor)));
-    lines.extend(of_file(supervisor));
-    lines
+    let itself = format!("\n{up}/{services} up; bootstrap {program}, pid {pid}, {}", existence(supervisor));
+    let lines: Vec<String> = std::iter::once(itself).chain(of_file(supervisor)).collect();
+    lines.join("\n")
 }
 
 /// For how long the supervisor has been there, and since when as this program, where that is another time.
@@ -87,8 +96,8 @@ fn existence(supervisor: &SupervisorStatus) -> String {
     let SupervisorStatus { uptime_ms, program_uptime_ms, .. } = supervisor;
     // A start is not timed to the millisecond.
     match uptime_ms.saturating_sub(*program_uptime_ms) {
-        0..START_MS => format!("for {}", age(*program_uptime_ms)),
-        _ => format!("for {}, this program for {}", age(*uptime_ms), age(*program_uptime_ms)),
+        0..START_MS => format!("for {}", Age(*program_uptime_ms)),
+        _ => format!("for {}, this program for {}", Age(*uptime_ms), Age(*program_uptime_ms)),
     }
 }
 
@@ -105,53 +114,64 @@ fn of_file(supervisor: &SupervisorStatus) -> Vec<String> {
     [state].into_iter().chain(new).collect()
 }
 
-fn row(service: &ServiceStatus) -> Vec<Cell<'_>> {
+const HEADING: [&str; 8] =
+    ["SERVICE", "STATE", "GENERATION", "PID", "UPTIME", "RESTARTS", "WAITING", "NOTES"];
+
+fn row(table: &mut Table<8>, service: &ServiceStatus) {
     let counts = &service.restarts;
-    vec![
-        Cell::plain(&*service.name),
-        of_state(service),
-        Cell::plain(service.generation.map_or_else(dash, |generation| generation.to_string())),
-        Cell::plain(pids(service)),
-        Cell::plain(service.uptime_ms.map_or_else(dash, age)),
-        Cell::plain((counts.asked + counts.crash + counts.unhealthy + counts.rollback).to_string()),
-        Cell::plain(queue(&service.sockets)),
-        Cell::plain(notes(service).join("; ")),
-    ]
+    table.plain(&service.name);
+    table.cell(&service.state, paint(&service.state));
+    table.plain(Known(service.generation));
+    table.plain(pids(service));
+    table.plain(Known(service.uptime_ms.map(Age)));
+    table.plain(counts.asked + counts.crash + counts.unhealthy + counts.rollback);
+    table.plain(queue(&service.sockets));
+    table.plain(notes(service).join("; "));
 }
 
-fn of_state(service: &ServiceStatus) -> Cell<'_> {
-    let paint = match &*service.state {
+fn paint(state: &str) -> Paint {
+    match state {
         "up" => Paint::Good,
         "crashed" => Paint::Bad,
         "starting" | "restarting" | "backoff" | "stopping" | "held" => Paint::Odd,
         _ => Paint::Plain,
-    };
-    Cell { text: (&*service.state).into(), paint }
+    }
 }
 
-fn dash() -> String {
-    "-".into()
+/// What is known, else a dash.
+struct Known<T>(Option<T>);
+
+impl<T: fmt::Display> fmt::Display for Known<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(known) => known.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
 }
 
 /// The first pids, and how many more there are.
 fn pids(service: &ServiceStatus) -> String {
     const SHOWN: usize = 3;
-    let all: Vec<String> = service.runs.iter().filter_map(|run| run.pid).map(|pid| pid.to_string()).collect();
-    match all.len() {
-        0 => dash(),
-        1..=SHOWN => all.join(","),
-        more => format!("{},+{}", all[..SHOWN].join(","), more - SHOWN),
+    let pids = || service.runs.iter().filter_map(|run| run.pid);
+    let first: Vec<String> = pids().take(SHOWN).map(|pid| pid.to_string()).collect();
+    match pids().count() {
+        0 => "-".into(),
+        1..=SHOWN => first.join(","),
+        more => format!("{},+{}", first.join(","), more - SHOWN),
     }
 }
 
 /// What waits at all sockets together: clients, and bytes of datagrams.
 fn queue(sockets: &[SocketStatus]) -> String {
-    let clients: Vec<u32> = sockets.iter().filter_map(|socket| socket.waiting).collect();
-    let bytes: Vec<u64> = sockets.iter().filter_map(|socket| socket.waiting_bytes).collect();
-    let clients = (!clients.is_empty()).then(|| clients.iter().sum::<u32>().to_string());
-    let bytes = (!bytes.is_empty()).then(|| size(bytes.iter().sum()));
-    let known: Vec<String> = clients.into_iter().chain(bytes).collect();
-    if known.is_empty() { dash() } else { known.join("+") }
+    let clients = sockets.iter().filter_map(|socket| socket.waiting).reduce(|a, b| a + b);
+    let bytes = sockets.iter().filter_map(|socket| socket.waiting_bytes).reduce(|a, b| a + b);
+    match (clients, bytes.map(size)) {
+        (None, None) => "-".into(),
+        (Some(clients), None) => clients.to_string(),
+        (None, Some(bytes)) => bytes,
+        (Some(clients), Some(bytes)) => format!("{clients}+{bytes}"),
+    }
 }
 
 /// What waits at one socket, where that is known.
@@ -198,7 +218,7 @@ fn notes(service: &ServiceStatus) -> Vec<String> {
     if let Some(reason) = &service.reason {
         // Where it is an exit it is known when it was.
         let exit = service.last_exit.as_ref().filter(|exit| reason.starts_with(&exit.message));
-        let ago = exit.map_or_else(String::new, |exit| format!(" {} ago", age(exit.age_ms)));
+        let ago = exit.map_or_else(String::new, |exit| format!(" {} ago", Age(exit.age_ms)));
         notes.push(format!("{reason}{ago}"));
     }
     notes
@@ -206,29 +226,29 @@ fn notes(service: &ServiceStatus) -> Vec<String> {
 
 /// For how long a process has been sick, and what shows it.
 fn ailment(sick: &Unhealthy) -> String {
-    format!("for {}: {}", age(sick.age_ms), sick.message)
+    format!("for {}: {}", Age(sick.age_ms), sick.message)
 }
 
 /// One service with all that is known of it.
 fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> Vec<String> {
-    let since = service.uptime_ms.map_or_else(String::new, |uptime| format!(" for {}", age(uptime)));
-    let state = of_state(service);
-    let mut lines = vec![format!("{}: {}{since}", service.name, state.painted(color))];
+    let since = service.uptime_ms.map_or_else(String::new, |uptime| format!(" for {}", Age(uptime)));
+    let state = paint(&service.state).on(&service.state, color);
+    let mut lines = vec![format!("{}: {state}{since}", service.name)];
     let mut rows = Vec::new();
     let mut say = |key: &str, text: String| rows.push([key.to_owned(), text]);
     for run in &service.runs {
         let what = if run.serves { "serves" } else { "is not ready yet" };
         let pid = run.pid.map_or_else(|| "no pid yet".into(), |pid| format!("pid {pid}"));
-        let (generation, worker, age) = (run.generation, run.worker, age(run.age_ms));
+        let (generation, worker, age) = (run.generation, run.worker, Age(run.age_ms));
         say("run", format!("generation {generation}, {pid}, worker {worker}: {what}; started {age} ago"));
-        run.reloading_ms.iter().for_each(|ms| say("reloading", format!("for {}", self::age(*ms))));
+        run.reloading_ms.iter().for_each(|ms| say("reloading", format!("for {}", Age(*ms))));
         run.status.iter().for_each(|words| say("says", words.clone()));
         run.unhealthy.iter().for_each(|sick| say("unhealthy", ailment(sick)));
     }
     for run in &service.draining {
         let pid = run.pid.map_or_else(|| "no pid".into(), |pid| format!("pid {pid}"));
-        let left = run.left_ms.map_or_else(String::new, |left| format!("; {} left", age(left)));
-        let (generation, age) = (run.generation, age(run.age_ms));
+        let left = run.left_ms.map_or_else(String::new, |left| format!("; {} left", Age(left)));
+        let (generation, age) = (run.generation, Age(run.age_ms));
         let phase = if run.phase == "asked" { String::new() } else { format!("{}, ", run.phase) };
         let asked = if run.by_itself { "leaves by itself since" } else { "asked" };
         say("draining", format!("generation {generation}, {pid}: {phase}{asked} {age} ago{left}"));
@@ -241,7 +261,7 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
     }
     say("restarts", restarts(&service.restarts));
     if let Some(exit) = &service.last_exit {
-        let age = age(exit.age_ms);
+        let age = Age(exit.age_ms);
         say("last exit", format!("generation {} {}, {age} ago", exit.generation, exit.message));
     }
     if let Some(failure) = &service.last_failure {
@@ -283,14 +303,20 @@ fn restarts(counts: &RestartCounts) -> String {
     if happened.is_empty() { "none".into() } else { happened.join("; ") }
 }
 
-/// A duration with its two largest units.
-fn age(ms: u64) -> String {
-    let duration = if ms < 1000 { Duration::from_millis(ms) } else { Duration::from_secs(ms / 1000) };
-    if duration.is_zero() {
-        return "0ms".into();
+/// So many milliseconds, with their two largest units.
+struct Age(u64);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(ms) = *self;
+        let duration = if ms < 1000 { Duration::from_millis(ms) } else { Duration::from_secs(ms / 1000) };
+        if duration.is_zero() {
+            return f.write_str("0ms");
+        }
+        let all = humantime::format_duration(duration).to_string();
+        let end = all.match_indices(' ').nth(1).map_or(all.len(), |(at, _)| at);
+        f.write_str(&all[..end])
     }
-    let text = humantime::format_duration(duration).to_string();
-    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -370,7 +396,7 @@ mod tests {
     fn an_age_has_two_units() {
         for (ms, text) in [(0, "0ms"), (412, "412ms"), (1999, "1s"), (3_723_000, "1h 2m"), (90_000, "1m 30s")]
         {
-            assert_eq!(age(ms), text);
+            assert_eq!(Age(ms), text);
         }
     }
 }

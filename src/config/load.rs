@@ -7,6 +7,7 @@ use super::problem::Problem;
 use super::syntax;
 use crate::limits::CONFIG_BYTES;
 use crate::plan::Plan;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -47,8 +48,9 @@ pub fn parse(file_name: &str, text: &str) -> Result<Plan, Refused> {
 /// The `runtime_dir` of a config file, whatever else is wrong with it: clients find the supervisor by it.
 pub fn runtime_dir(path: &Path) -> Option<PathBuf> {
     let bytes = read(path).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    // Most files have none, and to read ten thousand services takes longer than to ask for their status.
+    // Most files have none, and to read ten thousand services takes longer than to ask for their status. What is text is not
+    // gone through twice.
+    let text = str::from_utf8(&bytes).map_or_else(|_| String::from_utf8_lossy(&bytes), Cow::Borrowed);
     if !text.contains("runtime_dir") {
         return None;
     }

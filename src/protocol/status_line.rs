@@ -3,10 +3,12 @@
 
 use super::status::{ServiceStatus, Status, SupervisorStatus};
 use super::version::VERSION;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
+use std::io::{self, BufWriter, Write};
 
 /// The line: its version, the number of the request, and the reply.
 #[derive(Serialize)]
@@ -27,20 +29,27 @@ impl<I: Iterator<Item = ServiceStatus>> Serialize for OneByOne<I> {
     }
 }
 
-/// The line for a status, with its end: the same as that of a [`Reply::Status`](super::control::Reply::Status), without
-/// all services in memory at a time.
+/// Bytes of the line that are written at a time.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Writes the line for a status, with its end: the same as that of a [`Reply::Status`](super::control::Reply::Status), but
+/// piece by piece. Neither the line nor all services are in memory at a time.
 ///
-/// # Panics
+/// # Errors
 ///
-/// Never: texts, numbers and lists of them are JSON.
-pub fn status_line(
+/// Those of `out`.
+pub fn write_status_line(
+    out: impl Write,
     id: u64,
     supervisor: &SupervisorStatus,
     services: impl Iterator<Item = ServiceStatus>,
-) -> String {
+) -> io::Result<()> {
     let services = OneByOne(Cell::new(Some(services)));
     let line = Line { version: VERSION, id, reply: "status", supervisor, services };
-    serde_json::to_string(&line).expect("texts, numbers and lists of them") + "\n"
+    let mut out = BufWriter::with_capacity(PIECE_BYTES, out);
+    serde_json::to_writer(&mut out, &line)?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 /// A status as it came, for whoever hands it on. It is shown as the reply in JSON, without what stands in every line.
@@ -77,6 +86,17 @@ impl<'a> StatusAsItCame<'a> {
         Some(Self { line: str::from_utf8(line).ok()?.trim_end(), begins })
     }
 
+    /// Reads all of it. Each service is handed on as soon as it is read, so that ten thousand are never in memory at a time.
+    ///
+    /// # Errors
+    ///
+    /// It is no status.
+    pub fn read(&self, each: impl FnMut(ServiceStatus)) -> Result<SupervisorStatus, serde_json::Error> {
+        let mut line = serde_json::Deserializer::from_str(self.line);
+        let supervisor = line.deserialize_map(Told(each))?;
+        line.end().map(|()| supervisor)
+    }
+
     /// The word for the state of each service.
     ///
     /// # Errors
@@ -85,6 +105,55 @@ impl<'a> StatusAsItCame<'a> {
     pub fn states(&self) -> Result<impl Iterator<Item = Cow<'a, str>>, serde_json::Error> {
         let States { services } = serde_json::from_str(self.line)?;
         Ok(services.into_iter().map(|service| service.state))
+    }
+}
+
+/// Hands the services of a list on, each as soon as it is read.
+struct ToEach<F>(F);
+
+impl<'de, F: FnMut(ServiceStatus)> DeserializeSeed<'de> for ToEach<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(ServiceStatus)> Visitor<'de> for ToEach<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of services")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(service) = list.next_element()? {
+            self.0(service);
+        }
+        Ok(())
+    }
+}
+
+/// A status, of which the services are handed on.
+struct Told<F>(F);
+
+impl<'de, F: FnMut(ServiceStatus)> Visitor<'de> for Told<F> {
+    type Value = SupervisorStatus;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a status")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<SupervisorStatus, A::Error> {
+        let mut supervisor = None;
+        while let Some(key) = fields.next_key::<Cow<'_, str>>()? {
+            match &*key {
+                "supervisor" => supervisor = Some(fields.next_value()?),
+                "services" => fields.next_value_seed(ToEach(&mut self.0))?,
+                _ => drop(fields.next_value::<IgnoredAny>()?),
+            }
+        }
+        supervisor.ok_or_else(|| A::Error::missing_field("supervisor"))
     }
 }
 
@@ -155,10 +224,11 @@ mod tests {
     fn the_line_is_that_of_the_reply_and_is_read_as_it() {
         for id in [0, 7, u64::MAX] {
             let Status { supervisor, services } = status();
-            let line = status_line(id, &supervisor, services.into_iter());
+            let mut line = Vec::new();
+            write_status_line(&mut line, id, &supervisor, services.into_iter()).unwrap();
             let reply = Reply::Status(Box::new(status()));
-            assert_eq!(line, reply.line(id));
-            assert_eq!(Reply::read(line.as_bytes()).unwrap(), (id, reply));
+            assert_eq!(str::from_utf8(&line).unwrap(), reply.line(id));
+            assert_eq!(Reply::read(&line).unwrap(), (id, reply));
         }
     }
 
@@ -169,6 +239,23 @@ mod tests {
         let told = StatusAsItCame::of(line.as_bytes()).unwrap();
         assert_eq!(told.to_string(), serde_json::to_string(&reply).unwrap());
         assert_eq!(told.states().unwrap().collect::<Vec<_>>(), ["up", "crashed"]);
+    }
+
+    #[test]
+    fn each_service_is_read_by_itself() {
+        let line = Reply::Status(Box::new(status())).line(12);
+        let mut services = Vec::new();
+        let read = |line: &str, each: &mut dyn FnMut(ServiceStatus)| {
+            StatusAsItCame::of(line.as_bytes()).unwrap().read(each)
+        };
+        let supervisor = read(&line, &mut |service| services.push(service)).unwrap();
+        assert_eq!(Status { supervisor, services }, status());
+        let (begin, list) = line.split_once(",\"services\":").unwrap();
+        let cut = format!("{begin},\"services\":{}", &list[..list.len() / 2]);
+        let nobodys = line.replacen("\"supervisor\"", "\"nobody\"", 1);
+        for wrong in [cut, nobodys, format!("{} 1", line.trim_end()), line.replacen('[', "7, [", 1)] {
+            assert!(read(&wrong, &mut |_| {}).is_err(), "{wrong}");
+        }
     }
 
     #[test]
