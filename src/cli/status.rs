@@ -6,16 +6,16 @@ use super::client::{ask_for_line, read};
 use super::table::{Paint, Table};
 use super::trouble::{Trouble, in_trouble};
 use super::way::{Services, Timeout, Way};
+use super::words::{Age, Known, ailment, notes, pids, queue, queue_in_words, restarts};
 use crate::exit::ExitCode;
-use crate::protocol::StatusAsItCame;
 use crate::protocol::control::ControlRequest;
-use crate::protocol::status::{
-    ConfigState, RestartCounts, ServiceStatus, SocketStatus, Stale, SupervisorStatus, Unhealthy,
-};
+use crate::protocol::status::{ConfigState, ServiceStatus, Stale, SupervisorStatus};
+use crate::protocol::{StatusAsItCame, StatusAsItComes};
 use clap::Args;
-use std::fmt;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::path::Path;
-use std::time::Duration;
 
 /// To see how services are.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -45,33 +45,59 @@ pub(super) fn status(config: &Path, color: Color, args: &StatusArgs) -> ExitCode
 fn ask_and_show(config: &Path, color: Color, args: &StatusArgs) -> Result<ExitCode, Trouble> {
     let patterns = args.services.patterns();
     let in_depth = matches!(&patterns[..], [name] if !name.contains(['*', '?', ',']));
-    let request = ControlRequest::Status { services: patterns };
-    let line = ask_for_line(config, &args.way, args.timeout, &request)?;
-    let Some(told) = StatusAsItCame::of(&line) else { return Ok(refused(&args.way, &read(&line)?)) };
-    if args.way.json {
-        let all_run = told.states().map_err(Trouble::Gibberish)?.all(|state| runs(&state));
-        return Ok(tell(told, exit_code(all_run)));
-    }
-    let (mut names, mut table, mut only) = (String::new(), Table::new(HEADING), None);
     let mut all_run = true;
-    let supervisor = told.read(|service| {
-        all_run &= runs(&service.state);
-        if args.names {
-            names += &service.name;
-            names.push('\n');
-        } else if in_depth {
-            only = Some(service);
-        } else {
-            row(&mut table, &service);
-        }
-    });
-    let supervisor = supervisor.map_err(Trouble::Gibberish)?;
+    let (mut names, mut table, mut only) = (String::new(), Table::new(HEADING), None);
+    let (line, supervisor) = if args.way.json {
+        ask(config, args, patterns, |State { state }| all_run &= runs(&state))?
+    } else {
+        ask(config, args, patterns, |service: ServiceStatus| {
+            all_run &= runs(&service.state);
+            if args.names {
+                names += &service.name;
+                names.push('\n');
+            } else if in_depth {
+                only = Some(service);
+            } else {
+                row(&mut table, &service);
+            }
+        })?
+    };
+    let Some(told) = StatusAsItCame::of(&line) else { return Ok(refused(&args.way, &read(&line)?)) };
+    let (supervisor, code) = (supervisor.map_err(Trouble::Gibberish)?, exit_code(all_run));
+    if args.way.json {
+        return Ok(tell(told, code));
+    }
     let text = match only {
         Some(service) => show(&service, &supervisor, color.on_stdout()).join("\n"),
         None if args.names => names.trim_end().into(),
         None => table.lines(color.on_stdout()) + &below(&supervisor),
     };
-    Ok(tell(text, exit_code(all_run)))
+    Ok(tell(text, code))
+}
+
+/// What is read of a service that is handed on as it came.
+#[derive(Deserialize)]
+struct State {
+    state: Cow<'static, str>,
+}
+
+/// Asks, and takes each service as it comes: there may be ten thousand. Gives the line, and what it says of the supervisor
+/// where it is a status.
+fn ask<T: DeserializeOwned>(
+    config: &Path,
+    args: &StatusArgs,
+    services: Vec<String>,
+    mut each: impl FnMut(T),
+) -> Result<(Vec<u8>, serde_json::Result<SupervisorStatus>), Trouble> {
+    let (mut reader, mut so_far) = (StatusAsItComes::default(), Ok(()));
+    let mut seen = |line: &[u8]| {
+        if so_far.is_ok() {
+            so_far = reader.go_on(line, &mut each);
+        }
+    };
+    let request = ControlRequest::Status { services };
+    let line = ask_for_line(config, &args.way, args.timeout, &request, &mut seen)?;
+    Ok((line, so_far.and_then(|()| reader.end())))
 }
 
 /// Is this the word for a service that runs?
@@ -138,97 +164,6 @@ fn paint(state: &str) -> Paint {
     }
 }
 
-/// What is known, else a dash.
-struct Known<T>(Option<T>);
-
-impl<T: fmt::Display> fmt::Display for Known<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(known) => known.fmt(f),
-            None => f.write_str("-"),
-        }
-    }
-}
-
-/// The first pids, and how many more there are.
-fn pids(service: &ServiceStatus) -> String {
-    const SHOWN: usize = 3;
-    let pids = || service.runs.iter().filter_map(|run| run.pid);
-    let first: Vec<String> = pids().take(SHOWN).map(|pid| pid.to_string()).collect();
-    match pids().count() {
-        0 => "-".into(),
-        1..=SHOWN => first.join(","),
-        more => format!("{},+{}", first.join(","), more - SHOWN),
-    }
-}
-
-/// What waits at all sockets together: clients, and bytes of datagrams.
-fn queue(sockets: &[SocketStatus]) -> String {
-    let clients = sockets.iter().filter_map(|socket| socket.waiting).reduce(|a, b| a + b);
-    let bytes = sockets.iter().filter_map(|socket| socket.waiting_bytes).reduce(|a, b| a + b);
-    match (clients, bytes.map(size)) {
-        (None, None) => "-".into(),
-        (Some(clients), None) => clients.to_string(),
-        (None, Some(bytes)) => bytes,
-        (Some(clients), Some(bytes)) => format!("{clients}+{bytes}"),
-    }
-}
-
-/// What waits at one socket, where that is known.
-fn queue_in_words(socket: &SocketStatus) -> String {
-    if let (Some(waiting), Some(limit)) = (socket.waiting, socket.limit) {
-        return format!(": {waiting} of {limit} clients wait");
-    }
-    let (Some(bytes), Some(limit)) = (socket.waiting_bytes, socket.limit_bytes) else { return String::new() };
-    let dropped = match socket.dropped.unwrap_or(0) {
-        0 => String::new(),
-        1 => "; 1 datagram was dropped".into(),
-        dropped => format!("; {dropped} datagrams were dropped"),
-    };
-    format!(": {} of {} wait{dropped}", size(bytes), size(limit))
-}
-
-/// So many bytes.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes}B"),
-        1024..1_048_576 => format!("{}KiB", bytes.div_ceil(1024)),
-        more => format!("{}MiB", more.div_ceil(1_048_576)),
-    }
-}
-
-fn notes(service: &ServiceStatus) -> Vec<String> {
-    let mut notes = Vec::new();
-    if !service.waits_for.is_empty() {
-        notes.push(format!("waits for {}", service.waits_for.join(", ")));
-    }
-    if !service.draining.is_empty() {
-        notes.push(format!("{} draining", service.draining.len()));
-    }
-    if service.runs.iter().any(|run| run.reloading_ms.is_some()) {
-        notes.push("reloading".into());
-    }
-    match service.stale {
-        Some(Stale::Changed) => notes.push("differs from the file".into()),
-        Some(Stale::Removed) => notes.push("not in the file".into()),
-        None => {}
-    }
-    let sick = service.runs.iter().filter_map(|run| run.unhealthy.as_ref());
-    notes.extend(sick.max_by_key(|sick| sick.age_ms).map(|sick| format!("unhealthy {}", ailment(sick))));
-    if let Some(reason) = &service.reason {
-        // Where it is an exit it is known when it was.
-        let exit = service.last_exit.as_ref().filter(|exit| reason.starts_with(&exit.message));
-        let ago = exit.map_or_else(String::new, |exit| format!(" {} ago", Age(exit.age_ms)));
-        notes.push(format!("{reason}{ago}"));
-    }
-    notes
-}
-
-/// For how long a process has been sick, and what shows it.
-fn ailment(sick: &Unhealthy) -> String {
-    format!("for {}: {}", Age(sick.age_ms), sick.message)
-}
-
 /// One service with all that is known of it.
 fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> Vec<String> {
     let since = service.uptime_ms.map_or_else(String::new, |uptime| format!(" for {}", Age(uptime)));
@@ -286,91 +221,9 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
     lines
 }
 
-/// How often it was started again, and why; what never happened is not mentioned.
-fn restarts(counts: &RestartCounts) -> String {
-    let all = [
-        (counts.asked, "asked for"),
-        (counts.crash, "after crashes"),
-        (counts.unhealthy, "of sick processes"),
-        (counts.rollback, "rolled back"),
-        (counts.failed, "failed"),
-    ];
-    let happened: Vec<String> = all
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-    if happened.is_empty() { "none".into() } else { happened.join("; ") }
-}
-
-/// So many milliseconds, with their two largest units.
-struct Age(u64);
-
-impl fmt::Display for Age {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(ms) = *self;
-        let duration = if ms < 1000 { Duration::from_millis(ms) } else { Duration::from_secs(ms / 1000) };
-        if duration.is_zero() {
-            return f.write_str("0ms");
-        }
-        let all = humantime::format_duration(duration).to_string();
-        let end = all.match_indices(' ').nth(1).map_or(all.len(), |(at, _)| at);
-        f.write_str(&all[..end])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_waits_is_told_in_one_word_and_in_a_sentence() {
-        let none = SocketStatus {
-            address: "unix:a".into(),
-            name: None,
-            waiting: None,
-            limit: None,
-            waiting_bytes: None,
-            limit_bytes: None,
-            dropped: None,
-        };
-        let tcp = SocketStatus { waiting: Some(3), limit: Some(128), ..none.clone() };
-        let udp = |dropped| SocketStatus {
-            waiting_bytes: Some(1664),
-            limit_bytes: Some(212_992),
-            dropped: Some(dropped),
-            ..none.clone()
-        };
-        for (socket, words) in [
-            (&none, ""),
-            (&tcp, ": 3 of 128 clients wait"),
-            (&udp(0), ": 2KiB of 208KiB wait"),
-            (&udp(1), ": 2KiB of 208KiB wait; 1 datagram was dropped"),
-            (&udp(17), ": 2KiB of 208KiB wait; 17 datagrams were dropped"),
-        ] {
-            assert_eq!(queue_in_words(socket), words);
-        }
-        for (sockets, word) in [
-            (vec![none.clone()], "-"),
-            (vec![tcp.clone(), none.clone(), tcp.clone()], "6"),
-            (vec![udp(0)], "2KiB"),
-            (vec![tcp, udp(0)], "3+2KiB"),
-        ] {
-            assert_eq!(queue(&sockets), word);
-        }
-    }
-
-    #[test]
-    fn restarts_that_never_happened_are_not_mentioned() {
-        let none = RestartCounts::default();
-        assert_eq!(restarts(&none), "none");
-        assert_eq!(restarts(&RestartCounts { asked: 2, ..none }), "2 asked for");
-        let all = RestartCounts { asked: 5, crash: 1, unhealthy: 4, rollback: 2, failed: 3 };
-        assert_eq!(
-            restarts(&all),
-            "5 asked for; 1 after crashes; 4 of sick processes; 2 rolled back; 3 failed"
-        );
-    }
 
     #[test]
     fn after_an_upgrade_both_ages_are_told() {
@@ -390,13 +243,5 @@ mod tests {
         };
         assert_eq!(told(60_900, 60_000), "for 1m");
         assert_eq!(told(60_000, 997), "for 1m, this program for 997ms");
-    }
-
-    #[test]
-    fn an_age_has_two_units() {
-        for (ms, text) in [(0, "0ms"), (412, "412ms"), (1999, "1s"), (3_723_000, "1h 2m"), (90_000, "1m 30s")]
-        {
-            assert_eq!(Age(ms), text);
-        }
     }
 }

@@ -48,7 +48,9 @@ struct Cell {
 impl<const COLUMNS: usize> Table<COLUMNS> {
     pub(super) fn new(heading: [&str; COLUMNS]) -> Self {
         let mut table = Self { text: String::new(), cells: Vec::new() };
-        heading.iter().for_each(|word| table.plain(word));
+        for word in heading {
+            table.plain(word);
+        }
         table
     }
 

@@ -3,9 +3,9 @@
 
 use super::status::{ServiceStatus, Status, SupervisorStatus};
 use super::version::VERSION;
-use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::borrow::Cow;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Serialize, Serializer};
+use serde_json::Error;
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufWriter, Write};
@@ -66,99 +66,98 @@ impl fmt::Display for StatusAsItCame<'_> {
     }
 }
 
-/// What is read of it.
-#[derive(Deserialize)]
-struct States<'a> {
-    #[serde(borrow)]
-    services: Vec<State<'a>>,
-}
-
-#[derive(Deserialize)]
-struct State<'a> {
-    #[serde(borrow)]
-    state: Cow<'a, str>,
-}
-
 impl<'a> StatusAsItCame<'a> {
     /// Of a line, with its end or without; none where the line does not begin as the line of a status does.
     pub fn of(line: &'a [u8]) -> Option<Self> {
         let (_, begins) = beginning(line)?;
         Some(Self { line: str::from_utf8(line).ok()?.trim_end(), begins })
     }
+}
 
-    /// Reads all of it. Each service is handed on as soon as it is read, so that ten thousand are never in memory at a time.
+/// Reads the line of a status while it comes: most of the work is done by the time the last of it is there.
+#[derive(Debug, Default)]
+pub struct StatusAsItComes {
+    /// So much of the line was read.
+    at: usize,
+    /// Known once the list of services has begun.
+    supervisor: Option<SupervisorStatus>,
+    /// The next service is not the first.
+    goes_on: bool,
+    is_whole: bool,
+}
+
+impl StatusAsItComes {
+    const BEFORE_SUPERVISOR: &[u8] = b"\"reply\":\"status\",\"supervisor\":";
+    const BEFORE_SERVICES: &[u8] = b",\"services\":[";
+
+    /// Goes on with what has come of the line: all of it from its beginning. Services that are whole by now are handed on;
+    /// of each is read what `T` has.
     ///
     /// # Errors
     ///
     /// It is no status.
-    pub fn read(&self, each: impl FnMut(ServiceStatus)) -> Result<SupervisorStatus, serde_json::Error> {
-        let mut line = serde_json::Deserializer::from_str(self.line);
-        let supervisor = line.deserialize_map(Told(each))?;
-        line.end().map(|()| supervisor)
-    }
-
-    /// The word for the state of each service.
-    ///
-    /// # Errors
-    ///
-    /// It is no status.
-    pub fn states(&self) -> Result<impl Iterator<Item = Cow<'a, str>>, serde_json::Error> {
-        let States { services } = serde_json::from_str(self.line)?;
-        Ok(services.into_iter().map(|service| service.state))
-    }
-}
-
-/// Hands the services of a list on, each as soon as it is read.
-struct ToEach<F>(F);
-
-impl<'de, F: FnMut(ServiceStatus)> DeserializeSeed<'de> for ToEach<F> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de, F: FnMut(ServiceStatus)> Visitor<'de> for ToEach<F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of services")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        while let Some(service) = list.next_element()? {
-            self.0(service);
+    pub fn go_on<T: DeserializeOwned>(&mut self, line: &[u8], mut each: impl FnMut(T)) -> Result<(), Error> {
+        if self.supervisor.is_none() {
+            let Some((_, begins)) = beginning(line) else { return Ok(()) };
+            self.at = begins + Self::BEFORE_SUPERVISOR.len();
+            let Some(supervisor) = self.value(line)? else { return Ok(()) };
+            if !rest(line, self.at).starts_with(Self::BEFORE_SERVICES) {
+                return Ok(());
+            }
+            self.at += Self::BEFORE_SERVICES.len();
+            self.supervisor = Some(supervisor);
+        }
+        while !self.is_whole {
+            let before = self.at;
+            match rest(line, self.at).first() {
+                Some(b']') => {
+                    self.is_whole = true;
+                    break;
+                }
+                Some(b',') if self.goes_on => self.at += 1,
+                Some(_) if self.goes_on => return Err(Error::custom("no comma between two services")),
+                Some(_) | None => {}
+            }
+            let Some(service) = self.value(line)? else {
+                self.at = before;
+                break;
+            };
+            self.goes_on = true;
+            each(service);
         }
         Ok(())
     }
+
+    /// What was said of the supervisor, where the whole list has come.
+    ///
+    /// # Errors
+    ///
+    /// It has not.
+    pub fn end(self) -> Result<SupervisorStatus, Error> {
+        let whole = self.supervisor.filter(|_| self.is_whole);
+        whole.ok_or_else(|| Error::custom("the list of services has no end"))
+    }
+
+    /// The value that comes next, if all of it is there.
+    fn value<T: DeserializeOwned>(&mut self, line: &[u8]) -> Result<Option<T>, Error> {
+        let mut values = serde_json::Deserializer::from_slice(rest(line, self.at)).into_iter();
+        match values.next() {
+            Some(Ok(value)) => {
+                self.at += values.byte_offset();
+                Ok(Some(value))
+            }
+            Some(Err(error)) if !error.is_eof() => Err(error),
+            Some(Err(_)) | None => Ok(None),
+        }
+    }
 }
 
-/// A status, of which the services are handed on.
-struct Told<F>(F);
-
-impl<'de, F: FnMut(ServiceStatus)> Visitor<'de> for Told<F> {
-    type Value = SupervisorStatus;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a status")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<SupervisorStatus, A::Error> {
-        let mut supervisor = None;
-        while let Some(key) = fields.next_key::<Cow<'_, str>>()? {
-            match &*key {
-                "supervisor" => supervisor = Some(fields.next_value()?),
-                "services" => fields.next_value_seed(ToEach(&mut self.0))?,
-                _ => drop(fields.next_value::<IgnoredAny>()?),
-            }
-        }
-        supervisor.ok_or_else(|| A::Error::missing_field("supervisor"))
-    }
+fn rest(line: &[u8], at: usize) -> &[u8] {
+    line.get(at..).unwrap_or_default()
 }
 
 /// Reads the line, if it is that of a status: not by way of a tree of values. Gives the number of the request, too.
-pub(super) fn read_status(line: &[u8]) -> Option<Result<(u64, Status), serde_json::Error>> {
+pub(super) fn read_status(line: &[u8]) -> Option<Result<(u64, Status), Error>> {
     let (id, _) = beginning(line)?;
     Some(serde_json::from_slice(line).map(|status| (id, status)))
 }
@@ -190,7 +189,7 @@ mod tests {
             not_loaded: Vec::new(),
             usage: Usage::default(),
         };
-        let service = |name: &str, state: &str| ServiceStatus {
+        let service = |name: &str, state: &'static str| ServiceStatus {
             name: name.into(),
             state: state.into(),
             stale: None,
@@ -233,28 +232,47 @@ mod tests {
     }
 
     #[test]
-    fn who_hands_it_on_prints_the_reply_and_knows_the_states() {
+    fn who_hands_it_on_prints_the_reply() {
         let reply = Reply::Status(Box::new(status()));
         let line = reply.line(12);
         let told = StatusAsItCame::of(line.as_bytes()).unwrap();
         assert_eq!(told.to_string(), serde_json::to_string(&reply).unwrap());
-        assert_eq!(told.states().unwrap().collect::<Vec<_>>(), ["up", "crashed"]);
+    }
+
+    /// Reads a line that comes in pieces of so many bytes.
+    fn read(line: &str, piece: usize) -> Result<Status, Error> {
+        let (mut reader, mut services) = (StatusAsItComes::default(), Vec::new());
+        let line = line.as_bytes();
+        for end in (0..line.len()).step_by(piece).chain([line.len()]) {
+            reader.go_on(&line[..end], |service| services.push(service))?;
+        }
+        Ok(Status { supervisor: reader.end()?, services })
     }
 
     #[test]
-    fn each_service_is_read_by_itself() {
+    fn it_is_read_while_it_comes_whatever_the_pieces() {
         let line = Reply::Status(Box::new(status())).line(12);
-        let mut services = Vec::new();
-        let read = |line: &str, each: &mut dyn FnMut(ServiceStatus)| {
-            StatusAsItCame::of(line.as_bytes()).unwrap().read(each)
-        };
-        let supervisor = read(&line, &mut |service| services.push(service)).unwrap();
-        assert_eq!(Status { supervisor, services }, status());
-        let (begin, list) = line.split_once(",\"services\":").unwrap();
-        let cut = format!("{begin},\"services\":{}", &list[..list.len() / 2]);
-        let nobodys = line.replacen("\"supervisor\"", "\"nobody\"", 1);
-        for wrong in [cut, nobodys, format!("{} 1", line.trim_end()), line.replacen('[', "7, [", 1)] {
-            assert!(read(&wrong, &mut |_| {}).is_err(), "{wrong}");
+        for piece in 1..=line.len() {
+            assert_eq!(read(&line, piece).unwrap(), status(), "{piece}");
+        }
+        let none = Status { services: Vec::new(), ..status() };
+        assert_eq!(read(&Reply::Status(Box::new(none.clone())).line(0), 7).unwrap(), none);
+    }
+
+    #[test]
+    fn what_is_not_whole_or_no_status_is_not_read() {
+        let line = Reply::Status(Box::new(status())).line(12);
+        let end = line.rfind("]}").unwrap();
+        for len in 0..end {
+            assert!(read(&line[..len], 50).is_err(), "{}", &line[..len]);
+        }
+        for (what, wrong) in [
+            ("},{\"name\"", "}{\"name\""),
+            ("{\"name\"", "7,{\"name\""),
+            ("\"supervisor\"", "\"somebody\""),
+            ("\"pid\":7", "\"pid\":\"7\""),
+        ] {
+            assert!(line.contains(what) && read(&line.replacen(what, wrong, 1), 50).is_err(), "{wrong}");
         }
     }
 
@@ -266,7 +284,5 @@ mod tests {
         for line in [&*other, turned, later, "", "{\"version\":1,\"id\":1"] {
             assert_eq!(StatusAsItCame::of(line.as_bytes()), None, "{line}");
         }
-        let cut = StatusAsItCame::of(br#"{"version":1,"id":1,"reply":"status","#).unwrap();
-        assert!(cut.states().is_err());
     }
 }
