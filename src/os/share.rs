@@ -41,7 +41,7 @@ impl Share {
     pub(super) fn ends(&mut self, now: impl FnOnce() -> Time) {
         if let Some(since) = self.answering.take() {
             let now = now();
-            self.even = self.even.max(now) + (now - since) * CONTROL_SHARE;
+            self.even = self.even.max(since) + (now - since) * (1 + CONTROL_SHARE);
             self.from = now + (self.even - now).saturating_sub(CONTROL_CREDIT).max(CONTROL_PAUSE);
         }
     }

@@ -240,9 +240,9 @@ mod tests {
     }
 
     /// Reads a line that comes in pieces of so many bytes.
-    fn read(line: &str, piece: usize) -> Result<Status, Error> {
+    fn read(line: impl AsRef<[u8]>, piece: usize) -> Result<Status, Error> {
         let (mut reader, mut services) = (StatusAsItComes::default(), Vec::new());
-        let line = line.as_bytes();
+        let line = line.as_ref();
         for end in (0..line.len()).step_by(piece).chain([line.len()]) {
             reader.go_on(&line[..end], |service| services.push(service))?;
         }
@@ -256,7 +256,7 @@ mod tests {
             assert_eq!(read(&line, piece).unwrap(), status(), "{piece}");
         }
         let none = Status { services: Vec::new(), ..status() };
-        assert_eq!(read(&Reply::Status(Box::new(none.clone())).line(0), 7).unwrap(), none);
+        assert_eq!(read(Reply::Status(Box::new(none.clone())).line(0), 7).unwrap(), none);
     }
 
     #[test]
@@ -264,7 +264,7 @@ mod tests {
         let line = Reply::Status(Box::new(status())).line(12);
         let end = line.rfind("]}").unwrap();
         for len in 0..end {
-            assert!(read(&line[..len], 50).is_err(), "{}", &line[..len]);
+            assert!(read(&line.as_bytes()[..len], 50).is_err(), "{len} bytes of {line}");
         }
         for (what, wrong) in [
             ("},{\"name\"", "}{\"name\""),
@@ -272,7 +272,7 @@ mod tests {
             ("\"supervisor\"", "\"somebody\""),
             ("\"pid\":7", "\"pid\":\"7\""),
         ] {
-            assert!(line.contains(what) && read(&line.replacen(what, wrong, 1), 50).is_err(), "{wrong}");
+            assert!(line.contains(what) && read(line.replacen(what, wrong, 1), 50).is_err(), "{wrong}");
         }
     }
 
