@@ -70,8 +70,9 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     if !kind.is_file() {
         return Err(Problem::Unreadable { reason: "not a regular file; SIGHUP reads it again".into() });
     }
-    let mut bytes = Vec::new();
-    // Not by the size that the system tells: the file may grow.
+    // The size that the system tells is room to begin with, and no bound: the file may grow.
+    let size = kind.len().min(CONFIG_BYTES);
+    let mut bytes = Vec::with_capacity(usize::try_from(size + 1).unwrap_or(0));
     file.take(CONFIG_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > CONFIG_BYTES {
         return Err(Problem::TooLarge);

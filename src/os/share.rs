@@ -32,7 +32,7 @@ impl Share {
         self.from = self.from.max(now + CONTROL_PAUSE);
     }
 
-    /// One of them is being answered.
+    /// One of them is being answered, while other things wait for that. Where none do it costs nobody anything.
     pub(super) fn begins(&mut self, now: Time) {
         self.answering = Some(now);
     }

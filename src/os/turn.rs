@@ -41,7 +41,6 @@ impl Os {
             if std::mem::take(&mut self.polled)
                 && let Some(input) = self.control.as_mut().and_then(listen_to)
             {
-                self.share.begins(now);
                 return (now, input);
             }
             self.lavish |= std::mem::take(&mut self.busy_with) >= BUSY_EVENTS;
