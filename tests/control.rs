@@ -205,8 +205,10 @@ fn a_follower_that_does_not_read_loses_events_and_is_told_how_many() {
 #[test]
 fn a_large_answer_comes_whole_to_whoever_takes_it_late_and_keeps_nobody_waiting() {
     const SERVICES: usize = 3000;
-    let (long, first) =
-        ("x".repeat(50), http("first", free_port(), "ready = \"delay\"\nready_delay = \"90s\""));
+    let (long, first) = (
+        "x".repeat(50),
+        http("first", free_port(), "ready = \"delay\"\nready_delay = \"90s\"\nready_timeout = \"100s\""),
+    );
     let waits =
         |index| format!("[[service]]\nname = 's-{index}-{long}'\ncommand = 'true'\nrequires = ['first']\n");
     let all: String = (0..SERVICES).map(waits).collect();

@@ -9,7 +9,7 @@ use crate::core::{Supervisor, Time};
 use crate::os::{ClientId, Os};
 use crate::plan::{Plan, Selector, ServiceName};
 use crate::protocol::status::{ConfigState, Stale, SupervisorStatus};
-use crate::protocol::write_status_line;
+use crate::protocol::status_line;
 use crate::report;
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ pub(super) fn answer(
             told.stale = stale;
             told
         });
-        write_status_line(pieces, id, &supervisor, told)
+        pieces.write_line(&status_line(id, &supervisor, told))
     });
 }
 

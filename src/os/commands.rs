@@ -8,7 +8,8 @@ use super::runtime_dir::{NoRuntimeDir, RuntimeDir};
 use super::{Os, memory};
 use crate::core::Time;
 use crate::plan::Rights;
-use std::io;
+use serde::Serialize;
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 impl Os {
@@ -131,7 +132,24 @@ pub struct Pieces<'a> {
     bytes: usize,
 }
 
-impl io::Write for Pieces<'_> {
+impl Pieces<'_> {
+    /// Bytes that are sent at a time: about what the kernel keeps of them.
+    const PIECE_BYTES: usize = 256 * 1024;
+
+    /// Writes a line of JSON, while it is being made.
+    ///
+    /// # Errors
+    ///
+    /// The client is gone.
+    pub fn write_line(&mut self, line: &impl Serialize) -> io::Result<()> {
+        let mut out = BufWriter::with_capacity(Self::PIECE_BYTES, self);
+        serde_json::to_writer(&mut out, line)?;
+        out.write_all(b"\n")?;
+        out.flush()
+    }
+}
+
+impl Write for Pieces<'_> {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         self.bytes += piece.len();
         let is_there = self.control.answer(self.poller, self.client, piece, Then::More, self.now);

@@ -8,7 +8,6 @@ use serde::{Serialize, Serializer};
 use serde_json::Error;
 use std::cell::Cell;
 use std::fmt;
-use std::io::{self, BufWriter, Write};
 
 /// The line: its version, the number of the request, and the reply.
 #[derive(Serialize)]
@@ -29,27 +28,15 @@ impl<I: Iterator<Item = ServiceStatus>> Serialize for OneByOne<I> {
     }
 }
 
-/// Bytes of the line that are written at a time.
-const PIECE_BYTES: usize = 256 * 1024;
-
-/// Writes the line for a status, with its end: the same as that of a [`Reply::Status`](super::control::Reply::Status), but
-/// piece by piece. Neither the line nor all services are in memory at a time.
-///
-/// # Errors
-///
-/// Those of `out`.
-pub fn write_status_line(
-    out: impl Write,
+/// What is written as the line for a status, without its end: the same as that of a
+/// [`Reply::Status`](super::control::Reply::Status). The services are made while it is written, which goes once.
+pub fn status_line<'a>(
     id: u64,
-    supervisor: &SupervisorStatus,
-    services: impl Iterator<Item = ServiceStatus>,
-) -> io::Result<()> {
+    supervisor: &'a SupervisorStatus,
+    services: impl Iterator<Item = ServiceStatus> + 'a,
+) -> impl Serialize + 'a {
     let services = OneByOne(Cell::new(Some(services)));
-    let line = Line { version: VERSION, id, reply: "status", supervisor, services };
-    let mut out = BufWriter::with_capacity(PIECE_BYTES, out);
-    serde_json::to_writer(&mut out, &line)?;
-    out.write_all(b"\n")?;
-    out.flush()
+    Line { version: VERSION, id, reply: "status", supervisor, services }
 }
 
 /// A status as it came, for whoever hands it on. It is shown as the reply in JSON, without what stands in every line.
@@ -223,11 +210,11 @@ mod tests {
     fn the_line_is_that_of_the_reply_and_is_read_as_it() {
         for id in [0, 7, u64::MAX] {
             let Status { supervisor, services } = status();
-            let mut line = Vec::new();
-            write_status_line(&mut line, id, &supervisor, services.into_iter()).unwrap();
+            let line = status_line(id, &supervisor, services.into_iter());
+            let line = serde_json::to_string(&line).unwrap() + "\n";
             let reply = Reply::Status(Box::new(status()));
-            assert_eq!(str::from_utf8(&line).unwrap(), reply.line(id));
-            assert_eq!(Reply::read(&line).unwrap(), (id, reply));
+            assert_eq!(line, reply.line(id));
+            assert_eq!(Reply::read(line.as_bytes()).unwrap(), (id, reply));
         }
     }
 
