@@ -162,8 +162,12 @@ pub const BUSY_EVENTS: u32 = 256;
 /// midst of a restart of everything is not to wait for its end.
 pub const CONTROL_PAUSE: Duration = Duration::from_millis(10);
 
-/// Nor more often than that, where an answer takes long: between two of them so many times as long goes to all else.
+/// Nor more often than that, where answers take long: for each of them so many times as long goes to all else.
 pub const CONTROL_SHARE: u32 = 4;
+
+/// All else gets its part so much later at most. Who asks a few times in a row has each answer soon, about ten thousand
+/// services, too; one who asks without end has no more than its share.
+pub const CONTROL_CREDIT: Duration = Duration::from_secs(1);
 
 /// Connections taken in one turn, so that they keep nothing else waiting.
 pub const CONTROL_TURN: usize = 16;

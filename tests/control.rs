@@ -207,6 +207,38 @@ fn a_follower_that_does_not_read_loses_events_and_is_told_how_many() {
     supervised.stop();
 }
 
+/// The answer is sent in pieces: what is not taken is kept, and the rest of it comes behind.
+#[test]
+fn a_large_answer_comes_whole_to_whoever_takes_it_late_and_keeps_nobody_waiting() {
+    const SERVICES: usize = 3000;
+    let (long, first) = (
+        "x".repeat(50),
+        http("first", free_port(), "ready = \"delay\"\nready_delay = \"90s\"\nready_timeout = \"100s\""),
+    );
+    let waits =
+        |index| format!("[[service]]\nname = 's-{index}-{long}'\ncommand = 'true'\nrequires = ['first']\n");
+    let all: String = (0..SERVICES).map(waits).collect();
+    let supervised = Supervised::start(&(first + &all), &["first"]);
+    let mut late = Wire::to(&supervised);
+    let request = "{\"version\":1,\"id\":9,\"request\":\"status\"}";
+    late.send(request);
+    for _ in 0..2 {
+        // It goes in the midst of its answer.
+        let mut goes = Wire::to(&supervised);
+        goes.send(request);
+        assert_eq!(Wire::to(&supervised).ask("\"version\"")["reply"], "version", "nobody takes it yet");
+    }
+    let line = late.line().expect("an answer");
+    assert!(line.len() > 600_000, "{} bytes are more than the kernel keeps", line.len());
+    let status: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let services = status["services"].as_array().unwrap();
+    let waits = |service: &&serde_json::Value| service["waits_for"][0] == "first";
+    assert_eq!(services.iter().filter(waits).count(), SERVICES);
+    assert!(services.windows(2).all(|two| two[0]["name"].as_str() < two[1]["name"].as_str()));
+    assert_eq!((&status["id"], late.ask("\"version\"")["reply"].as_str()), (&9.into(), Some("version")));
+    supervised.stop();
+}
+
 /// The ends of all old processes were dealt with one after the other, each with the start of its successor, before any
 /// client was heard: with a thousand services that took a second.
 #[test]

@@ -8,7 +8,7 @@ use crate::limits::CLIENT_PATIENCE;
 use crate::os::{self, Arrival, Os, Place};
 use crate::protocol::control::{ControlRequest, Reply};
 use socket2::{Domain, SockAddr, Socket, Type};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -91,38 +91,58 @@ impl Connection {
 
     /// The next reply; nothing when `patience` is over.
     pub(super) fn next(&mut self, patience: Option<Duration>) -> Result<Option<Reply>, Trouble> {
-        self.next_line(patience)?.map(|line| read(&line)).transpose()
+        self.next_line(patience, &mut |_| {})?.map(|line| read(&line)).transpose()
     }
 
-    /// The line of it.
-    fn next_line(&mut self, patience: Option<Duration>) -> Result<Option<Vec<u8>>, Trouble> {
+    /// The line of it. `seen` is shown what has come of it, each time that more has.
+    fn next_line(
+        &mut self,
+        patience: Option<Duration>,
+        seen: &mut dyn FnMut(&[u8]),
+    ) -> Result<Option<Vec<u8>>, Trouble> {
         // A timeout of zero is no timeout, to the system.
         let patience = patience.map(|patience| patience.max(Duration::from_millis(1)));
         self.stream.get_ref().set_read_timeout(patience).map_err(Trouble::Lost)?;
-        match self.stream.read_until(b'\n', &mut self.line) {
-            Ok(_) if self.line.ends_with(b"\n") => Ok(Some(std::mem::take(&mut self.line))),
-            Ok(_) => Err(Trouble::Lost(io::ErrorKind::UnexpectedEof.into())),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                Ok(None)
+        loop {
+            match self.more() {
+                Ok(0) => return Err(Trouble::Lost(io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) => seen(&self.line),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(None),
+                Err(error) => return Err(Trouble::Lost(error)),
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
-            Err(error) => Err(Trouble::Lost(error)),
+            if self.line.ends_with(b"\n") {
+                return Ok(Some(std::mem::take(&mut self.line)));
+            }
         }
+    }
+
+    /// Takes what has come of the line, and waits only where that is nothing. Gives its bytes.
+    fn more(&mut self) -> io::Result<usize> {
+        let there = self.stream.fill_buf()?.len();
+        self.stream.by_ref().take(there as u64).read_until(b'\n', &mut self.line)
     }
 
     /// The reply to a request that takes the supervisor no time.
     pub(super) fn answer(&mut self, request: &ControlRequest, timeout: Timeout) -> Result<Reply, Trouble> {
-        read(&self.answer_line(request, timeout)?)
+        read(&self.answer_line(request, timeout, &mut |_| {})?)
     }
 
     /// The line of it.
-    fn answer_line(&mut self, request: &ControlRequest, timeout: Timeout) -> Result<Vec<u8>, Trouble> {
+    fn answer_line(
+        &mut self,
+        request: &ControlRequest,
+        timeout: Timeout,
+        seen: &mut dyn FnMut(&[u8]),
+    ) -> Result<Vec<u8>, Trouble> {
         let began = Os::clock();
         let patience = timeout.timeout.unwrap_or(CLIENT_PATIENCE).min(CLIENT_PATIENCE);
         let until = began + patience;
         self.ask(request)?;
         loop {
-            if let Some(line) = self.next_line(left(Some(until)))? {
+            if let Some(line) = self.next_line(left(Some(until)), seen)? {
                 return Ok(line);
             }
             if Os::clock() >= until {
@@ -193,17 +213,18 @@ pub(super) fn ask(
     timeout: Timeout,
     request: &ControlRequest,
 ) -> Result<Reply, Trouble> {
-    read(&ask_for_line(config, way, timeout, request)?)
+    read(&ask_for_line(config, way, timeout, request, &mut |_| {})?)
 }
 
-/// The line of that reply, not read yet.
+/// The line of that reply, not read yet. `seen` is shown what has come of it, each time that more has.
 pub(super) fn ask_for_line(
     config: &Path,
     way: &Way,
     timeout: Timeout,
     request: &ControlRequest,
+    seen: &mut dyn FnMut(&[u8]),
 ) -> Result<Vec<u8>, Trouble> {
-    Connection::to(config, way)?.answer_line(request, timeout)
+    Connection::to(config, way)?.answer_line(request, timeout, seen)
 }
 
 /// The reply in a line.

@@ -27,6 +27,7 @@ mod status;
 mod table;
 mod trouble;
 mod way;
+mod words;
 mod write_logs;
 
 pub use check::{CheckArgs, check};

@@ -5,7 +5,7 @@ use super::answer::{complain, refused, tell, tell_json};
 use super::client::{Connection, left};
 use super::interrupts::Interrupts;
 use super::progress::Progress;
-use super::table::{Cell, Paint};
+use super::table::Paint;
 use super::trouble::{Trouble, in_trouble};
 use super::way::{Services, Timeout, Way};
 use crate::exit::ExitCode;
@@ -251,7 +251,7 @@ fn in_words(reply: &Reply, color: bool) -> Option<(bool, Vec<String>)> {
     });
     let services = services.iter().flat_map(|service| {
         let paint = if service.ok { Paint::Good } else { Paint::Bad };
-        let name = Cell { text: (&*service.service).into(), paint }.painted(color).into_owned();
+        let name = paint.on(&service.service, color).into_owned();
         let words = service.last_words.iter().map(|line| format!("    its stderr: {line:?}"));
         std::iter::once(format!("{name}: {}", service.message)).chain(words)
     });

@@ -1,7 +1,7 @@
 //! What happens while a command waits: a line for each event, and on a terminal how long it has taken so far.
 
 use super::Color;
-use super::table::{Cell, Paint};
+use super::table::Paint;
 use crate::core::Time;
 use crate::os::Os;
 use serde_json::Value;
@@ -57,8 +57,7 @@ impl Progress {
             "ERROR" => Paint::Bad,
             _ => Paint::Plain,
         };
-        let subject =
-            Cell { text: format!("{service}{generation}").into(), paint }.painted(self.color).into_owned();
+        let subject = paint.on(&format!("{service}{generation}"), self.color).into_owned();
         self.line(&format!("{subject} {}", text("message")));
     }
 

@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::syntax;
 use crate::limits::CONFIG_BYTES;
 use crate::plan::Plan;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -57,8 +58,9 @@ pub fn parse(file_name: &str, text: &str) -> Result<Plan, Refused> {
 /// The `runtime_dir` of a config file, whatever else is wrong with it: clients find the supervisor by it.
 pub fn runtime_dir(path: &Path) -> Option<PathBuf> {
     let bytes = read(path).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    // Most files have none, and to read ten thousand services takes longer than to ask for their status.
+    // Most files have none, and to read ten thousand services takes longer than to ask for their status. What is text is not
+    // gone through twice.
+    let text = str::from_utf8(&bytes).map_or_else(|_| String::from_utf8_lossy(&bytes), Cow::Borrowed);
     if !text.contains("runtime_dir") {
         return None;
     }
@@ -81,8 +83,9 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     if !kind.is_file() {
         return Err(Problem::Unreadable { reason: "not a regular file; SIGHUP reads it again".into() });
     }
-    let mut bytes = Vec::new();
-    // Not by the size that the system tells: the file may grow.
+    // The size that the system tells is room to begin with, and no bound: the file may grow.
+    let size = kind.len().min(CONFIG_BYTES);
+    let mut bytes = Vec::with_capacity(usize::try_from(size + 1).unwrap_or(0));
     file.take(CONFIG_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > CONFIG_BYTES {
         return Err(Problem::TooLarge);

@@ -80,7 +80,7 @@ impl Control {
                 match result {
                     Ok(()) => told,
                     Err(reply) => {
-                        os.answer(client, reply.line(id), Then::Next);
+                        os.answer(client, &reply.line(id), Then::Next);
                         None
                     }
                 }
@@ -121,14 +121,13 @@ impl Control {
                     return Err(Reply::error(ErrorCode::Busy, "too many answers wait to be read; try again"));
                 }
                 let selector = order::selector(core, &mut self.disk, &services)?;
-                let line = status::line(core, os, &mut self.disk, self.began, &selector, from.1);
-                os.answer(from.0, line, Then::Next);
+                status::answer(core, os, &mut self.disk, self.began, &selector, from);
                 Ok(())
             }
             ControlRequest::Plan {} => Err(overview::plan(core, &mut self.disk)),
             ControlRequest::Events { services } => {
                 let selector = order::selector(core, &mut self.disk, &services)?;
-                os.answer(from.0, Reply::Following {}.line(from.1), Then::More);
+                os.answer(from.0, &Reply::Following {}.line(from.1), Then::More);
                 self.followers.insert(from.0, Follower { id: from.1, selector, waits: false });
                 Ok(())
             }
@@ -213,7 +212,7 @@ impl Control {
         if let Some(open) = self.open.remove(&ticket) {
             self.followers.remove(&open.client);
             let reply = outcome::reply(core, &mut self.disk, open.verb, answer);
-            os.answer(open.client, reply.line(open.id), Then::Next);
+            os.answer(open.client, &reply.line(open.id), Then::Next);
         }
     }
 

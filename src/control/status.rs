@@ -1,27 +1,27 @@
-//! The answer to `status`. It is written service by service: all that is known of ten thousand services is never in memory
-//! twice.
+//! The answer to `status`. It is written service by service, and sent in pieces: all that is known of ten thousand services is
+//! never in memory twice.
 
 use super::definitions::Definitions;
 use crate::config::Disk;
 use crate::core::service::Service;
 use crate::core::worker::Worker;
 use crate::core::{Supervisor, Time};
-use crate::os::Os;
-use crate::plan::{Plan, Selector};
+use crate::os::{ClientId, Os};
+use crate::plan::{Plan, Selector, ServiceName};
 use crate::protocol::status::{ConfigState, Stale, SupervisorStatus};
 use crate::protocol::status_line;
 use crate::report;
 use std::sync::Arc;
 
-/// The line that answers a request of this number.
-pub(super) fn line(
+/// Answers a client's request of this number.
+pub(super) fn answer(
     core: &Supervisor,
-    os: &Os,
+    os: &mut Os,
     disk: &mut Disk,
     began: Time,
     selector: &Selector,
-    id: u64,
-) -> String {
+    (client, id): (ClientId, u64),
+) {
     let now = os.now();
     let config = disk.path().display().to_string();
     let found = disk.look(core.plan()).ok();
@@ -29,10 +29,9 @@ pub(super) fn line(
     // As they came to be, which is the order of the file most of the time.
     let all = core.services().map(|service| {
         let stale = on_disk.as_ref().and_then(|on_disk| stale(service, on_disk));
-        (service, stale)
+        (&service.definition.name, service, stale)
     });
-    let mut services: Vec<(&Service, Option<Stale>)> = all.collect();
-    services.sort_by(|(a, _), (b, _)| a.definition.name.cmp(&b.definition.name));
+    let mut services: Vec<(&ServiceName, &Service, Option<Stale>)> = all.collect();
     let config_state = match found {
         None => ConfigState::Broken,
         Some(found) if is_applied(core.plan(), found) => ConfigState::Applied,
@@ -47,22 +46,24 @@ pub(super) fn line(
         uptime_ms: ms(os.age().unwrap_or(now - began)),
         program_uptime_ms: ms(now - began),
         services: services.len(),
-        up: services.iter().filter(|(service, _)| service.is_up()).count(),
+        up: services.iter().filter(|(_, service, _)| service.is_up()).count(),
         not_loaded: changed.map_or_else(Vec::new, |found| not_loaded(core.plan(), found)),
         usage: os.usage(),
     };
-    let queues = os.queues();
-    let chosen = services.into_iter().filter(|(service, _)| selector.matches(&service.definition.name));
-    let told = chosen.map(|(service, stale)| {
-        let mut told = report::of_service(service, now, |listener| queues.of_listener(listener));
-        told.waits_for = core.waits_for(service.id).into_iter().map(ToString::to_string).collect();
-        if core.is_quarantined(service.id) {
-            told.state = "crashed".into();
-        }
-        told.stale = stale;
-        told
+    services.retain(|(name, _, _)| selector.matches(name));
+    services.sort_by_key(|(name, _, _)| *name);
+    os.answer_in_pieces(client, |queues, pieces| {
+        let told = services.into_iter().map(|(_, service, stale)| {
+            let mut told = report::of_service(service, now, |listener| queues.of_listener(listener));
+            told.waits_for = core.waits_for(service.id).into_iter().map(ToString::to_string).collect();
+            if core.is_quarantined(service.id) {
+                told.state = "crashed".into();
+            }
+            told.stale = stale;
+            told
+        });
+        pieces.write_line(&status_line(id, &supervisor, told))
     });
-    status_line(id, &supervisor, told)
 }
 
 /// Our own pid, as numbers of processes are written here.

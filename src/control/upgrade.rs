@@ -23,7 +23,7 @@ pub(super) fn reported(os: &mut Os, fact: &Fact) {
         return;
     };
     for (client, id) in os.askers() {
-        os.answer(client, reply.line(id), Then::Next);
+        os.answer(client, &reply.line(id), Then::Next);
     }
 }
 
@@ -34,7 +34,7 @@ impl Control {
         let following = self.followers.iter().map(|(client, follower)| (*client, follower.id));
         let told: BTreeMap<ClientId, u64> = waiting.chain(following).collect();
         for (client, id) in told {
-            os.answer(client, Reply::Upgrading {}.line(id), Then::More);
+            os.answer(client, &Reply::Upgrading {}.line(id), Then::More);
         }
     }
 }

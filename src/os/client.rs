@@ -139,19 +139,19 @@ impl Client {
         Read::Line(line)
     }
 
-    /// Puts a line of an answer where it waits.
-    pub(super) fn answer(&mut self, line: String, then: Then, now: Time) {
-        if self.outbox.is_empty() {
+    /// Sends a piece of an answer; what it does not take at once waits for it.
+    pub(super) fn answer(&mut self, mut piece: &[u8], then: Then, now: Time) {
+        if self.outbox.is_empty() && !piece.is_empty() {
             self.moved = now;
-            if line.len() > LARGE_BYTES {
+            if piece.len() > LARGE_BYTES {
                 // As much as it may: the fewer pieces, the less often the two of us wait for a processor.
-                let _ = setsockopt(&self.stream, sockopt::SndBuf, &line.len());
+                let _ = setsockopt(&self.stream, sockopt::SndBuf, &piece.len());
             }
-            // Some megabytes, with ten thousand services: they are not copied.
-            self.outbox = line.into_bytes().into();
-        } else {
-            self.outbox.extend(line.as_bytes());
+            // Where it cannot be sent at all the next try tells.
+            let taken = self.send(piece).unwrap_or(0);
+            piece = piece.get(taken..).unwrap_or_default();
         }
+        self.outbox.extend(piece);
         match then {
             Then::More => {}
             Then::Next => {
@@ -179,7 +179,7 @@ impl Client {
         }
         while !self.outbox.is_empty() {
             let (first, _) = self.outbox.as_slices();
-            match send(self.stream.as_raw_fd(), first, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
+            match self.send(first) {
                 Ok(len) => {
                     self.outbox.drain(..len);
                     self.moved = now;
@@ -199,6 +199,10 @@ impl Client {
             *by = now + CONTROL_LINE_PATIENCE;
         }
         self.phase != Phase::Closes
+    }
+
+    fn send(&self, bytes: &[u8]) -> nix::Result<usize> {
+        send(self.stream.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
     }
 
     /// What the time has come for: a request that is not whole, an answer that is not taken. Tells whether it

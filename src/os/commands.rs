@@ -2,11 +2,14 @@
 
 use super::client::Then;
 use super::control::{ClientId, ControlSocket};
+use super::poller::Poller;
 use super::queues::Queues;
 use super::runtime_dir::{NoRuntimeDir, RuntimeDir};
 use super::{Os, memory};
+use crate::core::Time;
 use crate::plan::Rights;
-use std::io;
+use serde::Serialize;
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 impl Os {
@@ -59,15 +62,27 @@ impl Os {
     }
 
     /// Sends a line to a client of the control socket, without waiting until it takes it.
-    pub fn answer(&mut self, client: ClientId, line: String, then: Then) {
+    pub fn answer(&mut self, client: ClientId, line: &str, then: Then) {
         let now = self.now();
-        if line.len() > memory::LARGE_BYTES {
-            // About very many services; the file may have been read for it, too.
-            self.be_small();
-        }
         if let Some(control) = self.control.as_mut() {
-            control.answer(&self.poller, client, line, then, now);
+            control.answer(&self.poller, client, line.as_bytes(), then, now);
         }
+    }
+
+    /// The same, while the line is being made: it may have megabytes, and whoever takes a piece of it works on that while we
+    /// make the next. `make` is given what waits at the sockets now.
+    pub fn answer_in_pieces(
+        &mut self,
+        client: ClientId,
+        make: impl FnOnce(&Queues<'_>, &mut Pieces<'_>) -> io::Result<()>,
+    ) {
+        let (now, poller) = (self.now(), &self.poller);
+        let Some(control) = self.control.as_mut() else { return };
+        let mut pieces = Pieces { control, poller, client, now, bytes: 0 };
+        // Who is gone hears no more of it.
+        let _ = make(&Queues::of(&self.listeners), &mut pieces);
+        self.lavish |= pieces.bytes > memory::LARGE_BYTES;
+        control.answer(poller, client, &[], Then::Next, now);
     }
 
     /// Tells a client of an event. It loses those that it is too slow for, and is told how many, by the number
@@ -96,11 +111,6 @@ impl Os {
         self.control.as_ref().is_some_and(ControlSocket::has_room)
     }
 
-    /// What waits at the sockets now.
-    pub fn queues(&self) -> Queues<'_> {
-        Queues::of(&self.listeners)
-    }
-
     /// Closes what clients speak to, and lets the runtime directory go, at the end of the program.
     pub(super) fn release_control(&mut self) {
         let now = self.now();
@@ -109,5 +119,44 @@ impl Os {
             control.close(directory, now);
         }
         directory.release();
+    }
+}
+
+/// Takes pieces of an answer, and sends each as it comes.
+pub struct Pieces<'a> {
+    control: &'a mut ControlSocket,
+    poller: &'a Poller,
+    client: ClientId,
+    now: Time,
+    /// That have come so far.
+    bytes: usize,
+}
+
+impl Pieces<'_> {
+    /// Bytes that are sent at a time: about what the kernel keeps of them.
+    const PIECE_BYTES: usize = 256 * 1024;
+
+    /// Writes a line of JSON, while it is being made.
+    ///
+    /// # Errors
+    ///
+    /// The client is gone.
+    pub fn write_line(&mut self, line: &impl Serialize) -> io::Result<()> {
+        let mut out = BufWriter::with_capacity(Self::PIECE_BYTES, self);
+        serde_json::to_writer(&mut out, line)?;
+        out.write_all(b"\n")?;
+        out.flush()
+    }
+}
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.bytes += piece.len();
+        let is_there = self.control.answer(self.poller, self.client, piece, Then::More, self.now);
+        if is_there { Ok(piece.len()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

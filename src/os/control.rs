@@ -195,7 +195,8 @@ impl ControlSocket {
         self.last = self.last.wrapping_add(1);
         let peer = Peer { uid: found.uid(), pid: found.pid(), rights };
         self.clients.insert(self.last, Client::new(stream, peer, now));
-        self.go_on(poller, self.last, true, now);
+        // What it wants is there already, where it had to wait for us.
+        self.serve(poller, self.last, false, now);
     }
 
     fn is_owner(uid: u32) -> bool {
@@ -241,21 +242,28 @@ impl ControlSocket {
         self.go_on(poller, number, goes_on && !gone, now);
     }
 
-    /// Sends a line to a client.
-    pub(super) fn answer(&mut self, poller: &Poller, client: ClientId, line: String, then: Then, now: Time) {
-        if let Some(found) = self.clients.get_mut(&client.0) {
-            found.answer(line, then, now);
-            let mut goes_on = found.write(now);
-            if goes_on && found.reads() {
-                // The next request may be there already.
-                match found.next_line() {
-                    Read::Nothing => {}
-                    Read::Line(line) => self.heard.push_back((client, Heard::Line(found.peer, line))),
-                    Read::End => goes_on = false,
-                }
+    /// Sends a piece of an answer to a client. Tells whether that is still there.
+    pub(super) fn answer(
+        &mut self,
+        poller: &Poller,
+        client: ClientId,
+        piece: &[u8],
+        then: Then,
+        now: Time,
+    ) -> bool {
+        let Some(found) = self.clients.get_mut(&client.0) else { return false };
+        found.answer(piece, then, now);
+        let mut goes_on = found.write(now);
+        if goes_on && found.reads() {
+            // The next request may be there already.
+            match found.next_line() {
+                Read::Nothing => {}
+                Read::Line(line) => self.heard.push_back((client, Heard::Line(found.peer, line))),
+                Read::End => goes_on = false,
             }
-            self.go_on(poller, client.0, goes_on, now);
         }
+        self.go_on(poller, client.0, goes_on, now);
+        goes_on
     }
 
     /// Tells a client of an event; not, if too much waits for it already.

@@ -54,6 +54,7 @@ mod remains;
 mod run_files;
 mod runtime_dir;
 mod scribe;
+mod share;
 mod sight;
 mod signals;
 mod slots;
@@ -74,6 +75,7 @@ mod watches;
 pub use above::Superior;
 pub use arrival::Arrival;
 pub use client::{Peer, Then};
+pub use commands::Pieces;
 pub use control::{ClientId, Heard, Renewed};
 pub use env_file::variable_in_file;
 pub use foresight::obstacles;
@@ -102,6 +104,7 @@ use probe::{Probes, Question};
 use processes::Processes;
 use program::Pins;
 use records::Records;
+use share::Share;
 use signals::Signals;
 use slots::Slots;
 use spawn::Spawner;
@@ -160,9 +163,7 @@ pub struct Os {
     /// What another supervisor left behind.
     finds: Finds,
     /// When a client is listened to although other things are to be done.
-    clients_from: Time,
-    /// Since when a client is being answered.
-    answering: Option<Time>,
+    share: Share,
     /// Memory was used that is not needed any more.
     lavish: bool,
     /// Events since there was nothing to do.
@@ -219,8 +220,7 @@ impl Os {
             records: None,
             runtime_dir: None,
             finds: Finds::default(),
-            clients_from: clock::now(),
-            answering: None,
+            share: Share::new(clock::now()),
             lavish: true,
             busy_with: 0,
             store: Store::of_environment(&given),

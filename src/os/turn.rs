@@ -4,23 +4,22 @@ use super::control::ControlSocket;
 use super::poller::Token;
 use super::records::Records;
 use super::signals::Letter;
-use super::{Input, Os, memory};
+use super::{Input, Os, clock, memory};
 use crate::core::{Event, Time};
-use crate::limits::{BUSY_EVENTS, CONTROL_PAUSE, CONTROL_SHARE};
+use crate::limits::BUSY_EVENTS;
 
 impl Os {
     /// The next thing that happened and the time at which it is taken. Blocks until there is one or `deadline` has
     /// come, which is [`Event::DeadlinePassed`]; that is never kept back by others that keep coming. Clients are
-    /// listened to one at a time: when nothing else is there, and else every [`CONTROL_PAUSE`].
+    /// listened to one at a time: when nothing else is there, and else when they have their [`Share`](super::share::Share).
     pub fn wait(&mut self, deadline: Option<Time>) -> (Time, Input) {
-        self.answer_is_over();
+        self.share.ends(clock::now);
         loop {
             let now = self.now();
-            if !self.events.is_empty() && self.clients_from <= now {
-                self.clients_from = now + CONTROL_PAUSE;
+            if !self.events.is_empty() && self.share.comes(now) {
                 self.look();
                 if let Some(input) = self.control.as_mut().and_then(listen_to) {
-                    self.answering = Some(now);
+                    self.share.begins(now);
                     return (now, input);
                 }
             }
@@ -42,7 +41,6 @@ impl Os {
             if std::mem::take(&mut self.polled)
                 && let Some(input) = self.control.as_mut().and_then(listen_to)
             {
-                self.answering = Some(now);
                 return (now, input);
             }
             self.lavish |= std::mem::take(&mut self.busy_with) >= BUSY_EVENTS;
@@ -63,7 +61,7 @@ impl Os {
             self.polled = true;
             let now = self.now();
             // What has just come goes first.
-            self.clients_from = self.clients_from.max(now + CONTROL_PAUSE);
+            self.share.waits(now);
             if let Some(control) = self.control.as_mut() {
                 control.deadline_passed(&self.poller, now);
             }
@@ -87,14 +85,6 @@ impl Os {
             self.look();
         }
         !self.events.is_empty()
-    }
-
-    /// The answer to the last client was given: how long the next has to wait while other things are to be done.
-    fn answer_is_over(&mut self) {
-        if let Some(since) = self.answering.take() {
-            let now = self.now();
-            self.clients_from = now + ((now - since) * CONTROL_SHARE).max(CONTROL_PAUSE);
-        }
     }
 
     /// Takes what is there, without waiting.

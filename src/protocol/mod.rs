@@ -21,6 +21,6 @@ pub use dialect::{Dialect, Numbers, Value, Voice};
 pub use granted::Granted;
 pub use http::{NotHttp, StatusReader, request};
 pub use notify::Notice;
-pub use status_line::{StatusAsItCame, status_line};
+pub use status_line::{StatusAsItCame, StatusAsItComes, status_line};
 pub use unix_diag::{UnixQueue, ask_unix_queues, read_unix_queues};
 pub use verdict::{Word, WordReader};

@@ -1,6 +1,7 @@
 //! What a status, a plan and an outcome consist of, as programs read it. Times are milliseconds.
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The answer to `status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +75,7 @@ pub struct ServiceStatus {
     /// Its name.
     pub name: String,
     /// The word for its state.
-    pub state: String,
+    pub state: Cow<'static, str>,
     /// What runs is not what the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale: Option<Stale>,
@@ -175,7 +176,7 @@ pub struct DrainStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
     /// How far it is: `asked`, `draining`, `terminating`, `killed` or `stuck`.
-    pub phase: String,
+    pub phase: Cow<'static, str>,
     /// It was not asked: it said that it leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_itself: bool,

@@ -21,8 +21,8 @@ pub fn of_service(
     now: Time,
     queue: impl Fn(ListenerId) -> Option<Queue>,
 ) -> ServiceStatus {
-    let kept: Vec<&Worker> = service.workers.iter().filter(|worker| !worker.is_being_removed()).collect();
-    let youngest = kept.iter().filter_map(|worker| worker.serving()).map(|run| run.started).max();
+    let kept = || service.workers.iter().filter(|worker| !worker.is_being_removed());
+    let youngest = kept().filter_map(Worker::serving).map(|run| run.started).max();
     let history = &service.history;
     let state = word(service);
     ServiceStatus {
@@ -39,9 +39,9 @@ pub fn of_service(
             rollback: history.restarts.rollback.into(),
             failed: history.restarts.failed.into(),
         },
-        repairs: history.repairs,
+        repairs: history.repairs.into(),
         ready_ms: history.ready.map(ms),
-        runs: kept.iter().flat_map(|worker| runs(worker, now)).collect(),
+        runs: kept().flat_map(|worker| runs(worker, now)).collect(),
         draining: service.workers.iter().flat_map(|worker| draining(worker, now)).collect(),
         sockets: sockets(service, queue),
         waits_for: Vec::new(),
@@ -114,14 +114,15 @@ fn word(service: &Service) -> &'static str {
     let stays = |worker: &&Worker| !worker.is_being_removed();
     let some_stay = service.workers.iter().any(|worker| stays(&worker));
     let counted = service.workers.iter().filter(|worker| !some_stay || stays(worker));
-    let words: Vec<&str> = counted.map(|worker| worker.state.word()).collect();
+    let first =
+        counted.filter_map(|worker| ORDER.into_iter().position(|word| word == worker.state.word())).min();
     // One without a worker waits for others, and its clients wait with it.
-    ORDER.into_iter().find(|word| words.contains(word)).unwrap_or("starting")
+    first.map_or("starting", |first| ORDER[first])
 }
 
-fn runs(worker: &Worker, now: Time) -> Vec<RunStatus> {
+fn runs(worker: &Worker, now: Time) -> impl Iterator<Item = RunStatus> {
     let serving = worker.serving().map(|run| run.id);
-    let run = |run: &crate::core::generation::Run| RunStatus {
+    let run = move |run: &crate::core::generation::Run| RunStatus {
         worker: worker.index,
         generation: run.generation().0,
         pid: run.pid.map(|pid| pid.0),
@@ -131,7 +132,7 @@ fn runs(worker: &Worker, now: Time) -> Vec<RunStatus> {
         status: run.status.as_ref().map(|text| printable(text.as_str())),
         unhealthy: unhealthy(&run.health, now),
     };
-    worker.staying().map(run).collect()
+    worker.staying().map(run)
 }
 
 fn unhealthy(health: &Health, now: Time) -> Option<Unhealthy> {
@@ -143,8 +144,8 @@ fn unhealthy(health: &Health, now: Time) -> Option<Unhealthy> {
     }
 }
 
-fn draining(worker: &Worker, now: Time) -> Vec<DrainStatus> {
-    let one = |leaving: &Leaving| {
+fn draining(worker: &Worker, now: Time) -> impl Iterator<Item = DrainStatus> {
+    let one = move |leaving: &Leaving| {
         let phase = match leaving.phase {
             Phase::Asked { .. } => "asked",
             Phase::Draining { .. } => "draining",
@@ -162,7 +163,7 @@ fn draining(worker: &Worker, now: Time) -> Vec<DrainStatus> {
             left_ms: (leaving.phase != Phase::Stuck).then(|| ms(leaving.patience(now))),
         }
     };
-    worker.leaving.iter().map(one).collect()
+    worker.leaving.iter().map(one)
 }
 
 fn sockets(service: &Service, queue: impl Fn(ListenerId) -> Option<Queue>) -> Vec<SocketStatus> {
