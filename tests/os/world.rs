@@ -77,19 +77,18 @@ impl World {
     #[track_caller]
     pub(crate) fn next(&mut self) -> Event {
         let deadline = self.os.now() + Duration::from_secs(30);
-        match self.os.wait(Some(deadline)) {
-            (_, Input::Event(Event::DeadlinePassed)) => panic!("nothing happened"),
-            (_, Input::Event(event)) => event,
-            (_, other) => panic!("there is no control socket: {other:?}"),
-        }
+        self.next_before(deadline).expect("nothing happened")
     }
 
     /// What else happened: nothing, where the answer is `None`.
     pub(crate) fn next_before(&mut self, deadline: Time) -> Option<Event> {
-        match self.os.wait(Some(deadline)) {
-            (_, Input::Event(Event::DeadlinePassed)) => None,
-            (_, Input::Event(event)) => Some(event),
-            (_, other) => panic!("there is no control socket: {other:?}"),
+        loop {
+            match self.os.wait(Some(deadline)).1 {
+                Input::Event(Event::DeadlinePassed) => return None,
+                Input::Event(event) => return Some(event),
+                Input::Calm => self.os.give_back(|| ()),
+                other => panic!("there is no control socket: {other:?}"),
+            }
         }
     }
 
