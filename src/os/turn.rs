@@ -11,7 +11,7 @@ use crate::limits::BUSY_EVENTS;
 impl Os {
     /// The next thing that happened and the time at which it is taken. Blocks until there is one or `deadline` has
     /// come, which is [`Event::DeadlinePassed`]; that is never kept back by others that keep coming. Clients are
-    /// listened to one at a time: when nothing else is there, and else when they have their [`Share`](super::share::Share).
+    /// listened to one at a time: when nothing else is there, and else when they have their share of the time (`share.rs`).
     pub fn wait(&mut self, deadline: Option<Time>) -> (Time, Input) {
         self.share.ends(clock::now);
         loop {
