@@ -147,6 +147,13 @@ impl Pinned {
         words.iter().cloned().chain([script]).chain(argv.into_iter().skip(1)).collect()
     }
 
+    /// Is it this script, under the same interpreter?
+    pub(super) fn is_script(&self, found: &Origin) -> bool {
+        let Origin::Script(found) = found else { return false };
+        let Some(Origin::Script(kept)) = self.origin() else { return false };
+        kept.inode == found.inode && kept.interpreter == found.interpreter
+    }
+
     /// What a run that is started from it was started from.
     pub(super) fn origin(&self) -> Option<Origin> {
         let interpreter = match &self.kind {

@@ -184,21 +184,27 @@ impl Spawner {
         let argv = arguments(definition, granted);
         let program = argv.first().map_or("", String::as_str).to_owned();
         see_directory(directory)?;
-        let path = match order.pinned {
+        let search = environment.get("PATH");
+        let found = lookup::find(&program, search, directory);
+        // A script that is still where it was is started there: it may look for its like beside its `$0`.
+        let is_there = |pinned: &&Pinned| {
+            let seen = found.as_ref().ok().map(|path| lookup::seen_from(directory, path));
+            seen.and_then(|seen| Origin::at(&seen, search, directory)).is_some_and(|at| pinned.is_script(&at))
+        };
+        let pinned = order.pinned.filter(|pinned| !is_there(pinned));
+        let path = match pinned {
             Some(_) => PathBuf::from(&program),
-            None => lookup::find(&program, environment.get("PATH"), directory)
-                .map_err(|errno| failure(SpawnStage::Lookup, errno, &program))?,
+            None => found.map_err(|errno| failure(SpawnStage::Lookup, errno, &program))?,
         };
         let seen = lookup::seen_from(directory, &path);
-        let search = environment.get("PATH");
-        let origin = order.pinned.map_or_else(|| Origin::at(&seen, search, directory), Pinned::origin);
+        let origin = pinned.map_or_else(|| Origin::at(&seen, search, directory), Pinned::origin);
 
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
         let stdout = places.channel(order.channels.stdout, null).map_err(unplaced)?;
         let stderr = places.channel(order.channels.stderr, null).map_err(unplaced)?;
         let mut argv = argv.into_iter().map(String::into_bytes).collect();
         let mut kept = None;
-        if let Some(pinned) = order.pinned {
+        if let Some(pinned) = pinned {
             let (number, script) = places.execute(pinned).map_err(unplaced)?;
             argv = pinned.arguments(argv, script);
             kept = Some(number);
@@ -238,7 +244,7 @@ impl Spawner {
             .fork(&mut self.cradle)
             .map_err(|failed| diagnose(failed, &path, directory, &definition.program.identity))?;
         let renamed =
-            |origin: Origin| if order.pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
+            |origin: Origin| if pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
         Ok(Born { pid, origin: origin.and_then(renamed), program: seen, leaf })
     }
 }

@@ -98,6 +98,32 @@ fn a_script_that_was_replaced_or_deleted_runs_again() {
     assert_eq!(descriptors(), before);
 }
 
+/// Scripts look for their like beside their own name.
+#[test]
+fn a_script_that_is_still_where_it_was_runs_again_under_its_own_name() {
+    let mut world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("server");
+    let script = b"#!/bin/sh\nif [ -e go ]; then echo $0 >name; exit 7; fi\nwhile sleep 1000; do :; done\n";
+    deploy(&path, script);
+    let definition = of_dir(&dir, &["./server"]);
+    let (first, _) = world.start(&definition);
+    world.os.perform(Action::Pin { run: first });
+    world.end(first);
+    fs::write(dir.path().join("go"), "").unwrap();
+    let name = |world: &mut World| {
+        let (run, _) = start_again(world, &definition, first);
+        let exited = RunEvent::Exited { status: code(7), group_left: false };
+        assert_eq!(world.next(), Event::Run(run, exited));
+        fs::read_to_string(dir.path().join("name")).unwrap()
+    };
+    assert_eq!(name(&mut world), "./server\n");
+    // Another file with the same text is another.
+    deploy(&path, script);
+    assert!(name(&mut world).starts_with("/dev/fd/"));
+    world.os.perform(Action::Unpin { run: first });
+}
+
 /// An update of the machine brings another interpreter, or none: the script runs under the one that it ran under.
 #[track_caller]
 fn comes_back_with_its_interpreter(first_line: &str, own_name: &str) {
