@@ -27,8 +27,8 @@ impl Adopted {
     /// To the whole group. Its number is its own for as long as its main process is in it and was not reaped.
     fn send_to_group(&self, leader: i32, main: i32, signal: i32) -> Result<(), Errno> {
         if sight::group(main) == Some(leader) && self.main.send(0).is_ok() {
-            let by_itself = || self.main.send_to_group(leader, signal);
-            return if main == leader { by_itself() } else { children::send_to_group(leader, signal) };
+            // Not through the descriptor: where the main process had ended before us, it holds another one of the group.
+            return children::send_to_group(leader, signal);
         }
         let sent = self.rest.values().filter(|process| process.send(signal).is_ok()).count();
         if sent > 0 { Ok(()) } else { Err(Errno::ESRCH) }
