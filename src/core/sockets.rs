@@ -13,8 +13,10 @@ impl Service {
         let Self { definition, listeners, parked, workers, wish, .. } = self;
         for (listener, spec) in listeners.iter().zip(&definition.listeners) {
             // The next start would do it, too; but clients that come before are to wait.
-            if reaches(workers, *wish, &spec.address) && parked.contains(listener) {
-                parked.retain(|other| other != listener);
+            if reaches(workers, *wish, &spec.address)
+                && let Some(at) = parked.iter().position(|parked| parked == listener)
+            {
+                parked.remove(at);
                 out.push(Action::Listen { listener: *listener });
             }
         }

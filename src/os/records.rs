@@ -140,11 +140,11 @@ impl Records {
     /// Writes a run down, all or nothing.
     pub(super) fn started(&mut self, start: Start<'_>, definition: &Definition) -> io::Result<()> {
         let (run, pid) = (start.run, start.known.pid);
-        let file = RunFile { service: definition.name.clone(), pid, mark: RunMark::Started };
+        let file = RunFile::started(definition.name.clone(), pid);
         let ticks = start_ticks(pid).ok_or(io::ErrorKind::NotFound);
         let record = self.record(start, ticks?, definition);
         // One that was written in part is no JSON: whoever reads it knows as much as if it were not there.
-        let (path, text) = (self.directory.join(file.name(run)), serde_json::to_vec(&record)?);
+        let (path, text) = (self.directory.join(file.name(run.generation)), serde_json::to_vec(&record)?);
         match fs::write(&path, &text) {
             // Somebody has removed the directory.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -212,7 +212,8 @@ impl Records {
                 (record.pid, record.ticks) = (i32::try_from(signature.pid).ok()?, 0);
                 Remains::of(&record.whose())?;
             }
-            let name = format!("{}.{}.{}", record.definition.name, record.generation, record.pid);
+            let file = RunFile::started(record.definition.name.clone(), record.pid);
+            let name = file.name(record.generation);
             let written = fs::read(self.directory.join(&name)).unwrap_or_default();
             if serde_json::from_slice::<Record<'_>>(&written).is_err() {
                 let new = self.directory.join(NEW);
@@ -283,7 +284,8 @@ impl Records {
         }
         let marked = RunFile { mark, ..file.clone() };
         // Where it fails the next supervisor takes it for what it was before.
-        if fs::rename(self.directory.join(file.name(run)), self.directory.join(marked.name(run))).is_ok() {
+        let path = |file: &RunFile| self.directory.join(file.name(run.generation));
+        if fs::rename(path(file), path(&marked)).is_ok() {
             *file = marked;
         }
     }

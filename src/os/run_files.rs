@@ -1,7 +1,7 @@
 //! The names of the files about runs: `SERVICE.GENERATION.PID`, and after it how far the run has come.
 
 use crate::core::pack;
-use crate::plan::{RunId, ServiceName};
+use crate::plan::{Generation, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -51,6 +51,11 @@ pub(super) struct RunFile {
 }
 
 impl RunFile {
+    /// The file about a run that has just been started.
+    pub(super) fn started(service: ServiceName, pid: i32) -> Self {
+        Self { service, pid, mark: RunMark::Started }
+    }
+
     /// What a name says.
     fn parse(name: &str) -> Option<Self> {
         let (mark, plain) = RunMark::of(name);
@@ -59,9 +64,9 @@ impl RunFile {
         Some(Self { service: ServiceName::parse(service).ok()?, pid: pid.parse().ok()?, mark })
     }
 
-    /// The name, for this run.
-    pub(super) fn name(&self, run: RunId) -> String {
-        format!("{}.{}.{}{}", self.service, run.generation, self.pid, self.mark.suffix())
+    /// The name, for this generation.
+    pub(super) fn name(&self, generation: Generation) -> String {
+        format!("{}.{generation}.{}{}", self.service, self.pid, self.mark.suffix())
     }
 }
 
@@ -86,12 +91,12 @@ impl RunFiles {
 
     /// The name of the file about this run.
     pub(super) fn name(&self, run: RunId) -> Option<String> {
-        self.0.get(&run).map(|file| file.name(run))
+        self.0.get(&run).map(|file| file.name(run.generation))
     }
 
     /// Forgets it; gives its name.
     pub(super) fn remove(&mut self, run: RunId) -> Option<String> {
-        self.0.remove(&run).map(|file| file.name(run))
+        self.0.remove(&run).map(|file| file.name(run.generation))
     }
 
     /// Keeps no more room than they need.
@@ -112,14 +117,14 @@ impl From<Vec<(RunId, String)>> for RunFiles {
 
 impl From<RunFiles> for Vec<(RunId, String)> {
     fn from(files: RunFiles) -> Self {
-        files.0.into_iter().map(|(run, file)| (run, file.name(run))).collect()
+        files.0.into_iter().map(|(run, file)| (run, file.name(run.generation))).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Generation, ServiceId};
+    use crate::plan::ServiceId;
 
     #[test]
     fn names_are_read_as_they_were_written_and_others_are_nobodys() {
@@ -128,7 +133,7 @@ mod tests {
         let names = ["web.7.42", "web.7.42.serving", "web.7.42.serving-itself", "web.7.42.leaving"];
         for (mark, name) in marks.into_iter().zip(names) {
             let file = RunFile { service: ServiceName::parse("web").unwrap(), pid: 42, mark };
-            assert_eq!(file.name(run), name);
+            assert_eq!(file.name(run.generation), name);
             assert_eq!((RunFile::parse(name), RunMark::of(name)), (Some(file), (mark, "web.7.42")));
         }
         for name in ["", "born", "new", "web.7", "web.7.serving", "web.7.x", "We.7.42"] {

@@ -1252,8 +1252,8 @@ fn kept_program(worker: &Worker) -> Option<RunId> {
         }
         State::Baking { back: Back::Fallback(fallback), .. } => Some(fallback.pinned),
         State::Up { .. } | State::Replacing { .. } => {
-            let loose = worker.serving().is_some_and(|run| run.program_of.is_some());
-            assert!(!loose, "what it was started from is not kept");
+            let run = worker.serving().expect("one of it serves");
+            assert!(run.program_of.is_none(), "what it was started from is not kept");
             None
         }
         State::Baking { .. }
