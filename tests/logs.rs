@@ -9,14 +9,17 @@ mod command;
 use bootstrap::limits::LOG_LINE_BYTES;
 use flate2::read::GzDecoder;
 use nix::fcntl::{Flock, FlockArg};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use support::{Process, Stage, Supervised, eventually, example};
+use support::{Process, Stage, Supervised, comes_true, eventually, example};
 
 /// A service that talks, as TOML; `%` in `keys` is the directory of the stage.
 fn talk(stage: &Stage, name: &str, options: &[&str], keys: &str) -> String {
@@ -798,6 +801,11 @@ fn what_a_limit_of_size_leaves_unwritten_is_told_at_the_end() {
     eventually("the writer is gone", || !process.is_alive());
 }
 
+/// Is nothing in this pipe?
+fn is_empty(pipe: &File) -> bool {
+    poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(0)
+}
+
 /// A pipe with a name, open, so that whoever reads from it finds no end in it.
 fn fifo(path: &Path) -> File {
     nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
@@ -865,6 +873,9 @@ fn a_writer_in_a_crash_loop_comes_back_after_longer_and_longer_pauses_and_loses_
     let keys = keys.replace('%', stage.dir().to_str().unwrap());
     let config = format!("[[service]]\nname = \"a\"\ncommand = [\"/bin/sh\", \"-c\", {script:?}]\n{keys}\n");
     let mut supervised = stage.start(&config, &["a"]);
+    let written = || fs::read_to_string(&path).unwrap_or_default();
+    let stdout = format!("/proc/{}/fd/1", supervised.pid_of("a", 1).0);
+    let stdout = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(stdout).unwrap();
     let mut told = 0;
     for next in [
         "starting another",
@@ -872,6 +883,9 @@ fn a_writer_in_a_crash_loop_comes_back_after_longer_and_longer_pauses_and_loses_
         "starting another in 400ms",
         "starting another in 800ms",
     ] {
+        // Who is killed between writing a line and taking it out of the pipe has it written twice.
+        let is_written = || written().lines().count() == told && is_empty(&stdout);
+        assert!(comes_true(is_written), "{told} lines: {:?}\n{supervised}", written());
         let process = writer(&supervised);
         supervised.forget();
         process.signal(SIGKILL);
@@ -883,8 +897,8 @@ fn a_writer_in_a_crash_loop_comes_back_after_longer_and_longer_pauses_and_loses_
         assert_eq!(supervised.count("the log writer was ended by SIGKILL"), told, "each once\n{supervised}");
     }
     let expected: Vec<String> = (1..=told).map(|n| format!("line {n}")).collect();
-    let written = || fs::read_to_string(&path).unwrap_or_default();
-    eventually("all is written", || written().lines().eq(expected.iter().map(String::as_str)));
+    let all_is_written = || written().lines().eq(expected.iter().map(String::as_str));
+    assert!(comes_true(all_is_written), "written is {:?}\n{supervised}", written());
     assert_eq!(supervised.last_generation("a"), 1, "{supervised}");
     let process = writer(&supervised);
     assert!(process.is_alive());
