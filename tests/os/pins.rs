@@ -103,9 +103,11 @@ fn a_script_that_was_replaced_or_deleted_runs_again() {
 fn a_script_that_is_still_where_it_was_runs_again_under_its_own_name() {
     let mut world = World::new();
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("server");
-    let script = b"#!/bin/sh\nif [ -e go ]; then echo $0 >name; exit 7; fi\nwhile sleep 1000; do :; done\n";
-    deploy(&path, script);
+    let (path, shell) = (dir.path().join("server"), dir.path().join("own-sh"));
+    deploy(&shell, &fs::read("/bin/sh").unwrap());
+    let text = "if [ -e go ]; then echo $0 >name; exit 7; fi\nwhile sleep 1000; do :; done\n";
+    let script = format!("#!{}\n{text}", shell.display());
+    deploy(&path, script.as_bytes());
     let definition = of_dir(&dir, &["./server"]);
     let (first, _) = world.start(&definition);
     world.os.perform(Action::Pin { run: first });
@@ -118,8 +120,12 @@ fn a_script_that_is_still_where_it_was_runs_again_under_its_own_name() {
         fs::read_to_string(dir.path().join("name")).unwrap()
     };
     assert_eq!(name(&mut world), "./server\n");
+    // Another interpreter is not what it ran under.
+    deploy(&shell, &fs::read("/bin/false").unwrap());
+    assert!(name(&mut world).starts_with("/dev/fd/"));
+    deploy(&shell, &fs::read("/bin/sh").unwrap());
     // Another file with the same text is another.
-    deploy(&path, script);
+    deploy(&path, script.as_bytes());
     assert!(name(&mut world).starts_with("/dev/fd/"));
     world.os.perform(Action::Unpin { run: first });
 }
