@@ -361,6 +361,30 @@ fn a_program_that_is_replaced_while_it_is_asked_is_not_become() {
     supervised.stop();
 }
 
+/// Nor is it executed to be shown what has changed meanwhile, and what it would say is no reason.
+#[test]
+fn a_program_that_is_replaced_while_there_is_news_is_not_asked() {
+    let port = free_port();
+    let supervised =
+        staged(&http("web", port, "restart = \"on-failure\"\nrestart_delay = \"10ms\""), &["web"]);
+    let (process, stage) = (supervised.process(), &supervised.stage);
+    nix::unistd::mkfifo(&stage.dir().join("go"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let other = stage.write("other", "#!/bin/sh\n: >was-executed\nexit 9\n");
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = format!("#!/bin/sh\nread line <go\nmv other bootstrap\nexec '{OURS}' \"$@\"\n");
+    deploy(stage, &stage.write("slow", &script));
+    supervised.signal(SIGUSR2);
+    supervised.wait_for(" bootstrap upgrade: asking ");
+    supervised.pid_of("web", 1).signal(SIGKILL);
+    supervised.wait_for(" web generation=2 … ready");
+    fs::write(stage.dir().join("go"), "on\n").unwrap();
+    supervised
+        .wait_for(" bootstrap … the program was replaced while it was asked; ask again; this one goes on");
+    assert_eq!(supervised.process(), process);
+    assert!(!stage.dir().join("was-executed").exists(), "{supervised}");
+    supervised.stop();
+}
+
 /// Nobody can help a program that lies all the way; but it takes nobody down.
 #[test]
 fn a_liar_that_ends_instead_of_going_on_is_no_worse_than_a_kill() {
