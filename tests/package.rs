@@ -47,8 +47,9 @@ fn package() -> &'static str {
 fn cargo_installs_the_program_from_a_checkout_without_a_network() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().to_str().unwrap();
-    // As it was built for the tests: what is asked here does not depend on how well it is optimised.
-    run(env!("CARGO"), &["install", "--path", ".", "--locked", "--offline", "--debug", "--root", path]);
+    // What is asked here does not depend on how well it is optimised.
+    let how = ["--locked", "--offline", "--profile", "quick", "--root", path];
+    run(env!("CARGO"), &[&["install", "--path", "."][..], &how].concat());
     let bin = root.path().join("bin");
     let installed: Vec<_> = bin.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(installed, ["bootstrap"], "no server of the tests comes along");
@@ -100,7 +101,7 @@ fn the_debian_package_has_every_config_file_and_page() {
 
 #[test]
 fn the_static_program_loads_nothing_and_knows_the_users() {
-    let program = last_line(&run("packages/static", &["--profile", "dev"]));
+    let program = last_line(&run("packages/static", &["--profile", "quick"]));
     let headers = run("readelf", &["--wide", "--program-headers", &program]);
     let headers = String::from_utf8(headers.stdout).unwrap();
     assert!(headers.contains("LOAD") && !headers.contains("INTERP"), "{headers}");
