@@ -58,13 +58,24 @@ pub fn parse(file_name: &str, text: &str) -> Result<Plan, Refused> {
 /// The `runtime_dir` of a config file, whatever else is wrong with it: clients find the supervisor by it.
 pub fn runtime_dir(path: &Path) -> Option<PathBuf> {
     let bytes = read(path).ok()?;
-    // Most files have none, and to read ten thousand services takes longer than to ask for their status. What is text is not
-    // gone through twice.
+    // What is text is not gone through twice.
     let text = str::from_utf8(&bytes).map_or_else(|_| String::from_utf8_lossy(&bytes), Cow::Borrowed);
+    runtime_dir_in(&text)
+}
+
+/// To read ten thousand services takes longer than to ask for their status: no more is read than has to be.
+fn runtime_dir_in(text: &str) -> Option<PathBuf> {
     if !text.contains("runtime_dir") {
         return None;
     }
-    let (root, _) = DeTable::parse_recoverable(&text);
+    // Where no string has lines, a line that looks like a header is one.
+    let has_long_strings = ["\"\"\"", "'''"].iter().any(|quotes| text.contains(quotes));
+    let own_table = syntax::tables(text).map(|part| &text[part]).find(|part| part.starts_with("[bootstrap]"));
+    own_table.filter(|_| !has_long_strings).and_then(runtime_dir_of).or_else(|| runtime_dir_of(text))
+}
+
+fn runtime_dir_of(text: &str) -> Option<PathBuf> {
+    let (root, _) = DeTable::parse_recoverable(text);
     let bootstrap = root.get_ref().get("bootstrap")?.get_ref().as_table()?;
     bootstrap.get("runtime_dir")?.get_ref().as_str().filter(|path| !path.is_empty()).map(PathBuf::from)
 }
@@ -100,4 +111,41 @@ fn not_text(file_name: &str, bytes: &[u8], at: usize) -> Refused {
     notes.add(at..at, Problem::NotText { byte: bytes[at] });
     // Without the text: what cannot be read cannot be shown.
     Refused::new(file_name, "", notes.into_mistakes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_dir_is_found_wherever_and_however_it_is_written() {
+        let service = "[[service]]\nname = 'a'\ncommand = ['true']\n";
+        let own = "[bootstrap]\nruntime_dir = '/run/x'\n";
+        let array = "[bootstrap]\nrlimits = [\n['x', 'y'],\n]\nruntime_dir = '/run/x'\n";
+        let hidden =
+            format!("[[service]]\ncommand = ['sh', '''\n[bootstrap]\nruntime_dir = '/no'\n''']\n{own}");
+        for text in [
+            own,
+            &format!("# [bootstrap]\n{own}{service}"),
+            &format!("{service}{own}{service}"),
+            &format!("{service}  [bootstrap]\n  runtime_dir = '/run/x'\n{service}"),
+            &format!("[ bootstrap ] # this\n\"runtime_dir\" = \"/run/x\"\n{service}"),
+            &format!("bootstrap = {{ runtime_dir = '/run/x' }}\n{service}"),
+            &format!("bootstrap.runtime_dir = '/run/x'\n{service}"),
+            &format!("{array}{service}"),
+            &format!("{service}command = [\n{own}"),
+            &hidden,
+        ] {
+            assert_eq!(runtime_dir_in(text), Some("/run/x".into()), "{text}");
+        }
+        for text in [
+            service,
+            "[bootstrap]\nruntime_dir = ''\n",
+            "[bootstrap]\nruntime_dir = 7\n",
+            &format!("{service}env = {{ A = 'runtime_dir' }}\n"),
+            &format!("{service}runtime_dir = '/run/x'\n"),
+        ] {
+            assert_eq!(runtime_dir_in(text), None, "{text}");
+        }
+    }
 }

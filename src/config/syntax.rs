@@ -111,7 +111,7 @@ impl Mended {
 }
 
 /// Cuts a text before each line that begins a table of the first level.
-fn tables(text: &str) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn tables(text: &str) -> impl Iterator<Item = Range<usize>> {
     let is_header = |at: &usize| {
         let line = text[*at..].lines().next().unwrap_or_default();
         line.starts_with('[') && !line.split(']').next().unwrap_or(line).contains('.')
