@@ -172,7 +172,7 @@ fn a_supervisor_that_is_not_there_is_told_with_what_to_do() {
     let said = String::from_utf8(elsewhere.run(&["-c", &file, "status"]).stderr).unwrap();
     let place = elsewhere.path("other/control");
     assert!(said.contains(&format!("not reachable: {place}: No such file")), "{said}");
-    assert!(said.contains("`runtime_dir` is relative, and begins where bootstrap was started"), "{said}");
+    assert!(said.contains("`runtime_dir` is relative to where the supervisor was started"), "{said}");
     std::fs::remove_file(supervised.stage.dir().join("services.toml")).unwrap();
     says(&supervised, "status", &["and services.toml cannot be found: No such file"], 7);
 }

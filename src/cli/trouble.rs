@@ -76,7 +76,7 @@ impl fmt::Display for Trouble {
                 let hint = match config::runtime_dir(file) {
                     None => "",
                     Some(path) if path.is_relative() => {
-                        ", unless it runs already: `runtime_dir` is relative, and begins where bootstrap was started; --runtime-dir names it from elsewhere"
+                        ", unless it runs already: `runtime_dir` is relative to where the supervisor was started; from elsewhere name it with --runtime-dir"
                     }
                     Some(_) => {
                         ", unless it runs already and `runtime_dir` was changed since: then --runtime-dir names the former one"
