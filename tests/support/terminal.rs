@@ -38,7 +38,9 @@ impl Terminal {
         let command = stage.command(words);
         let program = command.get_program().to_str().unwrap().to_owned();
         let line = format!("sh {} {columns} {program} {}", shell.display(), words.join(" "));
-        let mut script = Command::new("script");
+        // Whoever runs the tests may ignore what a terminal sends.
+        let mut script = Command::new("env");
+        script.args(["--default-signal=INT", "script"]);
         script.args(["--quiet", "--return", "--flush", "--command", &line, "/dev/null"]);
         script.env_remove("NO_COLOR").env("TERM", "xterm").current_dir(stage.dir());
         for (name, value) in command.get_envs() {
@@ -49,7 +51,7 @@ impl Terminal {
         }
         script.envs(variable);
         script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = script.spawn().expect("script; run tests/install");
+        let mut child = script.spawn().expect("env and script; run tests/install");
         let said = Arc::new(Mutex::new(Vec::new()));
         let (mut out, sink) = (child.stdout.take().unwrap(), said.clone());
         std::thread::spawn(move || {
