@@ -1,7 +1,6 @@
 //! A multi-service supervisor that holds the listen sockets.
-//!
-//! What no fuzz target calls is left out of what is built for them: with its coverage that takes minutes.
 
+// What no fuzz target calls is left out of what is built for them: with its coverage that takes minutes.
 #[cfg(not(fuzzing))]
 pub mod cli;
 pub mod config;

@@ -4,6 +4,7 @@ mod support;
 
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1, SIGUSR2};
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -368,7 +369,10 @@ fn a_program_that_is_replaced_while_there_is_news_is_not_asked() {
     let supervised =
         staged(&http("web", port, "restart = \"on-failure\"\nrestart_delay = \"10ms\""), &["web"]);
     let (process, stage) = (supervised.process(), &supervised.stage);
-    nix::unistd::mkfifo(&stage.dir().join("go"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let go = stage.dir().join("go");
+    nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // Open for both, so that nobody waits for a reader that never comes.
+    let mut go = fs::File::options().read(true).write(true).open(go).unwrap();
     let other = stage.write("other", "#!/bin/sh\n: >was-executed\nexit 9\n");
     fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
     let script = format!("#!/bin/sh\nread line <go\nmv other bootstrap\nexec '{OURS}' \"$@\"\n");
@@ -377,7 +381,7 @@ fn a_program_that_is_replaced_while_there_is_news_is_not_asked() {
     supervised.wait_for(" bootstrap upgrade: asking ");
     supervised.pid_of("web", 1).signal(SIGKILL);
     supervised.wait_for(" web generation=2 … ready");
-    fs::write(stage.dir().join("go"), "on\n").unwrap();
+    go.write_all(b"on\n").unwrap();
     supervised
         .wait_for(" bootstrap … the program was replaced while it was asked; ask again; this one goes on");
     assert_eq!(supervised.process(), process);

@@ -5,7 +5,7 @@ mod support;
 use nix::sys::signal::Signal::SIGKILL;
 use std::fs;
 use std::process::{Child, Stdio};
-use support::{Process, Stage, eventually, free_port, http};
+use support::{Process, Stage, Supervised, eventually, free_port, http};
 
 /// Starts a `wait`, and waits until there is nothing that it does.
 #[expect(clippy::disallowed_methods, reason = "a command, beside the supervisor")]
@@ -20,14 +20,25 @@ fn wait(stage: &Stage, arguments: &[&str]) -> Child {
     child
 }
 
-/// What it said when it ended. One that was there before the service was up has told how that came about, too.
 fn told(child: Child) -> (String, Option<i32>) {
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    let is_way =
-        |line: &&str| line.contains(" generation=1 started: ") || line.contains(" generation=1 ready after ");
-    let rest: Vec<&str> = said.lines().skip_while(is_way).collect();
-    (rest.join("\n"), output.status.code())
+    (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), output.status.code())
+}
+
+/// It said that the service is up. One that was there before that was so has told how it came about, from where it came in.
+#[track_caller]
+fn must_say_up(child: Child, name: &str, supervised: &Supervised) {
+    let (said, code) = told(child);
+    let (way, end) = said.trim_end_matches('\n').rsplit_once('\n').unwrap_or(("", said.trim_end()));
+    assert_eq!(
+        (end, said.ends_with('\n'), code),
+        (&*format!("{name}: up: generation 1 serves"), true, Some(0))
+    );
+    let steps = ["started: ", "ready after "].map(|step| format!("{name} generation=1 {step}"));
+    let way: Vec<&str> = way.lines().collect();
+    assert!(way.len() <= steps.len(), "{said}\n{supervised}");
+    let came_in = &steps[steps.len() - way.len()..];
+    assert!(way.iter().zip(came_in).all(|(line, step)| line.starts_with(step)), "{said}\n{supervised}");
 }
 
 fn config() -> String {
@@ -44,7 +55,7 @@ fn a_supervisor_whose_directory_is_not_there_yet_is_waited_for() {
     let waiting = wait(&stage, &["--timeout", "1m"]);
     fs::create_dir_all(stage.dir().join("not/yet")).unwrap();
     let supervised = stage.start(&config, &["web"]);
-    assert_eq!(told(waiting), ("web: up: generation 1 serves".into(), Some(0)), "{supervised}");
+    must_say_up(waiting, "web", &supervised);
     supervised.stop();
 }
 
@@ -58,7 +69,7 @@ fn the_next_supervisor_is_waited_for_where_one_was_killed() {
     assert!(supervised.stage.dir().join("run/control").exists());
     let waiting = wait(&supervised.stage, &["--timeout", "1m"]);
     supervised.start_again();
-    assert_eq!(told(waiting), ("web: up: generation 1 serves".into(), Some(0)), "{supervised}");
+    must_say_up(waiting, "web", &supervised);
     supervised.stop();
 }
 
@@ -89,6 +100,6 @@ fn a_wait_in_the_midst_of_a_boot_waits_for_its_end() {
         stage.write("services.toml", &config);
         let waiting = wait(&stage, &["--timeout", "1m", "s39"]);
         let supervised = stage.launch(&config);
-        assert_eq!(told(waiting), ("s39: up: generation 1 serves".into(), Some(0)), "{supervised}");
+        must_say_up(waiting, "s39", &supervised);
     }
 }

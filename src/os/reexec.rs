@@ -126,13 +126,14 @@ impl Os {
     fn try_to_become(&mut self, check: &Check, write: &Write<'_>) -> UpgradeRefusal {
         let attempt = || -> Result<std::convert::Infallible, UpgradeRefusal> {
             let (text, mut numbers) = self.snapshot(check.since, write)?;
-            let mut shown = Ok(());
-            if text != check.shown && !check.was_replaced() {
+            let shown = if text == check.shown || check.was_replaced() {
+                Ok(())
+            } else {
                 // It has shown that it is quick; nothing happens here until it has seen the latest, too.
                 let by = self.now() + UPGRADE_LAST_LOOK;
-                shown = Check::start(&mut self.spawner, &check.path, text.clone(), check.since, by)
-                    .and_then(|mut latest| latest.wait(clock::now));
-            }
+                Check::start(&mut self.spawner, &check.path, text.clone(), check.since, by)
+                    .and_then(|mut latest| latest.wait(clock::now))
+            };
             // First of all: what another program has said since tells nothing about this one.
             if check.was_replaced() {
                 return Err(UpgradeRefusal::Replaced);
