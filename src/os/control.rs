@@ -16,7 +16,7 @@ use crate::limits::{CONTROL_ANSWER_BYTES, CONTROL_CLIENTS, CONTROL_TURN};
 use crate::plan::Rights;
 use crate::protocol::control::{ErrorCode, Reply};
 use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use nix::sys::socket::{MsgFlags, getsockopt, send, sockopt};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::geteuid;
@@ -63,6 +63,8 @@ pub(super) struct ControlSocket {
     /// Device and inode of its path.
     inode: (u64, u64),
     removals: Inotify,
+    /// The watch that tells of them.
+    watch: Option<WatchDescriptor>,
     admitted: Option<Admitted>,
     clients: BTreeMap<u32, Client>,
     last: u32,
@@ -81,10 +83,11 @@ impl ControlSocket {
         let removals = removals.map_err(|errno| system(errno.into()))?;
         poller.watch_readable(&socket, Token::Control).map_err(|errno| system(errno.into()))?;
         poller.watch_readable(&removals, Token::RuntimeDir).map_err(|errno| system(errno.into()))?;
-        let control = Self {
+        let mut control = Self {
             socket,
             inode,
             removals,
+            watch: None,
             admitted: None,
             clients: BTreeMap::new(),
             last: 0,
@@ -324,13 +327,23 @@ impl ControlSocket {
         Ok(())
     }
 
-    fn watch_removals(&self, directory: &RuntimeDir) {
+    fn watch_removals(&mut self, directory: &RuntimeDir) {
         let flags = AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_MOVED_FROM
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_MOVE_SELF;
         // Without it a socket that was removed is made anew at the next SIGHUP.
-        let _ = self.removals.add_watch(directory.path(), flags);
+        self.watch = self.removals.add_watch(directory.path(), flags).ok();
+    }
+
+    /// Makes no socket any more where it is removed, since the program ends. The kernel takes up to ten milliseconds to
+    /// forget the watch, and whoever closes its descriptor waits for that: so there should be other things to do before
+    /// [`close`](Self::close).
+    pub(super) fn look_no_more(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            // The kernel may have forgotten it already, with the directory.
+            let _ = self.removals.rm_watch(watch);
+        }
     }
 
     /// Removes what is ours, at the end of the program, after a last try to write what waits.
