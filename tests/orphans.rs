@@ -314,10 +314,10 @@ fn a_server_of_each_handshake_is_restarted_by_it_after_an_adoption() {
 fn a_process_that_has_become_another_program_is_not_taken_for_the_server() {
     let port = free_port();
     let becomes = ["sh", "-c", "trap 'exec sleep 1000' HUP; while :; do sleep 0.05; done"];
-    let more = "ready = \"started\"\nhandshake = \"none\"";
+    let more = "ready = \"delay\"\nready_delay = \"100ms\"\nhandshake = \"none\"";
     let mut supervised = Supervised::start(&service("web", port, &becomes, more), &["web"]);
     let server = supervised.pid_of("web", 1);
-    supervised.wait_for(" web generation=1 … ready");
+    supervised.wait_for(" web generation=1 … ready after");
     take_over(&mut supervised);
     supervised.signal(SIGKILL);
     supervised.wait_exit();
@@ -328,6 +328,24 @@ fn a_process_that_has_become_another_program_is_not_taken_for_the_server() {
     supervised.wait_for(" web generation=1 … adopted, and asked to leave");
     supervised.wait_for(" web generation=2 pid= … started");
     eventually("it is gone", || !server.is_alive());
+    supervised.stop();
+}
+
+/// A service that is up once its program was started may be a wrapper then, which becomes the server later: that is no other
+/// program than the one that served.
+#[test]
+fn a_wrapper_that_becomes_the_server_after_it_was_ready_is_adopted() {
+    let port = free_port();
+    let wrapper = ["sh", "-c", "while test ! -e go; do sleep 0.05; done; exec sleep 1000"];
+    let more = "ready = \"started\"\nhandshake = \"none\"";
+    let stage = support::Stage::new();
+    let mut supervised = stage.start(&service("web", port, &wrapper, more), &["web"]);
+    let server = supervised.pid_of("web", 1);
+    supervised.wait_for(" web generation=1 … ready after");
+    supervised.stage.write("go", "");
+    eventually("it is the server", || server.arguments().first().is_some_and(|name| name == "sleep"));
+    take_over(&mut supervised);
+    assert!(server.is_alive());
     supervised.stop();
 }
 

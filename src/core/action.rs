@@ -17,6 +17,15 @@ pub enum Hearing {
     Assumed,
 }
 
+/// What showed that a run serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// That its program was started, for nothing else is waited for. It may be a wrapper still, which becomes the server.
+    Start,
+    /// What its gate waited for: so what runs now is the server.
+    Gate,
+}
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -38,6 +47,8 @@ pub enum Action {
     NoteServing {
         /// Which one.
         run: RunId,
+        /// What showed that.
+        evidence: Evidence,
     },
     /// Take over a process of another supervisor, which is held already.
     Adopt {

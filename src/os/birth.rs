@@ -1,71 +1,96 @@
-//! How a child says that it is born, before it is a program: its pid, and a time at which it lived.
+//! How a child says that it is born, before it is a program: its pid, and when that was.
 //!
 //! A process that has this number, and was started before that time, is that child: at that time nobody else had the
-//! number.
+//! number. One that was started before anybody wanted the child is none of ours, whatever a file says.
 
 use super::proc_file;
+use nix::sys::time::TimeValLike as _;
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
+use serde::{Deserialize, Serialize};
+use std::io::Write as _;
 
-/// What it writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What it writes: a line of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Signature {
-    pub(super) pid: i64,
-    /// Since the machine was started.
-    pub(super) seconds: i64,
-    pub(super) nanos: i64,
+    pub(super) pid: i32,
+    /// When it wrote that, in ticks since the machine was started.
+    pub(super) ticks: u64,
 }
 
 impl Signature {
-    /// As it stands in a file. Neither allocates nor panics: it is made between clone and exec.
-    pub(super) fn bytes(self) -> [u8; 24] {
-        let mut bytes = [0; 24];
-        let numbers = [self.pid, self.seconds, self.nanos].into_iter().flat_map(i64::to_ne_bytes);
-        bytes.iter_mut().zip(numbers).for_each(|(byte, written)| *byte = written);
-        bytes
+    /// The longest one.
+    const BYTES: usize = r#"{"pid":-2147483648,"ticks":18446744073709551615}"#.len() + 1;
+
+    /// Of this process, now. Neither this nor [`put`](Self::put) allocates, takes a lock or panics: it is made between
+    /// clone and exec.
+    pub(super) fn own() -> Option<Self> {
+        Some(Self { pid: i32::try_from(std::process::id()).ok()?, ticks: ticks_now()? })
     }
 
-    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
-        let number = |at: usize| Some(i64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-        Some(Self { pid: number(0)?, seconds: number(8)?, nanos: number(16)? }).filter(|_| bytes.len() == 24)
+    /// Has it put, as it stands in a file.
+    pub(super) fn put<T>(self, write: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let mut bytes = [0; Self::BYTES];
+        let mut rest = &mut bytes[..];
+        writeln!(rest, r#"{{"pid":{},"ticks":{}}}"#, self.pid, self.ticks).ok()?;
+        let left = rest.len();
+        bytes.get(..Self::BYTES - left).map(write)
     }
 
-    /// The process that wrote it, if it lives: its pid, and when the kernel started it, in ticks.
-    pub(super) fn process(self) -> Option<(i32, u64)> {
-        let pid = i32::try_from(self.pid).ok()?;
-        let ticks = proc_file::stat(pid).filter(|found| !found.is_dead)?.start;
-        let per_second = sysconf(SysconfVar::CLK_TCK).ok()??;
-        // Ticks are rounded down.
-        let ticks_then = self.seconds * per_second + self.nanos * per_second / 1_000_000_000;
-        (i64::try_from(ticks).ok()? <= ticks_then).then_some((pid, ticks))
+    /// None where it is not whole.
+    pub(super) fn of(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line.strip_suffix(b"\n")?).ok()
     }
+
+    /// When the kernel started the process that wrote it, if that lives, and was not started before `earliest`. In
+    /// ticks.
+    pub(super) fn start(self, earliest: u64) -> Option<u64> {
+        let start = proc_file::stat(self.pid).filter(|found| !found.is_dead)?.start;
+        (earliest..=self.ticks).contains(&start).then_some(start)
+    }
+}
+
+/// The time as the kernel counts it for the start of a process, and rounded as it does.
+pub(super) fn ticks_now() -> Option<u64> {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
+    let per_second = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?;
+    let nanos_of_one = 1_000_000_000_u64.checked_div(per_second)?;
+    u64::try_from(now.num_nanoseconds()).ok()?.checked_div(nanos_of_one)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::time::{ClockId, clock_gettime};
 
-    fn signed(pid: i64, later: i64) -> Signature {
-        let now = clock_gettime(ClockId::CLOCK_BOOTTIME).unwrap();
-        Signature { pid, seconds: now.tv_sec() + later, nanos: now.tv_nsec() }
+    fn text(signature: Signature) -> Vec<u8> {
+        signature.put(<[u8]>::to_vec).unwrap()
     }
 
     #[test]
-    fn whoever_signed_is_found_and_one_that_came_to_the_number_later_is_not() {
-        let own = i64::from(std::process::id());
-        let found = signed(own, 0).process().map(|(pid, _)| i64::from(pid));
-        assert_eq!(found, Some(own));
-        // That was long before this process was started.
-        assert_eq!(signed(own, -100_000).process(), None);
-        assert_eq!(signed(i64::from(i32::MAX), 0).process(), None);
+    fn whoever_signed_is_found_and_one_that_came_to_the_number_later_or_was_there_before_is_not() {
+        let own = Signature::own().unwrap();
+        let start = own.start(0).unwrap();
+        assert_eq!(Some(start), proc_file::stat(own.pid).map(|stat| stat.start));
+        assert!(start <= own.ticks, "{own:?}");
+        assert_eq!(own.start(start), Some(start));
+        assert_eq!(own.start(start + 1), None, "it was there before");
+        assert_eq!(Signature { ticks: start, ..own }.start(0), Some(start));
+        assert_eq!(Signature { ticks: start - 1, ..own }.start(0), None, "it came later");
+        assert_eq!(Signature { pid: i32::MAX, ..own }.start(0), None);
     }
 
     #[test]
     fn a_signature_is_read_back_and_a_part_of_one_is_none() {
-        let signature = Signature { pid: 7, seconds: 1 << 40, nanos: 999_999_999 };
-        let bytes = signature.bytes();
-        assert_eq!(Signature::of(&bytes), Some(signature));
-        assert_eq!(Signature::of(&bytes[..23]), None);
-        assert_eq!(Signature::of(&[]), None);
+        let signatures = [(7, 194_925), (i32::MIN, u64::MAX), (1, 0)];
+        for signature in signatures.map(|(pid, ticks)| Signature { pid, ticks }) {
+            let line = text(signature);
+            assert_eq!(Signature::of(&line), Some(signature));
+            assert!((0..line.len()).all(|end| Signature::of(&line[..end]).is_none()));
+        }
+        assert_eq!(
+            String::from_utf8(text(Signature { pid: 7, ticks: 9 })).unwrap(),
+            "{\"pid\":7,\"ticks\":9}\n"
+        );
     }
 }

@@ -21,7 +21,7 @@ use std::ffi::{CString, c_int, c_long, c_void};
 use std::num::NonZeroUsize;
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 /// Where children are until they are programs: a stack, and a page that both sides see. Kept and used again.
 pub(super) struct Cradle {
@@ -37,6 +37,16 @@ struct Told {
     /// Which of several things it was about.
     item: AtomicU32,
     errno: AtomicI32,
+    /// Whether the child has signed that it is born.
+    signed: AtomicBool,
+}
+
+/// A child that has become the program.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newborn {
+    pub(super) pid: i32,
+    /// Whether it has signed, where it was to.
+    pub(super) signed: bool,
 }
 
 impl Cradle {
@@ -161,15 +171,16 @@ fn stage(step: i32) -> SpawnStage {
 }
 
 impl Prepared<'_> {
-    /// Makes the child; gives its pid once it has become the program. It leads a process group of its own.
+    /// Makes the child; gives it once it has become the program. It leads a process group of its own.
     ///
     /// # Errors
     ///
     /// The step that failed and why; no process is left.
-    pub(super) fn fork(&self, cradle: &mut Cradle) -> Result<i32, Failed> {
+    pub(super) fn fork(&self, cradle: &mut Cradle) -> Result<Newborn, Failed> {
         let top = cradle.top();
         let told = cradle.told();
         told.step.store(0, Ordering::SeqCst);
+        told.signed.store(false, Ordering::SeqCst);
         let talk = Talk { prepared: self, told, supervisor: std::process::id().cast_signed() };
         let memory = if self.becoming.is_another() { 0 } else { libc::CLONE_VM };
         // No handler of ours may run in the child: it would do so in our memory.
@@ -192,7 +203,7 @@ impl Prepared<'_> {
         }
         let pid = result.map_err(|errno| Failed { stage: SpawnStage::Fork, item: 0, errno })?;
         match told.step.load(Ordering::SeqCst) {
-            0 => Ok(pid),
+            0 => Ok(Newborn { pid, signed: told.signed.load(Ordering::SeqCst) }),
             step => {
                 // It is on its last way to `_exit`.
                 children::reap(pid);
@@ -277,15 +288,13 @@ impl Talk<'_> {
     /// Says in the file who it is: a supervisor that comes later finds it. Until then it dies with this one.
     fn sign(&self, birth: RawFd) {
         self.end_with_supervisor();
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `getpid` takes nothing; the kernel fills a `timespec` that is ours.
-        let (pid, told) =
-            unsafe { (libc::getpid(), libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now)) };
-        if told == 0 {
-            let signature = Signature { pid: pid.into(), seconds: now.tv_sec, nanos: now.tv_nsec }.bytes();
+        let write = |line: &[u8]| {
             // SAFETY: bytes of ours, to a descriptor that we hold. Where it fails we write it down ourselves, later.
-            unsafe { libc::write(birth, signature.as_ptr().cast(), signature.len()) };
-        }
+            let written = unsafe { libc::write(birth, line.as_ptr().cast(), line.len()) };
+            written.cast_unsigned() == line.len()
+        };
+        let signed = Signature::own().and_then(|signature| signature.put(write));
+        self.told.signed.store(signed == Some(true), Ordering::SeqCst);
         // SAFETY: as above. The program is to outlive us.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
     }

@@ -48,6 +48,7 @@ mod proc_file;
 mod processes;
 mod program;
 mod queues;
+mod record;
 mod records;
 mod reexec;
 mod remains;
@@ -263,12 +264,7 @@ impl Os {
                 let taken_back = &mut self.finds.sockets;
                 self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));
             }
-            Action::NoteServing { run } => {
-                let is_itself = self.processes.is_what_was_started(run);
-                if let Some(records) = &mut self.records {
-                    records.serves(run, is_itself);
-                }
-            }
+            Action::NoteServing { run, evidence } => self.note_serving(run, evidence),
             Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),
             Action::Configure { listener, spec } => self.listeners.configure(listener, spec),
             Action::Listen { listener } => self.listeners.listen(listener),
@@ -352,6 +348,7 @@ impl Os {
 
     /// Gives all addresses up, at the end of the program. Unix paths are removed where they are still ours.
     pub fn release(&mut self) {
+        self.control.iter_mut().for_each(ControlSocket::look_no_more);
         // Who ended last is not to be looked for by the next supervisor.
         self.note_changes();
         self.listeners.close_all();

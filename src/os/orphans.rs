@@ -7,7 +7,8 @@ use super::lookup::Inode;
 use super::output::PipeMark;
 use super::pidfd::Pidfd;
 use super::program::binary_of;
-use super::records::{Found, Record, Records, start_ticks};
+use super::record::Record;
+use super::records::{Found, Records};
 use super::remains::Remains;
 use super::run_files::RunMark;
 use super::store::Given;
@@ -174,13 +175,12 @@ fn hold(record: &Record<'_>, policy: Orphans) -> Result<(Pidfd, Option<BTreeMap<
 }
 
 fn hold_main(record: &Record<'_>, policy: Orphans) -> Result<Pidfd, Succession> {
-    let is_same = || start_ticks(record.pid) == Some(record.ticks);
-    if !is_same() {
+    if !record.lives() {
         return Err(Succession::OrphanEnded);
     }
     let process = Pidfd::open(record.pid).map_err(refused)?;
     // The number may have become another's in between; what the descriptor holds cannot.
-    if !is_same() {
+    if !record.lives() {
         return Err(Succession::OrphanEnded);
     }
     may_be_held(process, policy)

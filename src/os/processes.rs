@@ -127,7 +127,7 @@ impl Processes {
         voice_number: u32,
         started: Started,
     ) -> Vec<Event> {
-        let Started { pid, voice, origin, leaf, program } = started;
+        let Started { pid, voice, origin, leaf, program, signed: _ } = started;
         // The kernel gave the number out again, so the group that had it is empty, however that escaped us. What is left
         // in its cgroup could not be told from the new one.
         let mut events = Vec::new();

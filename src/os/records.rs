@@ -4,16 +4,15 @@
 //! The definitions in them have values of variables, which may be secrets: nobody else may read them, although a group or
 //! everybody may be let into the directory above.
 
-use super::birth::Signature;
+use super::birth::ticks_now;
 use super::listener::HeldSocket;
 use super::lookup::Inode;
 use super::output::PipeMark;
-use super::proc_file;
-use super::remains::{Remains, Whose};
+use super::record::{Record, VERSION, start_ticks};
 use super::run_files::{RunFile, RunFiles, RunMark};
 use super::voice::Mark;
 use crate::core::Time;
-use crate::plan::{Definition, Generation, ListenerId, RunId};
+use crate::plan::{Definition, ListenerId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -23,66 +22,15 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// The version that is written, and the only one that is read.
-const VERSION: u32 = 1;
-
 /// The directory in the runtime directory.
 const DIRECTORY: &str = "runs";
 
-/// The name of the file about a run that is being started. The child signs it before it is a program: so there is none
-/// that a later supervisor could not find, whenever this one is killed.
+/// The name of the file about a run that is being started, until it is known that it was. The child signs it before it is
+/// a program: so there is none that a later supervisor could not find, whenever this one is killed.
 const BORN: &str = "born";
 
 /// The name of a file that is to replace another.
 const NEW: &str = "new";
-
-/// One run, as it is written down.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Record<'a> {
-    version: u32,
-    /// Which boot of the machine: pids and times mean nothing in another.
-    boot: Cow<'a, str>,
-    pub(super) generation: Generation,
-    pub(super) worker: u32,
-    pub(super) pid: i32,
-    /// The number of its process group, where that is another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) group: Option<i32>,
-    /// When the kernel started it, in ticks: with the pid, and within one boot, that is one process and no other.
-    pub(super) ticks: u64,
-    /// When its start was ordered.
-    pub(super) started: Time,
-    pub(super) definition: Cow<'a, Definition>,
-    pub(super) sockets: Vec<HeldSocket>,
-    pub(super) voice: Option<Mark>,
-    /// The path that its program was found under.
-    pub(super) program: PathBuf,
-    /// Device and inode of it, where it is a binary.
-    pub(super) inode: Option<Inode>,
-    /// The pipes that it writes to.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) output: Vec<PipeMark>,
-    /// Its cgroup, if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) cgroup: Option<PathBuf>,
-}
-
-impl Record<'_> {
-    /// What is known of it, for whoever looks for what is left of it.
-    pub(super) fn whose(&self) -> Whose<'_> {
-        Whose {
-            leader: self.group.unwrap_or(self.pid),
-            since: self.ticks,
-            service: self.definition.name.as_str(),
-            generation: self.generation,
-            sockets: self.sockets.iter().map(|socket| socket.inode).collect(),
-            voice: self.voice.as_ref(),
-            output: &self.output,
-            cgroup: self.cgroup.as_deref(),
-        }
-    }
-}
 
 /// A record that was found, and its file.
 pub(super) struct Found {
@@ -122,6 +70,9 @@ pub(super) struct Records {
     directory: PathBuf,
     boot: String,
     names: RunFiles,
+    /// Whether the clock by which children sign was seen to be the one by which the kernel says when they were started.
+    #[serde(skip)]
+    one_clock: bool,
 }
 
 impl Records {
@@ -134,10 +85,10 @@ impl Records {
             // An older version left it open to all who may enter the directory above.
             Err(_) => fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?,
         }
-        Ok(Self { directory, boot: boot()?, names: RunFiles::default() })
+        Ok(Self { directory, boot: boot()?, names: RunFiles::default(), one_clock: false })
     }
 
-    /// Writes a run down, all or nothing.
+    /// Writes a run down that has started, all or nothing.
     pub(super) fn started(&mut self, start: Start<'_>, definition: &Definition) -> io::Result<()> {
         let (run, pid) = (start.run, start.known.pid);
         let file = RunFile::started(definition.name.clone(), pid);
@@ -184,7 +135,7 @@ impl Records {
     /// Writes down a run that is about to be born; gives the file, for it to sign. Without one it is written down once
     /// it was started, or not at all.
     pub(super) fn expect(&self, start: Start<'_>, definition: &Definition) -> Option<File> {
-        let mut text = serde_json::to_vec(&self.record(start, 0, definition)).ok()?;
+        let mut text = serde_json::to_vec(&self.record(start, ticks_now()?, definition)).ok()?;
         text.push(b'\n');
         let path = self.directory.join(BORN);
         let mut file = File::create(&path).ok()?;
@@ -192,38 +143,41 @@ impl Records {
         Some(file)
     }
 
-    /// It is written down, or was not born.
+    /// It was born, as this process, and has signed: that is what is written down of it. Tells whether it can be found by
+    /// that.
+    pub(super) fn born(&mut self, run: RunId, service: &ServiceName, pid: i32) -> bool {
+        if !self.one_clock && start_ticks(pid).is_some() {
+            self.one_clock = self.read_born().is_some_and(|record| record.lives());
+            if !self.one_clock {
+                return false;
+            }
+        }
+        let file = RunFile::started(service.clone(), pid);
+        let is_named = fs::rename(self.directory.join(BORN), self.directory.join(file.name(run.generation)));
+        if is_named.is_ok() {
+            self.names.insert(run, file);
+        }
+        is_named.is_ok()
+    }
+
+    /// It was not born.
     pub(super) fn expect_no_more(&self) {
         self.remove(BORN);
     }
 
-    /// Writes down whoever was born and had not been written down when the supervisor was killed.
+    fn read_born(&self) -> Option<Record<'static>> {
+        Record::read(&fs::read(self.directory.join(BORN)).ok()?)
+    }
+
+    /// Names what is written down of one that was born when the supervisor was killed. What nobody has signed is about
+    /// nobody.
     fn settle_birth(&self) {
-        let path = self.directory.join(BORN);
-        let Ok(text) = fs::read(&path) else { return };
-        let settle = || -> Option<()> {
-            let end = text.iter().position(|byte| *byte == b'\n')?;
-            let (head, signature) = (text.get(..end)?, Signature::of(text.get(end + 1..)?)?);
-            let mut record: Record<'_> = serde_json::from_slice(head).ok()?;
-            if let Some(process) = signature.process() {
-                (record.pid, record.ticks) = process;
-            } else {
-                // It was older than all that it has left, so any of them will do.
-                (record.pid, record.ticks) = (i32::try_from(signature.pid).ok()?, 0);
-                Remains::of(&record.whose())?;
-            }
+        if let Some(record) = self.read_born() {
             let file = RunFile::started(record.definition.name.clone(), record.pid);
-            let name = file.name(record.generation);
-            let written = fs::read(self.directory.join(&name)).unwrap_or_default();
-            if serde_json::from_slice::<Record<'_>>(&written).is_err() {
-                let new = self.directory.join(NEW);
-                fs::write(&new, serde_json::to_vec(&record).ok()?).ok()?;
-                fs::rename(&new, self.directory.join(&name)).ok()?;
-            }
-            Some(())
-        };
-        // What nobody has signed is about nobody.
-        let _ = settle();
+            // Where it fails nobody is found.
+            let name = self.directory.join(file.name(record.generation));
+            let _ = fs::rename(self.directory.join(BORN), name);
+        }
         self.expect_no_more();
     }
 
@@ -241,8 +195,7 @@ impl Records {
     pub(super) fn turned_to(&mut self, run: RunId, pid: i32) {
         let Some(path) = self.names.name(run).map(|name| self.directory.join(name)) else { return };
         let rewritten = || -> io::Result<()> {
-            let text = fs::read(&path)?;
-            let mut record: Record<'_> = serde_json::from_slice(&text)?;
+            let mut record = Record::read(&fs::read(&path)?).ok_or(io::ErrorKind::InvalidData)?;
             record.ticks = start_ticks(pid).ok_or(io::ErrorKind::NotFound)?;
             let started = record.pid;
             record.group.get_or_insert(started);
@@ -314,7 +267,7 @@ impl Records {
                 continue;
             }
             let text = fs::read(self.directory.join(&name)).unwrap_or_default();
-            match serde_json::from_slice::<Record>(&text).ok().filter(|record| record.version == VERSION) {
+            match Record::read(&text).filter(|record| record.version == VERSION) {
                 Some(record) if record.boot == self.boot => {
                     let (mark, _) = RunMark::of(&name);
                     found.push(Found { name, mark, record });
@@ -336,11 +289,6 @@ pub(super) fn boot() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().into())
 }
 
-/// When the kernel started a process that has not ended, in ticks since the boot.
-pub(super) fn start_ticks(pid: i32) -> Option<u64> {
-    proc_file::stat(pid).filter(|found| !found.is_dead).map(|found| found.start)
-}
-
 /// What it will say of services may be secret; members of `control_group` may pass through the directory above.
 fn make(directory: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(directory)
@@ -349,14 +297,6 @@ fn make(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_process_is_known_by_its_start_and_none_is_there_that_has_ended() {
-        let own = i32::try_from(std::process::id()).unwrap();
-        assert!(start_ticks(own).unwrap() > 0);
-        assert_eq!(start_ticks(own), start_ticks(own));
-        assert_eq!(start_ticks(i32::MAX), None);
-    }
 
     #[test]
     fn nobody_else_may_enter_even_where_an_older_version_let_all_in() {

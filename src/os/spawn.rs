@@ -1,7 +1,7 @@
 //! From a definition to a running program.
 
 use super::cgroup::Leaf;
-use super::child::{Cradle, Executable, Failed, Prepared, Tie};
+use super::child::{Cradle, Executable, Failed, Newborn, Prepared, Tie};
 use super::dispositions::Dispositions;
 use super::environment::{Environment, Ours};
 use super::identity::{self, Becoming};
@@ -36,11 +36,13 @@ pub(super) struct Started {
     pub(super) program: PathBuf,
     /// Its cgroup, if it has one.
     pub(super) leaf: Option<Box<Leaf>>,
+    /// Whether it has signed the file that it was expected in.
+    pub(super) signed: bool,
 }
 
 /// What came of a fork.
 struct Born {
-    pid: i32,
+    newborn: Newborn,
     origin: Option<Origin>,
     program: PathBuf,
     leaf: Option<Box<Leaf>>,
@@ -105,8 +107,8 @@ impl Spawner {
         let (voice, their_end) = make_voice(dialect, order.runtime_dir, poller, token)?;
         let mark = voice.as_ref().and_then(Voice::mark);
         match (self.start_with(dialect, order, &their_end, mark), voice) {
-            (Ok(Born { pid, origin, program, leaf }), voice) => {
-                Ok(Started { pid, voice, origin, program, leaf })
+            (Ok(Born { newborn: Newborn { pid, signed }, origin, program, leaf }), voice) => {
+                Ok(Started { pid, voice, origin, program, leaf, signed })
             }
             (Err(failure), voice) => {
                 if let Some(voice) = voice {
@@ -152,7 +154,10 @@ impl Spawner {
             tie,
             becoming: Becoming::new(&Identity::default(), self.limit),
         };
-        prepared.fork(&mut self.cradle).map_err(|failed| diagnose(failed, path, None, &Identity::default()))
+        let newborn = prepared.fork(&mut self.cradle);
+        newborn
+            .map(|newborn| newborn.pid)
+            .map_err(|failed| diagnose(failed, path, None, &Identity::default()))
     }
 
     fn start_with(
@@ -240,12 +245,12 @@ impl Spawner {
             tie: birth.as_ref().map_or(Tie::Loose, |file| Tie::Signs(file.as_raw_fd())),
             becoming: Becoming::new(&definition.program.identity, self.limit),
         };
-        let pid = prepared
+        let newborn = prepared
             .fork(&mut self.cradle)
             .map_err(|failed| diagnose(failed, &path, directory, &definition.program.identity))?;
         let renamed =
             |origin: Origin| if pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
-        Ok(Born { pid, origin: origin.and_then(renamed), program: seen, leaf })
+        Ok(Born { newborn, origin: origin.and_then(renamed), program: seen, leaf })
     }
 }
 

@@ -7,7 +7,7 @@ use super::runtime_dir::RuntimeDir;
 use super::spawn::{Expected, Order};
 use super::{Os, clock};
 use crate::core::generation::Run;
-use crate::core::{Event, RunEvent, Time};
+use crate::core::{Event, Evidence, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
 
 impl Os {
@@ -43,8 +43,12 @@ impl Os {
         match started {
             Ok((started, pipes)) => {
                 self.logs.add(&self.poller, run, started.pid, definition, pipes, clock::now());
+                let (pid, signed) = (started.pid, started.signed);
                 let told = self.processes.add(&self.poller, run, listeners, number, started);
-                self.write_down(run, worker, self.now(), definition);
+                let named = |records: &mut Records| signed && records.born(run, &definition.name, pid);
+                if !self.records.as_mut().is_some_and(named) {
+                    self.write_down(run, worker, self.now(), definition);
+                }
                 self.events.extend(told);
             }
             Err(failure) => {
@@ -71,6 +75,13 @@ impl Os {
         }
     }
 
+    /// Writes down that a run serves, and whether what serves is the program that was started.
+    pub(super) fn note_serving(&mut self, run: RunId, evidence: Evidence) {
+        let Some(records) = &mut self.records else { return };
+        let is_itself = evidence == Evidence::Gate && self.processes.is_what_was_started(run);
+        records.serves(run, is_itself);
+    }
+
     /// Writes all runs down whose files somebody has removed, or could not be written when they started; `serving` says of each whether it serves.
     pub fn write_down_again<'a>(&mut self, runs: impl Iterator<Item = (&'a Run, bool)>) {
         // One listing for all: to ask for each file would be the most that a reload of many services does.
@@ -80,15 +91,11 @@ impl Os {
                 continue;
             }
             self.write_down(run.id, run.worker, run.started, &run.definition);
-            let (is_itself, stays) =
-                (self.processes.is_what_was_started(run.id), self.processes.stays(run.id));
-            if let Some(records) = &mut self.records {
-                if serving {
-                    records.serves(run.id, is_itself);
-                }
-                if !stays {
-                    records.asked(run.id);
-                }
+            if serving {
+                self.note_serving(run.id, run.evidence());
+            }
+            if let Some(records) = self.records.as_mut().filter(|_| !self.processes.stays(run.id)) {
+                records.asked(run.id);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::birth::Signature;
 use super::pidfd::Pidfd;
-use super::records::start_ticks;
+use super::record::start_ticks;
 use super::sight;
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -81,7 +81,7 @@ impl Trail {
 
 /// Kills the command that has signed, with its group, if it lives.
 fn end(signature: Signature) -> bool {
-    let Some((pid, ticks)) = signature.process() else { return false };
+    let (pid, Some(ticks)) = (signature.pid, signature.start(0)) else { return false };
     let Ok(process) = Pidfd::open(pid) else { return false };
     // Held, and then seen to be the same: the number may have become another's before.
     if start_ticks(pid) != Some(ticks) {
