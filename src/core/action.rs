@@ -17,15 +17,6 @@ pub enum Hearing {
     Assumed,
 }
 
-/// What showed that a run serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
-    /// That its program was started, for nothing else is waited for. It may be a wrapper still, which becomes the server.
-    Start,
-    /// What its gate waited for: so what runs now is the server.
-    Gate,
-}
-
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -43,12 +34,10 @@ pub enum Action {
         /// a parked one listens again.
         listeners: Vec<ListenerId>,
     },
-    /// Note for a later supervisor that this run serves.
+    /// Note for a later supervisor that this run serves. Of one that is up by its start that is noted with the start.
     NoteServing {
         /// Which one.
         run: RunId,
-        /// What showed that.
-        evidence: Evidence,
     },
     /// Take over a process of another supervisor, which is held already.
     Adopt {

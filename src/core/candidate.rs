@@ -112,7 +112,7 @@ impl Candidate {
 
     /// The run, which is ready. From now on it is to say that it lives, if it has promised to.
     pub fn into_ready_run(mut self, scene: &mut Scene<'_>) -> Run {
-        scene.out.push(Action::NoteServing { run: self.run.id, evidence: self.run.evidence() });
+        scene.out.push(Action::NoteServing { run: self.run.id });
         let period =
             self.run.watchdog.as_ref().map(|dog| dog.period).or(self.run.definition.program.watchdog);
         self.run.watchdog = period.map(|period| Box::new(Watchdog::from(scene.now, period)));

@@ -1,9 +1,9 @@
 //! One run of a program, as everybody in the core knows it.
 
 use super::health::{Health, Watchdog};
-use super::{Evidence, Hearing, Time};
+use super::{Hearing, Time};
 use crate::limits::{LISTENS_AFTER, STATUS_CHARS};
-use crate::plan::{Definition, Generation, Handshake, Pid, Ready, RunId};
+use crate::plan::{Definition, Generation, Handshake, Pid, RunId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -66,17 +66,6 @@ impl Run {
     /// Which of the service's runs.
     pub fn generation(&self) -> Generation {
         self.id.generation
-    }
-
-    /// What shows that it serves.
-    pub fn evidence(&self) -> Evidence {
-        match self.definition.policy.ready {
-            Ready::Started => Evidence::Start,
-            Ready::Assumed | Ready::Accepting if self.definition.listeners.is_empty() => Evidence::Start,
-            Ready::Assumed | Ready::Accepting | Ready::Word | Ready::Probe(_) | Ready::Delay(_) => {
-                Evidence::Gate
-            }
-        }
     }
 
     /// Can it say that it accepts no more?

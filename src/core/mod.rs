@@ -56,7 +56,7 @@ pub mod worker;
 mod writer;
 
 pub use above::{Above, Message};
-pub use action::{Action, Evidence, Hearing};
+pub use action::{Action, Hearing};
 pub use answer::{Answer, Refusal, Verdict};
 pub use event::{
     BindFailure, Event, ExitStatus, Leftover, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure,

@@ -264,7 +264,7 @@ impl Os {
                 let taken_back = &mut self.finds.sockets;
                 self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));
             }
-            Action::NoteServing { run, evidence } => self.note_serving(run, evidence),
+            Action::NoteServing { run } => self.note_serving(run),
             Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),
             Action::Configure { listener, spec } => self.listeners.configure(listener, spec),
             Action::Listen { listener } => self.listeners.listen(listener),

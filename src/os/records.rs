@@ -12,7 +12,7 @@ use super::record::{Record, VERSION, start_ticks};
 use super::run_files::{RunFile, RunFiles, RunMark};
 use super::voice::Mark;
 use crate::core::Time;
-use crate::plan::{Definition, ListenerId, RunId, ServiceName};
+use crate::plan::{Definition, ListenerId, RunId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -91,7 +91,7 @@ impl Records {
     /// Writes a run down that has started, all or nothing.
     pub(super) fn started(&mut self, start: Start<'_>, definition: &Definition) -> io::Result<()> {
         let (run, pid) = (start.run, start.known.pid);
-        let file = RunFile::started(definition.name.clone(), pid);
+        let file = RunFile::started(definition, pid);
         let ticks = start_ticks(pid).ok_or(io::ErrorKind::NotFound);
         let record = self.record(start, ticks?, definition);
         // One that was written in part is no JSON: whoever reads it knows as much as if it were not there.
@@ -145,14 +145,14 @@ impl Records {
 
     /// It was born, as this process, and has signed: that is what is written down of it. Tells whether it can be found by
     /// that.
-    pub(super) fn born(&mut self, run: RunId, service: &ServiceName, pid: i32) -> bool {
+    pub(super) fn born(&mut self, run: RunId, definition: &Definition, pid: i32) -> bool {
         if !self.one_clock && start_ticks(pid).is_some() {
             self.one_clock = self.read_born().is_some_and(|record| record.lives());
             if !self.one_clock {
                 return false;
             }
         }
-        let file = RunFile::started(service.clone(), pid);
+        let file = RunFile::started(definition, pid);
         let is_named = fs::rename(self.directory.join(BORN), self.directory.join(file.name(run.generation)));
         if is_named.is_ok() {
             self.names.insert(run, file);
@@ -173,7 +173,7 @@ impl Records {
     /// nobody.
     fn settle_birth(&self) {
         if let Some(record) = self.read_born() {
-            let file = RunFile::started(record.definition.name.clone(), record.pid);
+            let file = RunFile::started(&record.definition, record.pid);
             // Where it fails nobody is found.
             let name = self.directory.join(file.name(record.generation));
             let _ = fs::rename(self.directory.join(BORN), name);
@@ -226,13 +226,15 @@ impl Records {
     }
 
     /// Notes that a run serves, and whether it is still what was started.
-    pub(super) fn serves(&mut self, run: RunId, is_itself: bool) {
-        self.mark(run, if is_itself { RunMark::ServingItself } else { RunMark::Serving });
+    pub(super) fn serves(&mut self, run: RunId, is_itself: impl FnOnce() -> bool) {
+        if self.names.get_mut(run).is_some_and(|file| file.mark == RunMark::Started) {
+            self.mark(run, if is_itself() { RunMark::ServingItself } else { RunMark::Serving });
+        }
     }
 
     fn mark(&mut self, run: RunId, mark: RunMark) {
         let Some(file) = self.names.get_mut(run) else { return };
-        if file.mark == RunMark::Leaving || file.mark.serves() && mark != RunMark::Leaving {
+        if file.mark == RunMark::Leaving {
             return;
         }
         let marked = RunFile { mark, ..file.clone() };

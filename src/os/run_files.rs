@@ -1,7 +1,7 @@
 //! The names of the files about runs: `SERVICE.GENERATION.PID`, and after it how far the run has come.
 
 use crate::core::pack;
-use crate::plan::{Generation, RunId, ServiceName};
+use crate::plan::{Definition, Generation, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 pub(super) enum RunMark {
     /// It was started.
     Started,
-    /// It serves.
+    /// It serves. It may be a wrapper still where its start alone was waited for, and another program than it was started
+    /// from in any case.
     Serving,
     /// It serves, and then ran the very binary that it was started from, and no other that this has become.
     ServingItself,
@@ -52,8 +53,9 @@ pub(super) struct RunFile {
 
 impl RunFile {
     /// The file about a run that has just been started.
-    pub(super) fn started(service: ServiceName, pid: i32) -> Self {
-        Self { service, pid, mark: RunMark::Started }
+    pub(super) fn started(definition: &Definition, pid: i32) -> Self {
+        let mark = if definition.is_up_by_its_start() { RunMark::Serving } else { RunMark::Started };
+        Self { service: definition.name.clone(), pid, mark }
     }
 
     /// What a name says.

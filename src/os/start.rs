@@ -7,7 +7,7 @@ use super::runtime_dir::RuntimeDir;
 use super::spawn::{Expected, Order};
 use super::{Os, clock};
 use crate::core::generation::Run;
-use crate::core::{Event, Evidence, RunEvent, Time};
+use crate::core::{Event, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
 
 impl Os {
@@ -45,7 +45,7 @@ impl Os {
                 self.logs.add(&self.poller, run, started.pid, definition, pipes, clock::now());
                 let (pid, signed) = (started.pid, started.signed);
                 let told = self.processes.add(&self.poller, run, listeners, number, started);
-                let named = |records: &mut Records| signed && records.born(run, &definition.name, pid);
+                let named = |records: &mut Records| signed && records.born(run, definition, pid);
                 if !self.records.as_mut().is_some_and(named) {
                     self.write_down(run, worker, self.now(), definition);
                 }
@@ -76,10 +76,9 @@ impl Os {
     }
 
     /// Writes down that a run serves, and whether what serves is the program that was started.
-    pub(super) fn note_serving(&mut self, run: RunId, evidence: Evidence) {
+    pub(super) fn note_serving(&mut self, run: RunId) {
         let Some(records) = &mut self.records else { return };
-        let is_itself = evidence == Evidence::Gate && self.processes.is_what_was_started(run);
-        records.serves(run, is_itself);
+        records.serves(run, || self.processes.is_what_was_started(run));
     }
 
     /// Writes all runs down whose files somebody has removed, or could not be written when they started; `serving` says of each whether it serves.
@@ -92,7 +91,7 @@ impl Os {
             }
             self.write_down(run.id, run.worker, run.started, &run.definition);
             if serving {
-                self.note_serving(run.id, run.evidence());
+                self.note_serving(run.id);
             }
             if let Some(records) = self.records.as_mut().filter(|_| !self.processes.stays(run.id)) {
                 records.asked(run.id);

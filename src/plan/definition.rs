@@ -1,6 +1,6 @@
 //! What a service is: its sockets, its program and how it is treated.
 
-use super::{Address, Common, Identity, ListenerSpec, Output, Policy, ServiceName, Stream};
+use super::{Address, Common, Identity, ListenerSpec, Output, Policy, Ready, ServiceName, Stream};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,6 +29,15 @@ impl Definition {
     /// The services that it starts after and stops before.
     pub fn predecessors(&self) -> impl Iterator<Item = &ServiceName> {
         self.after.iter().chain(&self.requires)
+    }
+
+    /// Is nothing waited for but that its program is started? It may be a wrapper still, which becomes the server.
+    pub fn is_up_by_its_start(&self) -> bool {
+        match self.policy.ready {
+            Ready::Started => true,
+            Ready::Assumed | Ready::Accepting => self.listeners.is_empty(),
+            Ready::Word | Ready::Probe(_) | Ready::Delay(_) => false,
+        }
     }
 
     /// Can a process of the one go on as a process of the other? It cannot be given another program, or other

@@ -677,6 +677,8 @@ impl World {
         let pid = Pid(i32::try_from(self.entries).unwrap_or(1));
         let process = Process {
             worker,
+            // With its start, where that is all that is waited for.
+            noted: definition.is_up_by_its_start(),
             definition,
             started: self.now,
             asked: false,
@@ -695,7 +697,6 @@ impl World {
             generation: run.generation,
             adopted: None,
             withheld: false,
-            noted: false,
             told: false,
         };
         assert_eq!(self.processes.insert(run, process).is_some(), again, "started twice: {run:?}");
