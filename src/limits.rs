@@ -150,6 +150,10 @@ pub const CONTROL_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// So many changes of runs are noted after one more look, which finds that most have gone on since.
 pub const NOTED_AT_ONCE: usize = 8;
 
+/// Bytes in the file about runs that may be about such as have ended, beyond twice those about the others. Then these move to
+/// a new file.
+pub const RECORDS_SLACK_BYTES: u64 = 256 * 1024;
+
 /// Reports that wait for the end of their turn, while events keep coming: their wording takes longer than what they are about, and
 /// memory is not to grow with a storm of them.
 pub const REPORTS: usize = 64;

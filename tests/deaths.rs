@@ -174,9 +174,8 @@ impl Deed {
             talk::has_all_lines(&supervised, moment);
         }
         assert_eq!(supervised.offspring(), [], "after {moment}\n{supervised}");
-        let left: Vec<_> =
-            fs::read_dir(directory.join("runs")).unwrap().map(|file| file.unwrap().path()).collect();
-        assert!(left.is_empty(), "{left:?} are left after {moment}\n{supervised}");
+        let left = fs::read_to_string(directory.join("records"));
+        assert!(left.is_err(), "{left:?} is left after {moment}\n{supervised}");
         assert!(!directory.join("control").exists() && !directory.join("lock").exists());
         assert!(get(port, "/").is_err(), "its port is not given up after {moment}\n{supervised}");
     }

@@ -4,7 +4,7 @@ mod support;
 
 use nix::sys::signal::Signal::{SIGABRT, SIGHUP, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::{
     Client, Load, Process, Supervised, einhorn, eventually, free_port, get, get_unix, http, in_flight,
@@ -25,6 +25,22 @@ fn started(more: &str) -> (Supervised, u16, Process) {
 fn take_over(supervised: &mut Supervised) {
     supervised.kill_and_start_again();
     supervised.wait_for(" web generation=1 … adopted");
+}
+
+/// The file in which it is written down who runs.
+fn records(supervised: &Supervised) -> PathBuf {
+    supervised.stage.dir().join("run/records")
+}
+
+/// The runs in it that have not ended: how far each has come, and its generation.
+fn written(supervised: &Supervised) -> Vec<(char, u64)> {
+    let text = fs::read_to_string(records(supervised)).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let of_two = |two: &[&str]| {
+        let record: serde_json::Value = serde_json::from_str(two[1]).unwrap();
+        (two[0].chars().next().unwrap(), record["generation"].as_u64().unwrap())
+    };
+    lines.chunks(2).map(of_two).filter(|(mark, _)| *mark != 'e').collect()
 }
 
 /// The handshake works as if nothing had been: the pipe is heard again.
@@ -128,8 +144,7 @@ fn another_process_under_the_same_number_is_left_alone() {
     let (mut supervised, port, server) = started("");
     supervised.signal(SIGKILL);
     supervised.wait_exit();
-    let runs = supervised.stage.dir().join("run/runs");
-    let record = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    let records = records(&supervised);
     // Of another time than the server: what the kernel tells of it is as coarse as ten milliseconds.
     let tick = |pid: i64| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -141,9 +156,10 @@ fn another_process_under_the_same_number_is_left_alone() {
         stranger.wait().unwrap();
         stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     }
-    let text = fs::read_to_string(&record).unwrap();
-    fs::write(&record, text.replace(&format!("\"pid\":{}", server.0), &format!("\"pid\":{}", stranger.id())))
-        .unwrap();
+    let text = fs::read_to_string(&records).unwrap();
+    let forged = text.replace(&format!(" {} ", server.0), &format!(" {} ", stranger.id()));
+    assert_ne!(text, forged);
+    fs::write(&records, forged).unwrap();
     server.signal(SIGKILL);
     eventually("it is gone", || !server.is_alive());
     supervised.start_again();
@@ -359,12 +375,9 @@ fn a_runtime_directory_that_was_removed_is_made_again_with_all_who_run() {
     // It is watched, and something may come back at once.
     let directory = supervised.stage.dir().join("run");
     eventually("it is removed", || fs::remove_dir_all(&directory).is_ok());
-    let runs = supervised.stage.dir().join("run/runs");
-    let is_there = |mark: &str| {
-        let mut files = fs::read_dir(&runs).into_iter().flatten();
-        files.any(|file| file.is_ok_and(|file| file.file_name().to_string_lossy().contains(mark)))
-    };
-    eventually("both are written down", || is_there(".leaving") && is_there(".serving"));
+    eventually("both are written down", || {
+        written(&supervised) == [('l', 1), ('i', 2)] || written(&supervised) == [('i', 2), ('l', 1)]
+    });
     let second = supervised.pid_of("web", 2);
     supervised.kill_and_start_again();
     supervised.wait_for(" web generation=1 … it was asked to leave, and finishes");
@@ -378,22 +391,20 @@ fn a_runtime_directory_that_was_removed_is_made_again_with_all_who_run() {
 #[test]
 fn a_run_that_could_not_be_written_down_is_written_down_by_the_next_sighup() {
     let (mut supervised, port, _) = started("restart_order = \"start-first\"");
-    let runs = supervised.stage.dir().join("run/runs");
-    let aside = supervised.stage.dir().join("run/aside");
-    fs::rename(&runs, &aside).unwrap();
-    fs::write(&runs, "no directory").unwrap();
+    // No file may become larger than it is: a full disk is hard to come by.
+    let limit = |bytes: u64| {
+        let size = format!("--fsize={bytes}:");
+        let pid = format!("--pid={}", supervised.process().0);
+        assert!(std::process::Command::new("prlimit").args([pid, size]).status().unwrap().success());
+    };
+    limit(fs::metadata(records(&supervised)).unwrap().len());
     supervised.signal(SIGUSR1);
     supervised.wait_for(" web generation=2 … not written down: … SIGHUP tries again");
     supervised.wait_for(" web generation=1 … ended with exit code 0");
-    fs::remove_file(&runs).unwrap();
-    fs::rename(&aside, &runs).unwrap();
-    let records =
-        || fs::read_dir(&runs).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    assert!(!records().any(|name| name.starts_with("web.2.")), "it was written down after all\n{supervised}");
+    eventually("nobody is written down", || written(&supervised).is_empty());
+    limit(1 << 30);
     supervised.signal(SIGHUP);
-    eventually("it is written down as one that serves", || {
-        records().any(|name| name.starts_with("web.2.") && name.contains(".serving"))
-    });
+    eventually("it is written down as one that serves", || written(&supervised) == [('i', 2)]);
     let second = supervised.pid_of("web", 2);
     supervised.kill_and_start_again();
     supervised.wait_for(" web generation=2 … adopted");
@@ -496,12 +507,8 @@ fn what_is_left_of_a_run_is_found_again_after_each_kill() {
     let (mut supervised, _, main, workers) = bereft("");
     supervised.stage.write("services.toml", &prefork(free_port(), "").replace("300ms", "1m"));
     supervised.wait_exit();
-    let record = |supervised: &Supervised| {
-        let runs = fs::read_dir(supervised.stage.dir().join("run/runs")).unwrap();
-        runs.map(|file| file.unwrap().path()).find(|path| path.to_string_lossy().contains("web.1."))
-    };
     // Its patience is that of the definition that it was started with.
-    let path = record(&supervised).unwrap();
+    let path = records(&supervised);
     let text = fs::read_to_string(&path).unwrap();
     let patient = text.replace(
         "\"drain_timeout\":{\"secs\":0,\"nanos\":300000000}",
@@ -524,7 +531,7 @@ fn what_is_left_of_a_run_is_found_again_after_each_kill() {
         worker.signal(SIGKILL);
     }
     supervised.wait_for(" web generation=1 … the last process of its group has ended");
-    eventually("its record is gone", || record(&supervised).is_none());
+    eventually("its record is gone", || written(&supervised).iter().all(|(_, generation)| *generation > 1));
     supervised.stop();
 }
 
@@ -533,8 +540,7 @@ fn what_is_left_of_a_run_is_found_again_after_each_kill() {
 fn a_group_that_shows_nothing_of_the_run_is_left_alone() {
     let (mut supervised, _, main, workers) = bereft("");
     supervised.wait_exit();
-    let runs = supervised.stage.dir().join("run/runs");
-    let path = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    let path = records(&supervised);
     let text = fs::read_to_string(&path).unwrap();
     let mut other = text.replace("\"generation\":1", "\"generation\":7");
     for digit in 1..=9 {

@@ -60,12 +60,12 @@ fn secrets_of_a_service_are_read_by_nobody_whoever_may_enter_the_runtime_directo
     let run = supervised.stage.path("run");
     let search = format!("grep -r -l -a xyzzy {run} /proc/{}/environ", supervised.pid_of("web", 1).0);
     let root = Command::new("sh").args(["-c", &search]).output().unwrap();
-    assert!(String::from_utf8_lossy(&root.stdout).contains("/runs/web."), "{root:?}");
+    assert!(String::from_utf8_lossy(&root.stdout).contains("/records"), "{root:?}");
     for groups in ["--clear-groups", &format!("--groups={STRANGER}")] {
         let found = as_stranger(&supervised.stage, groups, &search);
         assert_eq!(String::from_utf8_lossy(&found.stdout), "", "{groups}");
     }
-    assert_eq!(mode(Path::new(&run).join("runs").as_path()), 0o700);
+    assert_eq!(mode(Path::new(&run).join("records").as_path()), 0o600);
     supervised.stop();
 }
 
@@ -235,19 +235,12 @@ fn a_forged_record_makes_no_process_of_others_ours() {
     let mut supervised =
         Supervised::start(&http("web", free_port(), "ready = \"pipe\"\nrestart = \"always\""), &["web"]);
     supervised.wait_for(" web generation=1 … ready after");
-    let runs = supervised.stage.dir().join("run/runs");
-    let record = || {
-        let mut files: Vec<_> = fs::read_dir(&runs).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.retain(|file| file.file_name().unwrap() != "new");
-        files.pop()
-    };
-    eventually("it is written down", || record().is_some());
-    let file = record().unwrap();
+    let file = supervised.stage.dir().join("run/records");
     let text = fs::read_to_string(&file).unwrap();
     let web = supervised.pid_of("web", 1);
     // As if the pid were another's by now: this test's own.
     let own = std::process::id();
-    let forged = text.replace(&format!("\"pid\":{}", web.0), &format!("\"pid\":{own}"));
+    let forged = text.replace(&format!(" {} ", web.0), &format!(" {own} "));
     assert_ne!(forged, text);
     fs::write(&file, forged).unwrap();
     supervised.kill_and_start_again();

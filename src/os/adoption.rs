@@ -20,7 +20,9 @@ impl Os {
     pub fn keep_records(&mut self) -> io::Result<()> {
         if let Some(directory) = &self.runtime_dir {
             self.probes.leave_trail(Trail::of(Some(directory.path())));
-            self.records = Some(Records::open(directory.path())?);
+            let mut records = Records::open(directory.path())?;
+            records.take_former(directory.path());
+            self.records = Some(records);
         }
         Ok(())
     }
@@ -30,7 +32,7 @@ impl Os {
     /// [`Action::Bind`](crate::core::Action::Bind).
     pub fn find_orphans(&mut self, policy: Orphans) -> (Vec<Orphan>, Vec<Report>) {
         let given = std::mem::take(&mut self.given);
-        let (finds, orphans, mut reports) = Finds::look(self.records.as_ref(), policy, given);
+        let (finds, orphans, mut reports) = Finds::look(self.records.as_mut(), policy, given);
         let commands = Trail::of(self.runtime_dir.as_ref().map(RuntimeDir::path)).end_all();
         if commands > 0 {
             reports.push(Report::of_supervisor(Fact::Succession(Succession::ChecksEnded { commands })));
@@ -48,7 +50,7 @@ impl Os {
             self.events.push_back(Event::Writer(WriterEvent::NotFound { run, service, pid }));
         }
         if let Some(records) = &mut self.records {
-            records.know(run, &held.record);
+            records.know(run, held.place);
         }
         self.processes.adopt(&self.poller, run, pid.0, listeners, held);
     }
@@ -76,5 +78,6 @@ impl Os {
                 Change::Ended => records.ended(run),
             }
         }
+        records.tidy();
     }
 }

@@ -7,12 +7,17 @@ use super::proc_file;
 use nix::sys::time::TimeValLike as _;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
-use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io::Write as _;
 
-/// What it writes: a line of JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Where a child signs.
+pub(super) struct Paper {
+    pub(super) file: File,
+    pub(super) at: u64,
+}
+
+/// What it writes: as much text for every process, so that it fits where room was left for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signature {
     pub(super) pid: i32,
     /// When it wrote that, in ticks since the machine was started.
@@ -20,35 +25,45 @@ pub(super) struct Signature {
 }
 
 impl Signature {
-    /// The longest one.
-    const BYTES: usize = r#"{"pid":-2147483648,"ticks":18446744073709551615}"#.len() + 1;
+    /// Its length, with the end of its line.
+    pub(super) const BYTES: usize = 32;
 
-    /// Of this process, now. Neither this nor [`put`](Self::put) allocates, takes a lock or panics: it is made between
+    /// Of this process, now. Neither this nor [`text`](Self::text) allocates, takes a lock or panics: it is made between
     /// clone and exec.
     pub(super) fn own() -> Option<Self> {
         Some(Self { pid: i32::try_from(std::process::id()).ok()?, ticks: ticks_now()? })
     }
 
-    /// Has it put, as it stands in a file.
-    pub(super) fn put<T>(self, write: impl FnOnce(&[u8]) -> T) -> Option<T> {
-        let mut bytes = [0; Self::BYTES];
-        let mut rest = &mut bytes[..];
-        writeln!(rest, r#"{{"pid":{},"ticks":{}}}"#, self.pid, self.ticks).ok()?;
-        let left = rest.len();
-        bytes.get(..Self::BYTES - left).map(write)
+    /// As it stands in a file.
+    pub(super) fn text(self) -> [u8; Self::BYTES] {
+        let mut bytes = [b' '; Self::BYTES];
+        // The longest numbers just fit.
+        let _ = writeln!(&mut bytes[..], "{:>10} {:>20}", self.pid, self.ticks);
+        bytes
     }
 
     /// None where it is not whole.
     pub(super) fn of(line: &[u8]) -> Option<Self> {
-        serde_json::from_slice(line.strip_suffix(b"\n")?).ok()
+        let mut words = str::from_utf8(line.strip_suffix(b"\n")?).ok()?.split_ascii_whitespace();
+        let signature = Self { pid: words.next()?.parse().ok()?, ticks: words.next()?.parse().ok()? };
+        words.next().is_none().then_some(signature)
+    }
+
+    /// Has nobody written it, or not all of it?
+    pub(super) fn is_nobodys(self) -> bool {
+        self.pid <= 0 || self.ticks == 0
     }
 
     /// When the kernel started the process that wrote it, if that lives, and was not started before `earliest`. In
     /// ticks.
     pub(super) fn start(self, earliest: u64) -> Option<u64> {
-        let start = proc_file::stat(self.pid).filter(|found| !found.is_dead)?.start;
-        (earliest..=self.ticks).contains(&start).then_some(start)
+        start_ticks(self.pid).filter(|start| (earliest..=self.ticks).contains(start))
     }
+}
+
+/// When the kernel started a process that has not ended, in ticks since the boot.
+pub(super) fn start_ticks(pid: i32) -> Option<u64> {
+    proc_file::stat(pid).filter(|found| !found.is_dead).map(|found| found.start)
 }
 
 /// The time as the kernel counts it for the start of a process, and rounded as it does.
@@ -63,15 +78,11 @@ pub(super) fn ticks_now() -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn text(signature: Signature) -> Vec<u8> {
-        signature.put(<[u8]>::to_vec).unwrap()
-    }
-
     #[test]
     fn whoever_signed_is_found_and_one_that_came_to_the_number_later_or_was_there_before_is_not() {
         let own = Signature::own().unwrap();
         let start = own.start(0).unwrap();
-        assert_eq!(Some(start), proc_file::stat(own.pid).map(|stat| stat.start));
+        assert_eq!(Some(start), start_ticks(own.pid));
         assert!(start <= own.ticks, "{own:?}");
         assert_eq!(own.start(start), Some(start));
         assert_eq!(own.start(start + 1), None, "it was there before");
@@ -81,16 +92,35 @@ mod tests {
     }
 
     #[test]
+    fn a_process_is_known_by_its_start_and_none_is_there_that_has_ended() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(start_ticks(own).unwrap() > 0);
+        assert_eq!(start_ticks(own), start_ticks(own));
+        assert_eq!(start_ticks(i32::MAX), None);
+    }
+
+    #[test]
     fn a_signature_is_read_back_and_a_part_of_one_is_none() {
-        let signatures = [(7, 194_925), (i32::MIN, u64::MAX), (1, 0)];
-        for signature in signatures.map(|(pid, ticks)| Signature { pid, ticks }) {
-            let line = text(signature);
+        for signature in [(7, 194_925), (i32::MAX, u64::MAX), (1, 0)] {
+            let signature = Signature { pid: signature.0, ticks: signature.1 };
+            let line = signature.text();
             assert_eq!(Signature::of(&line), Some(signature));
             assert!((0..line.len()).all(|end| Signature::of(&line[..end]).is_none()));
         }
-        assert_eq!(
-            String::from_utf8(text(Signature { pid: 7, ticks: 9 })).unwrap(),
-            "{\"pid\":7,\"ticks\":9}\n"
-        );
+        let text = Signature { pid: 7, ticks: 9 }.text();
+        assert_eq!(str::from_utf8(&text).unwrap(), "         7                    9\n");
+    }
+
+    /// One that was written in part, over the one of nobody, is nobody's, too: the kernel may stop a child that is killed
+    /// in the middle.
+    #[test]
+    fn a_signature_that_is_written_in_part_leads_to_no_other_process() {
+        let (nobody, whole) = (Signature { pid: 0, ticks: 0 }, Signature { pid: 12_345, ticks: 194_925 });
+        for end in 0..Signature::BYTES {
+            let torn = [&whole.text()[..end], &nobody.text()[end..]].concat();
+            let is_none =
+                |read: Signature| read.is_nobodys() || read.pid == whole.pid && read.ticks <= whole.ticks;
+            assert!(Signature::of(&torn).is_none_or(is_none), "{torn:?}");
+        }
     }
 }

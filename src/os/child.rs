@@ -122,8 +122,8 @@ pub(super) struct Prepared<'a> {
 pub(super) enum Tie {
     /// It goes on.
     Loose,
-    /// It goes on, and is found by this file: it signs that when it is born.
-    Signs(RawFd),
+    /// It goes on, and is found by this file: it signs that when it is born, at this place.
+    Signs { file: RawFd, at: u64 },
     /// It is killed as well: nobody would wait for its answer. What it has started is not.
     EndsWithUs,
 }
@@ -232,7 +232,7 @@ impl Talk<'_> {
         reset_signals(&prepared.dispositions, prepared.ignored);
         match prepared.tie {
             Tie::Loose => {}
-            Tie::Signs(birth) => self.sign(birth),
+            Tie::Signs { file, at } => self.sign(file, at),
             Tie::EndsWithUs => self.end_with_supervisor(),
         }
         if let Some(entrance) = prepared.entrance {
@@ -286,15 +286,14 @@ impl Talk<'_> {
     }
 
     /// Says in the file who it is: a supervisor that comes later finds it. Until then it dies with this one.
-    fn sign(&self, birth: RawFd) {
+    fn sign(&self, file: RawFd, at: u64) {
         self.end_with_supervisor();
-        let write = |line: &[u8]| {
+        if let (Some(signature), Ok(at)) = (Signature::own(), libc::off_t::try_from(at)) {
+            let text = signature.text();
             // SAFETY: bytes of ours, to a descriptor that we hold. Where it fails we write it down ourselves, later.
-            let written = unsafe { libc::write(birth, line.as_ptr().cast(), line.len()) };
-            written.cast_unsigned() == line.len()
-        };
-        let signed = Signature::own().and_then(|signature| signature.put(write));
-        self.told.signed.store(signed == Some(true), Ordering::SeqCst);
+            let written = unsafe { libc::pwrite(file, text.as_ptr().cast(), text.len(), at) };
+            self.told.signed.store(written.cast_unsigned() == text.len(), Ordering::SeqCst);
+        }
         // SAFETY: as above. The program is to outlive us.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
     }

@@ -9,7 +9,7 @@ use super::logs::KeptLogs;
 use super::probe::KeptProbes;
 use super::processes::KeptProcesses;
 use super::program::KeptPin;
-use super::records::Records;
+use super::records::{FormerRecords, KeptRecords};
 use super::runtime_dir::KeptRuntimeDir;
 use super::watches::KeptWatch;
 use crate::core::{Event, Time};
@@ -42,8 +42,12 @@ pub struct Kept {
     /// What services write, and the log writer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) logs: Option<KeptLogs>,
+    /// Where a program of before has written down who runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) records: Option<FormerRecords>,
     /// Where it is written down who runs.
-    pub(super) records: Option<Records>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) written: Option<KeptRecords>,
     /// The runtime directory, and its lock.
     pub(super) runtime_dir: Option<KeptRuntimeDir>,
     /// The clients that asked for the upgrade.

@@ -52,7 +52,6 @@ mod record;
 mod records;
 mod reexec;
 mod remains;
-mod run_files;
 mod runtime_dir;
 mod scribe;
 mod share;
@@ -351,6 +350,7 @@ impl Os {
         self.control.iter_mut().for_each(ControlSocket::look_no_more);
         // Who ended last is not to be looked for by the next supervisor.
         self.note_changes();
+        self.records.iter().for_each(Records::release);
         self.listeners.close_all();
         self.release_control();
     }

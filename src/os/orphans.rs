@@ -7,10 +7,9 @@ use super::lookup::Inode;
 use super::output::PipeMark;
 use super::pidfd::Pidfd;
 use super::program::binary_of;
-use super::record::Record;
-use super::records::{Found, Records};
+use super::record::{Record, RunMark};
+use super::records::{Found, Place, Records};
 use super::remains::Remains;
-use super::run_files::RunMark;
 use super::store::Given;
 use super::voice::{Voice, find_descriptor};
 use crate::core::{Fact, Orphan, Report, Succession};
@@ -32,7 +31,8 @@ pub(super) struct Held {
     pub(super) voice: Option<Voice>,
     pub(super) inode: Option<Inode>,
     pub(super) program: PathBuf,
-    pub(super) record: String,
+    /// Where it is written down.
+    pub(super) place: Place,
     pub(super) leaving: bool,
     pub(super) definition: Arc<Definition>,
     /// The pipes that it writes to.
@@ -57,7 +57,7 @@ impl Finds {
     /// Sockets that were `given` to us are taken for those that a process has where that may not be looked into, and
     /// for those that no process has any more.
     pub(super) fn look(
-        records: Option<&Records>,
+        mut records: Option<&mut Records>,
         policy: Orphans,
         mut given: Vec<Given>,
     ) -> (Self, Vec<Orphan>, Vec<Report>) {
@@ -66,11 +66,12 @@ impl Finds {
             let what = Succession::GivenBack { sockets: given.len() };
             reports.push(Report::of_supervisor(Fact::Succession(what)));
         }
-        let (found, unreadable) = records.map_or_else(Default::default, Records::found);
+        let (found, unreadable) = records.as_mut().map_or_else(Default::default, |records| records.found());
         let of_file = |file| Report::of_supervisor(Fact::Succession(Succession::RecordUnreadable { file }));
         reports.extend(unreadable.into_iter().map(of_file));
         let mut commons = Commons::default();
-        for Found { name, mark, record } in found {
+        for Found { place, record } in found {
+            let mark = place.mark;
             let leaving = mark == RunMark::Leaving;
             let report = |what| Report {
                 service: Some(record.definition.name.clone()),
@@ -120,7 +121,7 @@ impl Finds {
                         voice,
                         inode: record.inode,
                         program: record.program,
-                        record: name,
+                        place,
                         leaving: leaving || bereft,
                         definition,
                         output: record.output,
@@ -129,8 +130,8 @@ impl Finds {
                     finds.held.insert(record.pid, held);
                 }
                 Err(what) => {
-                    if let Some(records) = records {
-                        records.remove(&name);
+                    if let Some(records) = &records {
+                        records.forget(place);
                     }
                     reports.push(report(what));
                 }

@@ -1,13 +1,12 @@
-//! What is written down of one run.
+//! What is written down of one run: two lines.
 //!
-//! A file is a line of JSON. Where that was written before the run was born, the line that the child signed it with comes
-//! after it, and says which process it is.
+//! The first is short, and written over in place: how far the run has come, its pid, and when it was born at the latest. The
+//! second is JSON, and says all that a later supervisor needs to take the run over.
 
-use super::birth::Signature;
+use super::birth::{Signature, start_ticks};
 use super::listener::HeldSocket;
 use super::lookup::Inode;
 use super::output::PipeMark;
-use super::proc_file;
 use super::remains::Whose;
 use super::voice::Mark;
 use crate::core::Time;
@@ -19,7 +18,73 @@ use std::path::PathBuf;
 /// The version that is written, and the only one that is read.
 pub(super) const VERSION: u32 = 1;
 
-/// One run, as it is written down.
+/// Where the child signs: after the mark.
+pub(super) const SIGNED_AT: u64 = 2;
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum RunMark {
+    /// It was started, or is about to be.
+    Started,
+    /// It serves. It may be a wrapper still where its start alone was waited for, and another program than it was started
+    /// from in any case.
+    Serving,
+    /// It serves, and then ran the very binary that it was started from, and no other that this has become.
+    ServingItself,
+    /// It was asked to leave.
+    Leaving,
+    /// It has ended, or was not born.
+    Ended,
+}
+
+impl RunMark {
+    const ALL: [Self; 5] = [Self::Started, Self::Serving, Self::ServingItself, Self::Leaving, Self::Ended];
+
+    /// One that has just been started.
+    pub(super) fn at_first(definition: &Definition) -> Self {
+        if definition.is_up_by_its_start() { Self::Serving } else { Self::Started }
+    }
+
+    /// As it stands in a file: one byte, which is written as a whole.
+    pub(super) fn letter(self) -> u8 {
+        match self {
+            Self::Started => b'n',
+            Self::Serving => b's',
+            Self::ServingItself => b'i',
+            Self::Leaving => b'l',
+            Self::Ended => b'e',
+        }
+    }
+
+    /// Does it serve, or did it when it was asked?
+    pub(super) fn serves(self) -> bool {
+        matches!(self, Self::Serving | Self::ServingItself)
+    }
+}
+
+/// The first line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) mark: RunMark,
+    /// Nobody's pid is 0: nobody has signed it.
+    pub(super) signature: Signature,
+}
+
+impl Head {
+    /// None where it is not whole.
+    pub(super) fn read(line: &[u8]) -> Option<Self> {
+        let (letter, rest) = line.split_first()?;
+        let mark = RunMark::ALL.into_iter().find(|mark| mark.letter() == *letter)?;
+        Some(Self { mark, signature: Signature::of(rest)? })
+    }
+
+    pub(super) fn put(self, text: &mut Vec<u8>) {
+        text.extend([self.mark.letter(), b' ']);
+        text.extend(self.signature.text());
+    }
+}
+
+/// The second line, and which process it is.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record<'a> {
@@ -28,14 +93,14 @@ pub(super) struct Record<'a> {
     pub(super) boot: Cow<'a, str>,
     pub(super) generation: Generation,
     pub(super) worker: u32,
-    /// Its main process; not there before it is born.
-    #[serde(default, skip_serializing_if = "is_unborn")]
+    /// Its main process.
+    #[serde(skip)]
     pub(super) pid: i32,
     /// The number of its process group, where that is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) group: Option<i32>,
-    /// When the kernel started it, in ticks: with the pid, and within one boot, that is one process and no other. Of one
-    /// that was not born yet, and of one that has ended, the earliest that it can have been.
+    /// When the kernel started it, in ticks: with the pid, and within one boot, that is one process and no other. As it is
+    /// written down, and of one that has ended, the earliest that it can have been.
     pub(super) ticks: u64,
     /// When its start was ordered.
     pub(super) started: Time,
@@ -54,23 +119,23 @@ pub(super) struct Record<'a> {
     pub(super) cgroup: Option<PathBuf>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
-fn is_unborn(pid: &i32) -> bool {
-    *pid == 0
-}
-
 impl Record<'_> {
-    /// What a file says; none where it is torn, or about a run that was not born.
-    pub(super) fn read(text: &[u8]) -> Option<Record<'static>> {
-        let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
-        let (head, rest) = text.split_at_checked(end)?;
-        let mut record: Record<'static> = serde_json::from_slice(head).ok()?;
-        if let Some(signature) = rest.get(1..).filter(|line| !line.is_empty()) {
-            let signature = Signature::of(signature)?;
-            record.pid = signature.pid;
-            record.ticks = signature.start(record.ticks).unwrap_or(record.ticks);
-        }
-        (record.pid > 0).then_some(record)
+    /// Both lines. One that is not born yet is to be signed.
+    pub(super) fn write(&self, mark: RunMark) -> Option<Vec<u8>> {
+        let ticks = if self.pid == 0 { 0 } else { self.ticks };
+        let mut text = Vec::new();
+        Head { mark, signature: Signature { pid: self.pid, ticks } }.put(&mut text);
+        serde_json::to_writer(&mut text, self).ok()?;
+        text.push(b'\n');
+        Some(text)
+    }
+
+    /// The second line, of the process that has signed the first.
+    pub(super) fn read(line: &[u8], Signature { pid, ticks }: Signature) -> Option<Record<'static>> {
+        let mut record: Record<'static> = serde_json::from_slice(line).ok()?;
+        record.pid = pid;
+        record.ticks = Signature { pid, ticks }.start(record.ticks).unwrap_or(record.ticks);
+        Some(record)
     }
 
     /// Is its main process there?
@@ -93,20 +158,22 @@ impl Record<'_> {
     }
 }
 
-/// When the kernel started a process that has not ended, in ticks since the boot.
-pub(super) fn start_ticks(pid: i32) -> Option<u64> {
-    proc_file::stat(pid).filter(|found| !found.is_dead).map(|found| found.start)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_known_by_its_start_and_none_is_there_that_has_ended() {
-        let own = i32::try_from(std::process::id()).unwrap();
-        assert!(start_ticks(own).unwrap() > 0);
-        assert_eq!(start_ticks(own), start_ticks(own));
-        assert_eq!(start_ticks(i32::MAX), None);
+    fn the_first_line_is_read_as_it_was_written_and_what_is_none_is_not() {
+        for mark in RunMark::ALL {
+            let head = Head { mark, signature: Signature { pid: 7, ticks: 1 << 40 } };
+            let mut line = Vec::new();
+            head.put(&mut line);
+            assert_eq!(Head::read(&line), Some(head));
+            assert_eq!(&line[usize::try_from(SIGNED_AT).unwrap()..], head.signature.text());
+            assert_eq!(Head::read(&line[..line.len() - 1]), None);
+        }
+        for line in ["", "\n", "n\n", "x 1 2\n", "n 1\n", "n 1 2 3\n", "n one 2\n"] {
+            assert_eq!(Head::read(line.as_bytes()), None, "{line:?}");
+        }
     }
 }

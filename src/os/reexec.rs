@@ -36,7 +36,12 @@ impl Os {
         os.listeners = super::Listeners::restore_kept(&os.poller, kept.listeners, legacy)?;
         os.log.take_over(kept.log);
         os.logs = super::Logs::restore(&os.poller, kept.logs, legacy, clock::now())?;
-        os.records = kept.records;
+        os.records = match (kept.written, kept.records) {
+            (Some(kept), _) => Some(super::Records::restore(kept, legacy)?),
+            // Without them nobody is found after a SIGKILL, until the next SIGHUP; that is no reason not to go on.
+            (None, Some(former)) => super::Records::of_former(&former).ok(),
+            (None, None) => None,
+        };
         os.runtime_dir = kept.runtime_dir.and_then(|kept| RuntimeDir::restore(kept, legacy));
         let askers = kept.clients.into_iter().map(|kept| Asker::restore(kept, legacy, clock::now()));
         os.askers = askers.collect::<io::Result<_>>()?;
@@ -171,7 +176,8 @@ impl Os {
             listeners: self.listeners.keep(&mut numbers),
             log: self.log.keep(),
             logs: self.logs.keep(&mut numbers),
-            records: self.records.clone(),
+            records: None,
+            written: self.records.as_ref().map(|records| records.keep(&mut numbers)),
             runtime_dir: self.runtime_dir.as_ref().map(|held| held.keep(&mut numbers)),
             clients: self.control.as_ref().map_or_else(Vec::new, |control| control.keep_askers(&mut numbers)),
             stored: self.stored(),

@@ -2,6 +2,7 @@
 
 use super::Os;
 use super::arguments::arguments;
+use super::birth::start_ticks;
 use super::child::Tie;
 use super::children;
 use super::clock;
@@ -10,7 +11,6 @@ use super::output::PipeMark;
 use super::passing::packet_pair;
 use super::pidfd::Pidfd;
 use super::poller::{Poller, Token};
-use super::record::start_ticks;
 use super::records::boot;
 use crate::core::{Event, ExitStatus, SpawnFailure, SpawnStage, WriterEvent};
 use crate::limits::LOG_LEAVE_PATIENCE;

@@ -1,5 +1,6 @@
 //! From a definition to a running program.
 
+use super::birth::Paper;
 use super::cgroup::Leaf;
 use super::child::{Cradle, Executable, Failed, Newborn, Prepared, Tie};
 use super::dispositions::Dispositions;
@@ -36,7 +37,7 @@ pub(super) struct Started {
     pub(super) program: PathBuf,
     /// Its cgroup, if it has one.
     pub(super) leaf: Option<Box<Leaf>>,
-    /// Whether it has signed the file that it was expected in.
+    /// Whether it has signed where it was expected.
     pub(super) signed: bool,
 }
 
@@ -61,8 +62,8 @@ pub(super) struct Order<'a> {
     pub(super) channels: Channels,
     /// The directory that is ours alone, if there is one.
     pub(super) runtime_dir: Option<&'a Path>,
-    /// Has it written down before it is born; gives the file that it signs itself.
-    pub(super) expect: &'a dyn Fn(&Expected<'_>) -> Option<File>,
+    /// Has it written down before it is born; gives where it signs itself.
+    pub(super) expect: &'a dyn Fn(&Expected<'_>) -> Option<Paper>,
 }
 
 /// What is known of a run before it is born, for whoever writes it down.
@@ -242,7 +243,9 @@ impl Spawner {
             dispositions: self.dispositions,
             ignored: ignored_at_first(dialect, definition.policy.stop_signal),
             entrance: entrance.as_ref().map(AsRawFd::as_raw_fd),
-            tie: birth.as_ref().map_or(Tie::Loose, |file| Tie::Signs(file.as_raw_fd())),
+            tie: birth
+                .as_ref()
+                .map_or(Tie::Loose, |paper| Tie::Signs { file: paper.file.as_raw_fd(), at: paper.at }),
             becoming: Becoming::new(&definition.program.identity, self.limit),
         };
         let newborn = prepared

@@ -45,8 +45,8 @@ impl Os {
                 self.logs.add(&self.poller, run, started.pid, definition, pipes, clock::now());
                 let (pid, signed) = (started.pid, started.signed);
                 let told = self.processes.add(&self.poller, run, listeners, number, started);
-                let named = |records: &mut Records| signed && records.born(run, definition, pid);
-                if !self.records.as_mut().is_some_and(named) {
+                let is_written = |records: &mut Records| records.born(run, pid, signed);
+                if !self.records.as_mut().is_some_and(is_written) {
                     self.write_down(run, worker, self.now(), definition);
                 }
                 self.events.extend(told);
@@ -81,12 +81,16 @@ impl Os {
         records.serves(run, || self.processes.is_what_was_started(run));
     }
 
-    /// Writes all runs down whose files somebody has removed, or could not be written when they started; `serving` says of each whether it serves.
+    /// Writes all runs down again where somebody has removed the file, and those that could not be written down when they started; `serving` says of each whether it serves.
     pub fn write_down_again<'a>(&mut self, runs: impl Iterator<Item = (&'a Run, bool)>) {
-        // One listing for all: to ask for each file would be the most that a reload of many services does.
-        let Some(there) = self.records.as_ref().map(Records::there) else { return };
+        let Some(renewed) = self.records.as_mut().map(Records::renew) else { return };
+        let errno = renewed.err().map(|error| error.raw_os_error().unwrap_or(libc::EIO));
         for (run, serving) in runs {
-            if self.records.as_ref().is_some_and(|records| records.has(run.id, &there)) {
+            if let Some(errno) = errno {
+                self.events.push_back(Event::NotWrittenDown { run: run.id, errno });
+                continue;
+            }
+            if self.records.as_ref().is_some_and(|records| records.has(run.id)) {
                 continue;
             }
             self.write_down(run.id, run.worker, run.started, &run.definition);

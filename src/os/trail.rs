@@ -1,9 +1,8 @@
 //! The commands of checks that run, each as a small file: a supervisor that comes after one that was killed ends those
 //! that it left. One that hangs would be there for ever, for nobody waits for its answer any more.
 
-use super::birth::Signature;
+use super::birth::{Paper, Signature, start_ticks};
 use super::pidfd::Pidfd;
-use super::record::start_ticks;
 use super::sight;
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -30,7 +29,7 @@ impl Trail {
     }
 
     /// The file that a command is to sign.
-    pub(super) fn expect(&self) -> Option<File> {
+    pub(super) fn expect(&self) -> Option<Paper> {
         let path = self.path(BORN)?;
         let made = File::create(&path).or_else(|error| {
             if error.kind() != io::ErrorKind::NotFound {
@@ -40,7 +39,7 @@ impl Trail {
             File::create(&path)
         });
         // Where there is none its end is as good as before.
-        made.ok()
+        made.ok().map(|file| Paper { file, at: 0 })
     }
 
     /// Names the file by the pid of whoever has signed it.
