@@ -387,6 +387,21 @@ fn a_runtime_directory_that_was_removed_is_made_again_with_all_who_run() {
     supervised.stop();
 }
 
+/// The file alone may be taken away as well; what is written next is to be found, too.
+#[test]
+fn a_file_of_who_runs_that_was_removed_is_made_again_at_once() {
+    let (mut supervised, port, _) = started("");
+    fs::remove_file(records(&supervised)).unwrap();
+    eventually("it is there again", || written(&supervised) == [('i', 1)]);
+    supervised.signal(SIGUSR1);
+    supervised.wait_answer(port, 2);
+    let second = supervised.pid_of("web", 2);
+    supervised.kill_and_start_again();
+    supervised.wait_for(" web generation=2 … adopted");
+    assert_eq!(supervised.get(port).pid(), second.0);
+    supervised.stop();
+}
+
 /// What could not be written down when it started is so by the next reload, and found after a kill.
 #[test]
 fn a_run_that_could_not_be_written_down_is_written_down_by_the_next_sighup() {

@@ -2,7 +2,7 @@
 //! directory, which is in memory. Nothing else is needed to find the processes and their sockets.
 //!
 //! A run is written at the end of it, before it is born; how it fares is written over in place. What is about runs that have
-//! ended stays there until it is more than the rest, which then moves to a new file: so a change costs the same with one
+//! ended stays there until it is twice as much as the rest, which then moves to a new file: so a change costs the same with one
 //! service and with ten thousand.
 //!
 //! There are values of variables in it, which may be secrets: nobody else may read it, although a group or everybody may be
@@ -164,7 +164,7 @@ impl Records {
 
     /// What was there has ended, or stands elsewhere.
     fn end_at(&mut self, place: Place) {
-        self.live -= u64::from(place.len);
+        self.live = self.live.saturating_sub(place.len.into());
         self.forget(place);
     }
 

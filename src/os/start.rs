@@ -81,7 +81,8 @@ impl Os {
         records.serves(run, || self.processes.is_what_was_started(run));
     }
 
-    /// Writes all runs down again where somebody has removed the file, and those that could not be written down when they started; `serving` says of each whether it serves.
+    /// Writes all runs down again where somebody has removed the file, and those that could not be written down when they
+    /// started; `serving` says of each whether it serves.
     pub fn write_down_again<'a>(&mut self, runs: impl Iterator<Item = (&'a Run, bool)>) {
         let Some(renewed) = self.records.as_mut().map(Records::renew) else { return };
         let errno = renewed.err().map(|error| error.raw_os_error().unwrap_or(libc::EIO));

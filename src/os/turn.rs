@@ -125,6 +125,10 @@ impl Os {
                 if let (Some(control), Some(directory)) = (&mut self.control, &mut self.runtime_dir) {
                     control.take(&self.poller, directory, token, now);
                 }
+                if let (Token::RuntimeDir, Some(records)) = (token, &mut self.records) {
+                    // Where it fails, the next SIGHUP tells so.
+                    let _ = records.renew();
+                }
             }
         }
         self.mend_touched();
