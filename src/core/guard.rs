@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Guard {
     /// The run whose program is watched.
-    of: Option<RunId>,
+    of: Option<Box<RunId>>,
     /// A change that nothing followed from yet.
     change: Option<Box<Change>>,
 }
@@ -38,13 +38,13 @@ impl Guard {
 
     /// The run whose program is watched.
     pub(super) fn watched(&self) -> Option<RunId> {
-        self.of
+        self.of.as_deref().copied()
     }
 
     /// Watches the program of this run, or none. Tells whether that is another.
     pub(super) fn turn_to(&mut self, run: Option<RunId>) -> bool {
-        let other = self.of != run;
-        self.of = run;
+        let other = self.watched() != run;
+        self.of = run.map(Box::new);
         if run.is_none() {
             self.change = None;
         }

@@ -22,11 +22,28 @@ pub struct History {
     pub repairs: u32,
     /// How long the last run that became ready took, from the order to start it.
     #[serde(default)]
-    pub ready: Option<Duration>,
+    pub ready: Option<Millis>,
     /// The last end of a main process, asked for or not.
-    pub last_exit: Option<LastExit>,
+    pub last_exit: Option<Box<LastExit>>,
     /// The last run that ended or failed without being asked.
     pub last_failure: Option<Box<Failure>>,
+}
+
+/// A duration in whole milliseconds, up to seven weeks: half as large as what it is read and written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Duration", into = "Duration")]
+pub struct Millis(u32);
+
+impl From<Duration> for Millis {
+    fn from(duration: Duration) -> Self {
+        Self(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX))
+    }
+}
+
+impl From<Millis> for Duration {
+    fn from(Millis(ms): Millis) -> Self {
+        Self::from_millis(ms.into())
+    }
 }
 
 /// A run that ended or failed without being asked.

@@ -23,7 +23,7 @@ impl Worker {
         if let RunEvent::Exited { status, .. } = event
             && self.knows(generation)
         {
-            scene.history.last_exit = Some(LastExit { generation, status, at: scene.now });
+            scene.history.last_exit = Some(Box::new(LastExit { generation, status, at: scene.now }));
         }
         if let RunEvent::Probed { attempt, answer } = event {
             self.probed(generation, attempt, answer, scene);
@@ -171,7 +171,7 @@ impl Worker {
 
     fn admit(candidate: Box<Candidate>, scene: &mut Scene<'_>) -> Run {
         let after = scene.now - candidate.run.started;
-        scene.history.ready = Some(after);
+        scene.history.ready = Some(after.into());
         scene.report_on(&candidate.run, Fact::Ready { after });
         candidate.into_ready_run(scene)
     }

@@ -67,7 +67,7 @@ pub use health::{Health, Sign};
 pub use logs::LogFact;
 pub use orphan::Orphan;
 pub use outcome::Outcome;
-pub use pack::pack;
+pub use pack::{Growth, pack};
 pub use request::{Request, Ticket, Verb, Wait};
 pub use succession::{Succession, Unwanted};
 pub use supervisor::Supervisor;

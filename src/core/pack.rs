@@ -6,6 +6,25 @@ pub fn pack<T: Default + IntoIterator + FromIterator<T::Item>>(kept: &mut T) {
     *kept = std::mem::take(kept).into_iter().collect();
 }
 
+/// Says when a map that grows is to be packed: whenever it has doubled. What grows beside it takes the room that this gives
+/// back, and all of it costs as much as the last time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Growth(usize);
+
+impl Growth {
+    /// With fewer there is nothing to gain.
+    const FIRST: usize = 512;
+
+    /// Has it doubled since this was said last?
+    pub fn has_doubled(&mut self, len: usize) -> bool {
+        let doubled = len >= 2 * self.0.max(Self::FIRST);
+        if doubled {
+            self.0 = len;
+        }
+        doubled
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -18,5 +37,15 @@ mod tests {
         let before = map.clone();
         pack(&mut map);
         assert_eq!(map, before);
+    }
+
+    #[test]
+    fn what_grows_and_shrinks_and_grows_is_packed_a_few_times() {
+        let mut growth = Growth::default();
+        let mut all = (0..10_000).chain((5000..10_000).rev()).chain(5000..20_000);
+        assert_eq!(
+            all.by_ref().filter(|len| growth.has_doubled(*len)).collect::<Vec<_>>(),
+            [1024, 2048, 4096, 8192, 16_384]
+        );
     }
 }

@@ -70,8 +70,7 @@ impl Finds {
         let of_file = |file| Report::of_supervisor(Fact::Succession(Succession::RecordUnreadable { file }));
         reports.extend(unreadable.into_iter().map(of_file));
         let mut commons = Commons::default();
-        for Found { place, record } in found {
-            let mark = place.mark;
+        for Found { place, mark, record } in found {
             let leaving = mark == RunMark::Leaving;
             let report = |what| Report {
                 service: Some(record.definition.name.clone()),

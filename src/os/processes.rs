@@ -24,7 +24,7 @@ use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
 use super::voice::Voice;
-use crate::core::{Event, Hearing, PipeEnd, RunEvent, Sight, Time, pack};
+use crate::core::{Event, Growth, Hearing, PipeEnd, RunEvent, Sight, Time, pack};
 use crate::plan::{ListenerId, ListenerIds, Pid, RunId};
 use crate::protocol::{Notice, Word};
 use std::collections::btree_map::Entry;
@@ -105,6 +105,7 @@ pub(super) struct Processes {
     looked_at: Option<Time>,
     /// What became of runs and was not noted yet.
     changes: Vec<(RunId, Change)>,
+    growth: Growth,
 }
 
 impl Processes {
@@ -167,6 +168,9 @@ impl Processes {
             *self.users.entry(*id).or_default() += 1;
         }
         self.by_leader.insert(leader, Box::new(process));
+        if self.growth.has_doubled(self.by_leader.len()) {
+            self.pack();
+        }
     }
 
     /// Keeps no more room than they need.
@@ -372,6 +376,6 @@ mod tests {
     #[test]
     fn what_there_is_one_of_for_each_service_is_small() {
         let sizes = [size_of::<Process>(), size_of::<Listener>()];
-        assert!(sizes.into_iter().zip([104, 80]).all(|(size, most)| size <= most), "{sizes:?} bytes");
+        assert!(sizes.into_iter().zip([104, 72]).all(|(size, most)| size <= most), "{sizes:?} bytes");
     }
 }

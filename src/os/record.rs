@@ -56,6 +56,10 @@ impl RunMark {
         }
     }
 
+    pub(super) fn of(letter: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|mark| mark.letter() == letter)
+    }
+
     /// Does it serve, or did it when it was asked?
     pub(super) fn serves(self) -> bool {
         matches!(self, Self::Serving | Self::ServingItself)
@@ -74,8 +78,7 @@ impl Head {
     /// None where it is not whole.
     pub(super) fn read(line: &[u8]) -> Option<Self> {
         let (letter, rest) = line.split_first()?;
-        let mark = RunMark::ALL.into_iter().find(|mark| mark.letter() == *letter)?;
-        Some(Self { mark, signature: Signature::of(rest)? })
+        Some(Self { mark: RunMark::of(*letter)?, signature: Signature::of(rest)? })
     }
 
     pub(super) fn put(self, text: &mut Vec<u8>) {

@@ -23,7 +23,7 @@ use super::lookup::Inode;
 use super::output::PipeMark;
 use super::record::{Head, Record, RunMark, SIGNED_AT, VERSION};
 use super::voice::Mark;
-use crate::core::{Time, pack};
+use crate::core::{Growth, Time, pack};
 use crate::plan::{Definition, ListenerId, RunId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -41,9 +41,22 @@ const NAME: &str = "records";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Place {
-    at: u64,
+    at: u32,
     len: u32,
-    pub(super) mark: RunMark,
+}
+
+impl Place {
+    fn new(at: u64, len: usize) -> Option<Self> {
+        Some(Self { at: at.try_into().ok()?, len: len.try_into().ok()? })
+    }
+
+    fn at(self) -> u64 {
+        self.at.into()
+    }
+
+    fn len(self) -> u64 {
+        self.len.into()
+    }
 }
 
 /// What is known of a run that was started, beside the definition.
@@ -86,6 +99,7 @@ pub(super) struct Records {
     one_clock: bool,
     /// It could not move to a new file when it was as long as this.
     stuck_at: u64,
+    growth: Growth,
 }
 
 impl Records {
@@ -105,8 +119,8 @@ impl Records {
         live: u64,
         places: BTreeMap<RunId, Place>,
     ) -> Self {
-        let (expected, one_clock, stuck_at) = (Cell::new(None), false, 0);
-        Self { path, boot, file, end, live, places, expected, one_clock, stuck_at }
+        let (expected, one_clock, stuck_at, growth) = (Cell::new(None), false, 0, Growth::default());
+        Self { path, boot, file, end, live, places, expected, one_clock, stuck_at, growth }
     }
 
     /// Writes a run down that has started, all or nothing.
@@ -143,9 +157,9 @@ impl Records {
     /// Writes at the end, all or nothing: it is nobody's until it is inserted, or signed.
     fn put(&self, record: &Record<'_>, mark: RunMark) -> io::Result<Place> {
         let text = record.write(mark).ok_or(io::ErrorKind::InvalidData)?;
-        let len = u32::try_from(text.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        self.file.write_all_at(&text, self.end).inspect_err(|_| self.cut())?;
-        Ok(Place { at: self.end, len, mark })
+        let place = Place::new(self.end, text.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.file.write_all_at(&text, place.at()).inspect_err(|_| self.cut())?;
+        Ok(place)
     }
 
     /// Takes away what is behind the end.
@@ -155,16 +169,19 @@ impl Records {
     }
 
     fn insert(&mut self, run: RunId, place: Place) {
-        self.end = self.end.max(place.at + u64::from(place.len));
-        self.live += u64::from(place.len);
+        self.end = self.end.max(place.at() + place.len());
+        self.live += place.len();
         if let Some(before) = self.places.insert(run, place) {
             self.end_at(before);
+        }
+        if self.growth.has_doubled(self.places.len()) {
+            self.pack();
         }
     }
 
     /// What was there has ended, or stands elsewhere.
     fn end_at(&mut self, place: Place) {
-        self.live = self.live.saturating_sub(place.len.into());
+        self.live = self.live.saturating_sub(place.len());
         self.forget(place);
     }
 
@@ -175,7 +192,7 @@ impl Records {
         let record = self.record(start, ticks_now()?, definition);
         let place = self.put(&record, RunMark::at_first(definition)).ok()?;
         self.expected.set(Some(place));
-        Some(Paper { file, at: place.at + SIGNED_AT })
+        Some(Paper { file, at: place.at() + SIGNED_AT })
     }
 
     /// It was born, as this process; has it `signed`? Tells whether it can be found by that.
@@ -208,7 +225,7 @@ impl Records {
 
     fn read(&self, place: Place) -> io::Result<Record<'static>> {
         let mut text = vec![0; place.len as usize];
-        self.file.read_exact_at(&mut text, place.at)?;
+        self.file.read_exact_at(&mut text, place.at())?;
         let mut lines = text.split_inclusive(|byte| *byte == b'\n');
         let head = lines.next().and_then(Head::read);
         let record = head.zip(lines.next()).and_then(|(head, line)| Record::read(line, head.signature));
@@ -235,7 +252,7 @@ impl Records {
             record.group.get_or_insert(started);
             record.pid = pid;
             // Of two about one run the later counts.
-            self.put(&record, before.mark)
+            self.put(&record, self.mark_at(before).ok_or(io::ErrorKind::InvalidData)?)
         };
         // Where it fails the next supervisor finds the one before, or nobody.
         if let Ok(place) = rewritten() {
@@ -249,25 +266,29 @@ impl Records {
     }
 
     /// Notes that a run was asked to leave.
-    pub(super) fn asked(&mut self, run: RunId) {
-        self.mark(run, RunMark::Leaving);
+    pub(super) fn asked(&self, run: RunId) {
+        if let Some(place) = self.places.get(&run) {
+            self.mark(*place, RunMark::Leaving);
+        }
     }
 
     /// Notes that a run serves, and whether it is still what was started.
-    pub(super) fn serves(&mut self, run: RunId, is_itself: impl FnOnce() -> bool) {
-        if self.places.get(&run).is_some_and(|place| place.mark == RunMark::Started) {
-            self.mark(run, if is_itself() { RunMark::ServingItself } else { RunMark::Serving });
+    pub(super) fn serves(&self, run: RunId, is_itself: impl FnOnce() -> bool) {
+        let place = self.places.get(&run);
+        if let Some(place) = place.filter(|place| self.mark_at(**place) == Some(RunMark::Started)) {
+            self.mark(*place, if is_itself() { RunMark::ServingItself } else { RunMark::Serving });
         }
     }
 
-    fn mark(&mut self, run: RunId, mark: RunMark) {
-        let Some(place) = self.places.get_mut(&run).filter(|place| place.mark != RunMark::Leaving) else {
-            return;
-        };
-        // Where it fails the next supervisor takes it for what it was before.
-        if self.file.write_all_at(&[mark.letter()], place.at).is_ok() {
-            place.mark = mark;
-        }
+    fn mark_at(&self, place: Place) -> Option<RunMark> {
+        let mut letter = [0];
+        self.file.read_exact_at(&mut letter, place.at()).ok()?;
+        RunMark::of(letter[0])
+    }
+
+    /// Where it fails the next supervisor takes the run for what it was before; one that has ended is not found anyhow.
+    fn mark(&self, place: Place, mark: RunMark) {
+        let _ = self.file.write_all_at(&[mark.letter()], place.at());
     }
 
     /// Forgets a run whose processes have all ended.
@@ -277,9 +298,9 @@ impl Records {
         }
     }
 
-    /// What stands there is about nobody. Where that cannot be written, it is about a process that will not be found.
+    /// What stands there is about nobody.
     pub(super) fn forget(&self, place: Place) {
-        let _ = self.file.write_all_at(&[RunMark::Ended.letter()], place.at);
+        self.mark(place, RunMark::Ended);
     }
 
     /// At the end of the program: there is no file where there is nobody.

@@ -1,6 +1,8 @@
 //! What a service is: its sockets, its program and how it is treated.
 
-use super::{Address, Common, Identity, ListenerSpec, Output, Policy, Ready, ServiceName, Stream};
+use super::{
+    Address, Common, Identity, ListenerName, ListenerSpec, Output, Policy, Ready, ServiceName, Stream,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -48,7 +50,7 @@ impl Definition {
 
     /// Have they the same sockets? Names of listeners count: they may stand in the command.
     pub fn has_the_same_sockets(&self, other: &Self) -> bool {
-        fn sockets(definition: &Definition) -> impl Iterator<Item = (&Option<Box<str>>, &Address)> {
+        fn sockets(definition: &Definition) -> impl Iterator<Item = (&Option<ListenerName>, &Address)> {
             definition.listeners.iter().map(|listener| (&listener.name, &listener.address))
         }
         sockets(self).eq(sockets(other))

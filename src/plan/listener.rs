@@ -4,6 +4,7 @@ use super::Common;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,11 +58,30 @@ impl fmt::Display for Address {
 #[serde(from = "Written", into = "Written")]
 pub struct ListenerSpec {
     /// Its name for `{fd:NAME}`; unique within the service.
-    pub name: Option<Box<str>>,
+    pub name: Option<ListenerName>,
     /// Where clients reach it.
     pub address: Address,
     /// What its socket is like.
     pub settings: Common<SocketSettings>,
+}
+
+/// The name of a listener. Few have one, and there may be ten thousand listeners: it takes one word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ListenerName(Box<Box<str>>);
+
+impl From<&str> for ListenerName {
+    fn from(name: &str) -> Self {
+        Self(Box::new(name.into()))
+    }
+}
+
+impl Deref for ListenerName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 /// What is written to a socket before each start.
@@ -99,7 +119,7 @@ impl ListenerSpec {
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "ListenerSpec", deny_unknown_fields)]
 struct Written {
-    name: Option<Box<str>>,
+    name: Option<ListenerName>,
     address: Address,
     backlog: Option<u32>,
     nonblocking: bool,

@@ -24,7 +24,7 @@ pub use definition::{Definition, Handshake, Program};
 pub use diff::{Change, diff};
 pub use id::{Generation, ListenerId, Pid, RunId, ServiceId};
 pub use identity::{Account, Capabilities, Cgroup, Group, Identity, Rlimit, UNLIMITED, User};
-pub use listener::{Access, Address, ListenerSpec, SocketSettings};
+pub use listener::{Access, Address, ListenerName, ListenerSpec, SocketSettings};
 pub use listener_ids::ListenerIds;
 pub use name::{NameError, ServiceName};
 pub use output::{Keeping, Outlet, Output, Stream};

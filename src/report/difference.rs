@@ -154,7 +154,7 @@ fn listener(spec: &ListenerSpec) -> String {
     let SocketSettings { backlog, nonblocking, defer_accept, access } = &**settings;
     let settings = [
         Some(format!("address = \"{address}\"")),
-        name.as_ref().map(|name| format!("name = \"{name}\"")),
+        name.as_deref().map(|name| format!("name = \"{name}\"")),
         backlog.map(|backlog| format!("backlog = {backlog}")),
         nonblocking.then(|| "nonblocking = true".into()),
         defer_accept.map(|patience| format!("defer_accept = {}", time(patience))),

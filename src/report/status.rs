@@ -40,12 +40,12 @@ pub fn of_service(
             failed: history.restarts.failed.into(),
         },
         repairs: history.repairs.into(),
-        ready_ms: history.ready.map(ms),
+        ready_ms: history.ready.map(|ready| ms(ready.into())),
         runs: kept().flat_map(|worker| runs(worker, now)).collect(),
         draining: service.workers.iter().flat_map(|worker| draining(worker, now)).collect(),
         sockets: sockets(service, queue),
         waits_for: Vec::new(),
-        last_exit: history.last_exit.map(|exit| last_exit(exit, now)),
+        last_exit: history.last_exit.as_ref().map(|exit| last_exit(exit, now)),
         last_failure: history.last_failure.as_ref().map(|failed| failure(&failed.report)),
         last_words: history.words_of_failure().to_vec(),
         restart_failed: history.restart_failed,
@@ -57,7 +57,7 @@ pub fn of_service(
     }
 }
 
-fn last_exit(exit: history::LastExit, now: Time) -> LastExit {
+fn last_exit(exit: &history::LastExit, now: Time) -> LastExit {
     let (code, signal) = match exit.status {
         ExitStatus::Code(code) => (Some(code), None),
         ExitStatus::Signal { signal, .. } => (None, Some(signal)),
@@ -175,7 +175,7 @@ fn sockets(service: &Service, queue: impl Fn(ListenerId) -> Option<Queue>) -> Ve
         };
         SocketStatus {
             address: spec.address.to_string(),
-            name: spec.name.as_ref().map(ToString::to_string),
+            name: spec.name.as_deref().map(str::to_owned),
             waiting: clients.map(|(waiting, _)| waiting),
             limit: clients.map(|(_, limit)| limit),
             waiting_bytes: datagrams.map(|(bytes, _, _)| bytes),

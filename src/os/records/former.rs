@@ -47,9 +47,9 @@ impl Records {
         let mut taken = Vec::new();
         for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
             let copied = entry.file_name().into_string().ok().and_then(|name| {
-                let (mark, text) = (mark(&name), converted(&fs::read(entry.path()).ok()?, mark(&name))?);
+                let text = converted(&fs::read(entry.path()).ok()?, mark(&name))?;
+                let place = Place::new(self.end, text.len())?;
                 self.file.write_all_at(&text, self.end).ok()?;
-                let place = Place { at: self.end, len: u32::try_from(text.len()).ok()?, mark };
                 self.end += text.len() as u64;
                 Some((name, place))
             });

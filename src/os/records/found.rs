@@ -8,6 +8,7 @@ use std::io::{Read as _, Seek as _};
 /// A record that was found.
 pub(in super::super) struct Found {
     pub(in super::super) place: Place,
+    pub(in super::super) mark: RunMark,
     pub(in super::super) record: Record<'static>,
 }
 
@@ -59,8 +60,9 @@ impl Records {
             return Ok(None);
         }
         let record = Record::read(line, signature).ok_or(Unreadable)?;
-        let len = u32::try_from(self.end - at).map_err(|_| Unreadable)?;
+        let len = usize::try_from(self.end - at).map_err(|_| Unreadable)?;
+        let place = Place::new(at, len).ok_or(Unreadable)?;
         let is_ours = record.version == VERSION && record.boot == self.boot;
-        Ok(is_ours.then_some(Found { place: Place { at, len, mark }, record }))
+        Ok(is_ours.then_some(Found { place, mark, record }))
     }
 }

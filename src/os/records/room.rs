@@ -45,9 +45,10 @@ impl Records {
             for place in places.values_mut() {
                 let begin = piece.len();
                 piece.resize(begin + place.len as usize, 0);
-                self.file.read_exact_at(piece.get_mut(begin..).unwrap_or_default(), place.at)?;
-                place.at = end;
-                end += u64::from(place.len);
+                self.file.read_exact_at(piece.get_mut(begin..).unwrap_or_default(), place.at())?;
+                let moved = Place::new(end, place.len as usize).ok_or(io::ErrorKind::FileTooLarge)?;
+                end += place.len();
+                *place = moved;
                 if piece.len() >= PIECE_BYTES {
                     file.write_all(&piece)?;
                     piece.clear();

@@ -47,7 +47,7 @@ fn own() -> i32 {
 fn found(dir: &Path) -> Vec<(u32, RunMark)> {
     let (found, unreadable) = Records::open(dir).unwrap().found();
     assert_eq!(unreadable, Vec::<String>::new());
-    found.iter().map(|one| (one.record.generation.0, one.place.mark)).collect()
+    found.iter().map(|one| (one.record.generation.0, one.mark)).collect()
 }
 
 #[test]
@@ -258,7 +258,7 @@ proptest! {
             }
             prop_assert_eq!(found(dir.path()), expected.clone().into_iter().collect::<Vec<_>>());
             prop_assert!(expected.keys().all(|number| records.has(run(*number))));
-            let live: u64 = records.places.values().map(|place| u64::from(place.len)).sum();
+            let live: u64 = records.places.values().map(|place| place.len()).sum();
             prop_assert_eq!(live, records.live);
             prop_assert!(records.end <= fs::metadata(dir.path().join(NAME)).unwrap().len());
         }
