@@ -230,7 +230,7 @@ impl Writer {
             if seen.there * 4 < source.capacity {
                 return;
             }
-            source.take_back();
+            source.take_back(&mut self.glass);
             seen = source.look(&mut self.glass, &stamp);
         }
         if seen.taken == 0 {
@@ -245,7 +245,7 @@ impl Writer {
         source.remember(&seen.text, stamp.len());
         self.ready.insert(number);
         if self.outlets.waiting_bytes(source.outlet()) + seen.text.len() > LOG_MEMORY_BYTES {
-            source.consume(seen.taken);
+            source.consume(seen.taken, &mut self.glass);
             if let Some(told) = self.outlets.lose(source.outlet(), seen.lines) {
                 self.talk.say(told);
             }
@@ -302,7 +302,7 @@ impl Writer {
         if let Some(source) = self.sources.get_mut(&number) {
             source.unwritten -= 1;
             if source.lent.is_some_and(|(_, lent)| lent == piece) {
-                source.take_back();
+                source.take_back(&mut self.glass);
             }
             self.ready.insert(number);
         }
