@@ -107,20 +107,24 @@ impl Records {
     pub(super) fn open(runtime_dir: &Path) -> io::Result<Self> {
         let path = runtime_dir.join(NAME);
         let file = options().open(&path)?;
-        let (end, boot) = (file.metadata()?.len(), boot()?);
-        Ok(Self::of(path, boot, file, end, 0, BTreeMap::new()))
+        let end = file.metadata()?.len();
+        Ok(Self { end, ..Self::of(path, boot()?, file) })
     }
 
-    fn of(
-        path: PathBuf,
-        boot: String,
-        file: File,
-        end: u64,
-        live: u64,
-        places: BTreeMap<RunId, Place>,
-    ) -> Self {
-        let (expected, one_clock, stuck_at, growth) = (Cell::new(None), false, 0, Growth::default());
-        Self { path, boot, file, end, live, places, expected, one_clock, stuck_at, growth }
+    /// Without anything in the file.
+    fn of(path: PathBuf, boot: String, file: File) -> Self {
+        Self {
+            path,
+            boot,
+            file,
+            end: 0,
+            live: 0,
+            places: BTreeMap::new(),
+            expected: Cell::new(None),
+            one_clock: false,
+            stuck_at: 0,
+            growth: Growth::default(),
+        }
     }
 
     /// Writes a run down that has started, all or nothing.
@@ -156,9 +160,12 @@ impl Records {
 
     /// Writes at the end, all or nothing: it is nobody's until it is inserted, or signed.
     fn put(&self, record: &Record<'_>, mark: RunMark) -> io::Result<Place> {
-        let text = record.write(mark).ok_or(io::ErrorKind::InvalidData)?;
+        self.append(&record.write(mark).ok_or(io::ErrorKind::InvalidData)?)
+    }
+
+    fn append(&self, text: &[u8]) -> io::Result<Place> {
         let place = Place::new(self.end, text.len()).ok_or(io::ErrorKind::FileTooLarge)?;
-        self.file.write_all_at(&text, place.at()).inspect_err(|_| self.cut())?;
+        self.file.write_all_at(text, place.at()).inspect_err(|_| self.cut())?;
         Ok(place)
     }
 

@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 /// The directory of the files, in the runtime directory.
@@ -46,14 +45,17 @@ impl Records {
         let directory = runtime_dir.join(DIRECTORY);
         let mut taken = Vec::new();
         for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            let copied = entry.file_name().into_string().ok().and_then(|name| {
-                let text = converted(&fs::read(entry.path()).ok()?, mark(&name))?;
-                let place = Place::new(self.end, text.len())?;
-                self.file.write_all_at(&text, self.end).ok()?;
-                self.end += text.len() as u64;
-                Some((name, place))
-            });
-            taken.extend(copied);
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let text = fs::read(entry.path()).ok().and_then(|text| converted(&text, mark(&name)));
+            match text.map(|text| self.append(&text)) {
+                // Where there is no room it stays where it is, for the next one.
+                Some(Err(_)) => continue,
+                Some(Ok(place)) => {
+                    self.end += place.len();
+                    taken.push((name, place));
+                }
+                None => {}
+            }
             // What cannot be read would not be read the next time either.
             let _ = fs::remove_file(entry.path());
         }

@@ -35,6 +35,7 @@ impl Records {
     /// Takes them over.
     pub(in super::super) fn restore(kept: KeptRecords, legacy: &mut Legacy) -> nix::Result<Self> {
         let KeptRecords { path, boot, file, end, live, places } = kept;
-        Ok(Self::of(path, boot, legacy.claim(file)?.into(), end, live, places.into_iter().collect()))
+        let places = places.into_iter().collect();
+        Ok(Self { end, live, places, ..Self::of(path, boot, legacy.claim(file)?.into()) })
     }
 }

@@ -2,29 +2,14 @@
 
 use super::super::birth::{Signature, ticks_now};
 use super::*;
-use crate::plan::{Generation, Handshake, Identity, Policy, Program, ServiceId, ServiceName};
+use crate::plan::{Generation, Ready, ServiceId};
 use proptest::prelude::*;
 use std::os::unix::fs::PermissionsExt as _;
 
 fn definition() -> Definition {
-    Definition {
-        name: ServiceName::parse("web").unwrap(),
-        listeners: [].into(),
-        after: [].into(),
-        requires: [].into(),
-        program: Program {
-            command: vec!["true".into()],
-            directory: None,
-            env: BTreeMap::new(),
-            env_file: None,
-            handshake: Handshake::Pipe,
-            identity: Identity::default().into(),
-            watchdog: None,
-            output: None,
-        }
-        .into(),
-        policy: Policy { ready: crate::plan::Ready::Word, ..Policy::default() }.into(),
-    }
+    let mut definition = Definition::least("web");
+    definition.policy.ready = Ready::Word;
+    definition
 }
 
 fn run(generation: u32) -> RunId {
@@ -169,6 +154,19 @@ fn what_stands_in_files_of_their_own_is_taken_over_by_an_upgrade_and_after_a_kil
         assert_eq!([1, 2, 3].map(|number| records.has(run(number))), [by_upgrade, false, by_upgrade]);
         assert!(!runs.exists());
     }
+}
+
+/// There is no room for it: it is there for the next one.
+#[test]
+fn a_file_of_its_own_that_cannot_be_copied_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let runs = dir.path().join("runs");
+    fs::create_dir(&runs).unwrap();
+    fs::write(runs.join("web.1.7"), format!("{{\"pid\":{},\"ticks\":1}}", own())).unwrap();
+    let mut records = Records::open(dir.path()).unwrap();
+    records.file = File::open(dir.path().join(NAME)).unwrap();
+    assert_eq!(records.take_former(dir.path()), []);
+    assert!(runs.join("web.1.7").exists());
 }
 
 /// One thing that becomes of a run.
