@@ -36,11 +36,13 @@ fn records(supervised: &Supervised) -> PathBuf {
 fn written(supervised: &Supervised) -> Vec<(char, u64)> {
     let text = fs::read_to_string(records(supervised)).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
+    // One that is just being written is seen at the next look.
     let of_two = |two: &[&str]| {
-        let record: serde_json::Value = serde_json::from_str(two[1]).unwrap();
-        (two[0].chars().next().unwrap(), record["generation"].as_u64().unwrap())
+        let [head, record] = two else { return None };
+        let record: serde_json::Value = serde_json::from_str(record).ok()?;
+        Some((head.chars().next()?, record["generation"].as_u64()?))
     };
-    lines.chunks(2).map(of_two).filter(|(mark, _)| *mark != 'e').collect()
+    lines.chunks(2).filter_map(of_two).filter(|(mark, _)| *mark != 'e').collect()
 }
 
 /// The handshake works as if nothing had been: the pipe is heard again.

@@ -158,28 +158,15 @@ pub(super) fn refused(path: &Path, error: &FileError) -> SpawnFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Account, Generation, Handshake, Identity, Policy, Program, ServiceName};
+    use crate::plan::{Account, Generation};
     use std::io::Write;
 
     fn definition(env: &[(&str, &str)], env_file: Option<&Path>) -> Definition {
-        Definition {
-            name: ServiceName::parse("web").unwrap(),
-            listeners: [].into(),
-            after: [].into(),
-            requires: [].into(),
-            program: Program {
-                command: vec!["true".into()],
-                directory: None,
-                env: env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
-                env_file: env_file.map(Path::to_path_buf),
-                handshake: Handshake::Pipe,
-                identity: Identity::default().into(),
-                watchdog: None,
-                output: None,
-            }
-            .into(),
-            policy: Policy::default().into(),
-        }
+        let mut definition = Definition::least("web");
+        definition.program.env =
+            env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        definition.program.env_file = env_file.map(Path::to_path_buf);
+        definition
     }
 
     fn lines(ours: &[(&str, &str)], definition: &Definition) -> Result<Vec<String>, SpawnFailure> {

@@ -22,7 +22,7 @@ pub(super) const VERSION: u32 = 1;
 pub(super) const SIGNED_AT: u64 = 2;
 
 /// How far a run has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunMark {
     /// It was started, or is about to be.
     Started,

@@ -57,6 +57,31 @@ impl Definition {
     }
 }
 
+#[cfg(test)]
+impl Definition {
+    /// The least that a service can be: no socket, and `true` for a program. For tests, which change what they are about.
+    pub(crate) fn least(name: &str) -> Self {
+        let program = Program {
+            command: vec!["true".into()],
+            directory: None,
+            env: BTreeMap::new(),
+            env_file: None,
+            handshake: Handshake::Pipe,
+            identity: Identity::default().into(),
+            watchdog: None,
+            output: None,
+        };
+        Self {
+            name: ServiceName::parse(name).expect("the name of a test"),
+            listeners: [].into(),
+            after: [].into(),
+            requires: [].into(),
+            program: program.into(),
+            policy: Policy::default().into(),
+        }
+    }
+}
+
 /// What a generation is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -62,27 +62,11 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Address, Handshake, Identity, ListenerSpec, Policy, Program, Restart, Settings};
+    use crate::plan::{Address, ListenerSpec, Restart, Settings};
 
     fn service(name: &str) -> Definition {
-        Definition {
-            name: ServiceName::parse(name).unwrap(),
-            listeners: [ListenerSpec::new(Address::Unix(format!("/run/{name}").into()))].into(),
-            after: [].into(),
-            requires: [].into(),
-            program: Program {
-                command: vec!["true".into()],
-                directory: None,
-                env: BTreeMap::new(),
-                env_file: None,
-                handshake: Handshake::Pipe,
-                identity: Identity::default().into(),
-                watchdog: None,
-                output: None,
-            }
-            .into(),
-            policy: Policy::default().into(),
-        }
+        let listeners = [ListenerSpec::new(Address::Unix(format!("/run/{name}").into()))].into();
+        Definition { listeners, ..Definition::least(name) }
     }
 
     fn plan(services: Vec<Definition>) -> Plan {

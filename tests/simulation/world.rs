@@ -563,7 +563,7 @@ impl World {
                 };
                 self.arrives(event, 2);
             }
-            Action::NoteServing { run, .. } => {
+            Action::NoteServing { run } => {
                 self.processes.get_mut(&run).expect("it serves").noted = true;
             }
             Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),
