@@ -16,9 +16,11 @@ use proptest::sample::select;
 #[test]
 fn what_was_found_is_not_found_again() {
     let found = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-    for (target, entry) in
-        [("core_events", core::core_events as fn(&[u8])), ("import_text", entries::import_text)]
-    {
+    for (target, entry) in [
+        ("core_events", core::core_events as fn(&[u8])),
+        ("import_text", entries::import_text),
+        ("snapshot", core::snapshot_text),
+    ] {
         for file in std::fs::read_dir(found.join(target)).unwrap() {
             entry(&std::fs::read(file.unwrap().path()).unwrap());
         }
