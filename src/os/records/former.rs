@@ -46,17 +46,14 @@ impl Records {
         let mut taken = Vec::new();
         for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let text = fs::read(entry.path()).ok().and_then(|text| converted(&text, mark(&name)));
-            match text.map(|text| self.append(&text)) {
-                // Where there is no room it stays where it is, for the next one.
-                Some(Err(_)) => continue,
-                Some(Ok(place)) => {
-                    self.end += place.len();
-                    taken.push((name, place));
-                }
-                None => {}
+            // What cannot be read now, or has no room, stays where it is, for the next one.
+            let Ok(text) = fs::read(entry.path()) else { continue };
+            if let Some(text) = converted(&text, mark(&name)) {
+                let Ok(place) = self.append(&text) else { continue };
+                self.end += place.len();
+                taken.push((name, place));
             }
-            // What cannot be read would not be read the next time either.
+            // What is no record now would not be one the next time either.
             let _ = fs::remove_file(entry.path());
         }
         let _ = fs::remove_dir(directory);

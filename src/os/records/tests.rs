@@ -169,6 +169,19 @@ fn a_file_of_its_own_that_cannot_be_copied_stays() {
     assert!(runs.join("web.1.7").exists());
 }
 
+/// It may be readable the next time; what is read and is no record goes.
+#[test]
+fn a_file_of_its_own_that_cannot_be_read_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let runs = dir.path().join("runs");
+    fs::create_dir(&runs).unwrap();
+    std::os::unix::fs::symlink("web.1.7", runs.join("web.1.7")).unwrap();
+    fs::write(runs.join("web.2.7"), "torn").unwrap();
+    assert_eq!(Records::open(dir.path()).unwrap().take_former(dir.path()), []);
+    assert!(runs.join("web.1.7").is_symlink());
+    assert!(!runs.join("web.2.7").exists());
+}
+
 /// One thing that becomes of a run.
 #[derive(Clone, Copy, Debug)]
 enum Step {
