@@ -52,6 +52,10 @@ pub const LOCK_RETRY: Duration = Duration::from_millis(5);
 /// (a process in uninterruptible sleep can neither accept nor answer).
 pub const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a process that has closed its pipe may take to end before that it has closed it is news. The kernel takes some
+/// microseconds; where it takes longer, it is seen that the process is about to.
+pub const EXIT_PATIENCE: Duration = Duration::from_millis(2);
+
 /// First pause before a server is asked again to leave, when its signal handler was not installed yet.
 /// Doubles up to [`ASK_AGAIN_MAX`]; `handover_timeout` bounds the whole.
 pub const ASK_AGAIN_FIRST: Duration = Duration::from_millis(10);

@@ -4,6 +4,7 @@
 //! has members, for as long as the kernel gives the number to nobody else.
 
 mod adopted;
+mod ends;
 mod kept;
 mod known;
 mod main_process;
@@ -13,6 +14,7 @@ mod reap;
 pub(super) use kept::KeptProcesses;
 
 use adopted::Adopted;
+use ends::End;
 
 use super::cgroup::Leaf;
 use super::children;
@@ -28,7 +30,7 @@ use crate::core::{Event, Growth, Hearing, PipeEnd, RunEvent, Sight, Time, pack};
 use crate::plan::{ListenerId, ListenerIds, Pid, RunId};
 use crate::protocol::{Notice, Word};
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -106,6 +108,15 @@ pub(super) struct Processes {
     /// What became of runs and was not noted yet.
     changes: Vec<(RunId, Change)>,
     growth: Growth,
+    /// The ends of voices of which it is not known yet whether they are news, in the order of their time.
+    ends: VecDeque<End>,
+}
+
+/// What a voice said.
+struct Said {
+    events: Vec<Event>,
+    /// The run, where it has closed its pipe, which is news if its main process lives on.
+    closed: Option<RunId>,
 }
 
 impl Processes {
@@ -313,28 +324,29 @@ impl Processes {
 
     /// Reads the voice with this number. Where it has ended with its process, that is reaped at once, like every other
     /// child: that its signal is on the way is not waited for.
-    pub(super) fn hear(&mut self, poller: &Poller, probes: &mut Probes, number: u32) -> Vec<Event> {
+    pub(super) fn hear(
+        &mut self,
+        poller: &Poller,
+        probes: &mut Probes,
+        number: u32,
+        now: Time,
+    ) -> Vec<Event> {
         let Some(&leader) = self.voices.get(&number) else { return Vec::new() };
-        let mut ended = false;
-        let mut events = self.hear_leader(poller, leader, |pid| {
-            ended = children::has_ended(pid);
-            ended || children::is_ending(pid)
-        });
-        if ended {
-            events.extend(self.reap(poller, probes));
+        let Said { mut events, closed } = self.hear_leader(poller, leader);
+        if let Some(run) = closed {
+            if self.main_pid(run).is_some_and(children::has_ended) {
+                events.extend(self.reap(poller, probes));
+            } else {
+                self.was_closed(run, now);
+            }
         }
         events
     }
 
-    /// Whether it `is_ending` is asked where its voice has ended and it was not reaped.
-    fn hear_leader(
-        &mut self,
-        poller: &Poller,
-        leader: i32,
-        is_ending: impl FnOnce(i32) -> bool,
-    ) -> Vec<Event> {
-        let Some(process) = self.by_leader.get_mut(&leader) else { return Vec::new() };
-        let Some(voice) = &mut process.voice else { return Vec::new() };
+    fn hear_leader(&mut self, poller: &Poller, leader: i32) -> Said {
+        let mut said = Said { events: Vec::new(), closed: None };
+        let Some(process) = self.by_leader.get_mut(&leader) else { return said };
+        let Some(voice) = &mut process.voice else { return said };
         let mut heard = voice.read(leader);
         self.touched.extend(&process.listeners);
         let leaves = |heard: &Heard| {
@@ -342,16 +354,16 @@ impl Processes {
         };
         let leaves = heard.iter().any(leaves);
         let quiet = leaves || process.manner == Manner::Quiet;
-        if matches!(heard.last(), Some(Heard::End(PipeEnd::Closed) | Heard::Hangup)) {
+        let run = process.run;
+        let ends = |last: &mut Heard| matches!(last, Heard::End(PipeEnd::Closed) | Heard::Hangup);
+        if let Some(end) = heard.pop_if(ends) {
             poller.forget(&*voice);
             process.voice = None;
             self.voices.remove(&process.voice_number);
             // That the pipe ended with the process is no news, and the kernel tells it a moment too soon.
-            if !process.main_lives || quiet || is_ending(process.main.unwrap_or(leader)) {
-                heard.pop();
-            }
+            let may_be_news = process.main_lives && !quiet && end != Heard::Hangup;
+            said.closed = may_be_news.then_some(run);
         }
-        let run = process.run;
         if leaves {
             self.retire(leader);
             if let Some(process) = self.by_leader.get_mut(&leader) {
@@ -363,7 +375,8 @@ impl Processes {
             Heard::Notice(Notice::MainPid(pid)) => self.turn_to_main(poller, leader, pid),
             Heard::Word(_) | Heard::Notice(_) | Heard::End(_) | Heard::Hangup => heard.event(),
         });
-        events.map(|event| Event::Run(run, event)).collect()
+        said.events.extend(events.map(|event| Event::Run(run, event)));
+        said
     }
 }
 

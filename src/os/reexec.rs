@@ -181,7 +181,7 @@ impl Os {
             runtime_dir: self.runtime_dir.as_ref().map(|held| held.keep(&mut numbers)),
             clients: self.control.as_ref().map_or_else(Vec::new, |control| control.keep_askers(&mut numbers)),
             stored: self.stored(),
-            events: self.events.clone(),
+            events: self.events.iter().cloned().chain(self.processes.ends()).collect(),
         };
         write(&kept).map(|text| (text, numbers)).map_err(UpgradeRefusal::Unwritten)
     }

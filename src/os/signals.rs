@@ -34,10 +34,10 @@ impl Signals {
     /// SIGXFSZ is taken, and means nothing: a log file that reached its limit is then a write that fails.
     const TAKEN: [i32; 8] = [SIGUSR1, SIGUSR2, SIGXFSZ, SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGCHLD];
 
-    /// Installs the handlers, and lets in what the parent may have blocked; but SIGCHLD is taken from a descriptor: in a stop
-    /// of everything it would interrupt nearly each system call. It has a handler all the same, for processes with another
-    /// thread that does not block it; without one the kernel would drop it there. So are those that mean nothing: what has
-    /// no handler needs no step in a child.
+    /// Has signals wait in a descriptor: SIGCHLD would interrupt nearly each system call in a stop of everything, and a handler
+    /// with its pipe costs a restart some twenty microseconds. What is taken has a handler all the same, for processes with
+    /// another thread that does not block it: without one SIGCHLD would be dropped there, and the others would end us. Those
+    /// that mean nothing have none: that needs no step in a child. What the parent may have blocked beside them is let in.
     pub(super) fn install() -> io::Result<Self> {
         let (reader, writer) = UnixStream::pair()?;
         let delivery = SignalDelivery::with_pipe(reader, writer, SignalOnly, Self::TAKEN)?;
@@ -46,7 +46,7 @@ impl Signals {
         Ok(Self { delivery, waiting })
     }
 
-    /// Readable while a signal waits that no handler takes, for [`take_waiting`](Self::take_waiting).
+    /// Readable while a signal waits, for [`take_waiting`](Self::take_waiting).
     pub(super) fn waiting(&self) -> &SignalFd {
         &self.waiting
     }
@@ -54,20 +54,25 @@ impl Signals {
     /// The next of those. Nothing is there where a handler took it.
     pub(super) fn take_waiting(&self) -> Option<Letter> {
         let signal = self.waiting.read_signal().ok()??.ssi_signo.cast_signed();
-        Some(if signal == SIGCHLD { Letter::ChildEnded } else { Letter::Stray(signal) })
+        Some(letter(signal).unwrap_or(Letter::Stray(signal)))
     }
 
     /// What arrived since the last call, without blocking.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Letter> + use<> {
-        self.delivery.pending().filter_map(|signal| match signal {
-            SIGUSR1 => Some(Letter::Request(Request::Restart)),
-            SIGUSR2 => Some(Letter::Request(Request::Upgrade)),
-            SIGHUP => Some(Letter::Request(Request::Reload)),
-            SIGTERM | SIGINT => Some(Letter::Request(Request::Stop)),
-            SIGQUIT => Some(Letter::Request(Request::StopNow)),
-            SIGCHLD => Some(Letter::ChildEnded),
-            _ => None,
-        })
+        self.delivery.pending().filter_map(letter)
+    }
+}
+
+/// What one of those that are [taken](Signals::TAKEN) means, if anything.
+fn letter(signal: i32) -> Option<Letter> {
+    match signal {
+        SIGUSR1 => Some(Letter::Request(Request::Restart)),
+        SIGUSR2 => Some(Letter::Request(Request::Upgrade)),
+        SIGHUP => Some(Letter::Request(Request::Reload)),
+        SIGTERM | SIGINT => Some(Letter::Request(Request::Stop)),
+        SIGQUIT => Some(Letter::Request(Request::StopNow)),
+        SIGCHLD => Some(Letter::ChildEnded),
+        _ => None,
     }
 }
 
@@ -78,20 +83,19 @@ impl AsFd for Signals {
     }
 }
 
-/// The signals that no handler takes, and that would end us: that of children, and those that have another sense elsewhere,
-/// and real-time signals, which have what others make of them. Here they are a mistake, or a timer or a limit that was
-/// inherited, and no reason to end. What tells of a fault of ours is not among them: then the servers serve on, and the
-/// next supervisor takes them over.
+/// The signals that wait in the descriptor: all that mean something here, and those that would end us and have another sense
+/// elsewhere, and real-time signals, which have what others make of them. Here these are a mistake, or a timer or a limit
+/// that was inherited, and no reason to end. What tells of a fault of ours is not among them: then the servers serve on,
+/// and the next supervisor takes them over. SIGXFSZ is left to its handler: it comes of a write of ours, and means nothing.
 fn blocked() -> SigSet {
     use Signal::{
-        SIGABRT, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGILL, SIGPIPE, SIGSEGV, SIGSYS, SIGTRAP, SIGTSTP,
-        SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
+        SIGABRT, SIGBUS, SIGCONT, SIGFPE, SIGILL, SIGPIPE, SIGSEGV, SIGSYS, SIGTRAP, SIGTSTP, SIGTTIN,
+        SIGTTOU, SIGURG, SIGWINCH, SIGXFSZ,
     };
     let faults = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP];
     let harmless = [SIGCONT, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH];
-    let taken = Signals::TAKEN.into_iter().filter_map(|signal| Signal::try_from(signal).ok());
     let mut blocked = SigSet::all();
-    for signal in faults.into_iter().chain(harmless).chain(taken).filter(|signal| *signal != SIGCHLD) {
+    for signal in faults.into_iter().chain(harmless).chain([SIGXFSZ]) {
         blocked.remove(signal);
     }
     blocked

@@ -35,6 +35,7 @@ impl Os {
             self.hand_up();
             self.give_successor_up(now);
             self.events.extend(self.logs.deadline_passed(&self.poller, now));
+            self.events.extend(self.processes.take_ends(now));
             if !self.events.is_empty() {
                 continue;
             }
@@ -54,7 +55,8 @@ impl Os {
             let at_once = self.control.as_ref().is_some_and(ControlSocket::has_news).then_some(now);
             let cut = self.control.as_ref().and_then(ControlSocket::deadline);
             let give_up = self.check.as_ref().map(|check| check.by);
-            let deadlines = [deadline, at_once, cut, give_up, self.hand_up_at(), self.logs.deadline()];
+            let ends = self.processes.ends_due();
+            let deadlines = [deadline, at_once, cut, give_up, ends, self.hand_up_at(), self.logs.deadline()];
             for token in self.poller.wait(now, deadlines.into_iter().flatten().min()) {
                 self.take(token);
             }
@@ -106,14 +108,17 @@ impl Os {
             }
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => {
-                self.events.extend(self.processes.hear(&self.poller, &mut self.probes, number));
+                let now = self.now();
+                self.events.extend(self.processes.hear(&self.poller, &mut self.probes, number, now));
             }
             Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
             Token::Writer => self.events.extend(self.logs.hear(&self.poller, self.now())),
             Token::WriterEnded => self.events.extend(self.logs.writer_ended(&self.poller, self.now())),
             Token::LogBytes => self.logs.stirred(&self.poller, self.now()),
             Token::Successor => self.hear_successor(),
-            Token::Adopted(leader) => self.events.extend(self.processes.adopted_ended(&self.poller, leader)),
+            Token::Adopted(leader) => {
+                self.events.extend(self.processes.adopted_ended(&self.poller, leader, clock::now()));
+            }
             Token::Probe(number) => self.events.extend(self.probes.go_on(&self.poller, number)),
             Token::Watch => {
                 let changed = self.watches.changed().into_iter();

@@ -8,8 +8,8 @@ use super::super::pidfd::Pidfd;
 use super::super::poller::{Poller, Token};
 use super::super::program::Origin;
 use super::super::sight;
-use super::{Manner, Process, Processes};
-use crate::core::{Event, RunEvent};
+use super::{Manner, Process, Processes, Said};
+use crate::core::{Event, RunEvent, Time};
 use crate::plan::{ListenerId, RunId};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
@@ -145,9 +145,10 @@ impl Processes {
     }
 
     /// A process of an adopted run has ended.
-    pub(in super::super) fn adopted_ended(&mut self, poller: &Poller, leader: u32) -> Vec<Event> {
+    pub(in super::super) fn adopted_ended(&mut self, poller: &Poller, leader: u32, now: Time) -> Vec<Event> {
         let leader = leader.cast_signed();
-        let mut events = self.hear_leader(poller, leader, children::is_ending);
+        let Said { mut events, closed } = self.hear_leader(poller, leader);
+        closed.into_iter().for_each(|run| self.was_closed(run, now));
         let Some(process) = self.by_leader.get_mut(&leader) else { return events };
         let Some(adopted) = &mut process.adopted else { return events };
         let (run, main) = (process.run, process.main.unwrap_or(leader));

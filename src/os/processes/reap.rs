@@ -19,7 +19,7 @@ impl Processes {
         while let Some(pid) = children::ended() {
             // Its last words may be that another process is the main one.
             if let Some(leader) = self.led_by(pid) {
-                events.extend(self.hear_leader(poller, leader, |_| true));
+                events.extend(self.hear_leader(poller, leader).events);
             }
             // A supervisor that began anew in the same process adopts its own children: they end like any other.
             if let Some(leader) = self.whose_main(pid) {
@@ -70,7 +70,7 @@ impl Processes {
             let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
             if gone && self.is_empty(leader) {
                 // What its last process said may still be unread.
-                events.extend(self.hear_leader(poller, leader, |_| true));
+                events.extend(self.hear_leader(poller, leader).events);
                 events.extend(self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty)));
             }
         }
