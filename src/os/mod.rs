@@ -285,8 +285,8 @@ impl Os {
             }
             Action::StopProbe { run, attempt } => self.probes.stop(&self.poller, run, attempt),
             Action::Watch { run } => {
-                if let Some(path) = self.processes.program(run) {
-                    self.watches.watch(&self.poller, run.service, path);
+                if self.watches.watch(&self.poller, run, self.processes.program(run)) {
+                    self.events.push_back(Event::ProgramChanged { service: run.service });
                 }
             }
             Action::Unwatch { service } => self.watches.forget(&self.poller, service),

@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn fields_are_counted_from_the_end_of_a_name_that_looks_like_more_of_them() {
-        let text = b"7 (a) R 1 2) S 6 77 8 0 -1 4194560 9 9 9 9 1 2 3 4 20 0 1 0 194925 876544 98 1 1 1 0 0 0 5 512 16384";
+        let text = b"7 (a) R 1 2) S 6 77 8 0 -1 4194560 9 9 9 9 1 2 3 4 20 0 1 0 194925 876544 98 1 1 1 0 0 0 0 5 512 16384";
         let expected = Stat { is_dead: false, flags: 4_194_560, start: 194_925, blocked: 5, ignored: 512 };
         assert_eq!(parse(text), Some(expected));
         assert!(
@@ -116,6 +116,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a process to look at")]
     fn a_signal_is_lost_where_it_is_ignored_and_not_blocked() {
         let real_time = libc::SIGRTMIN() + 3;
         let script = format!("trap '' USR1 {real_time}; trap : USR2; echo; exec sleep 100");

@@ -5,10 +5,12 @@ use super::poller::Token;
 use super::records::{Known, Records, Start};
 use super::runtime_dir::RuntimeDir;
 use super::spawn::{Expected, Order};
+use super::watches::Look;
 use super::{Os, clock};
 use crate::core::generation::Run;
 use crate::core::{Event, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
+use std::cell::Cell;
 
 impl Os {
     pub(super) fn spawn(
@@ -24,12 +26,14 @@ impl Os {
         let pinned = program_of.and_then(|run| self.pins.of(run));
         let generation = run.generation;
         let in_use = |listener| self.processes.is_in_use(listener);
+        let look = Cell::new(None);
         let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
             let runtime_dir = self.runtime_dir.as_ref().map(RuntimeDir::path);
             let pipes = NewPipes::of(definition)?;
             let channels = pipes.channels(definition);
             let (records, held, started) = (self.records.as_ref(), &self.listeners, clock::now());
             let expect = |Expected { voice, program, inode, cgroup }: &Expected<'_>| {
+                look.set(definition.policy.watch.then(|| Look::at(program)));
                 let (voice, inode, cgroup) = (voice.clone(), *inode, *cgroup);
                 let known = Known { pid: 0, group: None, listeners, voice, program, inode, cgroup };
                 let (sockets, output) = (held.held(listeners), pipes.marks());
@@ -43,6 +47,7 @@ impl Os {
         match started {
             Ok((started, pipes)) => {
                 self.logs.add(&self.poller, run, started.pid, definition, pipes, clock::now());
+                look.into_inner().into_iter().for_each(|look| self.watches.started(run, look));
                 let (pid, signed) = (started.pid, started.signed);
                 let told = self.processes.add(&self.poller, run, listeners, number, started);
                 let is_written = |records: &mut Records| records.born(run, pid, signed);

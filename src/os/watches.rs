@@ -5,7 +5,7 @@
 
 use super::poller::{Poller, Token};
 use crate::limits::WATCH_LINKS;
-use crate::plan::ServiceId;
+use crate::plan::{Generation, RunId, ServiceId};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use nix::sys::stat::stat;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,19 @@ struct Watched {
     names: BTreeSet<Name>,
 }
 
+/// A program just before it was started.
+pub(super) struct Look {
+    program: PathBuf,
+    found: Option<Identity>,
+}
+
+impl Look {
+    /// At the program that this path leads to now.
+    pub(super) fn at(program: &Path) -> Self {
+        Self { program: program.into(), found: identity(program) }
+    }
+}
+
 /// A program whose watching is left to the next program.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +56,8 @@ pub(super) struct Watches {
     inotify: Option<Inotify>,
     programs: BTreeMap<ServiceId, Watched>,
     directories: BTreeMap<PathBuf, Directory>,
+    /// Runs that may be watched next.
+    started: BTreeMap<RunId, Look>,
 }
 
 /// A directory on the way to a program.
@@ -54,10 +69,30 @@ struct Directory {
 }
 
 impl Watches {
-    /// Watches the program at `path`, instead of what was watched for the service before.
+    /// A run was started from this program. That it is watched comes later, when it may have ended already, and the
+    /// program may be another.
+    pub(super) fn started(&mut self, run: RunId, look: Look) {
+        self.started.insert(run, look);
+    }
+
+    /// Watches the program that this run was started from, instead of what was watched for the service before; of one that
+    /// was not [`started`](Self::started) here it is the one at `path`. Tells whether another one is there by now.
     ///
     /// Where the system refuses it, because there are too many watches, changes are not seen.
-    pub(super) fn watch(&mut self, poller: &Poller, service: ServiceId, path: &Path) {
+    pub(super) fn watch(&mut self, poller: &Poller, run: RunId, path: Option<&Path>) -> bool {
+        let look = self.started.remove(&run);
+        let first = RunId { generation: Generation::NONE, ..run };
+        let older: Vec<RunId> = self.started.range(first..run).map(|(run, _)| *run).collect();
+        for run in older {
+            self.started.remove(&run);
+        }
+        let Some(program) = look.as_ref().map(|look| look.program.as_path()).or(path) else { return false };
+        let found = self.turn_to(poller, run.service, program);
+        found.is_some() && look.is_some_and(|look| look.found != found)
+    }
+
+    /// Watches this program; gives the file that it is now.
+    fn turn_to(&mut self, poller: &Poller, service: ServiceId, program: &Path) -> Option<Identity> {
         if self.inotify.is_none() {
             self.inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
             if let Some(inotify) = &self.inotify {
@@ -65,11 +100,15 @@ impl Watches {
                 let _ = poller.watch_readable(inotify, Token::Watch);
             }
         }
-        let watched = Watched { program: path.into(), found: identity(path), names: names_on_the_way(path) };
-        self.need(&watched.names);
-        if let Some(before) = self.programs.insert(service, watched) {
-            self.need_no_more(&before.names);
+        let names = names_on_the_way(program);
+        self.need(&names);
+        // Only now: a change before this is seen here, and one after it is told.
+        let found = identity(program);
+        let watched = Watched { program: program.into(), found, names };
+        if let Some(former) = self.programs.insert(service, watched) {
+            self.need_no_more(&former.names);
         }
+        found
     }
 
     /// Leaves them to the next program.
@@ -87,8 +126,7 @@ impl Watches {
         let mut watches = Self::default();
         let mut changed = Vec::new();
         for KeptWatch { service, program, found } in kept {
-            watches.watch(poller, service, &program);
-            let now = watches.programs.get(&service).and_then(|watched| watched.found);
+            let now = watches.turn_to(poller, service, &program);
             changed.extend((now.is_some() && now != found).then_some(service));
         }
         (watches, changed)
@@ -96,6 +134,7 @@ impl Watches {
 
     /// Watches nothing for the service any more.
     pub(super) fn forget(&mut self, poller: &Poller, service: ServiceId) {
+        self.started.retain(|run, _| run.service != service);
         if let Some(before) = self.programs.remove(&service) {
             self.need_no_more(&before.names);
         }
@@ -241,13 +280,15 @@ mod tests {
 
     const SERVICE: ServiceId = ServiceId(7);
 
+    const RUN: RunId = RunId { service: SERVICE, generation: Generation(3) };
+
     /// A program, and what watches it.
     fn watched(name: &str) -> (TempDir, Poller, Watches) {
         let (directory, poller) = (TempDir::new().unwrap(), Poller::new().unwrap());
         fs::write(directory.path().join("server"), "1").unwrap();
         symlink("server", directory.path().join("link")).unwrap();
         let mut watches = Watches::default();
-        watches.watch(&poller, SERVICE, &directory.path().join(name));
+        watches.watch(&poller, RUN, Some(&directory.path().join(name)));
         (directory, poller, watches)
     }
 
@@ -275,6 +316,29 @@ mod tests {
         fs::write(directory.path().join("server.new"), "2").unwrap();
         fs::rename(directory.path().join("server.new"), directory.path().join("server")).unwrap();
         assert_eq!(watches.changed(), [SERVICE]);
+    }
+
+    /// It has ended before it is watched, so that its path is known from its start alone.
+    #[test]
+    fn what_changes_between_a_start_and_its_watch_is_a_change() {
+        let (directory, poller, mut watches) = watched("server");
+        let at = |name: &str| directory.path().join(name);
+        let next = |generation| RunId { service: SERVICE, generation: Generation(generation) };
+        watches.started(next(4), Look::at(&at("server")));
+        assert!(!watches.watch(&poller, next(4), None), "nothing has changed");
+        watches.started(next(5), Look::at(&at("server")));
+        watches.started(next(6), Look::at(&at("server")));
+        fs::write(at("server.new"), "22").unwrap();
+        fs::rename(at("server.new"), at("server")).unwrap();
+        assert!(watches.watch(&poller, next(6), None));
+        assert_eq!(watches.changed(), [], "told once");
+        fs::write(at("server.new"), "333").unwrap();
+        fs::rename(at("server.new"), at("server")).unwrap();
+        assert_eq!(watches.changed(), [SERVICE]);
+        assert!(watches.started.is_empty(), "what was never watched is forgotten");
+        watches.forget(&poller, SERVICE);
+        assert!(!watches.watch(&poller, next(7), None), "nothing is known of it");
+        assert!(watches.programs.is_empty());
     }
 
     #[test]

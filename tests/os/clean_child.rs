@@ -31,14 +31,15 @@ fn a_child_has_what_it_was_given_and_nothing_else() {
     assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (hard, hard));
     let own = SigSet::thread_get_mask().unwrap();
     // What it takes from a descriptor, and nothing else.
-    let descriptor = [SIGALRM, SIGCHLD, SIGIO, SIGPROF, SIGPWR, SIGSTKFLT, SIGVTALRM, SIGXCPU];
+    let requests = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+    let strays = [SIGALRM, SIGCHLD, SIGIO, SIGPROF, SIGPWR, SIGSTKFLT, SIGVTALRM, SIGXCPU];
     assert_eq!(
         Signal::iterator().filter(|signal| own.contains(*signal)).collect::<BTreeSet<_>>(),
-        descriptor.into()
+        requests.into_iter().chain(strays).collect()
     );
     let mut blocked = own;
-    blocked.add(SIGTERM);
-    blocked.add(SIGUSR2);
+    blocked.add(SIGPIPE);
+    blocked.add(SIGURG);
     blocked.thread_block().unwrap();
 
     let dir = tempfile::tempdir().unwrap();

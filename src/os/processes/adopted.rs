@@ -148,7 +148,9 @@ impl Processes {
     pub(in super::super) fn adopted_ended(&mut self, poller: &Poller, leader: u32, now: Time) -> Vec<Event> {
         let leader = leader.cast_signed();
         let Said { mut events, closed } = self.hear_leader(poller, leader);
-        closed.into_iter().for_each(|run| self.was_closed(run, now));
+        if let Some(run) = closed {
+            self.was_closed(run, now);
+        }
         let Some(process) = self.by_leader.get_mut(&leader) else { return events };
         let Some(adopted) = &mut process.adopted else { return events };
         let (run, main) = (process.run, process.main.unwrap_or(leader));
