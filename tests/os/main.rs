@@ -14,4 +14,5 @@ mod repairs;
 mod sight;
 mod signals;
 mod sockets;
+mod watches;
 mod world;
