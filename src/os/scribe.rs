@@ -203,10 +203,15 @@ impl Os {
         while !self.logs.is_flushed() {
             let left = until - clock::now();
             let Some(writer) = self.logs.writer.as_ref().filter(|_| !left.is_zero()) else { break };
-            if wait_readable(&writer.process, Duration::ZERO) || !wait_readable(&writer.socket, left) {
+            // Of one that has ended all is there that it said.
+            let has_ended = wait_readable(&writer.process, Duration::ZERO);
+            if !has_ended && !wait_readable(&writer.socket, left) {
                 break;
             }
             events.extend(self.logs.hear(&self.poller, clock::now()));
+            if has_ended {
+                break;
+            }
         }
         if let Some(writer) = self.logs.writer.as_mut().filter(|writer| !writer.flushed) {
             // It is waited for once.

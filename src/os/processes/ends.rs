@@ -49,3 +49,52 @@ impl Processes {
         lives_on.then_some(Event::Run(end.run, RunEvent::PipeEnded(PipeEnd::Closed)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::poller::Poller;
+    use super::super::super::spawn::Started;
+    use super::*;
+    use crate::plan::{Generation, ServiceId};
+
+    const RUN: RunId = RunId { service: ServiceId(1), generation: Generation(1) };
+
+    fn at(ms: u64) -> Time {
+        Time { ms }
+    }
+
+    /// Those of this very process, which lives.
+    fn of_one() -> (Poller, Processes) {
+        let (poller, mut processes) = (Poller::new().unwrap(), Processes::default());
+        let pid = std::process::id().cast_signed();
+        let program = "server".into();
+        let started = Started { pid, voice: None, origin: None, program, leaf: None, signed: false };
+        processes.add(&poller, RUN, &[], 1, started);
+        (poller, processes)
+    }
+
+    #[test]
+    fn a_pipe_that_was_closed_is_news_when_its_process_has_had_time_to_end() {
+        let (_poller, mut processes) = of_one();
+        let news = Event::Run(RUN, RunEvent::PipeEnded(PipeEnd::Closed));
+        let patience = u64::try_from(EXIT_PATIENCE.as_millis()).unwrap();
+        assert_eq!(processes.ends_due(), None);
+        processes.was_closed(RUN, at(10));
+        assert_eq!(processes.ends_due(), Some(at(10 + patience)));
+        assert_eq!(processes.take_ends(at(9 + patience)), []);
+        assert_eq!(processes.ends().collect::<Vec<_>>(), [news.clone()], "one that goes on here must know");
+        assert_eq!(processes.take_ends(at(10 + patience)), [news]);
+        assert_eq!(processes.take_ends(at(1000)), [], "told once");
+        assert_eq!(processes.ends_due(), None);
+    }
+
+    #[test]
+    fn of_one_that_has_ended_meanwhile_it_is_no_news_and_not_waited_for() {
+        let (poller, mut processes) = of_one();
+        processes.was_closed(RUN, at(10));
+        processes.main_ended(&poller, std::process::id().cast_signed());
+        assert_eq!(processes.ends().count(), 0);
+        assert_eq!(processes.ends_due(), None);
+        assert_eq!(processes.take_ends(at(1000)), []);
+    }
+}
