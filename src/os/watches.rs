@@ -21,13 +21,12 @@ type Name = (PathBuf, OsString);
 
 /// A program that is watched.
 struct Watched {
-    program: PathBuf,
-    found: Option<Identity>,
+    look: Look,
     /// Whoever changes one of these may change the program.
     names: BTreeSet<Name>,
 }
 
-/// A program just before it was started.
+/// What a look at a program has shown.
 pub(super) struct Look {
     program: PathBuf,
     found: Option<Identity>,
@@ -37,6 +36,17 @@ impl Look {
     /// At the program that this path leads to now.
     pub(super) fn at(program: &Path) -> Self {
         Self { program: program.into(), found: identity(program) }
+    }
+
+    /// Looks again; tells whether another file is there. While there is none nothing could be started, and what comes in its
+    /// place is seen then.
+    fn again(&mut self) -> bool {
+        let found = identity(&self.program);
+        let is_another = found.is_some() && found != self.found;
+        if is_another {
+            self.found = found;
+        }
+        is_another
     }
 }
 
@@ -56,8 +66,8 @@ pub(super) struct Watches {
     inotify: Option<Inotify>,
     programs: BTreeMap<ServiceId, Watched>,
     directories: BTreeMap<PathBuf, Directory>,
-    /// Runs that may be watched next.
-    started: BTreeMap<RunId, Look>,
+    /// Programs just before they were started, of runs that may be watched next.
+    started: BTreeMap<ServiceId, BTreeMap<Generation, Look>>,
 }
 
 /// A directory on the way to a program.
@@ -72,7 +82,7 @@ impl Watches {
     /// A run was started from this program. That it is watched comes later, when it may have ended already, and the
     /// program may be another.
     pub(super) fn started(&mut self, run: RunId, look: Look) {
-        self.started.insert(run, look);
+        self.started.entry(run.service).or_default().insert(run.generation, look);
     }
 
     /// Watches the program that this run was started from, instead of what was watched for the service before; of one that
@@ -80,19 +90,17 @@ impl Watches {
     ///
     /// Where the system refuses it, because there are too many watches, changes are not seen.
     pub(super) fn watch(&mut self, poller: &Poller, run: RunId, path: Option<&Path>) -> bool {
-        let look = self.started.remove(&run);
-        let first = RunId { generation: Generation::NONE, ..run };
-        let older: Vec<RunId> = self.started.range(first..run).map(|(run, _)| *run).collect();
-        for run in older {
-            self.started.remove(&run);
+        let mut looks = self.started.remove(&run.service).unwrap_or_default();
+        let newer = looks.split_off(&run.generation.next());
+        if !newer.is_empty() {
+            self.started.insert(run.service, newer);
         }
-        let Some(program) = look.as_ref().map(|look| look.program.as_path()).or(path) else { return false };
-        let found = self.turn_to(poller, run.service, program);
-        found.is_some() && look.is_some_and(|look| look.found != found)
+        let look = looks.remove(&run.generation).or_else(|| path.map(Look::at));
+        look.is_some_and(|look| self.turn_to(poller, run.service, look))
     }
 
-    /// Watches this program; gives the file that it is now.
-    fn turn_to(&mut self, poller: &Poller, service: ServiceId, program: &Path) -> Option<Identity> {
+    /// Watches the program of this look. Tells whether another one is there by now.
+    fn turn_to(&mut self, poller: &Poller, service: ServiceId, mut look: Look) -> bool {
         if self.inotify.is_none() {
             self.inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
             if let Some(inotify) = &self.inotify {
@@ -100,23 +108,22 @@ impl Watches {
                 let _ = poller.watch_readable(inotify, Token::Watch);
             }
         }
-        let names = names_on_the_way(program);
+        let names = names_on_the_way(&look.program);
         self.need(&names);
         // Only now: a change before this is seen here, and one after it is told.
-        let found = identity(program);
-        let watched = Watched { program: program.into(), found, names };
-        if let Some(former) = self.programs.insert(service, watched) {
+        let is_another = look.again();
+        if let Some(former) = self.programs.insert(service, Watched { look, names }) {
             self.need_no_more(&former.names);
         }
-        found
+        is_another
     }
 
     /// Leaves them to the next program.
     pub(super) fn keep(&self) -> Vec<KeptWatch> {
         let kept = |(service, watched): (&ServiceId, &Watched)| KeptWatch {
             service: *service,
-            program: watched.program.clone(),
-            found: watched.found,
+            program: watched.look.program.clone(),
+            found: watched.look.found,
         };
         self.programs.iter().map(kept).collect()
     }
@@ -126,15 +133,14 @@ impl Watches {
         let mut watches = Self::default();
         let mut changed = Vec::new();
         for KeptWatch { service, program, found } in kept {
-            let now = watches.turn_to(poller, service, &program);
-            changed.extend((now.is_some() && now != found).then_some(service));
+            changed.extend(watches.turn_to(poller, service, Look { program, found }).then_some(service));
         }
         (watches, changed)
     }
 
     /// Watches nothing for the service any more.
     pub(super) fn forget(&mut self, poller: &Poller, service: ServiceId) {
-        self.started.retain(|run, _| run.service != service);
+        self.started.remove(&service);
         if let Some(before) = self.programs.remove(&service) {
             self.need_no_more(&before.names);
         }
@@ -174,14 +180,9 @@ impl Watches {
         let (mut changed, mut ways) = (Vec::new(), Vec::new());
         for (service, watched) in &mut self.programs {
             if everything || !watched.names.is_disjoint(&touched) {
-                let found = identity(&watched.program);
-                let names = names_on_the_way(&watched.program);
+                changed.extend(watched.look.again().then_some(*service));
+                let names = names_on_the_way(&watched.look.program);
                 ways.push((names.clone(), std::mem::replace(&mut watched.names, names)));
-                // While it is away nothing could be started; what comes in its place is an event again.
-                if found.is_some() && found != watched.found {
-                    watched.found = found;
-                    changed.push(*service);
-                }
             }
         }
         for (names, before) in ways {

@@ -1,19 +1,9 @@
 //! A program that is kept comes back after its file was replaced or deleted.
 
-use crate::world::{World, code, descriptors, service};
+use crate::world::{World, code, deploy, descriptors, service};
 use bootstrap::core::{Action, Event, RunEvent};
 use bootstrap::plan::{Definition, Handshake, Pid, RunId};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
-/// Puts a program at `path` as a deployment does: whole, by a rename.
-fn deploy(path: &Path, bytes: &[u8]) {
-    let new = path.with_extension("new");
-    fs::write(&new, bytes).unwrap();
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::rename(&new, path).unwrap();
-}
 
 fn of_dir(dir: &tempfile::TempDir, command: &[&str]) -> Definition {
     let mut definition = service(command, Handshake::None);

@@ -7,6 +7,9 @@ use bootstrap::plan::{
     ServiceName,
 };
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -169,4 +172,12 @@ pub(crate) fn descriptors() -> usize {
 pub(crate) fn example(name: &str) -> std::path::PathBuf {
     let own = std::env::current_exe().unwrap();
     own.ancestors().nth(2).unwrap().join("examples").join(name)
+}
+
+/// Puts a program at `path` as a deployment does: whole, by a rename.
+pub(crate) fn deploy(path: &Path, bytes: &[u8]) {
+    let new = path.with_extension("new");
+    fs::write(&new, bytes).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(&new, path).unwrap();
 }
