@@ -199,7 +199,7 @@ fn marked() -> (Supervised, File, Process) {
     let (fifo, mut marks) = marks(&stage);
     let command = [&*own_path(), MARK, &fifo];
     let policy = "ready = \"started\"\nrestart = \"always\"\nhealthy_after = \"1ms\"";
-    // Into a file, as the other two would write: nobody who reads along takes a processor.
+    // Into a file: nobody who reads along takes a processor.
     let log = File::create(stage.path("log")).unwrap();
     let supervised = stage.launch_with(&service("web", free_port(), &command, policy), log.into());
     let current = begun(&mut marks);

@@ -18,9 +18,6 @@ use std::path::PathBuf;
 /// The version that is written, and the only one that is read.
 pub(super) const VERSION: u32 = 1;
 
-/// Room for most of them.
-const RECORD_BYTES: usize = 2048;
-
 /// Where the child signs: after the mark.
 pub(super) const SIGNED_AT: u64 = 2;
 
@@ -129,7 +126,7 @@ impl Record<'_> {
     /// Both lines. One that is not born yet is to be signed.
     pub(super) fn write(&self, mark: RunMark) -> Option<Vec<u8>> {
         let ticks = if self.pid == 0 { 0 } else { self.ticks };
-        let mut text = Vec::with_capacity(RECORD_BYTES);
+        let mut text = Vec::new();
         Head { mark, signature: Signature { pid: self.pid, ticks } }.put(&mut text);
         serde_json::to_writer(&mut text, self).ok()?;
         text.push(b'\n');

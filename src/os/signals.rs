@@ -34,8 +34,8 @@ impl Signals {
     /// SIGXFSZ is taken, and means nothing: a log file that reached its limit is then a write that fails.
     const TAKEN: [i32; 8] = [SIGUSR1, SIGUSR2, SIGXFSZ, SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGCHLD];
 
-    /// Has signals wait in a descriptor: SIGCHLD would interrupt nearly each system call in a stop of everything, and a handler
-    /// with its pipe costs a restart some twenty microseconds. What is taken has a handler all the same, for processes with
+    /// Has signals wait in a descriptor: SIGCHLD would interrupt nearly each system call in a stop of everything, and a handler,
+    /// its pipe and one more turn of the loop would be on the way of each restart. What is taken has a handler all the same, for processes with
     /// another thread that does not block it: without one SIGCHLD would be dropped there, and the others would end us. Those
     /// that mean nothing have none: that needs no step in a child. What the parent may have blocked beside them is let in.
     pub(super) fn install() -> io::Result<Self> {

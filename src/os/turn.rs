@@ -117,7 +117,7 @@ impl Os {
             Token::LogBytes => self.logs.stirred(&self.poller, self.now()),
             Token::Successor => self.hear_successor(),
             Token::Adopted(leader) => {
-                self.events.extend(self.processes.adopted_ended(&self.poller, leader, clock::now()));
+                self.events.extend(self.processes.adopted_ended(&self.poller, leader, self.now()));
             }
             Token::Probe(number) => self.events.extend(self.probes.go_on(&self.poller, number)),
             Token::Watch => {
