@@ -71,6 +71,8 @@ impl Case {
         supervised.wait_for(&format!(" {} generation=1 pid=… ready after", self.service));
         let name = supervised.get(self.port).body.split(' ').next().unwrap().to_owned();
         let load = Load::start_as(&name, self.port, 4, Manner { late, looks: true });
+        // As between two restarts: a worker that gunicorn has just forked does not hear its SIGTERM, and is waited for.
+        load.wait_requests(BETWEEN as usize);
         let mut served = Duration::ZERO;
         for generation in 2..=RESTARTS + 1 {
             supervised.signal(SIGUSR1);
