@@ -166,6 +166,10 @@ pub const REPORTS: usize = 64;
 /// millisecond, which is little beside so many.
 pub const BUSY_EVENTS: u32 = 256;
 
+/// As many events may wait while a program that has just been started goes first, for one slice of time at most: more are a
+/// time when much is started, and whoever starts goes on then.
+pub const COURTESY_EVENTS: usize = 4;
+
 /// While much else is to be done, clients of the control socket are listened to this often: a person who asks in the
 /// midst of a restart of everything is not to wait for its end.
 pub const CONTROL_PAUSE: Duration = Duration::from_millis(10);

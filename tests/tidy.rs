@@ -31,7 +31,7 @@ const FOREIGN_TO_VALUES: [&str; 8] =
     ["std::fs", "std::io", "std::env", "std::process", "std::thread", "SystemTime", "Instant", "nix::"];
 
 /// The files that may have `unsafe`, and what for.
-const UNSAFE: [(&str, &str); 12] = [
+const UNSAFE: [(&str, &str); 13] = [
     ("src/os/child.rs", "clone, and what stands between it and execve"),
     ("src/os/children.rs", "waitid, waitpid and kill with numbers that have no name"),
     ("src/os/dispositions.rs", "the dispositions of all signals, before execve too"),
@@ -42,6 +42,7 @@ const UNSAFE: [(&str, &str); 12] = [
     ("src/os/notify.rs", "a datagram with the credentials of its sender"),
     ("src/os/passing.rs", "descriptors that came in a packet"),
     ("src/os/pidfd.rs", "processes by descriptor"),
+    ("src/os/precedence.rs", "the policy of this thread"),
     ("src/os/slots.rs", "numbers instead of descriptors with an owner"),
     ("src/os/sockopt.rs", "options that no crate has"),
 ];

@@ -12,9 +12,9 @@ mod mark;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use nix::sys::signal::Signal::{SIGKILL, SIGUSR1};
+use mark::Mark;
+use nix::sys::signal::Signal::{self, SIGKILL, SIGUSR1};
 use std::fs::{File, OpenOptions};
-use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -130,35 +130,36 @@ impl Subject {
 
     /// From the request to the next `main`.
     fn restart(&mut self) -> Duration {
-        let begin = Instant::now();
-        match &self.kind {
-            Kind::Bare => return self.start_barely(),
-            Kind::Least(child) => process(child).signal(SIGUSR1),
-            Kind::Ours(supervised) => supervised.signal(SIGUSR1),
-        }
-        self.current = begun(&mut self.marks);
-        begin.elapsed()
+        self.until_main(|subject| match &subject.kind {
+            Kind::Bare => Some(subject.start_barely()),
+            Kind::Least(child) => signalled(process(child), SIGUSR1),
+            Kind::Ours(supervised) => signalled(supervised.process(), SIGUSR1),
+        })
     }
 
     /// From the death to the next `main`.
     fn crash(&mut self) -> Duration {
-        let begin = Instant::now();
-        if let Kind::Bare = self.kind {
-            return self.start_barely();
-        }
-        self.current.signal(SIGKILL);
-        self.current = begun(&mut self.marks);
-        begin.elapsed()
+        self.until_main(|subject| match &subject.kind {
+            Kind::Bare => Some(subject.start_barely()),
+            Kind::Least(_) | Kind::Ours(_) => signalled(subject.current, SIGKILL),
+        })
     }
 
-    fn start_barely(&mut self) -> Duration {
-        let begin = Instant::now();
-        let mut child = Command::new(own_path()).args([MARK, &self.fifo]).spawn().unwrap();
-        begun(&mut self.marks);
-        let took = begin.elapsed();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        took
+    /// From what `begin` does, which gives the process if nobody else looks after it, to the beginning of the next `main`.
+    fn until_main(&mut self, begin: impl FnOnce(&Self) -> Option<Child>) -> Duration {
+        let before = mark::now().unwrap();
+        let nobodys = begin(self);
+        let mark = Mark::read(&mut self.marks).unwrap();
+        self.current = Process(mark.pid);
+        if let Some(mut child) = nobodys {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        mark.begun.checked_sub(before).unwrap()
+    }
+
+    fn start_barely(&self) -> Child {
+        Command::new(own_path()).args([MARK, &self.fifo]).spawn().unwrap()
     }
 
     fn stop(self) {
@@ -172,6 +173,12 @@ impl Subject {
             Kind::Ours(supervised) => supervised.stop(),
         }
     }
+}
+
+/// Signals one that somebody looks after.
+fn signalled(process: Process, signal: Signal) -> Option<Child> {
+    process.signal(signal);
+    None
 }
 
 fn process(child: &Child) -> Process {
@@ -188,9 +195,7 @@ fn marks(stage: &Stage) -> (String, File) {
 
 /// The process whose `main` begins next.
 fn begun(marks: &mut File) -> Process {
-    let mut pid = [0; 4];
-    marks.read_exact(&mut pid).unwrap();
-    Process(i32::from_ne_bytes(pid))
+    Process(Mark::read(marks).unwrap().pid)
 }
 
 /// A supervisor of one `mark`.

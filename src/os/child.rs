@@ -12,6 +12,7 @@ use super::birth::Signature;
 use super::children;
 use super::dispositions::{Dispositions, reset_signals};
 use super::identity::Becoming;
+use super::precedence::{Patience, Precedence};
 use super::strings::Strings;
 use crate::core::SpawnStage;
 use nix::errno::Errno;
@@ -115,6 +116,8 @@ pub(super) struct Prepared<'a> {
     pub(super) tie: Tie,
     /// What it becomes first.
     pub(super) becoming: Becoming,
+    /// Who goes first once it is the program.
+    pub(super) precedence: Precedence,
 }
 
 /// What becomes of a child whose supervisor is killed.
@@ -133,6 +136,8 @@ struct Talk<'a> {
     prepared: &'a Prepared<'a>,
     told: &'a Told,
     supervisor: c_int,
+    /// What the child has inherited of it.
+    patience: Option<Patience>,
 }
 
 /// A step of the child that failed.
@@ -181,7 +186,11 @@ impl Prepared<'_> {
         let told = cradle.told();
         told.step.store(0, Ordering::SeqCst);
         told.signed.store(false, Ordering::SeqCst);
-        let talk = Talk { prepared: self, told, supervisor: std::process::id().cast_signed() };
+        let patience = match self.precedence {
+            Precedence::Ours => None,
+            Precedence::Programs => Patience::begin(),
+        };
+        let talk = Talk { prepared: self, told, supervisor: std::process::id().cast_signed(), patience };
         let memory = if self.becoming.is_another() { 0 } else { libc::CLONE_VM };
         // No handler of ours may run in the child: it would do so in our memory.
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
@@ -197,6 +206,8 @@ impl Prepared<'_> {
             )
         };
         let result = Errno::result(pid);
+        // And with it our patience.
+        drop(talk);
         if let Ok(mask) = before {
             // Fails for no mask that the kernel gave itself.
             let _ = mask.thread_set_mask();
@@ -229,6 +240,9 @@ impl Talk<'_> {
         let check = |stage, item, result| self.check(stage, item, result);
         // SAFETY: plain integers.
         check(SpawnStage::Group, 0, unsafe { libc::setpgid(0, 0) }.into());
+        if self.patience.is_some() {
+            Patience::end_inherited();
+        }
         reset_signals(&prepared.dispositions, prepared.ignored);
         match prepared.tie {
             Tie::Loose => {}

@@ -43,6 +43,7 @@ mod passing;
 mod pidfd;
 mod pipe;
 mod poller;
+mod precedence;
 mod probe;
 mod proc_file;
 mod processes;

@@ -4,6 +4,7 @@
 use super::children;
 use super::output::Channels;
 use super::poller::{Poller, Token};
+use super::precedence::Precedence;
 use super::spawn::{Order, Spawner};
 use super::trail::Trail;
 use crate::core::{Action, Event, ExitStatus, Miss, RunEvent};
@@ -296,6 +297,7 @@ fn start(
         pinned: None,
         channels: Channels::MUTE,
         runtime_dir: None,
+        precedence: Precedence::Ours,
         expect: &|_| trail.expect(),
     };
     // It has no voice, so nothing is watched under the token.

@@ -10,6 +10,7 @@ use super::inherited::DescriptorLimit;
 use super::lookup::{self, Inode};
 use super::output::{Channel, Channels};
 use super::poller::{Poller, Token};
+use super::precedence::Precedence;
 use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
 use super::strings::Strings;
@@ -62,6 +63,8 @@ pub(super) struct Order<'a> {
     pub(super) channels: Channels,
     /// The directory that is ours alone, if there is one.
     pub(super) runtime_dir: Option<&'a Path>,
+    /// Who goes first once it is started.
+    pub(super) precedence: Precedence,
     /// Has it written down before it is born; gives where it signs itself.
     pub(super) expect: &'a dyn Fn(&Expected<'_>) -> Option<Paper>,
 }
@@ -154,6 +157,7 @@ impl Spawner {
             entrance: None,
             tie,
             becoming: Becoming::new(&Identity::default(), self.limit),
+            precedence: Precedence::Ours,
         };
         let newborn = prepared.fork(&mut self.cradle);
         newborn
@@ -247,6 +251,7 @@ impl Spawner {
                 .as_ref()
                 .map_or(Tie::Loose, |paper| Tie::Signs { file: paper.file.as_raw_fd(), at: paper.at }),
             becoming: Becoming::new(&definition.program.identity, self.limit),
+            precedence: order.precedence,
         };
         let newborn = prepared
             .fork(&mut self.cradle)

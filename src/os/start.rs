@@ -2,6 +2,7 @@
 
 use super::output::NewPipes;
 use super::poller::Token;
+use super::precedence::Precedence;
 use super::records::{Known, Records, Start};
 use super::runtime_dir::RuntimeDir;
 use super::spawn::{Expected, Order};
@@ -27,6 +28,7 @@ impl Os {
         let generation = run.generation;
         let in_use = |listener| self.processes.is_in_use(listener);
         let look = Cell::new(None);
+        let precedence = Precedence::among(self.events.len());
         let started = self.listeners.restore(listeners, in_use, &mut self.events).and_then(|fds| {
             let runtime_dir = self.runtime_dir.as_ref().map(RuntimeDir::path);
             let pipes = NewPipes::of(definition)?;
@@ -40,8 +42,18 @@ impl Os {
                 records?.expect(Start { run, worker, started, sockets, known, output }, definition)
             };
             let expect = &expect;
-            let order =
-                Order { definition, generation, worker, fds: &fds, pinned, channels, runtime_dir, expect };
+            let fds = &fds;
+            let order = Order {
+                definition,
+                generation,
+                worker,
+                fds,
+                pinned,
+                channels,
+                runtime_dir,
+                precedence,
+                expect,
+            };
             Ok((self.spawner.start(poller, token, &order)?, pipes))
         });
         match started {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Writes what it finds in itself to `$0`, a line for each thing.
 const LOOK_AT_YOURSELF: &str = r#"exec > "$0"
 while read -r line; do case $line in Sig[IB]*) echo "$line";; esac; done < /proc/$$/status
-read -r stat < /proc/$$/stat; set -- $stat; echo "pid $1 group $5"
+read -r stat < /proc/$$/stat; set -- $stat; echo "pid $1 group $5 policy ${41}"
 echo "limit $(ulimit -Sn) $(ulimit -Hn)"
 echo "directory $(pwd)"
 ls -l /proc/$$/fd
@@ -56,6 +56,10 @@ fn a_child_has_what_it_was_given_and_nothing_else() {
     let Event::Run(_, RunEvent::Spawned { pid, .. }) = world.next() else { panic!("not started") };
     assert_eq!(world.next(), Event::Run(run, RunEvent::Exited { status: code(0), group_left: false }));
     assert_eq!(SigSet::thread_get_mask().unwrap(), blocked, "the parent's own mask is put back");
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let policy = fields.split_whitespace().nth(38).unwrap();
+    assert_eq!(policy.parse(), Ok(libc::SCHED_OTHER), "and its own policy");
     SigSet::empty().thread_set_mask().unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
 
@@ -64,7 +68,7 @@ fn a_child_has_what_it_was_given_and_nothing_else() {
     has("SigBlk:\t0000000000000000");
     // Nothing but SIGUSR1, which asks it to leave before it can have a handler.
     has("SigIgn:\t0000000000000200");
-    has(&format!("pid {pid} group {pid}"));
+    has(&format!("pid {pid} group {pid} policy {}", libc::SCHED_OTHER));
     has(&format!("limit {} {hard}", hard - 1));
     has(&format!("directory {}", dir.path().display()));
     has("BOOTSTRAP_SERVICE=web");
