@@ -2,7 +2,8 @@
 //!
 //! Times are medians. The yardstick of a restart is a bare fork and exec of the same program. Beside it stands what the
 //! least takes that could restart it at all ([`least`]): what is above that is ours. All take turns, each after the same
-//! rest, so that whatever else the machine does is the same for all.
+//! rest, so that whatever else the machine does is the same for all. The program that was started takes the time, in its
+//! `main`: whoever waits for it has to wait for a processor, too.
 
 #![allow(clippy::disallowed_methods, reason = "a clock and children are what is measured here")]
 #![allow(clippy::cast_precision_loss, reason = "these are figures for people")]

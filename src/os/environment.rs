@@ -115,7 +115,12 @@ impl<'a> Environment<'a> {
 
     /// Of all others those that are as ours, as `execve` takes them.
     pub(super) fn inherited(&self) -> impl Iterator<Item = &'a CStr> {
-        let ours = self.ours.0.iter().filter(|(name, _)| !self.own.contains_key(*name));
+        // Both are in order: one look at each, where there are some ten of ours to one of its own.
+        let mut own = self.own.keys().peekable();
+        let ours = self.ours.0.iter().filter(move |(name, _)| {
+            while own.next_if(|own| own < name).is_some() {}
+            own.peek() != Some(name)
+        });
         ours.map(|(_, line)| line.as_c_str())
     }
 
