@@ -69,15 +69,15 @@ pub(super) fn compress(from: File, path: &Path) {
     // What a writer left that was killed.
     let _ = fs::remove_file(&unfinished);
     let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
-    // Where it fails the backup stays as it was written.
+    // Where it fails, or the file system has no hard links, the backup stays as it was written.
     let Ok(to) = new.map(|new| Flock::lock(new, FlockArg::LockExclusiveNonblock)) else { return };
     let Ok(to) = to else { return };
     let work = move || {
-        if pack(&from, &to).and_then(|()| fs::rename(&unfinished, &packed)).is_ok() {
+        if pack(&from, &to).and_then(|()| fs::hard_link(&unfinished, &packed)).is_ok() {
             let _ = fs::remove_file(&plain);
-        } else {
-            let _ = fs::remove_file(&unfinished);
         }
+        // Last of all: as long as it is there nobody rotates, and what has the name of the backup is that backup.
+        let _ = fs::remove_file(&unfinished);
     };
     // Where there can be no thread it stays as it was written, too.
     let _ = thread::Builder::new().name("gzip".into()).spawn(work);
@@ -116,4 +116,30 @@ pub(super) fn whole(path: &Path) -> String {
         }
     }
     text + &fs::read_to_string(path).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rotates as soon as that can be done, which is when the one before is just finished.
+    #[test]
+    fn a_backup_is_moved_on_only_when_its_original_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let keeping = Keeping { backups: 2, compress: true, ..Keeping::default() };
+        for number in 0..3000 {
+            fs::write(&path, format!("{number}\n")).unwrap();
+            let file = File::open(&path).unwrap();
+            while let Rotated::Later = rotate(&path, keeping).unwrap() {
+                thread::yield_now();
+            }
+            assert!(!backup(&path, 2, "").exists(), "{number}");
+            compress(file, &path);
+        }
+        while unfinished(&path).exists() {
+            thread::yield_now();
+        }
+        assert_eq!(whole(&path), "2998\n2999\n");
+    }
 }
