@@ -85,7 +85,12 @@ fn the_hundredth_generation_of_a_neighbour_has_no_descriptor_more_than_the_first
     }
     let process = supervised.pid_of("idle", 100);
     // As above: what it opens itself it closes again.
-    support::eventually("it has three", || process.descriptors().len() == 3);
+    let mut descriptors = process.descriptors();
+    support::comes_true(|| {
+        descriptors = process.descriptors();
+        descriptors.len() == 3
+    });
+    assert_eq!(descriptors.len(), 3, "{descriptors:?}");
     supervised.stop();
 }
 
