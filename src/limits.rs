@@ -14,6 +14,10 @@ pub const SERVICES: usize = 16_384;
 /// are alike stand together, or come from one generator; a look through all of them is to cost less than one start.
 pub const COMMON_VALUES: usize = 64;
 
+/// Paths of binaries that are known to be such: services run a few programs, or each its own, and then one look more is what
+/// a start costs.
+pub const BINARIES_KNOWN: usize = 64;
+
 /// Descriptors that the supervisor needs beside those of its services: standard streams, the numbers that children
 /// get theirs under, signals, poller, lock, log, a start under way, and some clients.
 pub const OWN_DESCRIPTORS: usize = 128;
@@ -55,6 +59,10 @@ pub const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a process that has closed its pipe may take to end before that it has closed it is news. The kernel takes some
 /// microseconds; where it takes longer, it is seen that the process is about to.
 pub const EXIT_PATIENCE: Duration = Duration::from_millis(2);
+
+/// How many pipes that were closed are kept that long. More are closed at once: a supervisor may have just as many
+/// descriptors as its services need.
+pub const ENDS_HELD: usize = 8;
 
 /// First pause before a server is asked again to leave, when its signal handler was not installed yet.
 /// Doubles up to [`ASK_AGAIN_MAX`]; `handover_timeout` bounds the whole.
@@ -153,6 +161,10 @@ pub const CONTROL_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
 /// So many changes of runs are noted after one more look, which finds that most have gone on since.
 pub const NOTED_AT_ONCE: usize = 8;
+
+/// Texts of records that are kept for the next start of the same service. One that is written anew costs some ten
+/// microseconds: it is for those that start again by themselves, and nothing in a wave.
+pub const TEXTS_KEPT: usize = 8;
 
 /// Bytes in the file about runs that may be about such as have ended, beyond twice those about the others. Then these move to
 /// a new file.

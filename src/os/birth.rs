@@ -8,7 +8,6 @@ use nix::sys::time::TimeValLike as _;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 use std::fs::File;
-use std::io::Write as _;
 
 /// Where a child signs.
 pub(super) struct Paper {
@@ -28,6 +27,9 @@ impl Signature {
     /// Its length, with the end of its line.
     pub(super) const BYTES: usize = 32;
 
+    /// How much of that is the pid.
+    const PID_BYTES: usize = 10;
+
     /// Of this process, now. Neither this nor [`text`](Self::text) allocates, takes a lock or panics: it is made between
     /// clone and exec.
     pub(super) fn own() -> Option<Self> {
@@ -38,7 +40,12 @@ impl Signature {
     pub(super) fn text(self) -> [u8; Self::BYTES] {
         let mut bytes = [b' '; Self::BYTES];
         // The longest numbers just fit.
-        let _ = writeln!(&mut bytes[..], "{:>10} {:>20}", self.pid, self.ticks);
+        let (pid, ticks) = bytes.split_at_mut(Self::PID_BYTES);
+        put_right(pid, self.pid.unsigned_abs().into());
+        if let Some((newline, ticks)) = ticks.split_last_mut() {
+            *newline = b'\n';
+            put_right(ticks, self.ticks);
+        }
         bytes
     }
 
@@ -58,6 +65,18 @@ impl Signature {
     /// ticks.
     pub(super) fn start(self, earliest: u64) -> Option<u64> {
         start_ticks(self.pid).filter(|start| (earliest..=self.ticks).contains(start))
+    }
+}
+
+/// Writes a number at the end of its place.
+fn put_right(place: &mut [u8], number: u64) {
+    let mut rest = number;
+    for byte in place.iter_mut().rev() {
+        *byte = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        if rest == 0 {
+            return;
+        }
     }
 }
 

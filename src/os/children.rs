@@ -10,21 +10,11 @@ use nix::errno::Errno;
 
 /// A child that has ended and was not reaped, if there is one. It stays a zombie, so its number is its own.
 pub(super) fn ended() -> Option<i32> {
-    wait_for(libc::P_ALL, 0)
-}
-
-/// Has this child ended, and was not reaped? Not asked of another process: that is none of ours.
-pub(super) fn has_ended(pid: i32) -> bool {
-    wait_for(libc::P_PID, pid.unsigned_abs()) == Some(pid)
-}
-
-/// A child of these that has ended; it stays a zombie.
-fn wait_for(kind: libc::idtype_t, number: libc::id_t) -> Option<i32> {
     // SAFETY: `siginfo_t` is plain old data, for which all zeros is a value; the kernel may leave it so.
     let mut found: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     // SAFETY: `found` is writable and of the right type for the time of the call.
-    let result = unsafe { libc::waitid(kind, number, &raw mut found, how) };
+    let result = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut found, how) };
     // SAFETY: after a success the variant is the one of SIGCHLD, or all zeros, where the field reads as 0.
     let pid = if result == 0 { unsafe { found.si_pid() } } else { 0 };
     (pid > 0).then_some(pid)

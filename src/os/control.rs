@@ -217,6 +217,7 @@ impl ControlSocket {
             | Token::SignalWaits
             | Token::Log
             | Token::Voice(_)
+            | Token::VoiceEnded(_)
             | Token::Listener(_)
             | Token::Probe(_)
             | Token::Cgroup(_)

@@ -8,6 +8,7 @@ mod ack;
 mod adoption;
 mod arguments;
 mod arrival;
+mod binaries;
 mod bind;
 mod birth;
 mod cgroup;

@@ -15,6 +15,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 pub(super) struct Pipe {
     reader: OwnedFd,
     words: WordReader,
+    /// The last turn ended before all was read.
+    is_cut: bool,
 }
 
 impl Pipe {
@@ -23,12 +25,12 @@ impl Pipe {
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
         // The two ends of a pipe have a description each: only ours becomes non-blocking.
         fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        Ok((Self { reader, words: WordReader::default() }, writer))
+        Ok((Self::from_parts(reader, WordReader::default()), writer))
     }
 
     /// Takes over a pipe of which a part was read.
     pub(super) fn from_parts(reader: OwnedFd, words: WordReader) -> Self {
-        Self { reader, words }
+        Self { reader, words, is_cut: false }
     }
 
     /// The pipe to which a process writes under this number: its other end is made anew.
@@ -42,7 +44,7 @@ impl Pipe {
         if fstat(&reader)?.st_ino != inode {
             return Err(Errno::EBADF);
         }
-        Ok(Self { reader, words: WordReader::default() })
+        Ok(Self::from_parts(reader, WordReader::default()))
     }
 
     /// What was read in part.
@@ -76,7 +78,13 @@ impl Pipe {
                 Err(_) => break,
             }
         }
+        self.is_cut = left == 0;
         heard
+    }
+
+    /// May there be more than the last turn has read?
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 }
 
@@ -144,7 +152,9 @@ mod tests {
         writer.write_all(&b"ready  ".repeat(PIPE_TURN_BYTES / 7 + 1000)).unwrap();
         let first = pipe.read().len();
         assert_eq!(first, PIPE_TURN_BYTES / 7);
+        assert!(pipe.is_cut());
         assert_eq!(first + pipe.read().len(), PIPE_TURN_BYTES / 7 + 1000);
+        assert!(!pipe.is_cut());
     }
 
     #[test]

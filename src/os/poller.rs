@@ -19,6 +19,8 @@ pub(super) enum Token {
     Log,
     /// The server that talks under this number has said something, or will say no more.
     Voice(u32),
+    /// It will say no more, and nothing is left to read.
+    VoiceEnded(u32),
     /// The first process is in the cgroup of the run with this number, or the last has left it.
     Cgroup(u32),
     /// The connection of a question with this number is ready for more.
@@ -55,6 +57,7 @@ impl Token {
             Self::Signal => 0,
             Self::Log => 1 << Self::KIND_SHIFT,
             Self::Voice(number) => (2 << Self::KIND_SHIFT) | u64::from(number),
+            Self::VoiceEnded(number) => (17 << Self::KIND_SHIFT) | u64::from(number),
             Self::Cgroup(number) => (12 << Self::KIND_SHIFT) | u64::from(number),
             Self::Probe(number) => (4 << Self::KIND_SHIFT) | u64::from(number),
             Self::Watch => 5 << Self::KIND_SHIFT,
@@ -92,6 +95,7 @@ impl Token {
             16 => Some(Self::SignalWaits),
             10 => number.map(Self::Client),
             11 => number.map(Self::ClientGone),
+            17 => number.map(Self::VoiceEnded),
             _ => None,
         }
     }
@@ -106,6 +110,8 @@ impl Poller {
     /// Most events taken in one turn; the rest stays ready for the next.
     const TURN: usize = 256;
 
+    const NEWS: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLET);
+
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)? })
     }
@@ -118,6 +124,18 @@ impl Poller {
     /// Watches for room to write.
     pub(super) fn watch_writable(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
         self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLOUT, token.pack()))
+    }
+
+    /// Watches for bytes to read, and tells of those that come only: whoever leaves some asks to be [told
+    /// again](Self::tell_again).
+    pub(super) fn watch_news(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
+        self.epoll.add(fd, EpollEvent::new(Self::NEWS, token.pack()))
+    }
+
+    /// Tells of the bytes that are there as if they had just come.
+    pub(super) fn tell_again(&self, fd: impl AsFd, token: Token) {
+        // It is watched, so it does not fail.
+        let _ = self.epoll.modify(fd, &mut EpollEvent::new(Self::NEWS, token.pack()));
     }
 
     /// Watches for bytes to read, and tells of the next ones only.
@@ -194,17 +212,25 @@ impl Poller {
     }
 }
 
-/// What an event is about. Only of a client it matters that nobody is at the other end any more.
+/// What an event is about. Only of a client and of a server that talks it matters that nobody is at the other end any
+/// more, and of the latter only once all is read that it said.
 fn token(event: &EpollEvent) -> Option<Token> {
-    let gone = event.events().intersects(EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
+    let events = event.events();
+    let gone = events.intersects(EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
     let token = Token::unpack(event.data())?;
-    Some(if let (Token::Client(number), true) = (token, gone) { Token::ClientGone(number) } else { token })
+    Some(if let (Token::Client(number), true) = (token, gone) {
+        Token::ClientGone(number)
+    } else if let (Token::Voice(number), EpollFlags::EPOLLHUP) = (token, events) {
+        Token::VoiceEnded(number)
+    } else {
+        token
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
     use std::os::fd::AsRawFd;
     use std::sync::mpsc;
@@ -216,6 +242,7 @@ mod tests {
         let cgroups = [0, u32::MAX].map(Token::Cgroup);
         let listeners = [0, u32::MAX].map(|number| Token::Listener(ListenerId(number)));
         let clients = [0, u32::MAX].map(Token::Client).into_iter().chain([Token::ClientGone(7)]);
+        let pipes = pipes.chain([Token::VoiceEnded(7)]);
         let ours = [Token::Signal, Token::SignalWaits, Token::Log, Token::Control, Token::RuntimeDir];
         let writer = [Token::Writer, Token::WriterEnded, Token::LogBytes];
         let cgroups = cgroups.into_iter().chain(writer);
@@ -237,6 +264,26 @@ mod tests {
         assert_eq!(poller.wait(now, None), [Token::Voice(7)]);
         assert_eq!(poller.wait(now, None), [Token::Voice(7)]);
         poller.forget(&reader);
+        assert_eq!(poller.wait(now, Some(now)), []);
+    }
+
+    #[test]
+    fn of_a_pipe_news_are_told_once_and_its_end_when_all_is_read() {
+        let poller = Poller::new().unwrap();
+        let (mut reader, mut writer) = io::pipe().unwrap();
+        poller.watch_news(&reader, Token::Voice(7)).unwrap();
+        let now = super::super::clock::now();
+        writer.write_all(b"x").unwrap();
+        assert_eq!(poller.wait(now, None), [Token::Voice(7)]);
+        assert_eq!(poller.wait(now, Some(now)), []);
+        poller.tell_again(&reader, Token::Voice(7));
+        assert_eq!(poller.wait(now, None), [Token::Voice(7)]);
+        writer.write_all(b"y").unwrap();
+        drop(writer);
+        assert_eq!(poller.wait(now, None), [Token::Voice(7)], "there is something to read");
+        reader.read_exact(&mut [0; 2]).unwrap();
+        poller.tell_again(&reader, Token::Voice(7));
+        assert_eq!(poller.wait(now, None), [Token::VoiceEnded(7)]);
         assert_eq!(poller.wait(now, Some(now)), []);
     }
 

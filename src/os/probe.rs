@@ -300,8 +300,8 @@ fn start(
         precedence: Precedence::Ours,
         expect: &|_| trail.expect(),
     };
-    // It has no voice, so nothing is watched under the token.
-    match spawner.start(poller, Token::Signal, &order) {
+    // It has no voice, so nothing is watched under the number.
+    match spawner.start(poller, 0, &order) {
         Ok(started) => {
             trail.born(started.pid);
             Ok(started.pid)

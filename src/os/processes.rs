@@ -10,6 +10,7 @@ mod known;
 mod main_process;
 mod members;
 mod reap;
+mod voices;
 
 pub(super) use kept::KeptProcesses;
 
@@ -17,18 +18,14 @@ use adopted::Adopted;
 use ends::End;
 
 use super::cgroup::Leaf;
-use super::children;
-use super::heard::Heard;
 use super::poller::Poller;
-use super::probe::Probes;
 use super::proc_file;
 use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
 use super::voice::Voice;
-use crate::core::{Event, Growth, Hearing, PipeEnd, RunEvent, Sight, Time, pack};
+use crate::core::{Event, Growth, Hearing, RunEvent, Sight, Time, pack};
 use crate::plan::{ListenerId, ListenerIds, Pid, RunId};
-use crate::protocol::{Notice, Word};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -110,13 +107,6 @@ pub(super) struct Processes {
     growth: Growth,
     /// The ends of voices of which it is not known yet whether they are news, in the order of their time.
     ends: VecDeque<End>,
-}
-
-/// What a voice said.
-struct Said {
-    events: Vec<Event>,
-    /// The run, where it has closed its pipe, which is news if its main process lives on.
-    closed: Option<RunId>,
 }
 
 impl Processes {
@@ -320,63 +310,6 @@ impl Processes {
         self.retire(leader);
         self.changes.push((run, Change::Asked));
         self.signal_all(poller, leader, libc::SIGKILL)
-    }
-
-    /// Reads the voice with this number. Where it has ended with its process, that is reaped at once, like every other
-    /// child: that its signal is on the way is not waited for.
-    pub(super) fn hear(
-        &mut self,
-        poller: &Poller,
-        probes: &mut Probes,
-        number: u32,
-        now: Time,
-    ) -> Vec<Event> {
-        let Some(&leader) = self.voices.get(&number) else { return Vec::new() };
-        let Said { mut events, closed } = self.hear_leader(poller, leader);
-        if let Some(run) = closed {
-            if self.main_pid(run).is_some_and(children::has_ended) {
-                events.extend(self.reap(poller, probes));
-            } else {
-                self.was_closed(run, now);
-            }
-        }
-        events
-    }
-
-    fn hear_leader(&mut self, poller: &Poller, leader: i32) -> Said {
-        let mut said = Said { events: Vec::new(), closed: None };
-        let Some(process) = self.by_leader.get_mut(&leader) else { return said };
-        let Some(voice) = &mut process.voice else { return said };
-        let mut heard = voice.read(leader);
-        self.touched.extend(&process.listeners);
-        let leaves = |heard: &Heard| {
-            matches!(heard, Heard::Word(Word::Success | Word::Failed) | Heard::Notice(Notice::Stopping))
-        };
-        let leaves = heard.iter().any(leaves);
-        let quiet = leaves || process.manner == Manner::Quiet;
-        let run = process.run;
-        let ends = |last: &mut Heard| matches!(last, Heard::End(PipeEnd::Closed) | Heard::Hangup);
-        if let Some(end) = heard.pop_if(ends) {
-            poller.forget(&*voice);
-            process.voice = None;
-            self.voices.remove(&process.voice_number);
-            // That the pipe ended with the process is no news, and the kernel tells it a moment too soon.
-            let may_be_news = process.main_lives && !quiet && end != Heard::Hangup;
-            said.closed = may_be_news.then_some(run);
-        }
-        if leaves {
-            self.retire(leader);
-            if let Some(process) = self.by_leader.get_mut(&leader) {
-                process.manner = Manner::Quiet;
-            }
-            self.changes.push((run, Change::Asked));
-        }
-        let events = heard.into_iter().filter_map(|heard| match heard {
-            Heard::Notice(Notice::MainPid(pid)) => self.turn_to_main(poller, leader, pid),
-            Heard::Word(_) | Heard::Notice(_) | Heard::End(_) | Heard::Hangup => heard.event(),
-        });
-        said.events.extend(events.map(|event| Event::Run(run, event)));
-        said
     }
 }
 

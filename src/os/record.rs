@@ -13,7 +13,7 @@ use crate::core::Time;
 use crate::plan::{Definition, Generation};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The version that is written, and the only one that is read.
 pub(super) const VERSION: u32 = 1;
@@ -107,12 +107,16 @@ pub(super) struct Record<'a> {
     pub(super) ticks: u64,
     /// When its start was ordered.
     pub(super) started: Time,
-    pub(super) definition: Cow<'a, Definition>,
-    pub(super) sockets: Vec<HeldSocket>,
     pub(super) voice: Option<Mark>,
+    #[serde(skip_serializing)]
+    pub(super) definition: Cow<'a, Definition>,
+    #[serde(skip_serializing)]
+    pub(super) sockets: Vec<HeldSocket>,
     /// The path that its program was found under.
+    #[serde(skip_serializing)]
     pub(super) program: PathBuf,
     /// Device and inode of it, where it is a binary.
+    #[serde(skip_serializing)]
     pub(super) inode: Option<Inode>,
     /// The pipes that it writes to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -122,15 +126,33 @@ pub(super) struct Record<'a> {
     pub(super) cgroup: Option<PathBuf>,
 }
 
+/// What of a record is mostly the same in that of the next run. It is the most of it, and comes last in the text.
+#[derive(Serialize)]
+struct Lasting<'a> {
+    definition: &'a Definition,
+    sockets: &'a [HeldSocket],
+    program: &'a Path,
+    inode: Option<Inode>,
+}
+
 impl Record<'_> {
-    /// Both lines. One that is not born yet is to be signed.
-    pub(super) fn write(&self, mark: RunMark) -> Option<Vec<u8>> {
+    /// What lasts of it, as text.
+    pub(super) fn lasting(&self) -> Option<Vec<u8>> {
+        let Self { definition, sockets, program, inode, .. } = self;
+        serde_json::to_vec(&Lasting { definition, sockets, program, inode: *inode }).ok()
+    }
+
+    /// Writes both lines to `text`, of which one part was written before. One that is not born yet is to be signed.
+    pub(super) fn write(&self, mark: RunMark, lasting: &[u8], text: &mut Vec<u8>) -> Option<()> {
         let ticks = if self.pid == 0 { 0 } else { self.ticks };
-        let mut text = Vec::new();
-        Head { mark, signature: Signature { pid: self.pid, ticks } }.put(&mut text);
-        serde_json::to_writer(&mut text, self).ok()?;
+        Head { mark, signature: Signature { pid: self.pid, ticks } }.put(text);
+        serde_json::to_writer(&mut *text, self).ok()?;
+        // Two objects become one.
+        text.pop_if(|last| *last == b'}')?;
+        text.push(b',');
+        text.extend(lasting.strip_prefix(b"{")?);
         text.push(b'\n');
-        Some(text)
+        Some(())
     }
 
     /// The second line, of the process that has signed the first.

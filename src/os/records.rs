@@ -12,6 +12,7 @@ mod former;
 mod found;
 mod kept;
 mod room;
+mod texts;
 
 pub(super) use former::FormerRecords;
 pub(super) use found::Found;
@@ -27,12 +28,14 @@ use crate::core::{Growth, Time, pack};
 use crate::plan::{Definition, ListenerId, RunId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use texts::Texts;
 
 /// The name of the file in the runtime directory.
 const NAME: &str = "records";
@@ -83,6 +86,13 @@ pub(super) struct Known<'a> {
     pub(super) cgroup: Option<&'a Path>,
 }
 
+/// What is used again for the next record.
+#[derive(Default)]
+struct Pad {
+    texts: Texts,
+    lines: Vec<u8>,
+}
+
 /// The file, and where in it each run is.
 pub(super) struct Records {
     path: PathBuf,
@@ -95,6 +105,7 @@ pub(super) struct Records {
     places: BTreeMap<RunId, Place>,
     /// Where the run is that is about to be born.
     expected: Cell<Option<Place>>,
+    pad: RefCell<Pad>,
     /// Whether the clock by which children sign was seen to be the one by which the kernel says when they were started.
     one_clock: bool,
     /// It could not move to a new file when it was as long as this.
@@ -121,6 +132,7 @@ impl Records {
             live: 0,
             places: BTreeMap::new(),
             expected: Cell::new(None),
+            pad: RefCell::default(),
             one_clock: false,
             stuck_at: 0,
             growth: Growth::default(),
@@ -128,10 +140,10 @@ impl Records {
     }
 
     /// Writes a run down that has started, all or nothing.
-    pub(super) fn started(&mut self, start: Start<'_>, definition: &Definition) -> io::Result<()> {
+    pub(super) fn started(&mut self, start: Start<'_>, definition: &Arc<Definition>) -> io::Result<()> {
         let run = start.run;
         let ticks = start_ticks(start.known.pid).ok_or(io::ErrorKind::NotFound)?;
-        let place = self.put(&self.record(start, ticks, definition), RunMark::at_first(definition))?;
+        let place = self.put(&self.record(start, ticks, definition), definition)?;
         self.insert(run, place);
         Ok(())
     }
@@ -159,8 +171,13 @@ impl Records {
     }
 
     /// Writes at the end, all or nothing: it is nobody's until it is inserted, or signed.
-    fn put(&self, record: &Record<'_>, mark: RunMark) -> io::Result<Place> {
-        self.append(&record.write(mark).ok_or(io::ErrorKind::InvalidData)?)
+    fn put(&self, record: &Record<'_>, definition: &Arc<Definition>) -> io::Result<Place> {
+        let Pad { texts, lines } = &mut *self.pad.borrow_mut();
+        lines.clear();
+        let mark = RunMark::at_first(definition);
+        let lasting = texts.of(record, definition).ok_or(io::ErrorKind::InvalidData)?;
+        record.write(mark, lasting, lines).ok_or(io::ErrorKind::InvalidData)?;
+        self.append(lines)
     }
 
     fn append(&self, text: &[u8]) -> io::Result<Place> {
@@ -194,10 +211,10 @@ impl Records {
 
     /// Writes down a run that is about to be born; gives the place where it is to sign. Without one it is written down
     /// once it was started, or not at all.
-    pub(super) fn expect(&self, start: Start<'_>, definition: &Definition) -> Option<Paper> {
+    pub(super) fn expect(&self, start: Start<'_>, definition: &Arc<Definition>) -> Option<Paper> {
         let file = self.file.try_clone().ok()?;
         let record = self.record(start, ticks_now()?, definition);
-        let place = self.put(&record, RunMark::at_first(definition)).ok()?;
+        let place = self.put(&record, definition).ok()?;
         self.expected.set(Some(place));
         Some(Paper { file, at: place.at() + SIGNED_AT })
     }
@@ -242,6 +259,7 @@ impl Records {
     /// Keeps no more room than they need.
     pub(super) fn pack(&mut self) {
         pack(&mut self.places);
+        self.pad.take();
     }
 
     /// Knows that what was found is about this run.
@@ -259,7 +277,10 @@ impl Records {
             record.group.get_or_insert(started);
             record.pid = pid;
             // Of two about one run the later counts.
-            self.put(&record, self.mark_at(before).ok_or(io::ErrorKind::InvalidData)?)
+            let mark = self.mark_at(before).ok_or(io::ErrorKind::InvalidData)?;
+            let (lasting, mut lines) = (record.lasting().ok_or(io::ErrorKind::InvalidData)?, Vec::new());
+            record.write(mark, &lasting, &mut lines).ok_or(io::ErrorKind::InvalidData)?;
+            self.append(&lines)
         };
         // Where it fails the next supervisor finds the one before, or nobody.
         if let Ok(place) = rewritten() {

@@ -54,7 +54,7 @@ impl Os {
         os.watches = watches;
         os.events.extend(changed.into_iter().map(|service| Event::ProgramChanged { service }));
         // Signals were blocked meanwhile, so none is lost; but that of a child may have been before.
-        os.events.extend(os.processes.reap(&os.poller, &mut os.probes));
+        os.events.extend(os.processes.reap(&os.poller, &mut os.probes, clock::now()));
         for question in questions {
             os.perform(question);
         }

@@ -1,5 +1,6 @@
 //! From a definition to a running program.
 
+use super::binaries::{Binaries, Found};
 use super::birth::Paper;
 use super::cgroup::Leaf;
 use super::child::{Cradle, Executable, Failed, Newborn, Prepared, Tie};
@@ -9,7 +10,7 @@ use super::identity::{self, Becoming};
 use super::inherited::DescriptorLimit;
 use super::lookup::{self, Inode};
 use super::output::{Channel, Channels};
-use super::poller::{Poller, Token};
+use super::poller::Poller;
 use super::precedence::Precedence;
 use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
@@ -86,6 +87,7 @@ pub(super) struct Spawner {
     slots: Slots,
     dispositions: Dispositions,
     ours: Ours,
+    binaries: Binaries,
 }
 
 impl Spawner {
@@ -93,10 +95,11 @@ impl Spawner {
     pub(super) fn new(limit: DescriptorLimit, slots: Slots) -> io::Result<Self> {
         let null = File::options().read(true).write(true).open("/dev/null")?;
         let (dispositions, ours) = (Dispositions::of_now(), Ours::of_now());
-        Ok(Self { cradle: Cradle::new()?, null, limit, slots, dispositions, ours })
+        let binaries = Binaries::default();
+        Ok(Self { cradle: Cradle::new()?, null, limit, slots, dispositions, ours, binaries })
     }
 
-    /// Starts a generation. What it talks on, if anything, is watched under `token`.
+    /// Starts a generation. What it talks on, if anything, is watched under this `number`.
     ///
     /// # Errors
     ///
@@ -104,11 +107,11 @@ impl Spawner {
     pub(super) fn start(
         &mut self,
         poller: &Poller,
-        token: Token,
+        number: u32,
         order: &Order<'_>,
     ) -> Result<Started, SpawnFailure> {
         let dialect = Dialect::of(order.definition.program.handshake);
-        let (voice, their_end) = make_voice(dialect, order.runtime_dir, poller, token)?;
+        let (voice, their_end) = make_voice(dialect, order.runtime_dir, poller, number)?;
         let mark = voice.as_ref().and_then(Voice::mark);
         match (self.start_with(dialect, order, &their_end, mark), voice) {
             (Ok(Born { newborn: Newborn { pid, signed }, origin, program, leaf }), voice) => {
@@ -195,19 +198,17 @@ impl Spawner {
         let program = argv.first().map_or("", String::as_str).to_owned();
         see_directory(directory)?;
         let search = environment.get("PATH");
-        let found = lookup::find(&program, search, directory);
+        let found = self.binaries.find(&program, search, directory);
         // A script that is still where it was is started there: it may look for its like beside its `$0`.
         let is_there = |pinned: &&Pinned| {
-            let seen = found.as_ref().ok().map(|path| lookup::seen_from(directory, path));
-            seen.and_then(|seen| Origin::at(&seen, search, directory)).is_some_and(|at| pinned.is_script(&at))
+            let origin = found.as_ref().ok().and_then(|found| found.origin.as_ref());
+            origin.is_some_and(|at| pinned.is_script(at))
         };
         let pinned = order.pinned.filter(|pinned| !is_there(pinned));
-        let path = match pinned {
-            Some(_) => PathBuf::from(&program),
+        let Found { path, seen, origin } = match pinned {
+            Some(pinned) => Found::kept(&program, directory, pinned.origin()),
             None => found.map_err(|errno| failure(SpawnStage::Lookup, errno, &program))?,
         };
-        let seen = lookup::seen_from(directory, &path);
-        let origin = pinned.map_or_else(|| Origin::at(&seen, search, directory), Pinned::origin);
 
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);
         let stdout = places.channel(order.channels.stdout, null).map_err(unplaced)?;
@@ -266,13 +267,13 @@ fn make_voice(
     dialect: &Dialect,
     directory: Option<&Path>,
     poller: &Poller,
-    token: Token,
+    number: u32,
 ) -> Result<(Option<Voice>, TheirEnd), SpawnFailure> {
     let refused = |errno| failure(SpawnStage::Pipe, errno, "");
     let (voice, their_end) = Voice::new(dialect.voice, directory)
         .map_err(|error| refused(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))?;
     if let Some(voice) = &voice {
-        poller.watch_readable(voice, token).map_err(refused)?;
+        voice.watch(poller, number).map_err(refused)?;
     }
     Ok((voice, their_end))
 }

@@ -1,7 +1,6 @@
 //! From an order to start to a run that is known, and written down for a supervisor that comes later.
 
 use super::output::NewPipes;
-use super::poller::Token;
 use super::precedence::Precedence;
 use super::records::{Known, Records, Start};
 use super::runtime_dir::RuntimeDir;
@@ -12,18 +11,19 @@ use crate::core::generation::Run;
 use crate::core::{Event, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
 use std::cell::Cell;
+use std::sync::Arc;
 
 impl Os {
     pub(super) fn spawn(
         &mut self,
         run: RunId,
         worker: u32,
-        definition: &Definition,
+        definition: &Arc<Definition>,
         program_of: Option<RunId>,
         listeners: &[ListenerId],
     ) {
         let number = self.processes.next_voice();
-        let (poller, token) = (&self.poller, Token::Voice(number));
+        let poller = &self.poller;
         let pinned = program_of.and_then(|run| self.pins.of(run));
         let generation = run.generation;
         let in_use = |listener| self.processes.is_in_use(listener);
@@ -54,7 +54,7 @@ impl Os {
                 precedence,
                 expect,
             };
-            Ok((self.spawner.start(poller, token, &order)?, pipes))
+            Ok((self.spawner.start(poller, number, &order)?, pipes))
         });
         match started {
             Ok((started, pipes)) => {
@@ -78,7 +78,7 @@ impl Os {
     }
 
     /// Writes down a run that has just started: the sooner, the less there is to lose.
-    fn write_down(&mut self, run: RunId, worker: u32, started: Time, definition: &Definition) {
+    fn write_down(&mut self, run: RunId, worker: u32, started: Time, definition: &Arc<Definition>) {
         let Some(records) = &mut self.records else { return };
         let Some(known) = self.processes.known(run) else { return };
         let sockets = self.listeners.held(known.listeners);

@@ -60,9 +60,10 @@ impl<'a> Strings<'a> {
         let owned: Vec<CString> =
             strings.into_iter().map(CString::new).collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)?;
         let own_pid: Vec<OwnPid> = names.iter().map(|name| OwnPid::new(name)).collect();
-        let pid = own_pid.iter().map(|variable| variable.text.as_ptr().cast());
-        let strings = borrowed.into_iter().map(CStr::as_ptr).chain(owned.iter().map(|s| s.as_ptr()));
-        let pointers = strings.chain(pid).chain([std::ptr::null()]).collect();
+        let mut pointers: Vec<*const c_char> = borrowed.into_iter().map(CStr::as_ptr).collect();
+        pointers.extend(owned.iter().map(|string| string.as_ptr()));
+        pointers.extend(own_pid.iter().map(|variable| variable.text.as_ptr().cast::<c_char>()));
+        pointers.push(std::ptr::null());
         Ok(Self { pointers, _borrowed: PhantomData, _owned: owned, own_pid })
     }
 }

@@ -6,7 +6,7 @@ use super::records::Records;
 use super::signals::Letter;
 use super::{Input, Os, clock, memory};
 use crate::core::{Event, Time};
-use crate::limits::BUSY_EVENTS;
+use crate::limits::{BUSY_EVENTS, EXIT_PATIENCE};
 
 impl Os {
     /// The next thing that happened and the time at which it is taken. Blocks until there is one or `deadline` has
@@ -35,7 +35,7 @@ impl Os {
             self.hand_up();
             self.give_successor_up(now);
             self.events.extend(self.logs.deadline_passed(&self.poller, now));
-            self.events.extend(self.processes.take_ends(now));
+            self.events.extend(self.processes.take_ends(&self.poller, now));
             if !self.events.is_empty() {
                 continue;
             }
@@ -55,9 +55,9 @@ impl Os {
             let at_once = self.control.as_ref().is_some_and(ControlSocket::has_news).then_some(now);
             let cut = self.control.as_ref().and_then(ControlSocket::deadline);
             let give_up = self.check.as_ref().map(|check| check.by);
-            let ends = self.processes.ends_due();
+            let ends = self.processes.ends_due(&self.poller);
             let deadlines = [deadline, at_once, cut, give_up, ends, self.hand_up_at(), self.logs.deadline()];
-            for token in self.poller.wait(now, deadlines.into_iter().flatten().min()) {
+            for token in self.wait_for_tokens(now, deadlines.into_iter().flatten().min()) {
                 self.take(token);
             }
             self.polled = true;
@@ -68,6 +68,18 @@ impl Os {
                 control.deadline_passed(&self.poller, now);
             }
         }
+    }
+
+    /// Blocks. Where all that has come is that servers will say no more, they are about to end, and are let do so.
+    fn wait_for_tokens(&self, now: Time, deadline: Option<Time>) -> Vec<Token> {
+        let tokens = self.poller.wait(now, deadline);
+        if tokens.is_empty() || !tokens.iter().all(|token| matches!(token, Token::VoiceEnded(_))) {
+            return tokens;
+        }
+        let now = self.now();
+        let by = deadline.map_or(now + EXIT_PATIENCE, |deadline| deadline.min(now + EXIT_PATIENCE));
+        let next = self.poller.wait(now, Some(by));
+        tokens.into_iter().chain(next).collect()
     }
 
     /// Keeps no more room than it needs, once others have `packed` what they keep.
@@ -109,7 +121,11 @@ impl Os {
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => {
                 let now = self.now();
-                self.events.extend(self.processes.hear(&self.poller, &mut self.probes, number, now));
+                self.events.extend(self.processes.hear(&self.poller, number, now));
+            }
+            Token::VoiceEnded(number) => {
+                let now = self.now();
+                self.events.extend(self.processes.hear_end(&self.poller, number, now));
             }
             Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
             Token::Writer => self.events.extend(self.logs.hear(&self.poller, self.now())),
@@ -148,7 +164,8 @@ impl Os {
     }
 
     fn reap(&mut self) {
-        self.events.extend(self.processes.reap(&self.poller, &mut self.probes));
+        let now = self.now();
+        self.events.extend(self.processes.reap(&self.poller, &mut self.probes, now));
     }
 
     /// Repairs the sockets of runs that said something or ended: servers that leave remove paths.

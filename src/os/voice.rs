@@ -5,6 +5,7 @@ use super::heard::Heard;
 use super::inherited::{Legacy, Numbers};
 use super::notify::NotifySocket;
 use super::pipe::Pipe;
+use super::poller::{Poller, Token};
 use crate::protocol::{self, WordReader};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -58,10 +59,25 @@ impl Voice {
         Ok((Some(ours), theirs))
     }
 
-    /// Reads what is there, as far as one turn goes; `leader` leads the processes that may speak.
-    pub(super) fn read(&mut self, leader: i32) -> Vec<Heard> {
+    /// Watches it under this number. Of a pipe only news are told: that its process has closed it needs no answer.
+    pub(super) fn watch(&self, poller: &Poller, number: u32) -> nix::Result<()> {
         match self {
-            Self::Pipe(pipe) => pipe.read(),
+            Self::Pipe(pipe) => poller.watch_news(pipe, Token::Voice(number)),
+            Self::Notify(_) | Self::Ack(_) => poller.watch_readable(self, Token::Voice(number)),
+        }
+    }
+
+    /// Reads what is there, as far as one turn goes; `leader` leads the processes that may speak. What is left of a turn is
+    /// told under this number again.
+    pub(super) fn read(&mut self, poller: &Poller, number: u32, leader: i32) -> Vec<Heard> {
+        match self {
+            Self::Pipe(pipe) => {
+                let heard = pipe.read();
+                if pipe.is_cut() {
+                    poller.tell_again(&*pipe, Token::Voice(number));
+                }
+                heard
+            }
             Self::Notify(socket) => socket.read(leader),
             Self::Ack(socket) => socket.read(),
         }

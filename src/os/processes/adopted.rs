@@ -8,7 +8,7 @@ use super::super::pidfd::Pidfd;
 use super::super::poller::{Poller, Token};
 use super::super::program::Origin;
 use super::super::sight;
-use super::{Manner, Process, Processes, Said};
+use super::{Manner, Process, Processes};
 use crate::core::{Event, RunEvent, Time};
 use crate::plan::{ListenerId, RunId};
 use nix::errno::Errno;
@@ -125,7 +125,7 @@ impl Processes {
         let held = Adopted { main: process, rest: rest.unwrap_or_default() };
         // Where the kernel has no memory to watch it, its exit is found when it is signalled.
         let _ = held.watch(poller, leader, main_lives);
-        let voice = voice.filter(|voice| poller.watch_readable(voice, Token::Voice(voice_number)).is_ok());
+        let voice = voice.filter(|voice| voice.watch(poller, voice_number).is_ok());
         let process = Process {
             run,
             listeners: listeners.into(),
@@ -147,10 +147,8 @@ impl Processes {
     /// A process of an adopted run has ended.
     pub(in super::super) fn adopted_ended(&mut self, poller: &Poller, leader: u32, now: Time) -> Vec<Event> {
         let leader = leader.cast_signed();
-        let Said { mut events, closed } = self.hear_leader(poller, leader);
-        if let Some(run) = closed {
-            self.was_closed(run, now);
-        }
+        let said = self.hear_leader(poller, leader);
+        let mut events = self.note_end(poller, said, now);
         let Some(process) = self.by_leader.get_mut(&leader) else { return events };
         let Some(adopted) = &mut process.adopted else { return events };
         let (run, main) = (process.run, process.main.unwrap_or(leader));

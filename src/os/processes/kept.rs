@@ -2,7 +2,7 @@
 
 use super::super::cgroup::Leaf;
 use super::super::inherited::{Legacy, Numbers};
-use super::super::poller::{Poller, Token};
+use super::super::poller::Poller;
 use super::super::program::{KeptOrigin, Origin};
 use super::super::voice::{KeptVoice, Voice};
 use super::adopted::Adopted;
@@ -80,7 +80,7 @@ impl Processes {
             let origin = one.origin.map(|origin| Origin::restore(&origin, legacy)).transpose()?;
             let adopted = one.adopted.map(|kept| Adopted::restore(kept, legacy)).transpose()?.map(Box::new);
             if let Some(voice) = &voice {
-                poller.watch_readable(voice, Token::Voice(one.voice_number))?;
+                voice.watch(poller, one.voice_number)?;
             }
             if let Some(adopted) = &adopted {
                 adopted.watch(poller, leader, main_lives)?;

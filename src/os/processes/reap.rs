@@ -4,14 +4,14 @@ use super::super::children;
 use super::super::poller::Poller;
 use super::super::probe::Probes;
 use super::{Process, Processes};
-use crate::core::{Event, RunEvent};
+use crate::core::{Event, RunEvent, Time};
 use std::collections::BTreeSet;
 
 impl Processes {
     /// Reaps every child that has ended: servers, the commands of `probes`, orphans. What a server said comes before its exit.
     ///
     /// It ends: reaping is cheaper than forking.
-    pub(in super::super) fn reap(&mut self, poller: &Poller, probes: &mut Probes) -> Vec<Event> {
+    pub(in super::super) fn reap(&mut self, poller: &Poller, probes: &mut Probes, now: Time) -> Vec<Event> {
         let mut events = Vec::new();
         let mut exits = Vec::new();
         let mut touched = BTreeSet::new();
@@ -19,7 +19,8 @@ impl Processes {
         while let Some(pid) = children::ended() {
             // Its last words may be that another process is the main one.
             if let Some(leader) = self.led_by(pid) {
-                events.extend(self.hear_leader(poller, leader).events);
+                let said = self.hear_leader(poller, leader);
+                events.extend(self.note_end(poller, said, now));
             }
             // A supervisor that began anew in the same process adopts its own children: they end like any other.
             if let Some(leader) = self.whose_main(pid) {

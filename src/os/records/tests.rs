@@ -2,14 +2,15 @@
 
 use super::super::birth::{Signature, ticks_now};
 use super::*;
-use crate::plan::{Generation, Ready, ServiceId};
+use crate::limits::TEXTS_KEPT;
+use crate::plan::{Address, Generation, ListenerSpec, Ready, ServiceId, ServiceName};
 use proptest::prelude::*;
 use std::os::unix::fs::PermissionsExt as _;
 
-fn definition() -> Definition {
+fn definition() -> Arc<Definition> {
     let mut definition = Definition::least("web");
     definition.policy.ready = Ready::Word;
-    definition
+    definition.into()
 }
 
 fn run(generation: u32) -> RunId {
@@ -99,6 +100,47 @@ fn what_was_written_in_another_boot_or_by_another_version_or_is_torn_is_nobody()
         let (found, _) = Records::open(dir.path()).unwrap().found();
         assert!(found.iter().any(|one| one.record.generation == Generation(9)), "{text}");
     }
+}
+
+/// The text that is kept is that of a record which differs in nothing that lasts.
+#[test]
+fn what_was_written_before_is_used_again_only_where_it_is_still_so() {
+    let socket = |inode| {
+        let spec = ListenerSpec::new(Address::Unix("/run/web".into()));
+        HeldSocket { spec, inode, path: None }
+    };
+    let named = |name: &str| {
+        Arc::new(Definition { name: ServiceName::parse(name).unwrap(), ..(*definition()).clone() })
+    };
+    let (one, other) = (named("one"), named("other"));
+    let many: Vec<_> = (0..=TEXTS_KEPT).map(|number| named(&format!("many-{number}"))).collect();
+    let mut starts = vec![(&one, 1, "/bin/true", "/bin/true"); 3];
+    starts.extend([(&other, 1, "/bin/true", "/bin/true"), (&one, 2, "/bin/true", "/bin/true")]);
+    starts.extend([(&one, 2, "/bin/false", "/bin/true"), (&one, 2, "/bin/false", "/bin/false")]);
+    starts.extend(many.iter().map(|definition| (definition, 1, "/bin/true", "/bin/true")));
+    starts.push((&one, 1, "/bin/true", "/bin/true"));
+    let start = |generation, socket, program, file| {
+        let (program, inode) = (Path::new(program), Some(Inode::of(&nix::sys::stat::stat(file).unwrap())));
+        let mut start = start(generation, own());
+        start.sockets = vec![socket];
+        start.known = Known { program, inode, ..start.known };
+        start
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut records = Records::open(dir.path()).unwrap();
+    let (mut before, mut written) = (0, Vec::new());
+    for (generation, (definition, inode, program, file)) in (1..).zip(&starts) {
+        records.started(start(generation, socket(*inode), program, *file), definition).unwrap();
+        let text = fs::read_to_string(dir.path().join(NAME)).unwrap();
+        written.push(text[before..].to_owned());
+        before = text.len();
+        // What a supervisor writes that has written nothing yet.
+        let anew = tempfile::tempdir().unwrap();
+        let mut first = Records::open(anew.path()).unwrap();
+        first.started(start(generation, socket(*inode), program, *file), definition).unwrap();
+        assert_eq!(written.last(), fs::read_to_string(anew.path().join(NAME)).ok().as_ref());
+    }
+    assert_eq!(found(dir.path()).len(), starts.len());
 }
 
 /// A supervisor that is killed in the middle leaves both.

@@ -1,0 +1,53 @@
+//! Text that was written before: who starts again is written down with what stood there the last time, where that is still so.
+
+use super::super::listener::HeldSocket;
+use super::super::lookup::Inode;
+use super::super::record::Record;
+use crate::limits::TEXTS_KEPT;
+use crate::plan::Definition;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+/// The text of what lasts of a record, and what it is about.
+struct Text {
+    /// It keeps its address from others, and nothing else.
+    definition: Weak<Definition>,
+    sockets: Vec<HeldSocket>,
+    program: PathBuf,
+    inode: Option<Inode>,
+    json: Vec<u8>,
+}
+
+impl Text {
+    fn is_of(&self, record: &Record<'_>, definition: &Arc<Definition>) -> bool {
+        std::ptr::eq(self.definition.as_ptr(), Arc::as_ptr(definition))
+            && self.inode == record.inode
+            && self.sockets == record.sockets
+            && self.program == record.program
+    }
+}
+
+/// Some texts, the latest last.
+#[derive(Default)]
+pub(super) struct Texts(VecDeque<Text>);
+
+impl Texts {
+    /// That of a record of this definition.
+    pub(super) fn of(&mut self, record: &Record<'_>, definition: &Arc<Definition>) -> Option<&[u8]> {
+        let known = self.0.iter().position(|text| text.is_of(record, definition));
+        let at = if let Some(at) = known {
+            at
+        } else {
+            let json = record.lasting()?;
+            if self.0.len() >= TEXTS_KEPT {
+                self.0.pop_front();
+            }
+            let (definition, sockets) = (Arc::downgrade(definition), record.sockets.clone());
+            let (program, inode) = (record.program.clone(), record.inode);
+            self.0.push_back(Text { definition, sockets, program, inode, json });
+            self.0.len() - 1
+        };
+        self.0.get(at).map(|text| &*text.json)
+    }
+}
