@@ -75,9 +75,9 @@ impl Os {
                 Change::Asked if ended.contains(&run) => {}
                 Change::Asked => records.asked(run),
                 Change::Main(pid) => records.turned_to(run, pid),
-                Change::Ended => records.ended(run),
+                Change::Ended => {}
             }
         }
-        records.tidy();
+        records.ended(&ended);
     }
 }

@@ -29,7 +29,7 @@ use crate::plan::{Definition, ListenerId, RunId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -319,11 +319,15 @@ impl Records {
         let _ = self.file.write_all_at(&[mark.letter()], place.at());
     }
 
-    /// Forgets a run whose processes have all ended.
-    pub(super) fn ended(&mut self, run: RunId) {
-        if let Some(place) = self.places.remove(&run) {
-            self.end_at(place);
+    /// Forgets runs whose processes have all ended, and keeps the file from growing.
+    pub(super) fn ended(&mut self, runs: &BTreeSet<RunId>) {
+        let gone: Vec<Place> = runs.iter().filter_map(|run| self.places.remove(run)).collect();
+        self.live = self.live.saturating_sub(gone.iter().map(|place| place.len()).sum());
+        // Where nobody is left all of it is cut off: that says as much.
+        if !self.places.is_empty() {
+            gone.into_iter().for_each(|place| self.forget(place));
         }
+        self.tidy();
     }
 
     /// What stands there is about nobody.

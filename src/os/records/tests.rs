@@ -155,7 +155,7 @@ fn of_two_about_one_run_the_later_counts_also_once_it_has_ended() {
     let mut records = Records::open(dir.path()).unwrap();
     let later = records.found().0[0].place;
     records.know(run(1), later);
-    records.ended(run(1));
+    records.ended(&BTreeSet::from([run(1)]));
     assert_eq!(found(dir.path()), []);
 }
 
@@ -292,7 +292,7 @@ proptest! {
                 }
                 Step::Turns(number) => records.turned_to(run(number), own()),
                 Step::Ends(number) => {
-                    records.ended(run(number));
+                    records.ended(&BTreeSet::from([run(number)]));
                     expected.remove(&number);
                 }
                 Step::IsTidied => records.tidy(),
@@ -327,13 +327,13 @@ fn a_service_that_is_restarted_for_ever_takes_no_more_room() {
     let mut most = 0;
     for generation in 1..2000 {
         records.started(start(generation, own()), &definition()).unwrap();
-        records.ended(run(generation - 1));
+        records.ended(&BTreeSet::from([run(generation - 1)]));
         records.tidy();
         most = most.max(fs::metadata(dir.path().join(NAME)).unwrap().len());
     }
     assert!(most <= crate::limits::RECORDS_SLACK_BYTES + 5 * one, "{most} bytes");
     assert_eq!(found(dir.path()), [(1999, RunMark::Started)]);
-    records.ended(run(1999));
+    records.ended(&BTreeSet::from([run(1999)]));
     records.tidy();
     assert_eq!(fs::metadata(dir.path().join(NAME)).unwrap().len(), 0);
     records.release();
@@ -349,7 +349,7 @@ fn a_file_that_cannot_move_goes_on_where_it_is() {
     records.started(start(0, own()), &definition()).unwrap();
     for generation in 1..1000 {
         records.started(start(generation, own()), &definition()).unwrap();
-        records.ended(run(generation - 1));
+        records.ended(&BTreeSet::from([run(generation - 1)]));
         records.tidy();
     }
     assert!(records.stuck_at > 0 && records.end > records.stuck_at);
@@ -360,7 +360,7 @@ fn a_file_that_cannot_move_goes_on_where_it_is() {
     while records.end >= long {
         generation += 1;
         records.started(start(generation, own()), &definition()).unwrap();
-        records.ended(run(generation - 1));
+        records.ended(&BTreeSet::from([run(generation - 1)]));
         records.tidy();
         assert!(records.end < 3 * long, "it does not try again");
     }
