@@ -57,7 +57,8 @@ pub const LOCK_RETRY: Duration = Duration::from_millis(5);
 pub const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a process that has closed its pipe may take to end before that it has closed it is news. The kernel takes some
-/// microseconds; where it takes longer, it is seen that the process is about to.
+/// microseconds; where it takes longer, it is seen that the process is about to. It may be waited for twice: once by whoever
+/// listens, for the exit, and once with other things to do.
 pub const EXIT_PATIENCE: Duration = Duration::from_millis(2);
 
 /// How many pipes that were closed are kept that long. More are closed at once: a supervisor may have just as many

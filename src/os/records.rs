@@ -325,7 +325,9 @@ impl Records {
         self.live = self.live.saturating_sub(gone.iter().map(|place| place.len()).sum());
         // Where nobody is left all of it is cut off: that says as much.
         if !self.places.is_empty() {
-            gone.into_iter().for_each(|place| self.forget(place));
+            for place in gone {
+                self.forget(place);
+            }
         }
         self.tidy();
     }

@@ -14,7 +14,7 @@ use crate::plan::RunId;
 pub(super) struct End {
     run: RunId,
     due: Time,
-    /// Our end of it, where there was time for closing it neither.
+    /// Our end of it, where it was not closed at once.
     voice: Option<Voice>,
 }
 
@@ -34,8 +34,8 @@ impl Processes {
         self.ends.push_back(end);
     }
 
-    /// When [`take_ends`](Self::take_ends) may have something. To be called before a wait: what was only kept because there
-    /// was no time is closed.
+    /// When [`take_ends`](Self::take_ends) may have something. To be called before a wait: pipes of those whose exit was told
+    /// are closed, for which nobody had the time.
     pub(in super::super) fn ends_due(&mut self, poller: &Poller) -> Option<Time> {
         while let Some(end) = self.ends.front() {
             if self.main_pid(end.run).is_some() {
@@ -88,7 +88,7 @@ mod tests {
         Time { ms }
     }
 
-    /// Runs of this very process, which lives; the first of them has a pipe, whose other end this gives.
+    /// A run of this very process, which lives; and the other end of its pipe.
     fn of_one() -> (Poller, Processes, OwnedFd) {
         let (poller, mut processes) = (Poller::new().unwrap(), Processes::default());
         let (pipe, writer) = Pipe::new().unwrap();
