@@ -211,6 +211,61 @@ fn clients_are_told_of_an_upgrade() {
     supervised.wait_exit();
 }
 
+/// Whoever asks while one program becomes the other is answered by one of them.
+#[test]
+fn a_request_that_comes_during_an_upgrade_is_answered() {
+    let mut supervised =
+        staged(&service("web", free_port(), &["sleep", "60"], "ready = \"started\""), &["web"]);
+    let (mut answered, mut told) = (0, 0);
+    for _ in 0..20 {
+        supervised.forget();
+        supervised.signal(SIGUSR2);
+        while !supervised.said(" bootstrap pid= … is now") {
+            let mut wire = Wire::to(&supervised);
+            wire.send(r#"{"version":1,"request":"version"}"#);
+            let reply = wire.reply();
+            match reply["reply"].as_str() {
+                Some("version") => answered += 1,
+                Some("upgrading") => told += 1,
+                _ => panic!("{reply}\n{supervised}"),
+            }
+        }
+    }
+    assert!(answered > 20, "{answered} answered, {told} told to ask again\n{supervised}");
+    // One that was let in and has not asked yet.
+    let mut idle = Wire::to(&supervised);
+    assert_eq!(idle.ask("\"version\"")["reply"], "version");
+    upgrade(&mut supervised);
+    assert_eq!(idle.ask("\"version\"")["reply"], "version");
+    supervised.stop();
+}
+
+/// Who has ended just then is not written down for ever.
+#[test]
+fn whoever_ends_during_an_upgrade_is_forgotten() {
+    let names = ["a", "b", "c", "d", "e"];
+    let more =
+        "ready = \"started\"\nrestart = \"always\"\nrestart_delay = \"1ms\"\nrestart_delay_max = \"1ms\"";
+    let config: String =
+        names.iter().map(|name| service(name, free_port(), &["sleep", "60"], more)).collect();
+    let mut supervised = staged(&config, &names);
+    let records = supervised.stage.dir().join("run/records");
+    for _ in 0..10 {
+        supervised.forget();
+        for child in supervised.process().children() {
+            child.signal(SIGKILL);
+        }
+        supervised.signal(SIGUSR2);
+        supervised.wait_for(" bootstrap pid= … is now");
+        eventually("all run again", || supervised.process().children().len() == names.len());
+    }
+    let living = |text: &str| text.lines().filter(|line| line.starts_with(['n', 's', 'i', 'l'])).count();
+    eventually("those who run are written down, and nobody else", || {
+        living(&fs::read_to_string(&records).unwrap()) == names.len()
+    });
+    supervised.stop();
+}
+
 /// It may hang for as long as it likes: nothing else waits for it.
 #[test]
 fn a_program_that_does_not_answer_stops_nobody() {

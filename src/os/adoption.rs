@@ -66,6 +66,11 @@ impl Os {
             // a few the answer is not there yet, and is not to wait for the note.
             self.look();
         }
+        self.write_changes();
+    }
+
+    /// The same, without another look.
+    pub(super) fn write_changes(&mut self) {
         let changes = self.processes.take_changes();
         let Some(records) = &mut self.records else { return };
         let ended: BTreeSet<RunId> =

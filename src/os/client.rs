@@ -95,10 +95,11 @@ impl Client {
         }
     }
 
-    /// One that asked the program before for an upgrade, and waits for the answer.
-    pub(super) fn asking_still(stream: OwnedFd, peer: Peer, request: u64, inbox: Vec<u8>, now: Time) -> Self {
+    /// One that was left by the program before. Where it has asked that for an upgrade it waits for the answer.
+    pub(super) fn left(stream: OwnedFd, peer: Peer, upgrade: Option<u64>, inbox: Vec<u8>, now: Time) -> Self {
         let new = Self::new(stream, peer, now);
-        Self { inbox, phase: Phase::Waits, has_spoken: true, upgrade: Some(request), ..new }
+        let phase = if upgrade.is_some() { Phase::Waits } else { new.phase };
+        Self { inbox, phase, has_spoken: upgrade.is_some(), upgrade, ..new }
     }
 
     /// Reads one piece, where a request is awaited.

@@ -25,13 +25,9 @@ impl Os {
     /// The socket cannot be made.
     pub fn open_control(&mut self) -> Result<(), NoRuntimeDir> {
         let now = self.now();
-        let askers = std::mem::take(&mut self.askers);
+        let left = std::mem::take(&mut self.left_control);
         self.control = match &self.runtime_dir {
-            Some(directory) => {
-                let mut control = ControlSocket::open(&self.poller, directory)?;
-                control.take_over(&self.poller, askers, now);
-                Some(control)
-            }
+            Some(directory) => Some(ControlSocket::open(&self.poller, directory, left, now)?),
             None => None,
         };
         Ok(())

@@ -3,9 +3,10 @@
 //! No client delays anything: each is read and written as far as it goes without blocking, what waits for it is
 //! bounded, and one that keeps us waiting is cut. While none is connected there is nothing to wake up for.
 
-mod asker;
+mod kept;
+mod place;
 
-pub(super) use asker::{Asker, KeptClient};
+pub(super) use kept::{KeptClient, KeptControl, LeftControl};
 
 use super::client::{Client, Peer, Read, Then};
 use super::poller::{Poller, Token};
@@ -18,15 +19,13 @@ use crate::protocol::control::{ErrorCode, Reply};
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use nix::sys::socket::{MsgFlags, getsockopt, send, sockopt};
-use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::geteuid;
-use socket2::{Domain, SockAddr, Socket, Type};
+use place::{give, is_at, listen};
+use socket2::Socket;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 
 /// One connection to the control socket; no two have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,10 +74,18 @@ pub(super) struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Listens in a runtime directory, for us and root alone.
-    pub(super) fn open(poller: &Poller, directory: &RuntimeDir) -> Result<Self, NoRuntimeDir> {
+    /// Listens in a runtime directory, for us and root alone; or goes on with what the program before has left.
+    pub(super) fn open(
+        poller: &Poller,
+        directory: &RuntimeDir,
+        left: LeftControl,
+        now: Time,
+    ) -> Result<Self, NoRuntimeDir> {
         let system = |error: io::Error| NoRuntimeDir::System { path: directory.socket(), error };
-        let (socket, inode) = listen(&directory.socket(), None).map_err(system)?;
+        let (socket, inode) = match left.socket.filter(|(_, left)| is_at(&directory.socket(), *left)) {
+            Some(socket) => socket,
+            None => listen(&directory.socket(), None).map_err(system)?,
+        };
         let removals = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK);
         let removals = removals.map_err(|errno| system(errno.into()))?;
         poller.watch_readable(&socket, Token::Control).map_err(|errno| system(errno.into()))?;
@@ -96,6 +103,7 @@ impl ControlSocket {
             spare: File::open("/dev/null").ok(),
         };
         control.watch_removals(directory);
+        control.take_over(poller, left.clients, now);
         Ok(control)
     }
 
@@ -307,7 +315,7 @@ impl ControlSocket {
     /// Somebody removed a name from the directory: is the socket still there?
     pub(super) fn look(&mut self, poller: &Poller, directory: &mut RuntimeDir) {
         while let Ok(_) | Err(Errno::EINTR) = self.removals.read_events() {}
-        if inode(&directory.socket()).is_ok_and(|found| found == self.inode) {
+        if is_at(&directory.socket(), self.inode) {
             return;
         }
         let renewed = self.renew(poller, directory).map_or_else(Renewed::Failed, |()| Renewed::Again);
@@ -353,43 +361,10 @@ impl ControlSocket {
             client.write(now);
         }
         let path = directory.socket();
-        if inode(&path).is_ok_and(|found| found == self.inode) {
+        if is_at(&path, self.inode) {
             let _ = fs::remove_file(path);
         }
     }
-}
-
-/// A socket that listens at a path which only its owner can connect to, or a group as well. The directory is ours, so
-/// what stands at the path is what a former supervisor left.
-fn listen(path: &Path, gid: Option<u32>) -> io::Result<(Socket, (u64, u64))> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let address = SockAddr::unix(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    // The path gets the mode of the socket: there is no moment at which others could connect.
-    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
-    socket.bind(&address)?;
-    socket.listen(i32::try_from(CONTROL_CLIENTS).expect("a small number"))?;
-    // Who waits for the socket hears of this change of its mode: then it listens.
-    give(path, gid)?;
-    Ok((socket, inode(path)?))
-}
-
-/// Lets a group connect, or nobody but the owner.
-fn give(path: &Path, gid: Option<u32>) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = if gid.is_some() { 0o660 } else { 0o600 };
-    if gid.is_some() {
-        std::os::unix::fs::chown(path, None, gid)?;
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-}
-
-fn inode(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 /// Tells somebody why, as far as one write does, before the connection closes.

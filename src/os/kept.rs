@@ -1,7 +1,7 @@
 //! What the system layer leaves to the program that the supervisor becomes: descriptors by their numbers, and what
 //! is known of them. All else (the poller, signals, stderr) is made anew.
 
-use super::control::KeptClient;
+use super::control::{KeptClient, KeptControl};
 use super::inherited::{DescriptorLimit, Legacy, keep_from_children};
 use super::listener::KeptListener;
 use super::log_output::KeptLines;
@@ -50,7 +50,10 @@ pub struct Kept {
     pub(super) written: Option<KeptRecords>,
     /// The runtime directory, and its lock.
     pub(super) runtime_dir: Option<KeptRuntimeDir>,
-    /// The clients that asked for the upgrade.
+    /// The control socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) control: Option<KeptControl>,
+    /// The clients that asked for the upgrade, or wait for nothing that was begun.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) clients: Vec<KeptClient>,
     /// What the manager above keeps for us, by inode.

@@ -95,7 +95,7 @@ pub use trusted::is_of_us_or_root;
 
 use crate::core::{Action, Event, RunEvent, Time};
 use crate::protocol::status::Usage;
-use control::{Asker, ControlSocket};
+use control::{ControlSocket, LeftControl};
 use inherited::DescriptorLimit;
 use listeners::Listeners;
 use log_output::LogOutput;
@@ -144,8 +144,8 @@ pub struct Os {
     /// What services write, and the log writer.
     logs: Logs,
     control: Option<ControlSocket>,
-    /// Clients that the program before left, until there is a control socket.
-    askers: Vec<Asker>,
+    /// What the program before left of one, until there is a control socket.
+    left_control: LeftControl,
     /// The poller was asked since a client was last listened to.
     polled: bool,
     /// What happened and was not given out yet.
@@ -212,7 +212,7 @@ impl Os {
             log: LogOutput::new(io::stderr())?,
             logs: Logs::default(),
             control: None,
-            askers: Vec::new(),
+            left_control: LeftControl::default(),
             polled: false,
             events: VecDeque::new(),
             program,

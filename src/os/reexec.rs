@@ -3,7 +3,7 @@
 //! Everything that can fail is done while this program can still go on.
 
 use super::arguments::own_arguments;
-use super::control::Asker;
+use super::control::LeftControl;
 use super::inherited::{Numbers, keep_from_children};
 use super::kept::{Kept, Left, seal};
 use super::poller::Token;
@@ -43,8 +43,7 @@ impl Os {
             (None, None) => None,
         };
         os.runtime_dir = kept.runtime_dir.and_then(|kept| RuntimeDir::restore(kept, legacy));
-        let askers = kept.clients.into_iter().map(|kept| Asker::restore(kept, legacy, clock::now()));
-        os.askers = askers.collect::<io::Result<_>>()?;
+        os.left_control = LeftControl::restore(kept.control.as_ref(), kept.clients, legacy, clock::now())?;
         os.restore_store(kept.stored);
         os.events = kept.events;
         let (probes, questions) = super::Probes::restore(kept.probes);
@@ -123,6 +122,8 @@ impl Os {
         // From here on signals wait in the kernel, for whoever is there then. Those that came before are events.
         self.take(Token::Signal);
         self.take(Token::SignalWaits);
+        // The next program knows of it by what is written down.
+        self.write_changes();
         let why = self.try_to_become(&check, write);
         self.events.push_back(Event::UpgradeRefused(why));
         signals::let_in(held);
@@ -179,7 +180,11 @@ impl Os {
             records: None,
             written: self.records.as_ref().map(|records| records.keep(&mut numbers)),
             runtime_dir: self.runtime_dir.as_ref().map(|held| held.keep(&mut numbers)),
-            clients: self.control.as_ref().map_or_else(Vec::new, |control| control.keep_askers(&mut numbers)),
+            control: self.control.as_ref().map(|control| control.keep(&mut numbers)),
+            clients: self
+                .control
+                .as_ref()
+                .map_or_else(Vec::new, |control| control.keep_clients(&mut numbers)),
             stored: self.stored(),
             events: self.events.iter().cloned().chain(self.processes.ends()).collect(),
         };

@@ -296,6 +296,7 @@ impl Supervised {
         self.signal(Signal::SIGTERM);
         let code = self.wait_exit();
         assert_eq!((code, self.offspring()), (0, vec![]), "after SIGTERM\n{self}");
+        assert!(!self.stage.dir().join("run/records").exists(), "somebody is written down still\n{self}");
     }
 }
 
