@@ -98,6 +98,30 @@ fn a_mended_program_is_tried_at_once_however_long_the_pause() {
     supervised.stop();
 }
 
+/// Wherever its path comes from, and whatever keeps it from being executed.
+#[test]
+fn a_program_that_cannot_be_executed_is_tried_once() {
+    for (command, mode) in [("bin/server", 0o755), ("server", 0o755), ("server", 0o644)] {
+        let (stage, port) = (Stage::new(), free_port());
+        let place = stage.dir().join("bin");
+        fs::create_dir(&place).unwrap();
+        deploy(&place, &binary());
+        let more = format!("env = {{ PATH = \"{}:/usr/bin:/bin\" }}", place.display());
+        let supervised: Supervised = stage.start(&watched(port, command, &more), &["web"]);
+        supervised.wait_answer(port, 1);
+        let broken = supervised.stage.write("broken", "");
+        fs::set_permissions(&broken, fs::Permissions::from_mode(mode)).unwrap();
+        fs::rename(&broken, place.join("server")).unwrap();
+        supervised.wait_for(" web generation=2 could not be started … the restart failed");
+        supervised.wait_answer(port, 3);
+        for generation in 4..=5 {
+            deploy(&place, &binary());
+            supervised.wait_answer(port, generation);
+        }
+        supervised.stop();
+    }
+}
+
 #[test]
 fn a_broken_program_is_tried_once() {
     for more in ["restart_order = \"start-first\"", ""] {

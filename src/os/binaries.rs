@@ -43,8 +43,13 @@ pub(super) struct Found {
 
 impl Found {
     /// One that is executed as it was kept, whatever is at its path.
-    pub(super) fn kept(program: &str, directory: Option<&Path>, origin: Option<Origin>) -> Self {
-        let path = PathBuf::from(program);
+    pub(super) fn kept(
+        program: &str,
+        search: Option<&OsStr>,
+        directory: Option<&Path>,
+        origin: Option<Origin>,
+    ) -> Self {
+        let path = lookup::place(program, search, directory);
         Self { seen: lookup::seen_from(directory, &path), path, origin }
     }
 }

@@ -42,12 +42,8 @@ pub(super) fn find(
     if program.contains('/') {
         return check(&seen_from(directory, Path::new(program))).map(|()| program.into());
     }
-    let search = search.unwrap_or(OsStr::new(DEFAULT_PATH));
     let mut reason = Errno::ENOENT;
-    for entry in search.as_bytes().split(|&byte| byte == b':') {
-        // An empty entry is the working directory, as in a shell.
-        let place = if entry.is_empty() { Path::new(".") } else { Path::new(OsStr::from_bytes(entry)) };
-        let path = place.join(program);
+    for path in places(program, search) {
         match check(&seen_from(directory, &path)) {
             Ok(()) => return Ok(path),
             // Something of the name is there: say so, unless a later entry has the program.
@@ -56,6 +52,25 @@ pub(super) fn find(
         }
     }
     Err(reason)
+}
+
+/// Where a program without a slash may be.
+fn places<'a>(program: &'a str, search: Option<&'a OsStr>) -> impl Iterator<Item = PathBuf> + 'a {
+    let search = search.unwrap_or(OsStr::new(DEFAULT_PATH));
+    search.as_bytes().split(|&byte| byte == b':').map(move |entry| {
+        // An empty entry is the working directory, as in a shell.
+        let place = if entry.is_empty() { Path::new(".") } else { Path::new(OsStr::from_bytes(entry)) };
+        place.join(program)
+    })
+}
+
+/// Where the program is looked at, whether it can be executed or not: where [`find`] finds it, else what is first of its name.
+pub(super) fn place(program: &str, search: Option<&OsStr>, directory: Option<&Path>) -> PathBuf {
+    find(program, search, directory).unwrap_or_else(|_| {
+        let is_there = |path: &PathBuf| seen_from(directory, path).symlink_metadata().is_ok();
+        let mut places = places(program, search).filter(|_| !program.contains('/'));
+        places.find(is_there).unwrap_or_else(|| program.into())
+    })
 }
 
 /// A path as we must write it for what the child will see from `directory`.
@@ -172,6 +187,25 @@ mod tests {
         assert_eq!(find("./server", None, Some(dir.path())), Ok("./server".into()));
         assert_eq!(find("./server", None, None), Err(Errno::ENOENT));
         assert_eq!(find("server", Some(OsStr::new("")), Some(dir.path())), Ok("./server".into()));
+    }
+
+    #[test]
+    fn what_cannot_be_executed_has_its_place_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|name| dir.path().join(name));
+        for place in [&a, &b] {
+            fs::create_dir(place).unwrap();
+        }
+        program(&b, "server", 0o644);
+        let search = format!("{}:{}", a.display(), b.display());
+        let search = Some(OsStr::new(&search));
+        assert_eq!(place("server", search, None), b.join("server"));
+        fs::remove_file(b.join("server")).unwrap();
+        assert_eq!(place("server", search, None), Path::new("server"));
+        program(&a, "server", 0o755);
+        program(&b, "server", 0o755);
+        assert_eq!(place("server", search, None), a.join("server"));
+        assert_eq!(place("./server", search, Some(&b)), Path::new("./server"));
     }
 
     #[test]

@@ -206,7 +206,7 @@ impl Spawner {
         };
         let pinned = order.pinned.filter(|pinned| !is_there(pinned));
         let Found { path, seen, origin } = match pinned {
-            Some(pinned) => Found::kept(&program, directory, pinned.origin()),
+            Some(pinned) => Found::kept(&program, search, directory, pinned.origin()),
             None => found.map_err(|errno| failure(SpawnStage::Lookup, errno, &program))?,
         };
 
