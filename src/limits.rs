@@ -14,6 +14,10 @@ pub const SERVICES: usize = 16_384;
 /// are alike stand together, or come from one generator; a look through all of them is to cost less than one start.
 pub const COMMON_VALUES: usize = 64;
 
+/// Looks at the program of a service, from just before its starts, that are kept until it is watched: that of the newest
+/// start counts, and one that fails again and again is not watched anew.
+pub const LOOKS_KEPT: usize = 8;
+
 /// Paths of binaries that are known to be such: services run a few programs, or each its own, and then one look more is what
 /// a start costs.
 pub const BINARIES_KNOWN: usize = 64;

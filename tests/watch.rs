@@ -98,6 +98,29 @@ fn a_mended_program_is_tried_at_once_however_long_the_pause() {
     supervised.stop();
 }
 
+/// Nothing of it has ever run.
+#[test]
+fn a_program_that_is_put_there_at_last_is_tried_at_once_however_long_the_pause() {
+    for (command, mode) in [("bin/server", None), ("bin/server", Some(0o755)), ("server", Some(0o644))] {
+        let (stage, port) = (Stage::new(), free_port());
+        let place = stage.dir().join("bin");
+        fs::create_dir(&place).unwrap();
+        if let Some(mode) = mode {
+            let broken = stage.write("bin/server", "");
+            fs::set_permissions(&broken, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let pause = "restart = \"always\"\nrestart_delay = \"1h\"\nrestart_delay_max = \"1h\"";
+        let path = format!("env = {{ PATH = \"{}:/usr/bin:/bin\" }}", place.display());
+        let supervised = stage.launch(&watched(port, command, &format!("{pause}\n{path}")));
+        supervised.wait_for(" web generation=2 could not be started … starting generation 3 in 1h");
+        deploy(&place, &binary());
+        supervised.wait_for(" web generation=3 … ready after");
+        deploy(&place, &binary());
+        supervised.wait_answer(port, 4);
+        supervised.stop();
+    }
+}
+
 /// Wherever its path comes from, and whatever keeps it from being executed.
 #[test]
 fn a_program_that_cannot_be_executed_is_tried_once() {

@@ -8,7 +8,7 @@ use super::scene::Scene;
 use super::state::{State, Then};
 use super::worker::{Order, Worker};
 use super::{Action, RunEvent, Time};
-use crate::plan::{Definition, Generation, ListenerId, ListenerIds, ServiceId};
+use crate::plan::{Definition, Generation, ListenerId, ListenerIds, RunId, ServiceId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thin_vec::ThinVec;
@@ -301,17 +301,18 @@ impl Service {
         self.guard.changed(now);
     }
 
-    /// Watches what the newest run was started from; nothing where there is none, or nobody wants it. When that
-    /// run has failed and an older program serves, or a pause comes before the next start, the next change is one of
-    /// the file that failed.
+    /// Watches what the newest run was started from; nothing where there is none, or nobody wants it. Where that run has
+    /// failed, process or not, and an older program serves or a pause comes, the next change is one of the file that failed.
     fn keep_watch(&mut self, out: &mut Vec<Action>) {
-        let pauses = |worker: &Worker| matches!(worker.state, State::Backoff { .. });
-        let stays = self.workers.iter().any(|worker| !worker.is_empty() || pauses(worker));
+        let pauses = self.workers.iter().any(|worker| matches!(worker.state, State::Backoff { .. }));
+        let stays = pauses || self.workers.iter().any(|worker| !worker.is_empty());
         let staying = self.workers.iter().flat_map(Worker::staying);
         let watched = self.guard.watched().filter(|_| stays);
         let living =
             staying.filter(|run| run.pid.is_some() && (run.program_of.is_none() || watched.is_none()));
-        let newest = living.map(|run| run.id).chain(watched).max().filter(|_| self.definition.policy.watch);
+        let newest = living.map(|run| run.id).chain(watched).max();
+        let failed = pauses.then_some(RunId { service: self.id, generation: self.last });
+        let newest = newest.or(failed).filter(|_| self.definition.policy.watch);
         if self.guard.turn_to(newest) {
             out.push(newest.map_or(Action::Unwatch { service: self.id }, |run| Action::Watch { run }));
         }

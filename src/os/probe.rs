@@ -299,6 +299,7 @@ fn start(
         runtime_dir: None,
         precedence: Precedence::Ours,
         expect: &|_| trail.expect(),
+        missed: &|_| (),
     };
     // It has no voice, so nothing is watched under the number.
     match spawner.start(poller, 0, &order) {

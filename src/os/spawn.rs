@@ -68,6 +68,8 @@ pub(super) struct Order<'a> {
     pub(super) precedence: Precedence,
     /// Has it written down before it is born; gives where it signs itself.
     pub(super) expect: &'a dyn Fn(&Expected<'_>) -> Option<Paper>,
+    /// Is told where a program was looked for that is not there, or cannot be executed.
+    pub(super) missed: &'a dyn Fn(&Path),
 }
 
 /// What is known of a run before it is born, for whoever writes it down.
@@ -207,7 +209,11 @@ impl Spawner {
         let pinned = order.pinned.filter(|pinned| !is_there(pinned));
         let Found { path, seen, origin } = match pinned {
             Some(pinned) => Found::kept(&program, search, directory, pinned.origin()),
-            None => found.map_err(|errno| failure(SpawnStage::Lookup, errno, &program))?,
+            None => found.map_err(|errno| {
+                let place = lookup::place(&program, search, directory);
+                (order.missed)(&lookup::seen_from(directory, &place));
+                failure(SpawnStage::Lookup, errno, &program)
+            })?,
         };
 
         let unfit = |errno| failure(SpawnStage::Exec, errno, &program);

@@ -11,6 +11,7 @@ use crate::core::generation::Run;
 use crate::core::{Event, RunEvent, Time};
 use crate::plan::{Definition, ListenerId, RunId};
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 
 impl Os {
@@ -34,15 +35,15 @@ impl Os {
             let pipes = NewPipes::of(definition)?;
             let channels = pipes.channels(definition);
             let (records, held, started) = (self.records.as_ref(), &self.listeners, clock::now());
+            let look_at = |program: &Path| look.set(definition.policy.watch.then(|| Look::at(program)));
             let expect = |Expected { voice, program, inode, cgroup }: &Expected<'_>| {
-                look.set(definition.policy.watch.then(|| Look::at(program)));
+                look_at(program);
                 let (voice, inode, cgroup) = (voice.clone(), *inode, *cgroup);
                 let known = Known { pid: 0, group: None, listeners, voice, program, inode, cgroup };
                 let (sockets, output) = (held.held(listeners), pipes.marks());
                 records?.expect(Start { run, worker, started, sockets, known, output }, definition)
             };
-            let expect = &expect;
-            let fds = &fds;
+            let (expect, missed, fds) = (&expect, &look_at, &fds);
             let order = Order {
                 definition,
                 generation,
@@ -53,13 +54,15 @@ impl Os {
                 runtime_dir,
                 precedence,
                 expect,
+                missed,
             };
             Ok((self.spawner.start(poller, number, &order)?, pipes))
         });
+        // Of one that could not be executed, too: its file may be mended.
+        look.into_inner().into_iter().for_each(|look| self.watches.started(run, look));
         match started {
             Ok((started, pipes)) => {
                 self.logs.add(&self.poller, run, started.pid, definition, pipes, clock::now());
-                look.into_inner().into_iter().for_each(|look| self.watches.started(run, look));
                 let (pid, signed) = (started.pid, started.signed);
                 let told = self.processes.add(&self.poller, run, listeners, number, started);
                 let is_written = |records: &mut Records| records.born(run, pid, signed);

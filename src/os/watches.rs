@@ -4,7 +4,7 @@
 //! and that of each symbolic link. An event is told only where another file is at the end of the way than before.
 
 use super::poller::{Poller, Token};
-use crate::limits::WATCH_LINKS;
+use crate::limits::{LOOKS_KEPT, WATCH_LINKS};
 use crate::plan::{Generation, RunId, ServiceId};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use nix::sys::stat::stat;
@@ -79,10 +79,14 @@ struct Directory {
 }
 
 impl Watches {
-    /// A run was started from this program. That it is watched comes later, when it may have ended already, and the
+    /// A run was started from this program, or could not be. That it is watched comes later, when it may have ended already, and the
     /// program may be another.
     pub(super) fn started(&mut self, run: RunId, look: Look) {
-        self.started.entry(run.service).or_default().insert(run.generation, look);
+        let looks = self.started.entry(run.service).or_default();
+        looks.insert(run.generation, look);
+        if looks.len() > LOOKS_KEPT {
+            looks.pop_first();
+        }
     }
 
     /// Watches the program that this run was started from, instead of what was watched for the service before; of one that
