@@ -998,6 +998,12 @@ impl World {
         };
         let stray = self.watched.values().find(|run| !serves(run));
         assert!(stray.is_none(), "the program of {stray:?} is watched, and nobody of its service stays");
+        let is_blind = |service: &&Service| {
+            let wants = service.definition.policy.watch && service.workers.iter().any(pauses);
+            wants && !self.watched.contains_key(&service.id)
+        };
+        let blind = self.core.services().find(is_blind).map(|service| &service.definition.name);
+        assert!(blind.is_none(), "{blind:?} waits for the clock, and for nobody who mends its program");
         let kept: BTreeSet<RunId> =
             self.core.services().flat_map(|s| &s.workers).filter_map(kept_program).collect();
         assert_eq!(self.pinned, kept, "pinned is what somebody may go back to");
