@@ -209,6 +209,9 @@ pub const TICKETS: usize = 1024;
 /// ten thousand services that all restart has taken a second.
 pub const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a command waits at the least for what is so already, however short `--timeout` is: `0s` asks whether it is.
+pub const ANSWER_GRACE: Duration = Duration::from_millis(200);
+
 /// How long the program now on disk may take to say whether it can go on from here; everything goes on meanwhile.
 pub const UPGRADE_PATIENCE: Duration = Duration::from_secs(5);
 

@@ -5,7 +5,7 @@ mod support;
 use nix::sys::signal::Signal::SIGKILL;
 use std::fs;
 use std::process::{Child, Stdio};
-use support::{Process, Stage, Supervised, eventually, free_port, http};
+use support::{Process, Stage, Supervised, eventually, free_port, http, service};
 
 /// Starts a `wait`, and waits until there is nothing that it does.
 #[expect(clippy::disallowed_methods, reason = "a command, beside the supervisor")]
@@ -88,6 +88,24 @@ fn one_that_does_not_come_is_told_with_the_reason_and_without_a_time_to_wait_at_
         assert!(said.starts_with(begin) && said.contains("/run/control: No such file"), "{said}");
         assert_eq!(output.status.code(), Some(7), "{said}");
     }
+}
+
+/// Without any time it says how things are.
+#[test]
+fn what_is_so_already_is_told_however_short_the_time() {
+    let slow = service("slow", free_port(), &["sleep", "60"], "ready = \"pipe\"\nready_timeout = \"1m\"");
+    let supervised = Stage::new().start(&(config() + &slow), &["web", "slow"]);
+    supervised.wait_for("web generation=1 … ready after");
+    let now = |name, timeout| {
+        let output = supervised.stage.run(&["-c", "services.toml", "wait", name, "--timeout", timeout]);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for timeout in ["0s", "1ms", "0s", "1ms", "0s"] {
+        assert_eq!(now("web", timeout), (Some(0), String::new()), "{supervised}");
+    }
+    let (code, said) = now("slow", "0s");
+    assert!(code == Some(6) && said.contains("not up after 0s"), "{code:?} {said}");
+    supervised.signal(nix::sys::signal::Signal::SIGQUIT);
 }
 
 /// The socket is there before those of the services are: a wait that came in between was told to try again.

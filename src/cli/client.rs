@@ -4,7 +4,7 @@ use super::trouble::Trouble;
 use super::way::{Timeout, Way};
 use crate::config;
 use crate::core::Time;
-use crate::limits::CLIENT_PATIENCE;
+use crate::limits::{ANSWER_GRACE, CLIENT_PATIENCE};
 use crate::os::{self, Arrival, Os, Place};
 use crate::protocol::control::{ControlRequest, Reply};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -138,7 +138,7 @@ impl Connection {
         seen: &mut dyn FnMut(&[u8]),
     ) -> Result<Vec<u8>, Trouble> {
         let began = Os::clock();
-        let patience = timeout.timeout.unwrap_or(CLIENT_PATIENCE).min(CLIENT_PATIENCE);
+        let patience = timeout.timeout.unwrap_or(CLIENT_PATIENCE).min(CLIENT_PATIENCE).max(ANSWER_GRACE);
         let until = began + patience;
         self.ask(request)?;
         loop {

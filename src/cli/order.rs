@@ -9,6 +9,7 @@ use super::table::Paint;
 use super::trouble::{Trouble, in_trouble};
 use super::way::{Services, Timeout, Way};
 use crate::exit::ExitCode;
+use crate::limits::ANSWER_GRACE;
 use crate::os::Os;
 use crate::protocol::control::{ControlRequest, Order, Reply};
 use crate::protocol::status::AppliedCounts;
@@ -189,7 +190,7 @@ enum Ended {
 fn outcome(call: Call<'_>, request: &ControlRequest) -> Result<Ended, Trouble> {
     let Call { way, timeout: Timeout { timeout }, .. } = call;
     let began = Os::clock();
-    let until = timeout.map(|timeout| began + timeout);
+    let until = timeout.map(|timeout| began + timeout.max(ANSWER_GRACE));
     let mut connection = match (request, timeout) {
         // Without a time to wait a mistake in the command line would wait for ever.
         (ControlRequest::Wait { .. }, Some(timeout)) => Connection::to_come(call.config, way, timeout)?,
