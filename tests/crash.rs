@@ -102,6 +102,22 @@ fn always_brings_back_everything_at_once_and_then_with_pauses() {
     supervised.stop();
 }
 
+/// Which of them starts first is not known by then.
+#[test]
+fn of_several_workers_that_pause_none_is_promised_a_number() {
+    let (supervised, ..) =
+        beside_a_neighbour(&["--exit", "0"], "restart = \"always\"\nrestart_delay = \"50ms\"\nworkers = 2");
+    supervised.wait_for(" bad … exit code 0 … starting another in 50ms");
+    supervised.wait_for(" bad … exit code 0 … starting another in 100ms");
+    assert!(
+        !supervised
+            .lines()
+            .iter()
+            .any(|line| line.contains(" in 50ms") && line.contains("starting generation"))
+    );
+    supervised.stop();
+}
+
 /// Who had mended a service and started it by hand once waited for the pauses of before at its next crash.
 #[test]
 fn a_restart_by_hand_counts_crashes_anew() {

@@ -256,8 +256,8 @@ pub struct Applied {
 pub enum Next {
     /// The next generation starts at once.
     StartsNow(Generation),
-    /// The next generation starts after a pause.
-    StartsIn(Generation, Duration),
+    /// The next generation starts after a pause; which that is cannot be known where there are other workers.
+    StartsIn(Option<Generation>, Duration),
     /// The service is restarted at once, in its own order.
     RestartsNow,
     /// The service is restarted after a pause, unless it recovers.

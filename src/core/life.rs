@@ -306,7 +306,8 @@ impl Worker {
         match (policy.restart, success) {
             (Restart::Always, _) | (Restart::OnFailure, false) => match self.backoff.fail(lived, policy) {
                 Duration::ZERO => Next::StartsNow(generation),
-                pause => Next::StartsIn(generation, pause),
+                // Another worker may start first.
+                pause => Next::StartsIn((policy.workers == 1).then_some(generation), pause),
             },
             (Restart::OnFailure | Restart::No, true) => Next::Stopped,
             (Restart::No, false) => Next::Crashed,

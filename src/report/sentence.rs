@@ -333,7 +333,10 @@ fn bind_failed(failure: &BindFailure, overlaps: Option<&Address>) -> String {
 pub(super) fn and_then(next: Next) -> String {
     match next {
         Next::StartsNow(generation) => format!("starting generation {generation}"),
-        Next::StartsIn(generation, pause) => format!("starting generation {generation} in {}", time(pause)),
+        Next::StartsIn(Some(generation), pause) => {
+            format!("starting generation {generation} in {}", time(pause))
+        }
+        Next::StartsIn(None, pause) => format!("starting another in {}", time(pause)),
         Next::RestartsNow => "restarting it".into(),
         Next::RestartsIn(pause) => format!("restarting it in {}, unless it recovers", time(pause)),
         Next::LeftAlone => "it is left alone (restart = \"no\"); SIGUSR1 restarts it".into(),
