@@ -214,8 +214,10 @@ fn clients_are_told_of_an_upgrade() {
 /// Whoever asks while one program becomes the other is answered by one of them.
 #[test]
 fn a_request_that_comes_during_an_upgrade_is_answered() {
-    let mut supervised =
-        staged(&service("web", free_port(), &["sleep", "60"], "ready = \"started\""), &["web"]);
+    let mut supervised = staged(
+        &service("web", free_port(), &["sleep", "60"], "handshake = \"none\"\nready = \"started\""),
+        &["web"],
+    );
     let (mut answered, mut told) = (0, 0);
     for _ in 0..20 {
         supervised.forget();
@@ -244,8 +246,8 @@ fn a_request_that_comes_during_an_upgrade_is_answered() {
 #[test]
 fn whoever_ends_during_an_upgrade_is_forgotten() {
     let names = ["a", "b", "c", "d", "e"];
-    let more =
-        "ready = \"started\"\nrestart = \"always\"\nrestart_delay = \"1ms\"\nrestart_delay_max = \"1ms\"";
+    let more = "handshake = \"none\"\nready = \"started\"\nrestart = \"always\"\n\
+                restart_delay = \"1ms\"\nrestart_delay_max = \"1ms\"";
     let config: String =
         names.iter().map(|name| service(name, free_port(), &["sleep", "60"], more)).collect();
     let mut supervised = staged(&config, &names);
