@@ -1,35 +1,17 @@
 //! Programs that were looked at before: one that has not changed since is found by a single look, where it takes six system
 //! calls to see that a path leads to a file, that it may be executed, and that it is no script.
 
-use super::lookup::{self, Inode};
+use super::lookup::{self, Identity, Inode};
 use super::program::Origin;
 use crate::limits::BINARIES_KNOWN;
 use nix::errno::Errno;
-use nix::sys::stat::stat;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Which file it is, and which state of it: neither its bytes nor who may execute it change without a trace in the time of the
-/// last change, which nobody can set.
-#[derive(PartialEq)]
-struct State {
-    inode: Inode,
-    size: i64,
-    changed: (i64, i64),
-}
-
-impl State {
-    fn of(path: &Path) -> Option<Self> {
-        let found = stat(path).ok()?;
-        let changed = (found.st_ctime, found.st_ctime_nsec);
-        Some(Self { inode: Inode::of(&found), size: found.st_size, changed })
-    }
-}
-
 /// The binaries that were found, by their paths as we see them.
 #[derive(Default)]
-pub(super) struct Binaries(BTreeMap<PathBuf, State>);
+pub(super) struct Binaries(BTreeMap<PathBuf, Identity>);
 
 /// A program that is there.
 pub(super) struct Found {
@@ -66,34 +48,37 @@ impl Binaries {
         search: Option<&OsStr>,
         directory: Option<&Path>,
     ) -> Result<Found, Errno> {
-        if program.contains('/') {
-            let seen = lookup::seen_from(directory, Path::new(program));
-            if let Some(inode) = self.unchanged(&seen) {
-                return Ok(Found { path: program.into(), seen, origin: Some(Origin::Binary(inode)) });
-            }
+        if !program.contains('/') {
+            // Another one may have come before it.
+            let path = lookup::find(program, search, directory)?;
+            let seen = lookup::seen_from(directory, &path);
+            let origin = Origin::at(&seen, search, directory);
+            return Ok(Found { path, seen, origin });
         }
+        let (path, seen) = (program.into(), lookup::seen_from(directory, Path::new(program)));
         // Before it is looked at: what changes meanwhile is not known.
-        let path = lookup::find(program, search, directory)?;
-        let seen = lookup::seen_from(directory, &path);
-        let state = State::of(&seen);
+        let identity = Identity::of(&seen).ok();
+        if let Some(inode) = identity.as_ref().and_then(|identity| self.unchanged(&seen, identity)) {
+            return Ok(Found { path, seen, origin: Some(Origin::Binary(inode)) });
+        }
+        lookup::find(program, search, directory)?;
         let origin = Origin::at(&seen, search, directory);
-        let is_it = |state: &State| origin.as_ref().and_then(Origin::binary) == Some(state.inode);
-        if let Some(state) = state.filter(is_it) {
-            self.remember(&seen, state);
+        let is_it = |found: &Identity| origin.as_ref().and_then(Origin::binary) == Some(found.inode);
+        if let Some(identity) = identity.filter(is_it) {
+            self.remember(&seen, identity);
         }
         Ok(Found { path, seen, origin })
     }
 
-    fn unchanged(&self, seen: &Path) -> Option<Inode> {
-        let known = self.0.get(seen)?;
-        State::of(seen).filter(|state| state == known).map(|state| state.inode)
+    fn unchanged(&self, seen: &Path, identity: &Identity) -> Option<Inode> {
+        (self.0.get(seen) == Some(identity)).then_some(identity.inode)
     }
 
-    fn remember(&mut self, seen: &Path, state: State) {
+    fn remember(&mut self, seen: &Path, identity: Identity) {
         if self.0.len() >= BINARIES_KNOWN {
             self.0.clear();
         }
-        self.0.insert(seen.into(), state);
+        self.0.insert(seen.into(), identity);
     }
 }
 
@@ -101,7 +86,7 @@ impl Binaries {
 mod tests {
     use super::*;
     use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     /// A program of its own, which is a copy of one that is there.
     fn program() -> (tempfile::TempDir, String) {
@@ -117,16 +102,20 @@ mod tests {
     }
 
     fn inode(path: &str) -> Inode {
-        Inode::of(&stat(path).unwrap())
+        Identity::of(Path::new(path)).unwrap().inode
     }
 
     #[test]
     fn one_that_has_not_changed_is_known_and_is_what_was_found_first() {
         let (_directory, path) = program();
         let mut binaries = Binaries::default();
-        assert!(binaries.unchanged(Path::new(&path)).is_none());
+        let knows = |binaries: &Binaries| {
+            let identity = Identity::of(Path::new(&path)).unwrap();
+            binaries.unchanged(Path::new(&path), &identity).is_some()
+        };
+        assert!(!knows(&binaries));
         assert_eq!(found(&mut binaries, &path), Ok(Some(inode(&path))));
-        assert!(binaries.unchanged(Path::new(&path)).is_some());
+        assert!(knows(&binaries));
         assert_eq!(found(&mut binaries, &path), Ok(Some(inode(&path))));
     }
 
@@ -137,10 +126,13 @@ mod tests {
         let mut binaries = Binaries::default();
         let mut know = || {
             assert_eq!(found(&mut binaries, &path), Ok(Some(inode(&path))));
-            let state = State::of(Path::new(&path)).unwrap();
-            let tick = directory.path().join("tick");
-            while State::of(&tick).is_none_or(|now| now.changed == state.changed) {
-                fs::write(&tick, "").unwrap();
+            let changed =
+                |path: &Path| fs::metadata(path).map(|found| (found.ctime(), found.ctime_nsec())).unwrap();
+            let (before, tick) = (changed(Path::new(&path)), directory.path().join("tick"));
+            // The clock goes on by itself.
+            fs::write(&tick, "").unwrap();
+            while changed(&tick) == before {
+                fs::write(&tick, "x").unwrap();
             }
         };
         know();

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::sys::stat::FileStat;
+use nix::sys::stat::{FileStat, stat};
 use nix::unistd::AccessFlags;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -18,6 +18,22 @@ pub(super) struct Inode(u64, u64);
 impl Inode {
     pub(super) fn of(found: &FileStat) -> Self {
         Self(found.st_dev, found.st_ino)
+    }
+}
+
+/// Which file it is, and which state of it: what changes its bytes, or who may execute it, changes the time of its last
+/// change, which nobody can set. Two changes within one tick of the kernel's clock have the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) inode: Inode,
+    changed: (i64, i64),
+}
+
+impl Identity {
+    /// Of what this path leads to.
+    pub(super) fn of(path: &Path) -> nix::Result<Self> {
+        let found = stat(path)?;
+        Ok(Self { inode: Inode::of(&found), changed: (found.st_ctime, found.st_ctime_nsec) })
     }
 }
 
@@ -66,10 +82,12 @@ fn places<'a>(program: &'a str, search: Option<&'a OsStr>) -> impl Iterator<Item
 
 /// Where the program is looked at, whether it can be executed or not: where [`find`] finds it, else what is first of its name.
 pub(super) fn place(program: &str, search: Option<&OsStr>, directory: Option<&Path>) -> PathBuf {
+    if program.contains('/') {
+        return program.into();
+    }
     find(program, search, directory).unwrap_or_else(|_| {
         let is_there = |path: &PathBuf| seen_from(directory, path).symlink_metadata().is_ok();
-        let mut places = places(program, search).filter(|_| !program.contains('/'));
-        places.find(is_there).unwrap_or_else(|| program.into())
+        places(program, search).find(is_there).unwrap_or_else(|| program.into())
     })
 }
 

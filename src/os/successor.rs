@@ -7,7 +7,7 @@ use super::arguments::{GO_ON, arguments};
 use super::child::Tie;
 use super::children;
 use super::kept::seal;
-use super::lookup;
+use super::lookup::{self, Identity};
 use super::pidfd::Pidfd;
 use super::spawn::Spawner;
 use crate::core::{Time, UpgradeRefusal};
@@ -18,7 +18,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// What a program says that can go on from a snapshot.
@@ -29,22 +28,6 @@ const UNFIT: &str = "bootstrap cannot go on from here: ";
 
 /// The hidden option by which a program is asked: the number of the snapshot, and of the pipe for the answer.
 const ASK: &str = "--check-state=";
-
-/// Which file it is: another one may be put in its place at any time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    device: u64,
-    inode: u64,
-    changed: (i64, i64),
-}
-
-impl Identity {
-    fn of(path: &Path) -> io::Result<Self> {
-        let found = fs::metadata(path)?;
-        let changed = (found.ctime(), found.ctime_nsec());
-        Ok(Self { device: found.dev(), inode: found.ino(), changed })
-    }
-}
 
 /// A program that was asked.
 pub(super) struct Check {
@@ -72,8 +55,7 @@ impl Check {
         by: Time,
     ) -> Result<Self, UpgradeRefusal> {
         let unable = |error: io::Error| UpgradeRefusal::System(error.raw_os_error().unwrap_or(libc::EIO));
-        let identity = Identity::of(path)
-            .map_err(|error| UpgradeRefusal::Missing(error.raw_os_error().unwrap_or(libc::ENOENT)))?;
+        let identity = Identity::of(path).map_err(|errno| UpgradeRefusal::Missing(errno as i32))?;
         let state = seal(&shown).map_err(unable)?;
         let (answer, theirs) =
             nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from).map_err(unable)?;
