@@ -317,6 +317,23 @@ impl Processes {
 mod tests {
     use super::*;
     use crate::os::listener::Listener;
+    use crate::os::pipe::Pipe;
+    use crate::plan::{Generation, ServiceId};
+    use std::os::fd::OwnedFd;
+
+    pub(super) const RUN: RunId = RunId { service: ServiceId(1), generation: Generation(1) };
+
+    /// A run of this very process, which lives; and the other end of its pipe, which is watched as number 1.
+    pub(super) fn of_one() -> (Poller, Processes, OwnedFd) {
+        let (poller, mut processes) = (Poller::new().unwrap(), Processes::default());
+        let (pipe, writer) = Pipe::new().unwrap();
+        let voice = Voice::Pipe(pipe);
+        voice.watch(&poller, 1).unwrap();
+        let (pid, program) = (std::process::id().cast_signed(), "server".into());
+        let started = Started { pid, voice: Some(voice), origin: None, program, leaf: None, signed: false };
+        processes.add(&poller, RUN, &[], 1, started);
+        (poller, processes, writer)
+    }
 
     /// There are ten thousand of each: a field that few runs need is to be behind a box.
     #[test]

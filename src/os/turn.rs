@@ -120,14 +120,14 @@ impl Os {
             }
             Token::Log => self.log.write(&self.poller),
             Token::Voice(number) => {
-                let now = self.now();
-                self.events.extend(self.processes.hear(&self.poller, number, now));
+                self.events.extend(self.processes.hear(&self.poller, number, clock::now()));
             }
             Token::VoiceEnded(number) => {
-                let now = self.now();
-                self.events.extend(self.processes.hear_end(&self.poller, number, now));
+                self.events.extend(self.processes.hear_end(&self.poller, number, clock::now()));
             }
-            Token::Cgroup(number) => self.events.extend(self.processes.count_again(&self.poller, number)),
+            Token::Cgroup(number) => {
+                self.events.extend(self.processes.count_again(&self.poller, number, clock::now()));
+            }
             Token::Writer => self.events.extend(self.logs.hear(&self.poller, self.now())),
             Token::WriterEnded => self.events.extend(self.logs.writer_ended(&self.poller, self.now())),
             Token::LogBytes => self.logs.stirred(&self.poller, self.now()),
@@ -164,8 +164,7 @@ impl Os {
     }
 
     fn reap(&mut self) {
-        let now = self.now();
-        self.events.extend(self.processes.reap(&self.poller, &mut self.probes, now));
+        self.events.extend(self.processes.reap(&self.poller, &mut self.probes, clock::now()));
     }
 
     /// Repairs the sockets of runs that said something or ended: servers that leave remove paths.

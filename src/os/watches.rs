@@ -79,8 +79,8 @@ struct Directory {
 }
 
 impl Watches {
-    /// A run was started from this program, or could not be. That it is watched comes later, when it may have ended already, and the
-    /// program may be another.
+    /// A run was started from this program, or could not be. That it is watched comes later, when it may have ended already,
+    /// and the program may be another.
     pub(super) fn started(&mut self, run: RunId, look: Look) {
         let looks = self.started.entry(run.service).or_default();
         looks.insert(run.generation, look);

@@ -112,7 +112,6 @@ impl ControlSocket {
         for (number, client) in clients {
             self.last = self.last.max(number);
             self.clients.insert(number, client);
-            self.go_on(poller, number, true, now);
             self.serve(poller, number, false, now);
         }
     }

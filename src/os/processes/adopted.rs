@@ -147,8 +147,7 @@ impl Processes {
     /// A process of an adopted run has ended.
     pub(in super::super) fn adopted_ended(&mut self, poller: &Poller, leader: u32, now: Time) -> Vec<Event> {
         let leader = leader.cast_signed();
-        let said = self.hear_leader(poller, leader);
-        let mut events = self.note_end(poller, said, now);
+        let mut events = self.hear_leader(poller, leader, now);
         let Some(process) = self.by_leader.get_mut(&leader) else { return events };
         let Some(adopted) = &mut process.adopted else { return events };
         let (run, main) = (process.run, process.main.unwrap_or(leader));

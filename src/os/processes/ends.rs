@@ -27,11 +27,13 @@ impl End {
 impl Processes {
     /// The voice of this run was closed just now, by a process that had not ended.
     pub(super) fn was_closed(&mut self, poller: &Poller, run: RunId, voice: Voice, now: Time) {
-        let mut end = End { run, due: now + EXIT_PATIENCE, voice: Some(voice) };
-        if self.ends.len() >= ENDS_HELD {
-            end.voice.take().iter().for_each(|voice| poller.forget(voice));
-        }
-        self.ends.push_back(end);
+        let kept = if self.ends.len() < ENDS_HELD {
+            Some(voice)
+        } else {
+            poller.forget(&voice);
+            None
+        };
+        self.ends.push_back(End { run, due: now + EXIT_PATIENCE, voice: kept });
     }
 
     /// When [`take_ends`](Self::take_ends) may have something. To be called before a wait: pipes of those whose exit was told
@@ -73,32 +75,16 @@ impl Processes {
 mod tests {
     use super::super::super::pipe::Pipe;
     use super::super::super::poller::Token;
-    use super::super::super::spawn::Started;
+    use super::super::tests::{RUN, of_one};
     use super::*;
-    use crate::plan::{Generation, ServiceId};
+    use crate::plan::Generation;
     use std::fs::File;
     use std::io::Write as _;
-    use std::os::fd::OwnedFd;
 
-    const SERVICE: ServiceId = ServiceId(1);
-    const RUN: RunId = RunId { service: SERVICE, generation: Generation(1) };
     const NEWS: Event = Event::Run(RUN, RunEvent::PipeEnded(PipeEnd::Closed));
 
     fn at(ms: u64) -> Time {
         Time { ms }
-    }
-
-    /// A run of this very process, which lives; and the other end of its pipe.
-    fn of_one() -> (Poller, Processes, OwnedFd) {
-        let (poller, mut processes) = (Poller::new().unwrap(), Processes::default());
-        let (pipe, writer) = Pipe::new().unwrap();
-        let voice = Voice::Pipe(pipe);
-        voice.watch(&poller, 1).unwrap();
-        let pid = std::process::id().cast_signed();
-        let program = "server".into();
-        let started = Started { pid, voice: Some(voice), origin: None, program, leaf: None, signed: false };
-        processes.add(&poller, RUN, &[], 1, started);
-        (poller, processes, writer)
     }
 
     #[test]
@@ -146,7 +132,7 @@ mod tests {
         let mut numbers = Vec::new();
         for generation in 2..2 + 2 * u32::try_from(ENDS_HELD).unwrap() {
             let (pipe, _) = Pipe::new().unwrap();
-            let run = RunId { service: SERVICE, generation: Generation(generation) };
+            let run = RunId { generation: Generation(generation), ..RUN };
             numbers.push(processes.ends.iter().filter(|end| end.voice.is_some()).count());
             processes.was_closed(&poller, run, Voice::Pipe(pipe), at(10));
         }

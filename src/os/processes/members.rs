@@ -40,13 +40,13 @@ impl Processes {
     }
 
     /// Looks who is left, since the cgroup with this number says that it has changed.
-    pub(in super::super) fn count_again(&mut self, poller: &Poller, number: u32) -> Vec<Event> {
+    pub(in super::super) fn count_again(&mut self, poller: &Poller, number: u32, now: Time) -> Vec<Event> {
         let Some(&leader) = self.leaves.get(&number) else { return Vec::new() };
         // Read in any case: that takes the news from the poller.
         if let Some(leaf) = self.by_leader.get(&leader).and_then(|process| process.leaf.as_ref()) {
             leaf.is_populated();
         }
-        self.empty_groups(poller, BTreeSet::from([leader]), false)
+        self.empty_groups(poller, BTreeSet::from([leader]), false, now)
     }
 
     /// Who is left of a run without its main process. Not asked again and again: it takes a look at all processes of

@@ -19,8 +19,7 @@ impl Processes {
         while let Some(pid) = children::ended() {
             // Its last words may be that another process is the main one.
             if let Some(leader) = self.led_by(pid) {
-                let said = self.hear_leader(poller, leader);
-                events.extend(self.note_end(poller, said, now));
+                events.extend(self.hear_leader(poller, leader, now));
             }
             // A supervisor that began anew in the same process adopts its own children: they end like any other.
             if let Some(leader) = self.whose_main(pid) {
@@ -49,7 +48,7 @@ impl Processes {
             }
             events.extend(run.map(|run| Event::Run(run, RunEvent::Exited { status, group_left })));
         }
-        events.extend(self.empty_groups(poller, touched, stranger));
+        events.extend(self.empty_groups(poller, touched, stranger, now));
         events
     }
 
@@ -60,6 +59,7 @@ impl Processes {
         poller: &Poller,
         mut touched: BTreeSet<i32>,
         stranger: bool,
+        now: Time,
     ) -> Vec<Event> {
         if stranger {
             // Of those that are not our children the kernel tells by descriptor.
@@ -71,7 +71,7 @@ impl Processes {
             let gone = self.by_leader.get(&leader).is_some_and(|process| !process.main_lives);
             if gone && self.is_empty(leader) {
                 // What its last process said may still be unread.
-                events.extend(self.hear_leader(poller, leader).events);
+                events.extend(self.hear_leader(poller, leader, now));
                 events.extend(self.remove(poller, leader).map(|run| Event::Run(run, RunEvent::GroupEmpty)));
             }
         }

@@ -16,7 +16,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 impl Records {
     /// Keeps the file from growing, once all that was found is known.
-    pub(in super::super) fn tidy(&mut self) {
+    pub(super) fn tidy(&mut self) {
         let idle = self.end.saturating_sub(self.live);
         if self.live == 0 && idle > 0 {
             self.end = 0;

@@ -328,13 +328,11 @@ fn a_service_that_is_restarted_for_ever_takes_no_more_room() {
     for generation in 1..2000 {
         records.started(start(generation, own()), &definition()).unwrap();
         records.ended(&BTreeSet::from([run(generation - 1)]));
-        records.tidy();
         most = most.max(fs::metadata(dir.path().join(NAME)).unwrap().len());
     }
     assert!(most <= crate::limits::RECORDS_SLACK_BYTES + 5 * one, "{most} bytes");
     assert_eq!(found(dir.path()), [(1999, RunMark::Started)]);
     records.ended(&BTreeSet::from([run(1999)]));
-    records.tidy();
     assert_eq!(fs::metadata(dir.path().join(NAME)).unwrap().len(), 0);
     records.release();
     assert!(!dir.path().join(NAME).exists());
@@ -350,7 +348,6 @@ fn a_file_that_cannot_move_goes_on_where_it_is() {
     for generation in 1..1000 {
         records.started(start(generation, own()), &definition()).unwrap();
         records.ended(&BTreeSet::from([run(generation - 1)]));
-        records.tidy();
     }
     assert!(records.stuck_at > 0 && records.end > records.stuck_at);
     assert_eq!(found(dir.path()), [(999, RunMark::Started)]);
@@ -361,7 +358,6 @@ fn a_file_that_cannot_move_goes_on_where_it_is() {
         generation += 1;
         records.started(start(generation, own()), &definition()).unwrap();
         records.ended(&BTreeSet::from([run(generation - 1)]));
-        records.tidy();
         assert!(records.end < 3 * long, "it does not try again");
     }
     assert_eq!(found(dir.path()), [(generation, RunMark::Started)]);
