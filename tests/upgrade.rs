@@ -239,6 +239,14 @@ fn a_request_that_comes_during_an_upgrade_is_answered() {
     assert_eq!(idle.ask("\"version\"")["reply"], "version");
     upgrade(&mut supervised);
     assert_eq!(idle.ask("\"version\"")["reply"], "version");
+    // One whose request has come in part.
+    let mut slow = Wire::to(&supervised);
+    slow.stream().write_all(b"{\"version\":1,\"id\":9,").unwrap();
+    assert_eq!(idle.ask("\"version\"")["reply"], "version");
+    upgrade(&mut supervised);
+    slow.send("\"request\":\"version\"}");
+    let version = slow.reply();
+    assert_eq!((&version["reply"], &version["id"]), (&"version".into(), &9.into()), "{version}");
     supervised.stop();
 }
 

@@ -94,7 +94,7 @@ fn one_that_does_not_come_is_told_with_the_reason_and_without_a_time_to_wait_at_
 #[test]
 fn what_is_so_already_is_told_however_short_the_time() {
     let slow = service("slow", free_port(), &["sleep", "60"], "ready = \"pipe\"\nready_timeout = \"1m\"");
-    let supervised = Stage::new().start(&(config() + &slow), &["web", "slow"]);
+    let mut supervised = Stage::new().start(&(config() + &slow), &["web", "slow"]);
     supervised.wait_for("web generation=1 … ready after");
     let now = |name, timeout| {
         let output = supervised.stage.run(&["-c", "services.toml", "wait", name, "--timeout", timeout]);
@@ -106,6 +106,7 @@ fn what_is_so_already_is_told_however_short_the_time() {
     let (code, said) = now("slow", "0s");
     assert!(code == Some(6) && said.contains("not up after 0s"), "{code:?} {said}");
     supervised.signal(nix::sys::signal::Signal::SIGQUIT);
+    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
 }
 
 /// The socket is there before those of the services are: a wait that came in between was told to try again.

@@ -122,6 +122,16 @@ pub(super) fn whole(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    /// Looks again and again until it is so.
+    #[expect(clippy::disallowed_methods, reason = "a clock, for a test that would hang")]
+    fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let begin = std::time::Instant::now();
+        while !is_so() {
+            assert!(begin.elapsed() < std::time::Duration::from_secs(30), "still not: {what}");
+            thread::yield_now();
+        }
+    }
+
     /// Rotates as soon as that can be done, which is when the one before is just finished.
     #[test]
     fn a_backup_is_moved_on_only_when_its_original_is_gone() {
@@ -131,15 +141,13 @@ mod tests {
         for number in 0..3000 {
             fs::write(&path, format!("{number}\n")).unwrap();
             let file = File::open(&path).unwrap();
-            while let Rotated::Later = rotate(&path, keeping).unwrap() {
-                thread::yield_now();
-            }
+            until("the one before is finished", || {
+                !matches!(rotate(&path, keeping).unwrap(), Rotated::Later)
+            });
             assert!(!backup(&path, 2, "").exists(), "{number}");
             compress(file, &path);
         }
-        while unfinished(&path).exists() {
-            thread::yield_now();
-        }
+        until("the last is finished", || !unfinished(&path).exists());
         assert_eq!(whole(&path), "2998\n2999\n");
     }
 }
