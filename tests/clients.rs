@@ -148,6 +148,8 @@ fn status_and_plan_tell_what_the_file_would_change() {
     says(&supervised, "status web", &["services.toml has mistakes, or cannot be read; see `check`"], 0);
     assert_eq!(json(&supervised, "status").0["supervisor"]["config_state"], "broken");
     says(&supervised, "reload", &["the config is refused; nothing was changed", "unknown key `prot`"], 78);
+    let (said, _) = command(&supervised, "reload");
+    assert_eq!(said.matches("unknown key `prot`").count(), 1, "each mistake is told once:\n{said}");
     // A file with mistakes does not hide the supervisor.
     says(&supervised, "restart web", &["web: up: generation 2 serves"], 0);
     supervised.stop();
@@ -162,7 +164,8 @@ fn reload_tells_what_it_changed_and_what_came_of_it() {
         "config applied: 0 added, 1 removed, 1 restarted, 0 changed in place, 0 untouched",
         "web: up: generation 2",
     ];
-    says(&supervised, "reload", &wanted, 0);
+    let (said, code) = command(&supervised, "reload");
+    assert!(code == Some(0) && wanted.iter().all(|wanted| said.matches(wanted).count() == 1), "{said}");
     supervised.stage.write("services.toml", &config("env = { A = \"2\" }"));
     let (reply, code) = json(&supervised, "reload");
     assert_eq!((&reply["ok"], &reply["applied"]["restarted"], code), (&true.into(), &1.into(), 0));

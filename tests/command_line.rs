@@ -50,6 +50,60 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
     }
 }
 
+/// At night the file is broken and a service down, and what it wrote last is what matters.
+#[test]
+fn logs_reads_a_file_with_mistakes_as_far_as_it_goes() {
+    let stage = Stage::new();
+    let service = |name: &str, more: &str| {
+        let log = stage.path(&format!("{name}.log"));
+        stage.write(&format!("{name}.log"), &format!("{name} was here\n"));
+        format!("[[service]]\nname = '{name}'\nstdout = 'file:{log}'\nstderr = 'null'\n{more}\n")
+    };
+    let (odd, wrong) = (service("odd", "prot = 1"), service("wrong", "restart = 'alway'"));
+    stage.write("a.toml", &format!("{odd}{wrong}[bootstrap]\nwhen_idle = 3\n"));
+    let output = stage.run(&["-c", "a.toml", "logs"]);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("odd was here\n") && printed.contains("wrong was here\n"), "{printed}");
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(!said.contains("prot") && !said.contains("alway"), "{said}");
+
+    stage.write(
+        "b.toml",
+        &format!("[defaults]\nlog_timestamps = 1\nstdout = 'fiel:x'\n{odd}[[service]]\nname = 'c'\n"),
+    );
+    let output = stage.run(&["-c", "b.toml", "logs", "c"]);
+    let said = stderr(&output);
+    assert_eq!((output.status.code(), &*output.stdout), (Some(78), &b""[..]), "{said}");
+    for wanted in
+        ["[defaults]: `log_timestamps` is 1", "`stdout` is \"fiel:x\"", "b.toml: refused: 2 mistakes"]
+    {
+        assert_eq!(said.matches(wanted).count(), 1, "{wanted}\nin\n{said}");
+    }
+    assert!(said.contains("bootstrap: no service matches \"c\" among those that can be read"), "{said}");
+
+    let output = stage.run(&["-c", "nowhere.toml", "logs"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("help: write it, or name another with `-c`"), "{}", stderr(&output));
+    let output = stage.run(&["-c", "a.toml", "logs", "-n", "-1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("invalid value '-1' for '--lines <N>'"), "{}", stderr(&output));
+}
+
+/// A supervisor with a `runtime_dir` of its own cannot be found by a file that is empty now.
+#[test]
+fn who_is_not_found_by_a_broken_file_may_run_all_the_same() {
+    let stage = Stage::new();
+    stage.write("empty.toml", "");
+    stage.write("whole.toml", &http("web", free_port(), ""));
+    let hint = "may have named a `runtime_dir`, which --runtime-dir names as well";
+    for (file, hinted) in [("empty.toml", true), ("whole.toml", false)] {
+        let output = stage.run(&["-c", file, "status"]);
+        assert_eq!(output.status.code(), Some(7));
+        assert_eq!(stderr(&output).contains(hint), hinted, "{}", stderr(&output));
+    }
+}
+
 /// Whoever reads only the first line of `--help` has seen enough; that is no failure.
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {

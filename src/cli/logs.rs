@@ -9,12 +9,11 @@ use super::screen::Screen;
 use super::way::Services;
 use crate::config;
 use crate::exit::ExitCode;
-use crate::plan::{Definition, Outlet, Plan, Selector, ServiceName, Stream};
+use crate::plan::{Outlet, Output, Selector, ServiceName, Stream};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::sync::Arc;
 
 /// To see what services wrote.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -23,7 +22,7 @@ pub struct LogsArgs {
     services: Services,
 
     /// How many of the last lines of each file
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, allow_negative_numbers = true)]
     lines: usize,
 
     /// Go on with what is written from now on
@@ -33,46 +32,48 @@ pub struct LogsArgs {
 
 /// Prints the last lines of the files, and goes on with `--follow`.
 pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
-    let plan = match config::load_to_look(file) {
-        Ok(plan) => plan,
-        Err(refused) => {
-            // Whoever closed stderr has the exit code.
-            let _ = io::stderr().write_all(refused.render(color.on_stderr()).as_bytes());
-            return ExitCode::Config;
+    let (services, refused) = config::outputs(file);
+    let mut code = ExitCode::Ok;
+    if let Some(refused) = refused {
+        // Whoever closed stderr has the exit code.
+        let _ = io::stderr().write_all(refused.render(color.on_stderr()).as_bytes());
+        code = ExitCode::Config;
+        if services.is_empty() {
+            return code;
         }
-    };
+    }
     let patterns = args.services.patterns();
     if patterns.iter().any(String::is_empty) {
         complain("the name of a service is empty, or BOOTSTRAP_SELECT is; without both all are meant");
         return ExitCode::Failed;
     }
     let selector = Selector::parse(&patterns.join(","));
-    let names: Vec<&ServiceName> = plan.services.iter().map(|service| &service.name).collect();
+    let names: Vec<&ServiceName> = services.iter().map(|(name, _)| name).collect();
     if let Some(unknown) = selector.unmatched(&names).first() {
-        complain(&format!("no service matches {unknown:?}"));
-        return ExitCode::NoSuchService;
+        let whole = code == ExitCode::Ok;
+        let among = if whole { "" } else { " among those that can be read" };
+        complain(&format!("no service matches {unknown:?}{among}"));
+        return if whole { ExitCode::NoSuchService } else { code };
     }
-    let selected = |service: &&Arc<Definition>| selector.matches(&service.name);
-    for service in plan.services.iter().filter(selected) {
-        for sentence in elsewhere(service) {
+    for (name, output) in services.iter().filter(|(name, _)| selector.matches(name)) {
+        for sentence in elsewhere(name, output) {
             complain(&sentence);
         }
     }
-    let files = files(&plan, &selector);
+    let files = files(&services, &selector);
     let mut out = Screen::stdout();
     let mut kept = Vec::new();
     let several = files.len() > 1;
-    let mut code = ExitCode::Ok;
     for wanted in files {
         match last_lines(&wanted, args.lines) {
             Ok((lines, position)) => {
                 if several && said_heading(&mut out, &wanted.path).is_err() {
-                    return ExitCode::Ok;
+                    return code;
                 }
                 let printed =
                     lines.iter().try_for_each(|line| out.write_all(line)).and_then(|()| out.flush());
                 if printed.is_err() {
-                    return said(printed, ExitCode::Ok);
+                    return said(printed, code);
                 }
                 kept.push(Kept { wanted, position });
             }
@@ -91,9 +92,7 @@ pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
 }
 
 /// Where what a service writes is, if not in a file.
-fn elsewhere(service: &Definition) -> Vec<String> {
-    let output = service.program.output.as_deref().cloned().unwrap_or_default();
-    let name = &service.name;
+fn elsewhere(name: &ServiceName, output: &Output) -> Vec<String> {
     let streams: Vec<(String, &Outlet)> = if output.stdout == output.stderr {
         vec![("stdout and stderr go".into(), &output.stdout)]
     } else {
@@ -111,15 +110,13 @@ fn elsewhere(service: &Definition) -> Vec<String> {
 
 /// The files of the services that are selected, each once. Where others write to one as well, and lines say of whom they
 /// are, only those of the selected ones are wanted.
-fn files(plan: &Plan, selector: &Selector) -> Vec<Wanted> {
+fn files(services: &[(ServiceName, Output)], selector: &Selector) -> Vec<Wanted> {
     let mut users: BTreeMap<&Path, Vec<(&ServiceName, bool)>> = BTreeMap::new();
     let mut order: Vec<&Path> = Vec::new();
-    for service in &plan.services {
-        let output = service.program.output.as_deref();
-        for path in output.iter().flat_map(|output| Stream::ALL.iter().filter_map(|s| output.of(*s).file())) {
-            let stamped = output.is_some_and(|output| output.keeping.timestamps);
-            users.entry(path).or_default().push((&service.name, stamped));
-            if !order.contains(&path) && selector.matches(&service.name) {
+    for (name, output) in services {
+        for path in Stream::ALL.iter().filter_map(|stream| output.of(*stream).file()) {
+            users.entry(path).or_default().push((name, output.keeping.timestamps));
+            if !order.contains(&path) && selector.matches(name) {
                 order.push(path);
             }
         }

@@ -15,8 +15,12 @@ use crate::protocol::control::{ControlRequest, Order, Reply};
 use crate::protocol::status::AppliedCounts;
 use clap::Args;
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
+
+/// The events of a reload that its answer says once more.
+const SAID_BY_A_RELOAD: [&str; 3] = ["mistake", "reload-refused", "reloaded"];
 
 /// An order for some services.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -203,6 +207,10 @@ fn outcome(call: Call<'_>, request: &ControlRequest) -> Result<Ended, Trouble> {
     let mut interrupts = Interrupts::catch().map_err(Trouble::Lost)?;
     connection.ask(request)?;
     let progress = Progress::new(began, way.json, call.color);
+    let says = |event: &Value| {
+        let kind = event.get("event").and_then(Value::as_str).unwrap_or_default();
+        matches!(request, ControlRequest::Reload { .. }) && SAID_BY_A_RELOAD.contains(&kind)
+    };
     let mut upgrading = false;
     loop {
         if let (Some(timeout), Some(Duration::ZERO)) = (timeout, left(until)) {
@@ -218,6 +226,7 @@ fn outcome(call: Call<'_>, request: &ControlRequest) -> Result<Ended, Trouble> {
         match next {
             Err(Trouble::Lost(_)) if upgrading => return Err(Trouble::Upgraded),
             Ok(Some(Reply::Upgrading {})) => upgrading = true,
+            Ok(Some(Reply::Event { event })) if says(&event) => {}
             Ok(Some(Reply::Event { event })) => progress.event(&event),
             Ok(Some(Reply::Lost { events })) => progress.lost(events),
             Ok(Some(reply)) => {

@@ -74,7 +74,10 @@ impl fmt::Display for Trouble {
                 write!(f, "; `bootstrap -c {}` runs it{after}", file.display())?;
                 // To run it a second time would be a mistake then.
                 let hint = match config::runtime_dir(file) {
-                    None => "",
+                    None if config::outputs(file).1.is_none() => "",
+                    None => {
+                        ", unless it runs already: the file has mistakes, and may have named a `runtime_dir`, which --runtime-dir names as well"
+                    }
                     Some(path) if path.is_relative() => {
                         ", unless it runs already: `runtime_dir` is relative to where the supervisor was started; from elsewhere name it with --runtime-dir"
                     }

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use thin_vec::ThinVec;
 use toml::Spanned;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 /// The tables of the file.
 const TABLES: &[&str] = &["bootstrap", "defaults", "service"];
@@ -43,7 +43,7 @@ pub(super) fn document(root: &Spanned<DeTable<'_>>, notes: &mut Notes<'_>) -> Op
     Some(Plan { settings: settings?, services: services? })
 }
 
-fn one_table<'t>(
+pub(super) fn one_table<'t>(
     tables: &'t DeTable<'t>,
     name: &'static str,
     notes: &mut Notes<'_>,
@@ -97,6 +97,28 @@ fn services<'t>(
     defaults: &Service<'t>,
     notes: &mut Notes<'_>,
 ) -> Option<Vec<Arc<Definition>>> {
+    let entries = entries(tables, notes)?;
+    let mut unique = Unique::default();
+    let mut sequence = Sequence::default();
+    let mut commons = Commons::default();
+    let mut services = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        let Some(found) = entered(index, entry, notes) else { continue };
+        let definition = service(found, &entry.span(), defaults, &mut unique, &mut sequence, notes);
+        services.extend(definition.map(|mut definition| {
+            commons.share(&mut definition);
+            Arc::new(definition)
+        }));
+    }
+    sequence.check(notes);
+    (services.len() == entries.len()).then_some(services)
+}
+
+/// What is to be a service each.
+pub(super) fn entries<'t>(
+    tables: &'t DeTable<'t>,
+    notes: &mut Notes<'_>,
+) -> Option<&'t [Spanned<DeValue<'t>>]> {
     notes.enter(Place::File);
     let Some(found) = tables.get("service") else {
         notes.add(0..0, Problem::NoService);
@@ -113,24 +135,21 @@ fn services<'t>(
         notes.add(first_too_many.span(), Problem::TooManyServices { found: entries.len() });
         return None;
     }
-    let mut unique = Unique::default();
-    let mut sequence = Sequence::default();
-    let mut commons = Commons::default();
-    let mut services = Vec::with_capacity(entries.len());
-    for (index, entry) in entries.iter().enumerate() {
-        notes.enter(Place::Unnamed(index + 1));
-        let Some(found) = table(entry, "service", Rule::ServiceHeader, notes) else { continue };
-        if let Some(name) = found.get("name").and_then(|name| name.get_ref().as_str()) {
-            notes.enter(Place::Service(beginning(name).into()));
-        }
-        let definition = service(found, &entry.span(), defaults, &mut unique, &mut sequence, notes);
-        services.extend(definition.map(|mut definition| {
-            commons.share(&mut definition);
-            Arc::new(definition)
-        }));
+    Some(entries)
+}
+
+/// The table of one of them, which mistakes are about from now on.
+pub(super) fn entered<'t>(
+    index: usize,
+    entry: &'t Spanned<DeValue<'t>>,
+    notes: &mut Notes<'_>,
+) -> Option<&'t DeTable<'t>> {
+    notes.enter(Place::Unnamed(index + 1));
+    let found = table(entry, "service", Rule::ServiceHeader, notes)?;
+    if let Some(name) = found.get("name").and_then(|name| name.get_ref().as_str()) {
+        notes.enter(Place::Service(beginning(name).into()));
     }
-    sequence.check(notes);
-    (services.len() == entries.len()).then_some(services)
+    Some(found)
 }
 
 fn service<'t>(

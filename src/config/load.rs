@@ -2,15 +2,15 @@
 
 use super::check;
 use super::error::{Mistake, Refused};
-use super::machine;
+use super::look;
 use super::notes::{Lines, Notes};
 use super::problem::Problem;
 use super::syntax;
 use crate::limits::CONFIG_BYTES;
-use crate::plan::Plan;
+use crate::plan::{Output, Plan, ServiceName};
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
@@ -21,23 +21,31 @@ use toml::de::DeTable;
 ///
 /// Every mistake of the file; or why it cannot be read.
 pub fn load(path: &Path) -> Result<Plan, Refused> {
-    let file_name = path.display().to_string();
-    match read(path) {
-        Ok(bytes) => match std::str::from_utf8(&bytes) {
-            Ok(text) => parse(&file_name, text),
-            Err(error) => Err(not_text(&file_name, &bytes, error.valid_up_to())),
-        },
-        Err(problem) => Err(Refused::new(&file_name, "", vec![Mistake::of_file(problem)])),
-    }
+    parse(&path.display().to_string(), &text_of(path)?)
 }
 
-/// Reads it for somebody who runs nothing of it: rights are no matter.
-///
-/// # Errors
-///
-/// The same, but for what this user may not do.
-pub fn load_to_look(path: &Path) -> Result<Plan, Refused> {
-    machine::with_all_rights(|| load(path))
+/// Where each service writes, as far as that can be read, and what is wrong with that: nothing else in the file matters.
+pub fn outputs(path: &Path) -> (Vec<(ServiceName, Output)>, Option<Refused>) {
+    let text = match text_of(path) {
+        Ok(text) => text,
+        Err(refused) => return (Vec::new(), Some(refused)),
+    };
+    let lines = Lines::of(&text);
+    let mut notes = Notes::new(&lines);
+    let outputs = syntax::read(&text, &mut notes, look::outputs).unwrap_or_default();
+    let mistakes = notes.into_mistakes();
+    let refused = !mistakes.is_empty();
+    (outputs, refused.then(|| Refused::new(&path.display().to_string(), &text, mistakes)))
+}
+
+fn text_of(path: &Path) -> Result<String, Refused> {
+    let file_name = path.display().to_string();
+    let bytes =
+        read(path).map_err(|problem| Refused::new(&file_name, "", vec![Mistake::of_file(problem)]))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        not_text(&file_name, error.as_bytes(), at)
+    })
 }
 
 /// Checks the text of a config file. `file_name` is what the mistakes call it.
@@ -81,9 +89,13 @@ fn runtime_dir_of(text: &str) -> Option<PathBuf> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let unreadable = |error: std::io::Error| match (error.kind(), error.to_string()) {
-        (ErrorKind::PermissionDenied, reason) => Problem::Forbidden { reason },
-        (_, reason) => Problem::Unreadable { reason },
+    let unreadable = |error: std::io::Error| {
+        let remedy = match error.raw_os_error() {
+            Some(libc::ENOENT) => Some("write it, or name another with `-c`"),
+            Some(libc::EACCES) => Some("run this as root, or as a user that may read it"),
+            _ => None,
+        };
+        Problem::Unreadable { reason: error.to_string(), remedy }
     };
     // A reload must not wait for somebody to open the other end of a named pipe.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
@@ -92,7 +104,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
         return Err(Problem::Directory);
     }
     if !kind.is_file() {
-        return Err(Problem::Unreadable { reason: "not a regular file; SIGHUP reads it again".into() });
+        let remedy = Some("each reload reads it again: name a file that stays");
+        return Err(Problem::Unreadable { reason: "it is no regular file".into(), remedy });
     }
     // The size that the system tells is room to begin with, and no bound: the file may grow.
     let size = kind.len().min(CONFIG_BYTES);

@@ -7,7 +7,6 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::{self, AccessFlags, Gid, Uid};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs;
@@ -119,22 +118,9 @@ pub(super) fn is_in_group(gid: u32) -> bool {
     is_own_group(gid) || groups.iter().any(|group| group.as_raw() == gid)
 }
 
-thread_local! {
-    /// Nobody is to run what is read.
-    static HAS_ALL_RIGHTS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Has a file read as if this user had every right.
-pub(super) fn with_all_rights<T>(read: impl FnOnce() -> T) -> T {
-    HAS_ALL_RIGHTS.set(true);
-    let outcome = read();
-    HAS_ALL_RIGHTS.set(false);
-    outcome
-}
-
 /// The rule that is broken where bootstrap lacks this right.
 pub(super) fn needs(right: Capability) -> Result<(), Rule> {
-    if HAS_ALL_RIGHTS.get() || caps::has_cap(None, CapSet::Effective, right).unwrap_or(false) {
+    if caps::has_cap(None, CapSet::Effective, right).unwrap_or(false) {
         return Ok(());
     }
     Err(Rule::NeedsRight { right: right.to_string(), root: Uid::effective().is_root() })
@@ -192,9 +178,7 @@ pub(super) fn cgroup(path: &Path, controllers: impl Iterator<Item = &'static str
     if !is_cgroup(there) {
         return Err(Rule::NoCgroup);
     }
-    if !HAS_ALL_RIGHTS.get() {
-        unistd::eaccess(there, AccessFlags::W_OK).map_err(|_| Rule::CgroupClosed)?;
-    }
+    unistd::eaccess(there, AccessFlags::W_OK).map_err(|_| Rule::CgroupClosed)?;
     for controller in controllers {
         let offers = |path: &&Path| {
             let offered = fs::read_to_string(path.join("cgroup.controllers")).unwrap_or_default();

@@ -7,7 +7,8 @@
 //!
 //! `raw` lists the keys, with their documentation; it is the only such list. `value`, `words`, `rights`, `cgroup`,
 //! `probe`, `listen` and `address` say what one key may hold, and `schema` says it to editors; `machine` is asked whether
-//! there is what it names. `check`, `health` and `policy` know the rules between keys, `check` those between services.
+//! there is what it names. `check`, `health` and `policy` know the rules between keys, `check` those between services; `look` reads what `logs`
+//! needs, and nothing else.
 //! `problem` makes the sentences and `render` the picture for people; `document` describes the whole file, from the list
 //! of keys.
 
@@ -23,6 +24,7 @@ mod health;
 mod identity;
 mod listen;
 mod load;
+mod look;
 mod machine;
 mod notes;
 mod outlet;
@@ -47,7 +49,7 @@ pub use described::Key;
 pub use disk::Disk;
 pub use document::{Table, is_key_of_service, json_schema, tables};
 pub use error::{Mistake, Place, Position, Refused};
-pub use load::{load, load_to_look, parse, runtime_dir};
+pub use load::{load, outputs, parse, runtime_dir};
 pub use problem::{Found, Problem};
 pub use rule::Rule;
 pub use similar::nearest;

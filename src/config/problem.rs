@@ -16,9 +16,7 @@ use toml::de::DeValue;
 pub enum Problem {
     // -- the file --
     /// The system does not let us read it.
-    Unreadable { reason: String },
-    /// It cannot be read by this user.
-    Forbidden { reason: String },
+    Unreadable { reason: String, remedy: Option<&'static str> },
     /// It is a directory.
     Directory,
     /// It is larger than a config file can be.
@@ -229,7 +227,7 @@ impl Problem {
     /// The subject and the value found: the first half of the sentence.
     pub fn what(&self) -> String {
         match self {
-            Self::Unreadable { reason } | Self::Forbidden { reason } => format!("cannot be read: {reason}"),
+            Self::Unreadable { reason, .. } => format!("cannot be read: {reason}"),
             Self::Directory => "is a directory".into(),
             Self::TooLarge => format!("has more than {CONFIG_BYTES} bytes"),
             Self::NotText { byte } => format!("the byte 0x{byte:02x} is no UTF-8 text"),
@@ -311,10 +309,10 @@ impl Problem {
     /// What is allowed, or what to do: the second half.
     pub fn remedy(&self) -> Option<String> {
         let remedy = match self {
-            Self::Unreadable { .. } | Self::Syntax { .. } | Self::GivenTwice { .. } => return None,
-            Self::Forbidden { .. } => "run this as root, or as a user that may read it".into(),
+            Self::Syntax { .. } | Self::GivenTwice { .. } => return None,
+            Self::Unreadable { remedy, .. } => (*remedy)?.into(),
             Self::Directory => "name the file in it".into(),
-            Self::TooLarge => "a config file never needs as many".into(),
+            Self::TooLarge => "a config file never needs as many; is it the right one?".into(),
             Self::NotText { .. } => "save the file as UTF-8".into(),
             Self::UnknownKey { meant: Some(meant), .. } => format!("did you mean `{meant}`?"),
             Self::UnknownKey { known, .. } => format!("there are {}", list(known, '`', "and")),
