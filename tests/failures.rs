@@ -40,6 +40,28 @@ fn a_program_that_is_not_executable() {
     cannot_start(stage, &[&program], "", &format!("… {program} … Permission denied"));
 }
 
+/// "Permission denied" alone once left open of which file.
+#[test]
+fn a_program_in_path_that_is_not_executable() {
+    let stage = Stage::new();
+    script(&stage, "#!/bin/sh\n", 0o644);
+    let path = format!("env = {{ PATH = {:?} }}", stage.dir());
+    cannot_start(
+        stage,
+        &["server"],
+        &path,
+        "server: found in PATH, and may not be executed: Permission denied",
+    );
+}
+
+/// A damaged program was once taken for a script without a first line, and for nothing else.
+#[test]
+fn a_program_that_is_damaged() {
+    let stage = Stage::new();
+    let program = script(&stage, "\u{7f}ELF\u{2}\u{1}", 0o755);
+    cannot_start(stage, &[&program], "", "… not a program that this machine can run");
+}
+
 #[test]
 fn a_program_that_is_a_directory() {
     let stage = Stage::new();

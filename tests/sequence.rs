@@ -24,6 +24,16 @@ fn a_service_starts_when_what_it_requires_is_up_and_stops_before_it() {
     assert_eq!(supervised.wait_exit(), 0);
 }
 
+/// A worker without a socket was once asked to stop accepting.
+#[test]
+fn a_service_that_accepts_nothing_is_asked_to_stop() {
+    let config = "[[service]]\nname = \"worker\"\ncommand = [\"sleep\", \"600\"]\nready = \"started\"\n";
+    let mut supervised = Supervised::start(config, &["worker"]);
+    supervised.signal(SIGTERM);
+    supervised.wait_for(" worker generation=1 … asked to stop (SIGTERM); its exit is awaited for ");
+    assert_eq!(supervised.wait_exit(), 0);
+}
+
 #[test]
 fn a_service_whose_requirement_crashes_waits_for_it_and_starts_when_it_comes_back() {
     let port = free_port();

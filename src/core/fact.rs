@@ -33,6 +33,17 @@ impl Report {
     }
 }
 
+/// How one leaves that is asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Leave {
+    /// It accepts no more, answers so, and drains.
+    Answers,
+    /// It accepts no more, drains, and ends.
+    Ends,
+    /// It ends; it has no socket.
+    HasNoSocket,
+}
+
 /// What happened, and what happens next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "a field's meaning is the sentence that `report` makes of it")]
@@ -53,8 +64,8 @@ pub enum Fact {
     CannotBeSeen,
     /// Never came to life.
     SpawnFailed { failure: SpawnFailure, next: Next },
-    /// It was asked to stop accepting.
-    Asked { signal: i32, awaits_word: bool, timeout: Duration },
+    /// It was asked to stop.
+    Asked { signal: i32, leave: Leave, timeout: Duration },
     /// It ignores the signal still; it is asked again.
     AskedTooEarly { again_in: Duration },
     /// It answered when asked: it accepts no more and finishes what is in flight.

@@ -62,7 +62,7 @@ pub use event::{
     BindFailure, Event, ExitStatus, Leftover, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure,
     SpawnStage, UpgradeRefusal, WriterEvent,
 };
-pub use fact::{Applied, ControlFact, Fact, Next, Report};
+pub use fact::{Applied, ControlFact, Fact, Leave, Next, Report};
 pub use health::{Health, Sign};
 pub use logs::LogFact;
 pub use orphan::Orphan;

@@ -7,7 +7,7 @@ use super::words::{
     answer, beginning, count, ended, errno, pipe_ended, quoted, signal_name, spawn_failure, text, time,
     verb_words,
 };
-use crate::core::{Applied, BindFailure, ExitStatus, Fact, Next, Outcome, Repair, Sign};
+use crate::core::{Applied, BindFailure, ExitStatus, Fact, Leave, Next, Outcome, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
@@ -151,10 +151,14 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::SpawnFailed { failure, next } => {
             format!("could not be started: {}; {}", spawn_failure(failure), and_then(*next))
         }
-        Fact::Asked { signal, awaits_word, timeout } => {
-            let awaited = if *awaits_word { "answer" } else { "exit" };
+        Fact::Asked { signal, leave, timeout } => {
+            let (what, awaited) = match leave {
+                Leave::Answers => ("stop accepting", "answer"),
+                Leave::Ends => ("stop accepting", "exit"),
+                Leave::HasNoSocket => ("stop", "exit"),
+            };
             let (signal, limit) = (signal_name(*signal), time(*timeout));
-            format!("asked to stop accepting ({signal}); its {awaited} is awaited for {limit}")
+            format!("asked to {what} ({signal}); its {awaited} is awaited for {limit}")
         }
         Fact::AskedTooEarly { again_in } => {
             format!("ignores the signal: its handler is not there; asked again in {}", time(*again_in))

@@ -19,6 +19,9 @@ pub fn spawn_failure(failure: &SpawnFailure) -> String {
         SpawnStage::Lookup if *number == libc::ENOENT && !subject.contains('/') => {
             format!("no program {subject:?} in PATH")
         }
+        SpawnStage::Lookup if *number == libc::EACCES && !subject.contains('/') => {
+            format!("{subject}: found in PATH, and may not be executed: {why}")
+        }
         SpawnStage::Pipe => format!("no pipe for the handshake: {why}"),
         SpawnStage::Output => format!("no pipe for what it writes: {why}"),
         SpawnStage::Fork => format!("no process: {why}"),
@@ -48,7 +51,9 @@ pub fn spawn_failure(failure: &SpawnFailure) -> String {
         SpawnStage::Directory => format!("directory {subject}: {why}"),
         SpawnStage::Descriptors => format!("cannot hand over its descriptors: {why}"),
         SpawnStage::Exec if *number == libc::ENOEXEC => {
-            format!("{subject}: not a program; a script needs a first line such as #!/bin/sh")
+            format!(
+                "{subject}: not a program that this machine can run; a script needs a first line such as #!/bin/sh"
+            )
         }
         SpawnStage::Exec if *number == libc::EAGAIN => {
             format!("{subject}: its user has as many processes as the limit nproc allows")
