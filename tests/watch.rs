@@ -79,6 +79,37 @@ fn a_symbolic_link_on_the_way_to_the_program_is_watched() {
     supervised.stop();
 }
 
+/// `mv app app.old; mv app.new app`, and the same by `rm -r` and a copy, were once no change.
+#[test]
+fn a_tree_that_is_put_in_the_place_of_another_is_watched() {
+    let (stage, port) = (Stage::new(), free_port());
+    let put = |stage: &Stage, tree: &str| {
+        let directory = stage.dir().join(tree).join("bin");
+        fs::create_dir_all(&directory).unwrap();
+        deploy(&directory, &binary());
+    };
+    put(&stage, "app");
+    let directory = format!("directory = {:?}\n", stage.dir().join("app"));
+    let command = stage.path("app/bin/server");
+    let supervised = stage.start(&watched(port, &command, &directory), &["web"]);
+    supervised.wait_answer(port, 1);
+    let load = Load::start("web", port, 2);
+    let at = |name: &str| supervised.stage.dir().join(name);
+    put(&supervised.stage, "app.new");
+    fs::rename(at("app"), at("app.old")).unwrap();
+    fs::rename(at("app.new"), at("app")).unwrap();
+    supervised.wait_for(" web generation=2 … ready after");
+    // It works in this directory, which stays as long as it does.
+    fs::remove_dir_all(at("app")).unwrap();
+    put(&supervised.stage, "app");
+    supervised.wait_for(" web generation=3 … ready after");
+    deploy(&at("app/bin"), &binary());
+    supervised.wait_for(" web generation=4 … ready after");
+    let outcome = load.finish();
+    assert!(outcome.failures.is_empty(), "{outcome}\n{supervised}");
+    supervised.stop();
+}
+
 /// A program that crashes was to be started again in an hour; somebody mends it.
 #[test]
 fn a_mended_program_is_tried_at_once_however_long_the_pause() {
