@@ -160,6 +160,34 @@ fn a_reload_to_a_broken_command_goes_back_to_command_and_environment_of_before()
     supervised.stop();
 }
 
+/// What came back died once before it was ready, and what had failed was started in its place; it served without its
+/// `bake_time`, with `canary` from every worker, and whoever had asked was told that all is well.
+#[test]
+fn a_crash_of_what_came_back_does_not_start_what_has_failed() {
+    let (stage, port) = (Stage::new(), free_port());
+    let policy = "workers = 2\ncanary = true\nready = \"pipe\"\nbake_time = \"1s\"\nrestart = \"on-failure\"\n\
+                  restart_delay = \"100ms\"";
+    let script = |at_start: &str| format!("{at_start}; exec {} --name good \"$@\"", example("http"));
+    let config = |at_start: &str| service("web", port, &["sh", "-c", &script(at_start), "sh"], policy);
+    let dies = "if [ -e die ]; then mv die died; exit 4; fi; if [ -e died ]; then mv died gone; exit 5; fi";
+    let supervised = stage.start(&config(dies), &["web"]);
+    supervised.wait_answer(port, 1);
+    supervised.wait_for(" web generation=2 … ready after");
+    supervised.stage.write("services.toml", &config("touch die; exit 3"));
+    let output = supervised.stage.run(&["-c", "services.toml", "reload"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(5), "{said}\n{supervised}");
+    supervised.wait_for(" web generation=4 … exit code 4 … starting generation 5");
+    supervised.wait_for(" web generation=5 … exit code 5 … starting another in 100ms");
+    supervised.wait_for(" web generation=6 … ready after");
+    supervised.wait_for(" the restart of a worker failed; 1 worker not restarted");
+    assert_eq!(supervised.count("exit code 3"), 1, "{supervised}");
+    let status = supervised.stage.run(&["-c", "services.toml", "status"]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.contains("the last restart failed"), "{status}");
+    supervised.stop();
+}
+
 #[test]
 fn a_successor_that_dies_in_its_bake_time_is_rolled_back() {
     let port = free_port();

@@ -208,8 +208,8 @@ impl Worker {
             (Role::Serving, State::Up { run }) => self.crashed(&run, ending, scene),
             (Role::Candidate, State::Starting { candidate, fallback }) => {
                 let run = candidate.run.clone();
-                if run.program_of.is_some() {
-                    // Even what served before does not come up: the next start is of the file again.
+                if run.program_of.is_some() && matches!(ending.why, Why::SpawnFailed(_)) {
+                    // What served before cannot be executed any more: the next start is of the file again.
                     self.let_go_of_proven(scene);
                 }
                 self.roll_back(&run, fallback, ending, scene);
