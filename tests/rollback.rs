@@ -239,6 +239,25 @@ fn a_rollback_that_fails_too_is_a_crash() {
     assert_eq!(supervised.wait_exit(), 1);
 }
 
+/// A wrapper that looks for its program beside itself was started as `/dev/fd/6`, and found nothing there.
+#[test]
+fn a_wrapper_that_is_still_in_its_place_is_started_there() {
+    for first in ["#!/bin/sh", "#!/usr/bin/env bash"] {
+        let (stage, port) = (Stage::new(), free_port());
+        deploy(&stage, &binary());
+        let wrapper = format!("{first}\nexec \"$(dirname \"$0\")/server\" \"$@\"\n");
+        fs::set_permissions(stage.write("wrapper", &wrapper), fs::Permissions::from_mode(0o755)).unwrap();
+        let config =
+            |more: &[&str]| service("web", port, &[&["./wrapper"], more].concat(), "ready = \"pipe\"");
+        let mut supervised = stage.start(&config(&[]), &["web"]);
+        supervised.wait_answer(port, 1);
+        reload(&mut supervised, &config(&["--nonsense"]));
+        supervised.wait_for(" web generation=2 … going back to what ran before, as generation 3");
+        supervised.wait_answer(port, 3);
+        supervised.stop();
+    }
+}
+
 /// A script that is written over in place is another script under the same descriptor: the limit that the README tells.
 #[test]
 fn a_script_that_is_written_over_in_place_cannot_be_kept() {

@@ -147,11 +147,12 @@ impl Pinned {
         words.iter().cloned().chain([script]).chain(argv.into_iter().skip(1)).collect()
     }
 
-    /// Is it this script, under the same interpreter?
+    /// Is it this script, under the same interpreter? Where that is not kept, because the script has become another program,
+    /// it is found by its path in any case.
     pub(super) fn is_script(&self, found: &Origin) -> bool {
         let Origin::Script(found) = found else { return false };
         let Some(Origin::Script(kept)) = self.origin() else { return false };
-        kept.inode == found.inode && kept.interpreter == found.interpreter
+        kept.inode == found.inode && (kept.interpreter.is_none() || kept.interpreter == found.interpreter)
     }
 
     /// What a run that is started from it was started from.
