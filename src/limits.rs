@@ -300,6 +300,13 @@ pub const LOG_PIPE_BYTES: usize = 256 * 1024;
 /// after is counted and dropped.
 pub const LOG_MEMORY_BYTES: usize = 8 * 1024 * 1024;
 
+/// The log writer looks again after this time at a pipe whose writer may go on in the middle of a write, which the kernel tells
+/// nobody; then after twice that, up to [`LOG_LOOK_PAUSE_MAX`].
+pub const LOG_LOOK_PAUSE: Duration = Duration::from_millis(1);
+
+/// The longest pause between two such looks.
+pub const LOG_LOOK_PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// How long a disk may take for what is in a pipe before that is taken into memory, so that its service goes on.
 pub const LOG_DISK_PATIENCE: Duration = Duration::from_secs(1);
 

@@ -665,6 +665,42 @@ fn logs_prints_the_last_lines_across_backups_and_follows_over_rotations() {
     supervised.stop();
 }
 
+/// The kernel does not tell that a write which found no room goes on: services hung for ever, in silence, and `status` said
+/// `up`.
+#[test]
+fn a_write_that_is_larger_than_its_pipe_comes_through_with_the_disk_in_whatever_state() {
+    for disk_hangs in [false, true] {
+        let stage = Stage::new();
+        let path = stage.path("a.log");
+        let line = "x".repeat(79) + "\n";
+        stage.write("big", &line.repeat(40_000));
+        // Writes of 600 KB, which end within a line, and one of all.
+        let script = "dd if=big bs=600001 status=none; dd if=big bs=3200000 status=none; echo end; touch done; exec sleep 600";
+        let config = format!(
+            "[[service]]\nname = \"a\"\ncommand = [\"sh\", \"-c\", {script:?}]\nready = \"started\"\n\
+             stdout = \"file:{path}\"\nlog_timestamps = false\nlog_max_bytes = \"unlimited\"\n"
+        );
+        // Who holds this lock is waited for, for a while, with each write.
+        let lock = disk_hangs.then(|| {
+            let file = File::create(&path).unwrap();
+            nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockShared)
+                .map_err(|(_, errno)| errno)
+                .unwrap()
+        });
+        let supervised = stage.start(&config, &["a"]);
+        eventually("the service has written all", || supervised.stage.dir().join("done").exists());
+        drop(lock);
+        eventually("all is in the file", || {
+            fs::read_to_string(&path).is_ok_and(|text| text.ends_with("end\n"))
+        });
+        assert!(
+            fs::read_to_string(&path).unwrap() == line.repeat(80_000) + "end\n",
+            "another text is in the file"
+        );
+        supervised.stop();
+    }
+}
+
 #[test]
 fn the_journal_and_syslog_get_each_line_with_service_and_pid() {
     let stage = Stage::new();

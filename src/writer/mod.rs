@@ -53,6 +53,8 @@ struct Writer {
     sources: BTreeMap<u32, Source>,
     /// Pipes in which something may be that was not looked at.
     ready: BTreeSet<u32>,
+    /// Pipes that are to be looked at again at a time, for nothing tells when something is in them.
+    looks: BTreeMap<u32, Time>,
     outlets: Outlets,
     notes: Receiver<Note>,
     woken: Arc<EventFd>,
@@ -87,6 +89,7 @@ pub fn run(socket: OwnedFd) -> io::Result<()> {
         talk: Talk::new(socket),
         sources: BTreeMap::new(),
         ready: BTreeSet::new(),
+        looks: BTreeMap::new(),
         outlets: Outlets::new(tell, woken.clone()),
         notes,
         woken,
@@ -121,7 +124,10 @@ impl Writer {
             let late = self.outlets.newly_late(Os::clock());
             self.ready
                 .extend(self.sources.iter().filter(|(_, s)| late.contains(s.outlet())).map(|(n, _)| *n));
+            let now = Os::clock();
+            self.ready.extend(self.looks.iter().filter(|(_, at)| **at <= now).map(|(number, _)| *number));
             for number in std::mem::take(&mut self.ready) {
+                self.looks.remove(&number);
                 self.pump(number);
             }
             if self.flushing && self.ready.is_empty() && self.outlets.are_idle() {
@@ -161,7 +167,7 @@ impl Writer {
         let now = Os::clock();
         let last = self.alone.map(|since| since + LOG_LAST_PATIENCE).filter(|until| *until > now);
         let until = if self.ready.is_empty() {
-            self.outlets.deadline().into_iter().chain(last).min()
+            self.outlets.deadline().into_iter().chain(last).chain(self.looks.values().copied()).min()
         } else {
             Some(now)
         };
@@ -194,6 +200,7 @@ impl Writer {
                     // Where it cannot be watched, the supervisor misses the answer, and asks another writer.
                     if self.epoll.add(&fd, EpollEvent::new(flags, number.into())).is_ok() {
                         self.sources.insert(number, Source::new(pipe, fd));
+                        self.ready.insert(number);
                         self.talk.say(FromWriter::Taken { pipe: number });
                     }
                 }
@@ -228,12 +235,14 @@ impl Writer {
         if source.lent.is_some() {
             // Room is made when there is little left; until then it is safer in the pipe.
             if seen.there * 4 < source.capacity {
+                self.looks.extend(source.next_look(Os::clock()).map(|at| (number, at)));
                 return;
             }
             source.take_back(&mut self.glass);
             seen = source.look(&mut self.glass, &stamp);
         }
         if seen.taken == 0 {
+            self.looks.extend(source.next_look(Os::clock()).map(|at| (number, at)));
             if std::mem::take(&mut source.tail_wanted) {
                 self.talk.say(FromWriter::Tail { pipe: number, lines: source.tail() });
             }
@@ -268,6 +277,7 @@ impl Writer {
     /// All of a pipe is written.
     fn finish(&mut self, number: u32) {
         let Some(source) = self.sources.remove(&number) else { return };
+        self.looks.remove(&number);
         // It closes with the descriptor only where no other process has that.
         let _ = self.epoll.delete(&source);
         self.talk.say(FromWriter::Ended { pipe: number, tail: source.tail() });

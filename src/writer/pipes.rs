@@ -3,7 +3,10 @@
 
 use super::label::Label;
 use super::lines::{Line, lines};
-use crate::limits::{LOG_LINE_BYTES, LOG_PIPE_BYTES, LOG_TAIL_CHARS, LOG_TAIL_LINES};
+use crate::core::Time;
+use crate::limits::{
+    LOG_LINE_BYTES, LOG_LOOK_PAUSE, LOG_LOOK_PAUSE_MAX, LOG_PIPE_BYTES, LOG_TAIL_CHARS, LOG_TAIL_LINES,
+};
 use crate::os::{pipe_capacity, widen_pipe};
 use crate::plan::Outlet;
 use crate::protocol::logs::LogPipe;
@@ -14,6 +17,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A pipe.
 pub(super) struct Source {
@@ -28,10 +32,16 @@ pub(super) struct Source {
     /// Pieces that are being written.
     pub(super) unwritten: usize,
     last_piece: u64,
+    /// The pause before the next look, where one is needed: a process may be in the middle of a write that found no room. What
+    /// it goes on with is told to nobody before the pipe was empty or the write is over (`pipe_write` in the kernel's fs/pipe.c).
+    pub(super) mid_write: Option<Duration>,
     tail: VecDeque<String>,
     /// Its last lines are wanted, once all that is there now was read.
     pub(super) tail_wanted: bool,
 }
+
+/// What a pipe keeps bytes in.
+const PAGE: usize = 4096;
 
 /// A pipe of our own, into which is copied what is in another.
 pub(super) struct Glass {
@@ -95,6 +105,8 @@ impl Source {
             lent: None,
             unwritten: 0,
             last_piece: 0,
+            // Another may have left it when it was full.
+            mid_write: Some(LOG_LOOK_PAUSE),
             tail: VecDeque::new(),
             tail_wanted: false,
         }
@@ -106,6 +118,9 @@ impl Source {
         let bytes = glass.look(&self.fd).unwrap_or_default();
         let limit = LOG_LINE_BYTES.min(self.capacity / 4).saturating_sub(1);
         let (found, taken) = lines(bytes, limit, self.hung_up);
+        if bytes.is_empty() {
+            self.mid_write = None;
+        }
         let mut text = Vec::with_capacity(taken + found.len() * (stamp.len() + 1));
         for line in &found {
             write_line(&mut text, stamp, *line);
@@ -143,6 +158,10 @@ impl Source {
     /// Takes so many bytes out of it, which were seen through the glass: in one call, which the kernel does as a whole.
     /// Whoever is killed between two would leave a half of a line, and the next writer take it for one.
     pub(super) fn consume(&mut self, mut bytes: usize, glass: &mut Glass) {
+        // Of a full pipe at least every second page is full, and less than a quarter stays there without being taken.
+        if bytes + 2 * PAGE >= self.capacity / 4 {
+            self.mid_write = Some(LOG_LOOK_PAUSE);
+        }
         while bytes > 0 {
             let room = bytes.min(glass.bytes.len());
             match read(&self.fd, glass.bytes.get_mut(..room).unwrap_or_default()) {
@@ -152,6 +171,13 @@ impl Source {
                 Ok(count) => bytes -= count.min(bytes),
             }
         }
+    }
+
+    /// When to look again although nothing is told, if ever.
+    pub(super) fn next_look(&mut self, now: Time) -> Option<Time> {
+        let pause = self.mid_write?;
+        self.mid_write = Some((2 * pause).min(LOG_LOOK_PAUSE_MAX));
+        Some(now + pause)
     }
 
     /// Takes out what is lent: it is written, or in memory.
