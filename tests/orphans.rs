@@ -270,6 +270,47 @@ fn a_unix_socket_keeps_its_path_and_its_clients() {
     assert!(!Path::new(&path).exists());
 }
 
+/// A mistake in an address once made the next supervisor forget whom the last one had left: they held the addresses against
+/// all who came later, and those without a socket were started a second time.
+#[test]
+fn a_start_that_cannot_bind_leaves_everybody_to_the_next_one() {
+    let stage = support::Stage::new();
+    let (path, log) = (stage.path("front.sock"), stage.path("job.log"));
+    let front = service("front", 0, &[&support::example("http")], "ready = \"pipe\"");
+    let front = front.replacen("tcp://127.0.0.1:0", &format!("unix:{path}"), 1);
+    let job = format!(
+        "[[service]]\nname = \"job\"\ncommand = [\"sh\", \"-c\", \"while :; do date; sleep 0.1; done\"]\n\
+         ready = \"started\"\nstdout = \"file:{log}\"\n"
+    );
+    let port = free_port();
+    let good = format!("{front}{job}{}", http("web", port, ""));
+    let mut supervised = stage.start(&good, &["front", "web", "job"]);
+    supervised.wait_answer(port, 1);
+    let served: Vec<Process> =
+        ["front", "web", "job"].map(|name| supervised.pid_of(name, 1)).into_iter().collect();
+    let typo = http("typo", 80, "").replacen("127.0.0.1", "192.0.2.7", 1);
+    supervised.stage.write("services.toml", &format!("{good}{typo}"));
+    supervised.kill_and_start_again();
+    assert_eq!(supervised.wait_exit(), 1);
+    supervised.wait_for(
+        "1 address cannot be bound; nothing was started; the next start finds what a killed supervisor left: 3 processes",
+    );
+    assert_eq!(get_unix(Path::new(&path), "/").unwrap().generation(), 1);
+    supervised.stage.write("services.toml", &good);
+    supervised.start_again();
+    for (name, process) in ["front", "web", "job"].into_iter().zip(&served) {
+        supervised.wait_for(&format!(" {name} generation=1 … adopted"));
+        assert!(process.is_alive(), "{supervised}");
+    }
+    assert_eq!(get(port, "/").unwrap().generation(), 1);
+    assert_eq!(get_unix(Path::new(&path), "/").unwrap().generation(), 1);
+    let size = || fs::metadata(&log).unwrap().len();
+    let before = size();
+    eventually("its lines are written", || size() > before);
+    supervised.stop();
+    assert!(!Path::new(&path).exists());
+}
+
 /// What is left of the group after the main process has ended is waited for, though none of it is our child.
 #[test]
 fn the_rest_of_a_group_is_waited_for() {

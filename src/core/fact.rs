@@ -166,7 +166,7 @@ pub enum Fact {
     /// A socket could not be bound.
     BindFailed { failure: BindFailure, overlaps: Option<Address> },
     /// The consequence of the above.
-    BindRefused { failed: usize, boot: bool },
+    BindRefused { failed: usize, boot: bool, orphans: usize },
     /// SIGUSR1 arrived; these are restarted.
     Restarting { services: usize },
     /// SIGUSR1 arrived; a pattern of the selector matches no service.

@@ -105,7 +105,8 @@ impl Supervisor {
         let reasons: Vec<Fact> = failures.into_iter().map(reason).collect();
         out.extend(reasons.iter().cloned().map(report));
         let boot = self.phase == Phase::Booting;
-        out.push(report(Fact::BindRefused { failed: reasons.len(), boot }));
+        let orphans = self.orphans.len();
+        out.push(report(Fact::BindRefused { failed: reasons.len(), boot, orphans }));
         self.reload_refused(&reasons, out);
         self.reload_done(again && !boot, out);
         if boot {

@@ -57,6 +57,9 @@ impl Os {
 
     /// Notes what became of runs since the last turn.
     pub(super) fn note_changes(&mut self) {
+        if self.finds.left {
+            return;
+        }
         // What nobody wanted by now is wanted by nobody.
         for listener in std::mem::take(&mut self.finds).sockets.into_values() {
             listener.release();

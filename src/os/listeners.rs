@@ -19,21 +19,19 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds all or none. They are watched from here on.
+    /// Binds all or none. They are watched from here on. Of those that were `taken_back` what is not bound stays there.
     pub(super) fn bind(
         &mut self,
         poller: &Poller,
         sockets: Vec<(ListenerId, ListenerSpec)>,
         taken_back: &mut BTreeMap<Address, Listener>,
     ) -> Event {
-        let mut bound = Vec::new();
+        let (mut bound, mut back) = (Vec::new(), Vec::new());
         let mut refused: Vec<(Address, i32)> = Vec::new();
         for (id, spec) in sockets {
             let address = spec.address.clone();
-            if let Some(mut listener) = taken_back.remove(&address) {
-                // Its settings are written again before the next start, where a failure is told.
-                let _ = listener.configure(spec);
-                bound.push((id, listener));
+            if taken_back.contains_key(&address) {
+                back.push((id, spec));
                 continue;
             }
             match Listener::bind(spec) {
@@ -42,6 +40,12 @@ impl Listeners {
             }
         }
         if refused.is_empty() {
+            for (id, spec) in back {
+                let Some(mut listener) = taken_back.remove(&spec.address) else { continue };
+                // Its settings are written again before the next start, where a failure is told.
+                let _ = listener.configure(spec);
+                bound.push((id, listener));
+            }
             for (id, listener) in bound {
                 self.watch(poller, id, listener);
             }

@@ -262,8 +262,9 @@ impl Os {
             Action::Terminate { run } => self.events.extend(self.processes.terminate(&self.poller, run)),
             Action::Kill { run } => self.events.extend(self.processes.kill(&self.poller, run)),
             Action::Bind { sockets } => {
-                let taken_back = &mut self.finds.sockets;
-                self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));
+                let outcome = self.listeners.bind(&self.poller, sockets, &mut self.finds.sockets);
+                self.finds.left = outcome != Event::Bound && !self.finds.is_empty();
+                self.events.push_back(outcome);
             }
             Action::NoteServing { run } => self.note_serving(run),
             Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),
@@ -352,7 +353,9 @@ impl Os {
         self.control.iter_mut().for_each(ControlSocket::look_no_more);
         // Who ended last is not to be looked for by the next supervisor.
         self.note_changes();
-        self.records.iter().for_each(Records::release);
+        if !self.finds.left {
+            self.records.iter().for_each(Records::release);
+        }
         self.listeners.close_all();
         self.release_control();
     }

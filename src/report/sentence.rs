@@ -247,8 +247,15 @@ pub(super) fn sentence(fact: &Fact) -> String {
             count(*services, "service")
         ),
         Fact::BindFailed { failure, overlaps } => bind_failed(failure, overlaps.as_ref()),
-        Fact::BindRefused { failed, boot } => {
-            let consequence = if *boot { "nothing was started" } else { "nothing was changed" };
+        Fact::BindRefused { failed, boot, orphans } => {
+            let consequence = match (boot, orphans) {
+                (false, _) => "nothing was changed".into(),
+                (true, 0) => "nothing was started".into(),
+                (true, _) => format!(
+                    "nothing was started; the next start finds what a killed supervisor left: {}",
+                    count(*orphans, "process")
+                ),
+            };
             format!("{} cannot be bound; {consequence}", count(*failed, "address"))
         }
         Fact::Restarting { services } => format!("SIGUSR1: restarting {}", count(*services, "service")),

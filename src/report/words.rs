@@ -147,7 +147,7 @@ pub(super) fn time(duration: Duration) -> String {
 pub(super) fn count(number: usize, noun: &str) -> String {
     match (number, noun) {
         (1, _) => format!("1 {noun}"),
-        (_, "address") => format!("{number} addresses"),
+        (_, "address" | "process") => format!("{number} {noun}es"),
         _ => format!("{number} {noun}s"),
     }
 }
