@@ -2,7 +2,7 @@
 
 mod support;
 
-use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
+use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1, SIGUSR2};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
@@ -185,6 +185,38 @@ fn a_crash_of_what_came_back_does_not_start_what_has_failed() {
     let status = supervised.stage.run(&["-c", "services.toml", "status"]);
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(status.contains("the last restart failed"), "{status}");
+    supervised.stop();
+}
+
+/// What came back had the `env_file` of today; a typo in that took the service down, since nothing could be started any more.
+#[test]
+fn what_comes_back_has_the_env_file_of_then() {
+    let (stage, port) = (Stage::new(), free_port());
+    stage.write("a.env", "ROUND=one\n");
+    let config = service("web", port, &[&example("http")], "ready = \"pipe\"\nenv_file = \"a.env\"");
+    let mut supervised = stage.start(&config, &["web"]);
+    supervised.wait_answer(port, 1);
+    let load = Load::start("web", port, 2);
+    for (text, failed) in [("ROUND\n", 2), ("ROUND=two\nLD_PRELOAD=\"a", 4)] {
+        supervised.stage.write("a.env", text);
+        if failed == 4 {
+            supervised.signal(SIGUSR2);
+            supervised.wait_for(" is now … as before");
+        }
+        supervised.signal(SIGUSR1);
+        supervised.wait_for(&format!(
+            " web generation={failed} could not be started: env_file a.env: line … going back to what ran before"
+        ));
+        supervised.wait_answer(port, failed + 1);
+        let environment = supervised.pid_of("web", failed + 1).environment();
+        assert!(environment.contains(&"ROUND=one".into()), "{environment:?}");
+    }
+    supervised.stage.write("a.env", "ROUND=three\n");
+    supervised.signal(SIGUSR1);
+    supervised.wait_answer(port, 6);
+    assert!(supervised.pid_of("web", 6).environment().contains(&"ROUND=three".into()));
+    let outcome = load.finish();
+    assert!(outcome.failures.is_empty(), "{outcome}\n{supervised}");
     supervised.stop();
 }
 

@@ -30,10 +30,28 @@ pub(super) enum FileError {
 /// `ENOENT` and the like; `EISDIR`; `EINVAL` for a pipe or a socket, which might never end; `EFBIG` for more
 /// than [`ENV_FILE_BYTES`]; the first bad line.
 pub(super) fn read(path: &Path) -> Result<Vec<(OsString, OsString)>, FileError> {
-    parse(&contents(path).map_err(FileError::Unreadable)?).map_err(FileError::BadLine)
+    variables(&contents(path)?)
 }
 
-fn contents(path: &Path) -> Result<Vec<u8>, Errno> {
+/// The variables that the contents of a file give.
+///
+/// # Errors
+///
+/// The first bad line.
+pub(super) fn variables(contents: &[u8]) -> Result<Vec<(OsString, OsString)>, FileError> {
+    parse(contents).map_err(FileError::BadLine)
+}
+
+/// What stands in a file.
+///
+/// # Errors
+///
+/// Those of [`read`], but for bad lines.
+pub(super) fn contents(path: &Path) -> Result<Vec<u8>, FileError> {
+    bytes(path).map_err(FileError::Unreadable)
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, Errno> {
     let errno = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
     // Non-blocking, because to open a pipe that nobody writes to would block for ever.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(errno)?;

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What our own parent said to us; to a child it would be a lie.
 const NOT_FOR_CHILDREN: [&str; 9] = [
@@ -58,23 +58,24 @@ pub(super) struct Environment<'a> {
 }
 
 impl<'a> Environment<'a> {
-    /// What a generation gets: ours, then what a login of its user would set, then its `env_file`, then its `env`, then what says who it is.
+    /// What a generation gets: ours, then what a login of its user would set, then its `env_file`, which has these
+    /// contents, then its `env`, then what says who it is.
     ///
     /// # Errors
     ///
-    /// At stage `EnvFile`: the file cannot be read (the subject is its path), or has a bad line (the
-    /// subject is path and line).
+    /// At stage `EnvFile`: the file has a bad line (the subject is path and line).
     pub(super) fn of_child(
         ours: &'a Ours,
         definition: &Definition,
         granted: &Granted<'_>,
+        env_file: &[u8],
     ) -> Result<Self, SpawnFailure> {
         let mut own: BTreeMap<OsString, Option<OsString>> = BTreeMap::new();
         if let Some(user) = &definition.program.identity.user {
             own.extend(log_in(user));
         }
         if let Some(path) = &definition.program.env_file {
-            let read = env_file::read(path).map_err(|error| refused(path, &error))?;
+            let read = env_file::variables(env_file).map_err(|error| refused(path, &error))?;
             own.extend(read.into_iter().map(|(name, value)| (name, Some(value))));
         }
         let set = |(name, value): (&String, &String)| (name.into(), Some(expand(value, granted).into()));
@@ -152,6 +153,16 @@ fn log_in(user: &User) -> impl Iterator<Item = (OsString, Option<OsString>)> {
     .map(|(variable, value)| (variable.into(), value))
 }
 
+/// What stands in the `env_file` of a service now; nothing where it has none.
+///
+/// # Errors
+///
+/// At stage `EnvFile`: it cannot be read; the subject is its path.
+pub(super) fn env_file_of(definition: &Definition) -> Result<Vec<u8>, SpawnFailure> {
+    let read = |path: &PathBuf| env_file::contents(path).map_err(|error| refused(path, &error));
+    definition.program.env_file.as_ref().map_or_else(|| Ok(Vec::new()), read)
+}
+
 pub(super) fn refused(path: &Path, error: &FileError) -> SpawnFailure {
     let (errno, subject) = match error {
         FileError::Unreadable(errno) => (*errno, path.display().to_string()),
@@ -189,7 +200,7 @@ mod tests {
             supervisor: 1,
         };
         let ours = Ours::of(ours);
-        let environment = Environment::of_child(&ours, definition, &granted)?;
+        let environment = Environment::of_child(&ours, definition, &granted, &env_file_of(definition)?)?;
         let inherited = environment.inherited().map(|line| line.to_bytes().to_vec());
         let lines = inherited.chain(environment.own_lines());
         let mut lines: Vec<String> = lines.map(|line| String::from_utf8(line).unwrap()).collect();

@@ -2,6 +2,7 @@
 //! is known of them. All else (the poller, signals, stderr) is made anew.
 
 use super::control::{KeptClient, KeptControl};
+use super::env_files::EnvFiles;
 use super::inherited::{DescriptorLimit, Legacy, keep_from_children};
 use super::listener::KeptListener;
 use super::log_output::KeptLines;
@@ -37,6 +38,8 @@ pub struct Kept {
     pub(super) probes: KeptProbes,
     pub(super) watches: Vec<KeptWatch>,
     pub(super) pins: Vec<KeptPin>,
+    #[serde(default, skip_serializing_if = "EnvFiles::is_empty")]
+    pub(super) env_files: EnvFiles,
     pub(super) listeners: Vec<(ListenerId, KeptListener)>,
     pub(super) log: KeptLines,
     /// What services write, and the log writer.

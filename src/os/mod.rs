@@ -20,6 +20,7 @@ mod commands;
 mod control;
 mod dispositions;
 mod env_file;
+mod env_files;
 mod environment;
 mod foresight;
 mod heard;
@@ -96,6 +97,7 @@ pub use trusted::is_of_us_or_root;
 use crate::core::{Action, Event, RunEvent, Time};
 use crate::protocol::status::Usage;
 use control::{ControlSocket, LeftControl};
+use env_files::EnvFiles;
 use inherited::DescriptorLimit;
 use listeners::Listeners;
 use log_output::LogOutput;
@@ -139,6 +141,7 @@ pub struct Os {
     probes: Probes,
     watches: Watches,
     pins: Pins,
+    env_files: EnvFiles,
     listeners: Listeners,
     log: LogOutput,
     /// What services write, and the log writer.
@@ -208,6 +211,7 @@ impl Os {
             probes: Probes::default(),
             watches: Watches::default(),
             pins: Pins::default(),
+            env_files: EnvFiles::default(),
             listeners: Listeners::default(),
             log: LogOutput::new(io::stderr())?,
             logs: Logs::default(),

@@ -295,6 +295,7 @@ fn start(
         worker: question.worker,
         fds: &[],
         pinned: None,
+        env_file: None,
         channels: Channels::MUTE,
         runtime_dir: None,
         precedence: Precedence::Ours,

@@ -110,6 +110,11 @@ pub(super) struct Processes {
 }
 
 impl Processes {
+    /// Has this run a process left?
+    pub(super) fn has(&self, run: RunId) -> bool {
+        self.leaders.contains_key(&run)
+    }
+
     /// A number for the voice of the next start.
     pub(super) fn next_voice(&mut self) -> u32 {
         loop {
@@ -129,7 +134,7 @@ impl Processes {
         voice_number: u32,
         started: Started,
     ) -> Vec<Event> {
-        let Started { pid, voice, origin, leaf, program, signed: _ } = started;
+        let Started { pid, voice, origin, leaf, program, .. } = started;
         // The kernel gave the number out again, so the group that had it is empty, however that escaped us. What is left
         // in its cgroup could not be told from the new one.
         let mut events = Vec::new();
@@ -330,7 +335,8 @@ mod tests {
         let voice = Voice::Pipe(pipe);
         voice.watch(&poller, 1).unwrap();
         let (pid, program) = (std::process::id().cast_signed(), "server".into());
-        let started = Started { pid, voice: Some(voice), origin: None, program, leaf: None, signed: false };
+        let (origin, leaf, env_file) = (None, None, Vec::new());
+        let started = Started { pid, voice: Some(voice), origin, program, leaf, env_file, signed: false };
         processes.add(&poller, RUN, &[], 1, started);
         (poller, processes, writer)
     }

@@ -171,18 +171,22 @@ impl Pinned {
     }
 }
 
-/// The programs that are kept, by the run whose they are.
+/// The programs that are to be kept, by the run whose they are. Not each of them can be.
 #[derive(Default)]
-pub(super) struct Pins(BTreeMap<RunId, Pinned>);
+pub(super) struct Pins(BTreeMap<RunId, Option<Pinned>>);
 
 impl Pins {
     /// Keeps it, unless one is kept for the run already.
     pub(super) fn keep(&mut self, run: RunId, pin: impl FnOnce() -> Option<Pinned>) {
-        if let std::collections::btree_map::Entry::Vacant(place) = self.0.entry(run)
-            && let Some(pinned) = pin()
-        {
-            place.insert(pinned);
+        let place = self.0.entry(run).or_default();
+        if place.is_none() {
+            *place = pin();
         }
+    }
+
+    /// Is the program of this run to be kept?
+    pub(super) fn has(&self, run: RunId) -> bool {
+        self.0.contains_key(&run)
     }
 
     /// Keeps it no longer.
@@ -192,7 +196,7 @@ impl Pins {
 
     /// The program of this run, if it is kept.
     pub(super) fn of(&self, run: RunId) -> Option<&Pinned> {
-        self.0.get(&run)
+        self.0.get(&run)?.as_ref()
     }
 }
 
@@ -249,7 +253,7 @@ impl Pins {
                 Kind::Interpreted { file, words } => Some((numbers.keep(file), words.clone())),
             },
         };
-        self.0.iter().map(kept).collect()
+        self.0.iter().filter_map(|(run, pinned)| Some((run, pinned.as_ref()?))).map(kept).collect()
     }
 
     /// Takes them over.
@@ -262,7 +266,7 @@ impl Pins {
                 None if pin.script => Kind::Script,
                 None => Kind::Binary,
             };
-            Ok((pin.run, Pinned { file: legacy.claim(pin.file)?, kind }))
+            Ok((pin.run, Some(Pinned { file: legacy.claim(pin.file)?, kind })))
         };
         kept.iter().map(pinned).collect::<nix::Result<_>>().map(Self)
     }

@@ -33,6 +33,7 @@ impl Os {
         let legacy = &mut left.legacy;
         os.processes = super::Processes::restore(&os.poller, kept.processes, legacy)?;
         os.pins = super::Pins::restore(&kept.pins, legacy)?;
+        os.env_files = kept.env_files;
         os.listeners = super::Listeners::restore_kept(&os.poller, kept.listeners, legacy)?;
         os.log.take_over(kept.log);
         os.logs = super::Logs::restore(&os.poller, kept.logs, legacy, clock::now())?;
@@ -174,6 +175,7 @@ impl Os {
             probes: self.probes.keep(),
             watches: self.watches.keep(),
             pins: self.pins.keep_all(&mut numbers),
+            env_files: self.env_files.clone(),
             listeners: self.listeners.keep(&mut numbers),
             log: self.log.keep(),
             logs: self.logs.keep(&mut numbers),

@@ -5,7 +5,7 @@ use super::birth::Paper;
 use super::cgroup::Leaf;
 use super::child::{Cradle, Executable, Failed, Newborn, Prepared, Tie};
 use super::dispositions::Dispositions;
-use super::environment::{Environment, Ours};
+use super::environment::{Environment, Ours, env_file_of};
 use super::identity::{self, Becoming};
 use super::inherited::DescriptorLimit;
 use super::lookup::{self, Inode};
@@ -39,6 +39,8 @@ pub(super) struct Started {
     pub(super) program: PathBuf,
     /// Its cgroup, if it has one.
     pub(super) leaf: Option<Box<Leaf>>,
+    /// What stood in its `env_file`.
+    pub(super) env_file: Vec<u8>,
     /// Whether it has signed where it was expected.
     pub(super) signed: bool,
 }
@@ -49,6 +51,7 @@ struct Born {
     origin: Option<Origin>,
     program: PathBuf,
     leaf: Option<Box<Leaf>>,
+    env_file: Vec<u8>,
 }
 
 /// What to start.
@@ -60,6 +63,8 @@ pub(super) struct Order<'a> {
     pub(super) fds: &'a [RawFd],
     /// The program to execute instead of the one that the command names.
     pub(super) pinned: Option<&'a Pinned>,
+    /// What stood in the `env_file` when that was started, in the place of what stands there now.
+    pub(super) env_file: Option<&'a [u8]>,
     /// What its stdout and its stderr become.
     pub(super) channels: Channels,
     /// The directory that is ours alone, if there is one.
@@ -116,8 +121,8 @@ impl Spawner {
         let (voice, their_end) = make_voice(dialect, order.runtime_dir, poller, number)?;
         let mark = voice.as_ref().and_then(Voice::mark);
         match (self.start_with(dialect, order, &their_end, mark), voice) {
-            (Ok(Born { newborn: Newborn { pid, signed }, origin, program, leaf }), voice) => {
-                Ok(Started { pid, voice, origin, program, leaf, signed })
+            (Ok(Born { newborn: Newborn { pid, signed }, origin, program, leaf, env_file }), voice) => {
+                Ok(Started { pid, voice, origin, program, leaf, env_file, signed })
             }
             (Err(failure), voice) => {
                 if let Some(voice) = voice {
@@ -195,7 +200,8 @@ impl Spawner {
             supervisor: std::process::id(),
         };
         let directory = definition.program.directory.as_deref();
-        let environment = Environment::of_child(&self.ours, definition, granted)?;
+        let env_file = order.env_file.map_or_else(|| env_file_of(definition), |kept| Ok(kept.to_vec()))?;
+        let environment = Environment::of_child(&self.ours, definition, granted, &env_file)?;
         let argv = arguments(definition, granted);
         let program = argv.first().map_or("", String::as_str).to_owned();
         see_directory(directory)?;
@@ -265,7 +271,7 @@ impl Spawner {
             .map_err(|failed| diagnose(failed, &path, directory, &definition.program.identity))?;
         let renamed =
             |origin: Origin| if pinned.is_some() { Some(origin) } else { origin.if_still_at(&seen) };
-        Ok(Born { newborn, origin: origin.and_then(renamed), program: seen, leaf })
+        Ok(Born { newborn, origin: origin.and_then(renamed), program: seen, leaf, env_file })
     }
 }
 

@@ -26,6 +26,7 @@ impl Os {
         let number = self.processes.next_voice();
         let poller = &self.poller;
         let pinned = program_of.and_then(|run| self.pins.of(run));
+        let env_file = program_of.and_then(|run| self.env_files.of(run));
         let generation = run.generation;
         let in_use = |listener| self.processes.is_in_use(listener);
         let look = Cell::new(None);
@@ -50,6 +51,7 @@ impl Os {
                 worker,
                 fds,
                 pinned,
+                env_file,
                 channels,
                 runtime_dir,
                 precedence,
@@ -61,7 +63,11 @@ impl Os {
         // Of one that could not be executed, too: its file may be mended.
         look.into_inner().into_iter().for_each(|look| self.watches.started(run, look));
         match started {
-            Ok((started, pipes)) => {
+            Ok((mut started, pipes)) => {
+                if definition.policy.rollback && definition.program.env_file.is_some() {
+                    let wanted = |run| self.processes.has(run) || self.pins.has(run);
+                    self.env_files.started(run, std::mem::take(&mut started.env_file), wanted);
+                }
                 self.logs.add(&self.poller, run, started.pid, definition, pipes, clock::now());
                 let (pid, signed) = (started.pid, started.signed);
                 let told = self.processes.add(&self.poller, run, listeners, number, started);
