@@ -82,6 +82,14 @@ fn logs_reads_a_file_with_mistakes_as_far_as_it_goes() {
     }
     assert!(said.contains("bootstrap: no service matches \"c\" among those that can be read"), "{said}");
 
+    // What is asked for can be read.
+    stage.write("c.toml", &format!("{odd}\ngarbage\n"));
+    for (arguments, code) in [(&["-c", "c.toml", "logs", "odd"][..], 0), (&["-c", "c.toml", "logs"], 78)] {
+        let output = stage.run(arguments);
+        assert_eq!((&*output.stdout, output.status.code()), (&b"odd was here\n"[..], Some(code)));
+        assert!(stderr(&output).contains("c.toml: refused: 1 mistake"), "{}", stderr(&output));
+    }
+
     let output = stage.run(&["-c", "nowhere.toml", "logs"]);
     assert_eq!(output.status.code(), Some(78));
     assert!(stderr(&output).contains("help: write it, or name another with `-c`"), "{}", stderr(&output));

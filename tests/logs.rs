@@ -665,6 +665,69 @@ fn logs_prints_the_last_lines_across_backups_and_follows_over_rotations() {
     supervised.stop();
 }
 
+/// One backup that a power cut had left half written hid all lines, and the file itself was blamed.
+#[test]
+fn logs_prints_what_can_be_read_and_names_what_is_damaged() {
+    let stage = Stage::new();
+    let path = stage.path("a.log");
+    stage.write("a.log", "new\n");
+    stage.write("a.log.1.gz", "no gzip at all");
+    stage.write("a.log.2", "old\n");
+    let service = |name: &str, file: &str| {
+        format!(
+            "[[service]]\nname = \"{name}\"\ncommand = \"true\"\nstdout = \"file:{file}\"\nstderr = \"null\"\n"
+        )
+    };
+    let quiet = stage.path("quiet.log");
+    stage.write("services.toml", &(service("a", &path) + &service("quiet", &quiet)));
+    let output = stage.run(&["-c", "services.toml", "logs", "a"]);
+    assert_eq!(
+        (String::from_utf8_lossy(&output.stdout), output.status.code()),
+        ("old\nnew\n".into(), Some(1))
+    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&format!("bootstrap: {path}.1.gz: damaged: ")), "{said}");
+    let output = stage.run(&["-c", "services.toml", "logs", "quiet"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.ends_with(&format!("bootstrap: {quiet}: nothing has been written there yet\n")), "{said}");
+    assert_eq!((output.stdout.len(), output.status.code()), (0, Some(0)));
+}
+
+/// `logs --follow` said nothing more, without a word.
+#[test]
+fn who_follows_a_file_is_told_when_its_directory_goes() {
+    for renames in [true, false] {
+        let stage = Stage::new().through(&["timeout", "30"]);
+        fs::create_dir(stage.path("logs")).unwrap();
+        let path = stage.path("logs/a.log");
+        fs::write(&path, "first\n").unwrap();
+        let config = format!(
+            "[[service]]\nname = \"a\"\ncommand = \"true\"\nstdout = \"file:{path}\"\nstderr = \"null\"\n"
+        );
+        stage.write("services.toml", &config);
+        let mut command = stage.command(&["-c", "services.toml", "logs", "--follow"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        #[expect(clippy::disallowed_methods, reason = "a reader that follows")]
+        let mut reader = command.spawn().unwrap();
+        let mut lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "first");
+        File::options().append(true).open(&path).unwrap().write_all(b"second\n").unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), "second");
+        if renames {
+            fs::rename(stage.path("logs"), stage.path("old")).unwrap();
+        } else {
+            fs::remove_dir_all(stage.path("logs")).unwrap();
+        }
+        let output = reader.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.ends_with("logs: renamed or removed, with the files in it; follow it again\n"),
+            "{said}"
+        );
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
 /// The kernel does not tell that a write which found no room goes on: services hung for ever, in silence, and `status` said
 /// `up`.
 #[test]
@@ -683,9 +746,7 @@ fn a_write_that_is_larger_than_its_pipe_comes_through_with_the_disk_in_whatever_
         // Who holds this lock is waited for, for a while, with each write.
         let lock = disk_hangs.then(|| {
             let file = File::create(&path).unwrap();
-            nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockShared)
-                .map_err(|(_, errno)| errno)
-                .unwrap()
+            Flock::lock(file, FlockArg::LockShared).map_err(|(_, errno)| errno).unwrap()
         });
         let supervised = stage.start(&config, &["a"]);
         eventually("the service has written all", || supervised.stage.dir().join("done").exists());

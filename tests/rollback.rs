@@ -194,7 +194,7 @@ fn what_comes_back_has_the_env_file_of_then() {
     let (stage, port) = (Stage::new(), free_port());
     stage.write("a.env", "ROUND=one\n");
     let config = service("web", port, &[&example("http")], "ready = \"pipe\"\nenv_file = \"a.env\"");
-    let mut supervised = stage.start(&config, &["web"]);
+    let supervised = stage.start(&config, &["web"]);
     supervised.wait_answer(port, 1);
     let load = Load::start("web", port, 2);
     for (text, failed) in [("ROUND\n", 2), ("ROUND=two\nLD_PRELOAD=\"a", 4)] {

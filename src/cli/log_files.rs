@@ -41,13 +41,23 @@ pub(super) struct Kept {
     pub(super) position: Position,
 }
 
-/// The last `most` lines that are wanted, the oldest first, each with its newline; and where the file goes on.
+/// What was found in a file and its backups.
+pub(super) struct Last {
+    /// The last lines that are wanted, the oldest first, each with its newline.
+    pub(super) lines: Vec<Vec<u8>>,
+    /// Where the file goes on.
+    pub(super) position: Position,
+    /// Backups that are damaged: what can be read of them is among the lines.
+    pub(super) damaged: Vec<(PathBuf, io::Error)>,
+}
+
+/// The last `most` lines that are wanted.
 ///
 /// # Errors
 ///
-/// The system's. That there is no file yet is none.
-pub(super) fn last_lines(wanted: &Wanted, most: usize) -> io::Result<(Vec<Vec<u8>>, Position)> {
-    let mut seen = BTreeSet::new();
+/// The system's, of the file itself. That there is none yet is none.
+pub(super) fn last_lines(wanted: &Wanted, most: usize) -> io::Result<Last> {
+    let (mut seen, mut damaged) = (BTreeSet::new(), Vec::new());
     let mut position = Position { file: None, partial: Vec::new() };
     let mut lines = VecDeque::new();
     let mut backups = Vec::new();
@@ -62,7 +72,7 @@ pub(super) fn last_lines(wanted: &Wanted, most: usize) -> io::Result<(Vec<Vec<u8
     }
     let more = LOG_BACKUPS_AT_ONCE + 1..=LOG_BACKUPS;
     let more = more.map_while(|number| open_backup(&wanted.path, number));
-    for (reader, identity) in backups.into_iter().chain(more) {
+    for Backup { path, reader, identity } in backups.into_iter().chain(more) {
         if lines.len() >= most {
             break;
         }
@@ -72,11 +82,12 @@ pub(super) fn last_lines(wanted: &Wanted, most: usize) -> io::Result<(Vec<Vec<u8
         }
         let mut earlier = VecDeque::new();
         let room = most - lines.len();
-        read_lines(&mut BufReader::new(reader), |line| keep(&mut earlier, line, wanted, room))?;
+        let read = read_lines(&mut BufReader::new(reader), |line| keep(&mut earlier, line, wanted, room));
+        damaged.extend(read.err().map(|error| (path, error)));
         earlier.extend(lines);
         lines = earlier;
     }
-    Ok((lines.into(), position))
+    Ok(Last { lines: lines.into(), position, damaged })
 }
 
 /// The file at the path, locked against rotation; nothing where there is none. The writer waits meanwhile.
@@ -132,18 +143,26 @@ pub(super) fn read_lines(
     }
 }
 
-/// A backup, unpacked, and which file it is.
-pub(super) fn open_backup(path: &Path, number: u32) -> Option<(Box<dyn Read>, (u64, u64))> {
+/// A backup that was opened.
+pub(super) struct Backup {
+    path: PathBuf,
+    /// Unpacked.
+    pub(super) reader: Box<dyn Read>,
+    /// Which file it is.
+    identity: (u64, u64),
+}
+
+/// The backup with this number, if there is one.
+pub(super) fn open_backup(path: &Path, number: u32) -> Option<Backup> {
     // Between two looks it may have been compressed, or the other way round moved on.
     for _ in 0..2 {
         for ending in ["", ".gz"] {
-            if let Ok(file) = File::open(backup(path, number, ending)) {
+            let path = backup(path, number, ending);
+            if let Ok(file) = File::open(&path) {
                 let identity = identity(&file)?;
                 let plain: Box<dyn Read> = Box::new(file);
-                return Some((
-                    if ending.is_empty() { plain } else { Box::new(MultiGzDecoder::new(plain)) },
-                    identity,
-                ));
+                let reader = if ending.is_empty() { plain } else { Box::new(MultiGzDecoder::new(plain)) };
+                return Some(Backup { path, reader, identity });
             }
         }
     }

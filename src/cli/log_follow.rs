@@ -9,14 +9,14 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Prints what is appended, until nobody reads any more.
+/// Prints what is appended, until nobody reads any more; or until a directory has gone, which is given.
 ///
 /// # Errors
 ///
 /// The system's.
-pub(super) fn follow(mut kept: Vec<Kept>, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn follow(mut kept: Vec<Kept>, out: &mut impl Write) -> io::Result<PathBuf> {
     let mut changes = Changes::of(&kept)?;
     let several = kept.len() > 1;
     let mut last = kept.len() - 1;
@@ -32,31 +32,47 @@ pub(super) fn follow(mut kept: Vec<Kept>, out: &mut impl Write) -> io::Result<()
                 out.flush()?;
             }
         }
+        if let Some(gone) = changes.gone.and_then(|number| kept.get(number)) {
+            return Ok(gone.wanted.path.parent().unwrap_or(Path::new("/")).into());
+        }
         changes.wait()?;
     }
 }
+
+/// A name is there no more. A directory itself is not told of its end as long as we read a file in it.
+const GOES: AddWatchFlags = AddWatchFlags::IN_DELETE.union(AddWatchFlags::IN_MOVED_FROM);
 
 /// What the kernel tells of the directories of the files.
 struct Changes {
     inotify: Inotify,
     /// The directory and name of the newest backup of each file, and how often it was made since that was handled.
     newest: Vec<(WatchDescriptor, OsString, u32)>,
+    /// The directory of each file as a name in the one above it, where that may be watched.
+    above: Vec<Option<(WatchDescriptor, OsString)>>,
     /// Something was told that was not handled.
     news: bool,
+    /// The directory of this file was renamed or removed.
+    gone: Option<usize>,
 }
 
 impl Changes {
     fn of(kept: &[Kept]) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        let told = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
+        let comes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
+        // The same directory is the same watch, and may be above another.
+        let watch = |path: &Path| inotify.add_watch(path, comes | GOES);
         let newest = kept.iter().map(|file| {
             let newest = backup(&file.wanted.path, 1, "");
-            // The same directory is the same watch.
-            let watch = inotify.add_watch(newest.parent().unwrap_or(Path::new("/")), told)?;
-            Ok((watch, newest.file_name().unwrap_or_default().into(), 0))
+            let number = watch(newest.parent().unwrap_or(Path::new("/")))?;
+            Ok((number, newest.file_name().unwrap_or_default().into(), 0))
         });
         let newest = newest.collect::<io::Result<_>>()?;
-        Ok(Self { inotify, newest, news: false })
+        let above = kept.iter().map(|file| {
+            let directory = file.wanted.path.parent()?;
+            Some((watch(directory.parent()?).ok()?, directory.file_name()?.into()))
+        });
+        let above = above.collect();
+        Ok(Self { inotify, newest, above, news: false, gone: None })
     }
 
     /// How often this file became a backup.
@@ -84,6 +100,12 @@ impl Changes {
                     *rotations += 1;
                 }
             }
+        }
+        for event in events.iter().filter(|event| event.mask.intersects(GOES)) {
+            let is_it = |(watch, name): &(WatchDescriptor, OsString)| {
+                *watch == event.wd && event.name.as_ref() == Some(name)
+            };
+            self.gone = self.gone.or(self.above.iter().position(|above| above.as_ref().is_some_and(is_it)));
         }
         self.news |= !events.is_empty();
         Ok(!events.is_empty())
@@ -119,7 +141,7 @@ impl Kept {
         let backups = (1..changes.rotations(number)).rev();
         let backups = backups.filter_map(|number| open_backup(&self.wanted.path, number));
         let mut pieces: Vec<Piece> =
-            backups.map(|(reader, _)| Piece::Backup(BufReader::new(reader))).collect();
+            backups.map(|backup| Piece::Backup(BufReader::new(backup.reader))).collect();
         changes.forget(number);
         let current = current.unlock().map_err(|(_, errno)| errno)?;
         let ours = self.position.file.as_ref().and_then(|open| identity(open.get_ref()));

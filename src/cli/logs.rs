@@ -2,7 +2,7 @@
 
 use super::Color;
 use super::answer::complain;
-use super::log_files::{Kept, Wanted, last_lines, said_heading};
+use super::log_files::{Kept, Last, Wanted, last_lines, said_heading};
 use super::log_follow::follow;
 use super::said;
 use super::screen::Screen;
@@ -60,13 +60,24 @@ pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
             complain(&sentence);
         }
     }
+    if !patterns.is_empty() {
+        // Those that were asked for are among what can be read.
+        code = ExitCode::Ok;
+    }
     let files = files(&services, &selector);
     let mut out = Screen::stdout();
     let mut kept = Vec::new();
     let several = files.len() > 1;
     for wanted in files {
         match last_lines(&wanted, args.lines) {
-            Ok((lines, position)) => {
+            Ok(Last { lines, position, damaged }) => {
+                for (path, error) in &damaged {
+                    code = ExitCode::Failed;
+                    complain(&format!("{}: damaged: {error}", path.display()));
+                }
+                if position.file.is_none() && lines.is_empty() {
+                    complain(&format!("{}: nothing has been written there yet", wanted.path.display()));
+                }
                 if several && said_heading(&mut out, &wanted.path).is_err() {
                     return code;
                 }
@@ -85,10 +96,19 @@ pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
             }
         }
     }
-    if args.follow && !kept.is_empty() {
-        return said(follow(kept, &mut out), code);
+    if !args.follow || kept.is_empty() {
+        return code;
     }
-    code
+    match follow(kept, &mut out) {
+        Ok(gone) => {
+            complain(&format!(
+                "{}: renamed or removed, with the files in it; follow it again",
+                gone.display()
+            ));
+            ExitCode::Failed
+        }
+        Err(error) => said(Err(error), code),
+    }
 }
 
 /// Where what a service writes is, if not in a file.

@@ -62,7 +62,8 @@ impl fmt::Display for Trouble {
                     tried.iter().map(|(path, error)| format!("{}: {error}", path.display())).collect();
                 write!(f, "the supervisor is not reachable: {}", places.join("; "))?;
                 if let Err(error) = fs::metadata(file) {
-                    return write!(f, "; and {} cannot be found: {error}", file.display());
+                    let hint = "if it runs with a `runtime_dir` of its own, --runtime-dir names that";
+                    return write!(f, "; and {} cannot be found: {error}; {hint}", file.display());
                 }
                 let denied = |(_, error): &(PathBuf, io::Error)| error.raw_os_error() == Some(libc::EACCES);
                 if tried.iter().any(denied) {
@@ -76,7 +77,7 @@ impl fmt::Display for Trouble {
                 let hint = match config::runtime_dir(file) {
                     None if config::outputs(file).1.is_none() => "",
                     None => {
-                        ", unless it runs already: the file has mistakes, and may have named a `runtime_dir`, which --runtime-dir names as well"
+                        ", unless it runs already: the file has mistakes, or cannot be read, and may have named a `runtime_dir`, which --runtime-dir names as well"
                     }
                     Some(path) if path.is_relative() => {
                         ", unless it runs already: `runtime_dir` is relative to where the supervisor was started; from elsewhere name it with --runtime-dir"

@@ -19,8 +19,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{Shutdown, shutdown};
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -135,7 +137,15 @@ impl Os {
         let record = boot().ok().zip(start_ticks(pid)).map(|(boot, ticks)| Record { boot, pid, ticks });
         if let Some(text) = record.and_then(|record| serde_json::to_vec(&record).ok()) {
             let (new, path) = (directory.path().join("log-writer.new"), directory.path().join(RECORD));
-            let _ = fs::write(&new, text).and_then(|()| fs::rename(&new, &path));
+            let write = || -> io::Result<()> {
+                let mut file =
+                    File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+                file.write_all(&text)?;
+                fs::rename(&new, &path)
+            };
+            if write().is_err() {
+                let _ = fs::remove_file(&new);
+            }
         }
     }
 

@@ -139,9 +139,9 @@ pub(super) fn sentence(fact: &Fact) -> String {
             Repair::ListensAgain => {
                 format!("a server had shut {address} down; it listens again; clients that waited were lost")
             }
-            Repair::PathPutBack => format!("a server had removed the path of {address}; it is there again"),
+            Repair::PathPutBack => format!("somebody had removed the path of {address}; it is there again"),
             Repair::PathBoundAnew => format!(
-                "a server had destroyed {address}; it is bound anew; clients that waited were lost, and servers \
+                "somebody had destroyed {address}; it is bound anew; clients that waited were lost, and servers \
                  that run already do not have the new one"
             ),
         },
@@ -350,15 +350,20 @@ pub(super) fn and_then(next: Next) -> String {
         Next::StartsIn(None, pause) => format!("starting another in {}", time(pause)),
         Next::RestartsNow => "restarting it".into(),
         Next::RestartsIn(pause) => format!("restarting it in {}, unless it recovers", time(pause)),
-        Next::LeftAlone => "it is left alone (restart = \"no\"); SIGUSR1 restarts it".into(),
+        Next::LeftAlone => {
+            "it is left alone (restart = \"no\"); `restart`, or SIGUSR1 to bootstrap, restarts it".into()
+        }
         Next::OldServesOn(generation) => format!("the restart failed; generation {generation} serves on"),
         Next::SuccessorStarts(generation) => format!("generation {generation} is starting already"),
         Next::SuccessorServes(generation) => format!("generation {generation} serves already"),
         Next::RollsBack(generation) => {
             format!("the restart failed; going back to what ran before, as generation {generation}")
         }
-        Next::Stopped => "the service is stopped; SIGUSR1 starts it again".into(),
-        Next::Crashed => "the service stays down (restart = \"no\"); SIGUSR1 starts it again".into(),
+        Next::Stopped => "the service is stopped; `start`, or SIGUSR1 to bootstrap, starts it again".into(),
+        Next::Crashed => {
+            "the service stays down (restart = \"no\"); `start`, or SIGUSR1 to bootstrap, starts it again"
+                .into()
+        }
         Next::Nothing => "it was to end anyway".into(),
     }
 }
