@@ -67,15 +67,19 @@ fn a_restart_of_what_is_down_waits_as_the_first_start_did() {
 
 #[test]
 fn a_start_during_the_own_stop_says_what_it_waits_for() {
-    let supervised = Supervised::start(
+    let mut supervised = Supervised::start(
         &(WAITS.to_owned() + &rude("web", free_port(), &["--mute"], "handover_timeout = \"1s\"")),
         &["web"],
     );
     supervised.wait_for(" web generation=1 … started");
-    for order in [["stop", "--no-wait"], ["start", "--no-wait"]] {
-        supervised.stage.run(&["-c", "services.toml", order[0], order[1], "web"]);
+    // Each time: once it was told the first time only.
+    for generation in [2, 3] {
+        supervised.forget();
+        for order in [["stop", "--no-wait"], ["start", "--no-wait"]] {
+            supervised.stage.run(&["-c", "services.toml", order[0], order[1], "web"]);
+        }
+        supervised.wait_for(" web starts when its last process has ended");
+        supervised.wait_for(&format!(" web generation={generation} … started"));
     }
-    supervised.wait_for(" web starts when its last process has ended");
-    supervised.wait_for(" web generation=2 … started");
     supervised.stop();
 }

@@ -312,7 +312,7 @@ impl Problem {
             Self::Syntax { .. } | Self::GivenTwice { .. } => return None,
             Self::Unreadable { remedy, .. } => (*remedy)?.into(),
             Self::Directory => "name the file in it".into(),
-            Self::TooLarge => "a config file never needs as many; is it the right one?".into(),
+            Self::TooLarge => "a config file never needs as many".into(),
             Self::NotText { .. } => "save the file as UTF-8".into(),
             Self::UnknownKey { meant: Some(meant), .. } => format!("did you mean `{meant}`?"),
             Self::UnknownKey { known, .. } => format!("there are {}", list(known, '`', "and")),

@@ -35,6 +35,10 @@ struct Round {
     newest: Generation,
     /// What became of the first worker that did not come through.
     failure: Option<End>,
+    /// The workers that are restarted once more after it, where that was asked for: they had begun by then. The starts of the
+    /// others were still to come, and fulfil it. All of them, where this is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    again: Option<BTreeSet<u32>>,
 }
 
 /// What became of a restart.
@@ -86,9 +90,16 @@ impl Rollout {
                 round.waiting.extend(others.map(|worker| worker.index));
             }
             // After a failure nobody's turn is to come, and who was added meanwhile has none (simulation, seed 732).
-            let to_come = |worker: &&Worker| round.waiting.contains(&worker.index) || worker.starts_later();
-            self.again |= !workers.iter().all(to_come);
-            if self.again {
+            let has_begun =
+                |worker: &&&Worker| !round.waiting.contains(&worker.index) && !worker.starts_later();
+            let begun: BTreeSet<u32> = workers.iter().filter(has_begun).map(|worker| worker.index).collect();
+            if self.again || !begun.is_empty() {
+                match &mut round.again {
+                    Some(again) => again.extend(begun),
+                    none if !self.again => *none = Some(begun),
+                    None => {}
+                }
+                self.again = true;
                 return Begun { round: self.next(), waits: true };
             }
             let number = *round.number.get_or_insert_with(|| {
@@ -97,6 +108,10 @@ impl Rollout {
             });
             return Begun { round: number, waits: false };
         }
+        self.begin_round(workers, last)
+    }
+
+    fn begin_round(&mut self, workers: &[&Worker], last: Generation) -> Begun {
         self.last += 1;
         // The generation of a program that is tried again was given out already, and is the one that fulfils this.
         let before = |worker: &Worker| worker.busy().map_or(last, |busy| Generation(busy.0 - 1));
@@ -112,7 +127,9 @@ impl Rollout {
 
     /// Is the turn of this worker to come?
     pub(super) fn has_turn_to_come(&self, worker: u32) -> bool {
-        self.again || self.under_way.as_ref().is_some_and(|round| round.waiting.contains(&worker))
+        let is_in =
+            |round: &Round| round.waiting.contains(&worker) || self.again && round.is_of_the_next(worker);
+        self.under_way.as_deref().is_some_and(is_in)
     }
 
     /// Has one worker restarted in its turn, because it is sick.
@@ -160,9 +177,11 @@ impl Rollout {
         }
         if let Some(end) = round.end() {
             let number = round.number;
-            self.under_way = None;
+            let over = self.under_way.take();
             if std::mem::take(&mut self.again) {
-                self.begin(workers, last);
+                let of_it = |worker: &&&Worker| over.iter().all(|round| round.is_of_the_next(worker.index));
+                let again: Vec<&Worker> = workers.iter().filter(of_it).copied().collect();
+                self.begin_round(&again, last);
             }
             return Turn::Over(number, end);
         }
@@ -178,7 +197,12 @@ impl Rollout {
 
 impl Round {
     fn of(number: Option<u32>, waiting: BTreeSet<u32>, turns: BTreeMap<u32, Generation>) -> Self {
-        Self { number, waiting, turns, through: 0, newest: Generation::NONE, failure: None }
+        Self { number, waiting, turns, through: 0, newest: Generation::NONE, failure: None, again: None }
+    }
+
+    /// Is this worker restarted once more, where that was asked for? After a failure others were left as they were.
+    fn is_of_the_next(&self, worker: u32) -> bool {
+        self.failure.is_some() || self.again.as_ref().is_none_or(|again| again.contains(&worker))
     }
 
     /// Lets go of the workers that are not on their way any more.

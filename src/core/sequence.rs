@@ -20,6 +20,7 @@ impl Supervisor {
     pub(super) fn wait_no_more(&mut self, id: ServiceId) {
         let waited = self.waiting.remove(&id) | self.stops.remove(&id);
         self.replacing.remove(&id);
+        self.announced.remove(&id);
         if waited {
             self.stir_around(id);
         }
@@ -83,6 +84,7 @@ impl Supervisor {
                 continue;
             }
             self.waiting.remove(&id);
+            self.announced.remove(&id);
             // Others may have waited for it to go on (simulation, seed 126).
             self.stir_around(id);
             if self.replacing.remove(&id) {

@@ -73,7 +73,8 @@ fn what_is_no_config_file_is_refused_in_a_sentence() {
     let said = load(directory.path()).unwrap_err();
     assert_eq!(said.mistakes()[0].problem, Problem::Directory);
     let missing = load(&directory.path().join("none")).unwrap_err();
-    assert!(missing.lines()[0].ends_with("/none: cannot be read: No such file or directory (os error 2)"));
+    let reason = "/none: cannot be read: No such file or directory (os error 2)";
+    assert!(missing.lines()[0].ends_with(&format!("{reason}; write it, or name another with `-c`")));
     assert!(missing.render(false).contains("cannot be read"));
 }
 

@@ -97,6 +97,9 @@ fn a_restart_that_is_asked_for_during_one_runs_after_it() {
         let before = web(&world.core).last;
         world.signal(Request::Restart, Duration::ZERO);
         world.run_for(ENOUGH);
+        // Those whose turn was still to come are not restarted twice.
+        let (starts, workers) = (web(&world.core).last.0 - before.0, serving(world).len());
+        assert!(starts as usize <= workers, "{starts} starts of {workers} workers");
         for (worker, run) in serving(world) {
             let later = run.generation() > before;
             assert!(
