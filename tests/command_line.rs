@@ -137,6 +137,8 @@ fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
     stage.write("bad.env", "A=b\noops\n");
+    let link = stage.path("a.log");
+    std::os::unix::fs::symlink("elsewhere", &link).unwrap();
     stage.write("path.env", &format!("PATH={}\n", stage.dir().display()));
     let services = [
         ("missing", "command = './server'"),
@@ -149,6 +151,7 @@ fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
         ("place", "command = './server'\ndirectory = '/no/such/place'"),
         ("secret", "command = './good'\nenv_file = 'no.env'"),
         ("broken", "command = './good'\nenv_file = 'bad.env'"),
+        ("lost", &format!("command = './good'\nstdout = 'file:{link}'\nstderr = 'file:{link}'")),
         // These start.
         ("found", "command = 'good'\nenv_file = 'path.env'"),
         ("over", &format!("command = 'good'\nenv = {{ PATH = '{}' }}", stage.dir().display())),
@@ -167,11 +170,14 @@ fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
         "service \"place\": it would not start here: directory /no/such/place: No such file or directory",
         "service \"secret\": it would not start here: env_file no.env: No such file or directory",
         "service \"broken\": it would not start here: env_file bad.env: line 2 is not NAME=value",
+        &format!(
+            "service \"lost\": {link} is a symbolic link, which is not followed: nothing is written there"
+        ),
     ];
     let output = stage.run(&["-c", "a.toml", "check"]);
     let told: Vec<String> = notes.iter().map(|note| format!("bootstrap: a.toml: note: {note}")).collect();
     assert_eq!(stderr(&output).lines().collect::<Vec<_>>(), told);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "a.toml: ok: 14 services, 0 sockets\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a.toml: ok: 15 services, 0 sockets\n");
     assert_eq!(output.status.code(), Some(0));
     let output = stage.run(&["-c", "a.toml", "check", "--json"]);
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -5,11 +5,11 @@ use super::{Color, said, shell};
 use crate::config::{self, Mistake, Refused};
 use crate::exit::ExitCode;
 use crate::os;
-use crate::plan::{Definition, Plan};
+use crate::plan::{Definition, Plan, Stream};
 use crate::report;
 use clap::Args;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -132,10 +132,17 @@ fn notes_of(service: &Definition) -> Vec<String> {
     };
     let would_fail = |failure| format!("it would not start here: {}", report::spawn_failure(&failure));
     let obstacles = os::obstacles(&service.program).into_iter().map(would_fail);
+    let output = service.program.output.iter();
+    let files = output.flat_map(|output| Stream::ALL.iter().filter_map(|stream| output.of(*stream).file()));
+    let links: BTreeSet<&Path> = files.filter(|path| path.is_symlink()).collect();
+    let lost = |path: &Path| {
+        format!("{} is a symbolic link, which is not followed: nothing is written there", path.display())
+    };
     shell::note(&service.program.command)
         .into_iter()
         .chain(variables.map(mistaken))
         .chain(obstacles)
+        .chain(links.into_iter().map(lost))
         .collect()
 }
 

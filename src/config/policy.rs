@@ -44,7 +44,13 @@ pub(super) fn of(
         }
         (_, _, _) => None,
     };
-    let check = around.as_ref().and_then(|around| health::check(raw, around, notes).ok());
+    let check = if let Some(around) = &around {
+        health::check(raw, around, notes).ok()
+    } else {
+        // What is wrong with it alone is told all the same.
+        raw.check.read(notes);
+        None
+    };
     let ready = ready(raw, handshake, has_socket, around.as_ref().zip(check.as_ref()), notes);
     let stop_signal = raw.stop_signal.read(notes).map(Some).or_default(None);
     let ready_timeout = timeout(&raw.ready_timeout, default.ready_timeout, notes);

@@ -97,6 +97,7 @@ const INDEPENDENT: &[&str] = &[
     "healthy_after = 3",
     "zzz = 3",
     "listen = 'x'",
+    "check = 1",
     "yyy = = 3",
     "command = 'a",
 ];
