@@ -155,7 +155,8 @@ impl World {
                     self.flush_logs(&mut core);
                     self.answer_late(&core, true);
                 }
-                self.os.release();
+                let end = if outcome == Outcome::BindRefused { Os::leave } else { Os::release };
+                end(&mut self.os);
                 self.flush_logs(&mut core);
                 self.tell_reports();
                 self.os.flush_log();

@@ -57,9 +57,6 @@ impl Os {
 
     /// Notes what became of runs since the last turn.
     pub(super) fn note_changes(&mut self) {
-        if self.finds.left {
-            return;
-        }
         // What nobody wanted by now is wanted by nobody.
         for listener in std::mem::take(&mut self.finds).sockets.into_values() {
             listener.release();
@@ -75,9 +72,12 @@ impl Os {
     /// The same, without another look.
     pub(super) fn write_changes(&mut self) {
         let changes = self.processes.take_changes();
-        let Some(records) = &mut self.records else { return };
         let ended: BTreeSet<RunId> =
             changes.iter().filter(|(_, change)| *change == Change::Ended).map(|(run, _)| *run).collect();
+        for run in &ended {
+            self.forget_env_file(*run);
+        }
+        let Some(records) = &mut self.records else { return };
         for (run, change) in changes {
             match change {
                 Change::Asked if ended.contains(&run) => {}

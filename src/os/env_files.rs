@@ -1,7 +1,7 @@
 //! What stood in the `env_file` of each run when it was started: a rollback gives the program of then the environment of then,
 //! whatever has become of the file.
 
-use crate::plan::{Generation, RunId};
+use crate::plan::RunId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,15 +23,17 @@ impl From<EnvFiles> for Vec<(RunId, Vec<u8>)> {
 }
 
 impl EnvFiles {
-    /// A run was started with this. Of its service nothing is kept but that of runs which are `wanted` still.
-    pub(super) fn started(&mut self, run: RunId, contents: Vec<u8>, wanted: impl Fn(RunId) -> bool) {
-        let first = RunId { generation: Generation(0), ..run };
-        let gone: Vec<RunId> =
-            self.0.range(first..run).map(|(run, _)| *run).filter(|run| !wanted(*run)).collect();
-        for run in gone {
+    /// A run was started with this.
+    pub(super) fn started(&mut self, run: RunId, contents: Vec<u8>) {
+        self.0.insert(run, contents);
+    }
+
+    /// This run has ended, or its program is not to be kept any more: what it was started with is forgotten, unless it is
+    /// `wanted` all the same.
+    pub(super) fn forget_unless(&mut self, run: RunId, wanted: bool) {
+        if !wanted {
             self.0.remove(&run);
         }
-        self.0.insert(run, contents);
     }
 
     /// That of this run.
@@ -48,16 +50,17 @@ impl EnvFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::ServiceId;
+    use crate::plan::{Generation, ServiceId};
 
     #[test]
     fn of_each_service_only_what_may_be_gone_back_to_is_kept() {
         let run =
             |service, generation| RunId { service: ServiceId(service), generation: Generation(generation) };
         let mut files = EnvFiles::default();
-        files.started(run(1, 9), b"other".to_vec(), |_| false);
+        files.started(run(1, 9), b"other".to_vec());
         for generation in 1..100 {
-            files.started(run(2, generation), vec![1], |run| run.generation == Generation(3));
+            files.started(run(2, generation), vec![1]);
+            files.forget_unless(run(2, generation - 1), generation - 1 == 3);
         }
         let kept: Vec<RunId> = files.0.keys().copied().collect();
         assert_eq!(kept, [run(1, 9), run(2, 3), run(2, 99)]);

@@ -26,14 +26,12 @@ impl Listeners {
         sockets: Vec<(ListenerId, ListenerSpec)>,
         taken_back: &mut BTreeMap<Address, Listener>,
     ) -> Event {
-        let (mut bound, mut back) = (Vec::new(), Vec::new());
+        let is_back = |(_, spec): &(ListenerId, ListenerSpec)| taken_back.contains_key(&spec.address);
+        let (back, new): (Vec<_>, Vec<_>) = sockets.into_iter().partition(is_back);
+        let mut bound = Vec::new();
         let mut refused: Vec<(Address, i32)> = Vec::new();
-        for (id, spec) in sockets {
+        for (id, spec) in new {
             let address = spec.address.clone();
-            if taken_back.contains_key(&address) {
-                back.push((id, spec));
-                continue;
-            }
             match Listener::bind(spec) {
                 Ok(listener) => bound.push((id, listener)),
                 Err(error) => refused.push((address, errno(&error))),

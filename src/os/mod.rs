@@ -266,9 +266,8 @@ impl Os {
             Action::Terminate { run } => self.events.extend(self.processes.terminate(&self.poller, run)),
             Action::Kill { run } => self.events.extend(self.processes.kill(&self.poller, run)),
             Action::Bind { sockets } => {
-                let outcome = self.listeners.bind(&self.poller, sockets, &mut self.finds.sockets);
-                self.finds.left = outcome != Event::Bound && !self.finds.is_empty();
-                self.events.push_back(outcome);
+                let taken_back = &mut self.finds.sockets;
+                self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));
             }
             Action::NoteServing { run } => self.note_serving(run),
             Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),
@@ -300,6 +299,7 @@ impl Os {
             Action::Pin { run } => self.pins.keep(run, || self.processes.pin(run)),
             Action::Unpin { run } => {
                 self.pins.let_go(run);
+                self.forget_env_file(run);
                 self.processes.unpin(run);
             }
             Action::TellLastWords { run } => {
@@ -357,10 +357,18 @@ impl Os {
         self.control.iter_mut().for_each(ControlSocket::look_no_more);
         // Who ended last is not to be looked for by the next supervisor.
         self.note_changes();
-        if !self.finds.left {
+        self.records.iter().for_each(Records::release);
+        self.listeners.close_all();
+        self.release_control();
+    }
+
+    /// The same where the sockets could not be bound: whom a killed supervisor left is to be found once more, with all that
+    /// they have.
+    pub fn leave(&mut self) {
+        self.control.iter_mut().for_each(ControlSocket::look_no_more);
+        if self.finds.held.is_empty() {
             self.records.iter().for_each(Records::release);
         }
-        self.listeners.close_all();
         self.release_control();
     }
 }

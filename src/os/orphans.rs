@@ -49,8 +49,6 @@ pub(super) struct Finds {
     pub(super) sockets: BTreeMap<Address, Listener>,
     /// The log writer of that supervisor, which reads what they write.
     pub(super) former_writer: Option<(i32, Pidfd)>,
-    /// They are left as they are, to be found again: this supervisor could not bind its sockets.
-    pub(super) left: bool,
 }
 
 impl Finds {
@@ -142,11 +140,6 @@ impl Finds {
             finds.sockets.entry(address).or_insert(listener);
         }
         (finds, orphans, reports)
-    }
-
-    /// Is there nobody, and no socket?
-    pub(super) fn is_empty(&self) -> bool {
-        self.held.is_empty() && self.sockets.is_empty()
     }
 
     /// Takes back the sockets that the processes have; tells whether all of them are held now.

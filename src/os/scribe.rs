@@ -230,7 +230,7 @@ impl Os {
                 events.push(Event::Writer(WriterEvent::Unfinished { pid: Pid(writer.pid) }));
             }
         }
-        if let Some(directory) = self.runtime_dir.as_ref().filter(|_| !self.finds.left) {
+        if let Some(directory) = self.runtime_dir.as_ref().filter(|_| self.finds.former_writer.is_none()) {
             // What it still does it does by itself.
             let _ = fs::remove_file(directory.path().join(RECORD));
         }

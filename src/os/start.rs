@@ -65,8 +65,7 @@ impl Os {
         match started {
             Ok((mut started, pipes)) => {
                 if definition.policy.rollback && definition.program.env_file.is_some() {
-                    let wanted = |run| self.processes.has(run) || self.pins.has(run);
-                    self.env_files.started(run, std::mem::take(&mut started.env_file), wanted);
+                    self.env_files.started(run, std::mem::take(&mut started.env_file));
                 }
                 self.logs.add(&self.poller, run, started.pid, definition, pipes, clock::now());
                 let (pid, signed) = (started.pid, started.signed);
@@ -84,6 +83,11 @@ impl Os {
                 self.events.push_back(Event::Run(run, RunEvent::SpawnFailed(failure)));
             }
         }
+    }
+
+    /// What stood in the `env_file` of a run is kept as long as it lives, or its program is to be kept.
+    pub(super) fn forget_env_file(&mut self, run: RunId) {
+        self.env_files.forget_unless(run, self.processes.has(run) || self.pins.has(run));
     }
 
     /// Writes down a run that has just started: the sooner, the less there is to lose.
