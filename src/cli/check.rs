@@ -5,7 +5,7 @@ use super::{Color, said, shell};
 use crate::config::{self, Mistake, Refused};
 use crate::exit::ExitCode;
 use crate::os;
-use crate::plan::{Definition, Plan, Stream};
+use crate::plan::{Definition, Plan};
 use crate::report;
 use clap::Args;
 use serde::Serialize;
@@ -132,8 +132,7 @@ fn notes_of(service: &Definition) -> Vec<String> {
     };
     let would_fail = |failure| format!("it would not start here: {}", report::spawn_failure(&failure));
     let obstacles = os::obstacles(&service.program).into_iter().map(would_fail);
-    let output = service.program.output.iter();
-    let files = output.flat_map(|output| Stream::ALL.iter().filter_map(|stream| output.of(*stream).file()));
+    let files = service.program.output.iter().flat_map(|output| output.files());
     let links: BTreeSet<&Path> = files.filter(|path| path.is_symlink()).collect();
     let lost = |path: &Path| {
         format!("{} is a symbolic link, which is not followed: nothing is written there", path.display())

@@ -134,7 +134,7 @@ fn files(services: &[(ServiceName, Output)], selector: &Selector) -> Vec<Wanted>
     let mut users: BTreeMap<&Path, Vec<(&ServiceName, bool)>> = BTreeMap::new();
     let mut order: Vec<&Path> = Vec::new();
     for (name, output) in services {
-        for path in Stream::ALL.iter().filter_map(|stream| output.of(*stream).file()) {
+        for path in output.files() {
             users.entry(path).or_default().push((name, output.keeping.timestamps));
             if !order.contains(&path) && selector.matches(name) {
                 order.push(path);

@@ -7,10 +7,9 @@
 //!
 //! `raw` lists the keys, with their documentation; it is the only such list. `value`, `words`, `rights`, `cgroup`,
 //! `probe`, `listen` and `address` say what one key may hold, and `schema` says it to editors; `machine` is asked whether
-//! there is what it names. `check`, `health` and `policy` know the rules between keys, `check` those between services; `look` reads what `logs`
-//! needs, and nothing else.
-//! `problem` makes the sentences and `render` the picture for people; `document` describes the whole file, from the list
-//! of keys.
+//! there is what it names. `check`, `health` and `policy` know the rules between keys, `check` those between services;
+//! `look` reads what `logs` needs, and nothing else. `problem` makes the sentences and `render` the picture for people;
+//! `document` describes the whole file, from the list of keys.
 
 mod address;
 mod cgroup;

@@ -1,5 +1,6 @@
 //! One run of a program, as everybody in the core knows it.
 
+use super::fact::Leave;
 use super::health::{Health, Watchdog};
 use super::{Hearing, Time};
 use crate::limits::{LISTENS_AFTER, STATUS_CHARS};
@@ -71,6 +72,17 @@ impl Run {
     /// Can it say that it accepts no more?
     pub fn can_answer(&self) -> bool {
         self.definition.program.handshake == Handshake::Pipe && self.pipe_open
+    }
+
+    /// How it leaves when it is asked to.
+    pub fn leave(&self) -> Leave {
+        if self.can_answer() {
+            Leave::Answers
+        } else if self.definition.listeners.is_empty() {
+            Leave::HasNoSocket
+        } else {
+            Leave::Ends
+        }
     }
 
     /// Whether a signal to leave may be lost on it: one that has served for a while has its handler, and with other

@@ -94,12 +94,13 @@ impl Rollout {
                 |worker: &&&Worker| !round.waiting.contains(&worker.index) && !worker.starts_later();
             let begun: BTreeSet<u32> = workers.iter().filter(has_begun).map(|worker| worker.index).collect();
             if self.again || !begun.is_empty() {
-                match &mut round.again {
-                    Some(again) => again.extend(begun),
-                    none if !self.again => *none = Some(begun),
-                    None => {}
+                // Where it is not known who was meant by the last request, all are.
+                let first = !std::mem::replace(&mut self.again, true);
+                let again =
+                    if first { Some(round.again.insert(BTreeSet::new())) } else { round.again.as_mut() };
+                if let Some(again) = again {
+                    again.extend(begun);
                 }
-                self.again = true;
                 return Begun { round: self.next(), waits: true };
             }
             let number = *round.number.get_or_insert_with(|| {

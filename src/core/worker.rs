@@ -5,7 +5,7 @@
 
 use super::backoff::Backoff;
 use super::candidate::Candidate;
-use super::fact::{Fact, Leave};
+use super::fact::Fact;
 use super::generation::Run;
 use super::leaving::Leaving;
 use super::pulse::Pulse;
@@ -248,11 +248,7 @@ impl Worker {
         let leaving = Leaving::ask(run, scene);
         let asked = Fact::Asked {
             signal: leaving.policy().stop_signal,
-            leave: match &leaving.run {
-                run if run.can_answer() => Leave::Answers,
-                run if run.definition.listeners.is_empty() => Leave::HasNoSocket,
-                _ => Leave::Ends,
-            },
+            leave: leaving.run.leave(),
             timeout: leaving.patience(scene.now),
         };
         scene.report_on(&leaving.run, asked);

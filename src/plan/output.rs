@@ -115,6 +115,11 @@ impl Output {
         }
     }
 
+    /// The files that streams lead to: one twice where both do.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.stdout, &self.stderr].into_iter().filter_map(Outlet::file)
+    }
+
     /// Itself, unless everything goes where that of the supervisor goes.
     pub fn boxed(self) -> Option<Box<Self>> {
         let inherited = self.stdout == Outlet::Inherit && self.stderr == Outlet::Inherit;

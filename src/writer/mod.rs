@@ -53,8 +53,6 @@ struct Writer {
     sources: BTreeMap<u32, Source>,
     /// Pipes in which something may be that was not looked at.
     ready: BTreeSet<u32>,
-    /// Pipes that are to be looked at again at a time, for nothing tells when something is in them.
-    looks: BTreeMap<u32, Time>,
     outlets: Outlets,
     notes: Receiver<Note>,
     woken: Arc<EventFd>,
@@ -89,7 +87,6 @@ pub fn run(socket: OwnedFd) -> io::Result<()> {
         talk: Talk::new(socket),
         sources: BTreeMap::new(),
         ready: BTreeSet::new(),
-        looks: BTreeMap::new(),
         outlets: Outlets::new(tell, woken.clone()),
         notes,
         woken,
@@ -125,9 +122,9 @@ impl Writer {
             self.ready
                 .extend(self.sources.iter().filter(|(_, s)| late.contains(s.outlet())).map(|(n, _)| *n));
             let now = Os::clock();
-            self.ready.extend(self.looks.iter().filter(|(_, at)| **at <= now).map(|(number, _)| *number));
+            let is_due = |source: &Source| source.look_at.is_some_and(|at| at <= now);
+            self.ready.extend(self.sources.iter().filter(|(_, s)| is_due(s)).map(|(number, _)| *number));
             for number in std::mem::take(&mut self.ready) {
-                self.looks.remove(&number);
                 self.pump(number);
             }
             if self.flushing && self.ready.is_empty() && self.outlets.are_idle() {
@@ -167,7 +164,12 @@ impl Writer {
         let now = Os::clock();
         let last = self.alone.map(|since| since + LOG_LAST_PATIENCE).filter(|until| *until > now);
         let until = if self.ready.is_empty() {
-            self.outlets.deadline().into_iter().chain(last).chain(self.looks.values().copied()).min()
+            self.outlets
+                .deadline()
+                .into_iter()
+                .chain(last)
+                .chain(self.sources.values().filter_map(|source| source.look_at))
+                .min()
         } else {
             Some(now)
         };
@@ -223,6 +225,7 @@ impl Writer {
     /// Hands on what is in a pipe, as far as its outlet takes it.
     fn pump(&mut self, number: u32) {
         let Some(source) = self.sources.get_mut(&number) else { return };
+        source.look_at = None;
         if self.leaving && !source.hung_up {
             return;
         }
@@ -235,14 +238,14 @@ impl Writer {
         if source.lent.is_some() {
             // Room is made when there is little left; until then it is safer in the pipe.
             if seen.there * 4 < source.capacity {
-                self.looks.extend(source.next_look(Os::clock()).map(|at| (number, at)));
+                source.look_later(Os::clock());
                 return;
             }
             source.take_back(&mut self.glass);
             seen = source.look(&mut self.glass, &stamp);
         }
         if seen.taken == 0 {
-            self.looks.extend(source.next_look(Os::clock()).map(|at| (number, at)));
+            source.look_later(Os::clock());
             if std::mem::take(&mut source.tail_wanted) {
                 self.talk.say(FromWriter::Tail { pipe: number, lines: source.tail() });
             }
@@ -277,7 +280,6 @@ impl Writer {
     /// All of a pipe is written.
     fn finish(&mut self, number: u32) {
         let Some(source) = self.sources.remove(&number) else { return };
-        self.looks.remove(&number);
         // It closes with the descriptor only where no other process has that.
         let _ = self.epoll.delete(&source);
         self.talk.say(FromWriter::Ended { pipe: number, tail: source.tail() });

@@ -34,7 +34,9 @@ pub(super) struct Source {
     last_piece: u64,
     /// The pause before the next look, where one is needed: a process may be in the middle of a write that found no room. What
     /// it goes on with is told to nobody before the pipe was empty or the write is over (`pipe_write` in the kernel's fs/pipe.c).
-    pub(super) mid_write: Option<Duration>,
+    mid_write: Option<Duration>,
+    /// When that is.
+    pub(super) look_at: Option<Time>,
     tail: VecDeque<String>,
     /// Its last lines are wanted, once all that is there now was read.
     pub(super) tail_wanted: bool,
@@ -107,6 +109,7 @@ impl Source {
             last_piece: 0,
             // Another may have left it when it was full.
             mid_write: Some(LOG_LOOK_PAUSE),
+            look_at: None,
             tail: VecDeque::new(),
             tail_wanted: false,
         }
@@ -173,11 +176,12 @@ impl Source {
         }
     }
 
-    /// When to look again although nothing is told, if ever.
-    pub(super) fn next_look(&mut self, now: Time) -> Option<Time> {
-        let pause = self.mid_write?;
-        self.mid_write = Some((2 * pause).min(LOG_LOOK_PAUSE_MAX));
-        Some(now + pause)
+    /// Has it looked at again although nothing is told, where that is needed.
+    pub(super) fn look_later(&mut self, now: Time) {
+        if let Some(pause) = &mut self.mid_write {
+            self.look_at = Some(now + *pause);
+            *pause = (2 * *pause).min(LOG_LOOK_PAUSE_MAX);
+        }
     }
 
     /// Takes out what is lent: it is written, or in memory.
