@@ -173,6 +173,17 @@ fn reload_tells_what_it_changed_and_what_came_of_it() {
         .stage
         .write("services.toml", &config("").replace("command = [", "command = [\"/nonexistent\", "));
     says(&supervised, "reload", &["web: the restart failed; what ran before serves, as generation "], 5);
+    let wanted =
+        ["a reload would change nothing", "web runs what the file said before, until it is restarted"];
+    says(&supervised, "plan", &wanted, 0);
+    assert_eq!(json(&supervised, "plan").0["behind"], serde_json::json!(["web"]));
+    says(&supervised, "status", &["web…runs what the file said before"], 0);
+    says(
+        &supervised,
+        "status web",
+        &["services.toml is loaded; what it said before runs until a restart"],
+        0,
+    );
     supervised.stop();
 }
 

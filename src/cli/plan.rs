@@ -23,13 +23,12 @@ pub struct PlanArgs {
 /// Shows what a reload would do, service by service and key by key. The exit code is 2 where that is something.
 pub(super) fn plan(config: &Path, args: &PlanArgs) -> ExitCode {
     match ask(config, &args.way, args.timeout, &ControlRequest::Plan {}) {
-        Ok(Reply::Plan { changes }) => {
+        Ok(Reply::Plan { changes, behind }) => {
             let code = if changes.is_empty() { ExitCode::Ok } else { ExitCode::Usage };
             if args.way.json {
-                return tell_json(&Reply::Plan { changes }, code);
+                return tell_json(&Reply::Plan { changes, behind }, code);
             }
-            let text = text(&changes);
-            tell(if text.is_empty() { "a reload would change nothing" } else { &text }, code)
+            tell(&text(&changes, &behind), code)
         }
         Ok(other) => refused(&args.way, &other),
         Err(trouble) => in_trouble(&trouble),
@@ -37,14 +36,20 @@ pub(super) fn plan(config: &Path, args: &PlanArgs) -> ExitCode {
 }
 
 /// Each change below its heading. Keys of one place that change in one way have one heading.
-fn text(changes: &[PlanChange]) -> String {
+fn text(changes: &[PlanChange], behind: &[String]) -> String {
     let mut lines = Vec::new();
+    if changes.is_empty() {
+        lines.push("a reload would change nothing".into());
+    }
     let alike = |a: &PlanChange, b: &PlanChange| (&a.service, a.effect) == (&b.service, b.effect);
     for same in changes.chunk_by(alike) {
         lines.extend(same.first().map(heading));
         let keys = same.iter().flat_map(|change| &change.keys);
         lines.extend(keys.map(|key| format!("  {}: {} -> {}", key.key, key.old, key.new)));
     }
+    lines.extend(
+        behind.iter().map(|name| format!("{name} runs what the file said before, until it is restarted")),
+    );
     lines.join("\n")
 }
 
@@ -81,7 +86,10 @@ mod tests {
         let told = "[bootstrap] changes in place\n  when_idle: 1 -> 2\n  env_file: 1 -> 2\n\
                     [bootstrap] changes when bootstrap is started anew\n  orphans: 1 -> 2\n\
                     a changes in place\n  workers: 1 -> 2\nb changes in place\n  workers: 1 -> 2";
-        assert_eq!(text(&changes), told);
-        assert_eq!(text(&[]), "");
+        assert_eq!(text(&changes, &[]), told);
+        let nothing = "a reload would change nothing";
+        assert_eq!(text(&[], &[]), nothing);
+        let behind = "a runs what the file said before, until it is restarted";
+        assert_eq!(text(&[], &["a".into()]), format!("{nothing}\n{behind}"));
     }
 }

@@ -210,6 +210,12 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
         (Some(Stale::Changed), _) => {
             say("config", format!("{} says something else than runs; see `plan`", supervisor.config));
         }
+        (Some(Stale::Behind), _) => {
+            say(
+                "config",
+                format!("{} is loaded; what it said before runs until a restart", supervisor.config),
+            );
+        }
         (Some(Stale::Removed), _) => {
             say("config", format!("{} does not have it any more; see `plan`", supervisor.config));
         }

@@ -76,6 +76,7 @@ pub(super) fn notes(service: &ServiceStatus) -> Vec<String> {
     }
     match service.stale {
         Some(Stale::Changed) => notes.push("differs from the file".into()),
+        Some(Stale::Behind) => notes.push("runs what the file said before".into()),
         Some(Stale::Removed) => notes.push("not in the file".into()),
         None => {}
     }

@@ -1,6 +1,7 @@
 //! What a reload would do.
 
 use super::definitions::Definitions;
+use super::status::is_behind;
 use crate::config::{Disk, Refused};
 use crate::core::Supervisor;
 use crate::plan::{Change, Definition, Plan, Rights, Settings, WhenIdle, diff};
@@ -12,7 +13,7 @@ use std::sync::Arc;
 /// The answer to `plan`.
 pub(super) fn plan(core: &Supervisor, disk: &mut Disk) -> Reply {
     match disk.look(core.plan()) {
-        Ok(found) => Reply::Plan { changes: changes(core.plan(), found) },
+        Ok(found) => Reply::Plan { changes: changes(core.plan(), found), behind: behind(core) },
         Err(refused) => mistakes(refused),
     }
 }
@@ -25,6 +26,14 @@ fn mistakes(refused: &Refused) -> Reply {
         if count == 1 { "" } else { "s" }
     );
     Reply::Error { code: ErrorCode::BadConfig, message, details }
+}
+
+/// Services of which a process runs what the file said before.
+fn behind(core: &Supervisor) -> Vec<String> {
+    let late = core.services().filter(|service| is_behind(service));
+    let mut names: Vec<String> = late.map(|service| service.definition.name.to_string()).collect();
+    names.sort();
+    names
 }
 
 fn changes(old: &Plan, new: &Plan) -> Vec<PlanChange> {

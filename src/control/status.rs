@@ -74,10 +74,17 @@ pub(super) fn own_pid() -> i32 {
 /// Does what runs differ from what the file says?
 fn stale(service: &Service, on_disk: &Definitions<'_>) -> Option<Stale> {
     let Some(found) = on_disk.get(&service.definition.name) else { return Some(Stale::Removed) };
+    if service.definition != *found {
+        return Some(Stale::Changed);
+    }
+    is_behind(service).then_some(Stale::Behind)
+}
+
+/// Does a process that nobody has asked to leave run what the file said before?
+pub(super) fn is_behind(service: &Service) -> bool {
+    let wanted = &service.definition;
     let mut runs = service.workers.iter().flat_map(Worker::staying);
-    let differs = service.definition != *found
-        || runs.any(|run| !Arc::ptr_eq(&run.definition, found) && !run.definition.runs_the_same(found));
-    differs.then_some(Stale::Changed)
+    runs.any(|run| !Arc::ptr_eq(&run.definition, wanted) && !run.definition.runs_the_same(wanted))
 }
 
 /// The same services and the same settings; the order in the file is none of them. What is equal is shared, so this

@@ -147,6 +147,9 @@ pub enum Reply {
     Plan {
         /// Each service that would change, and each key of `[bootstrap]`.
         changes: Vec<PlanChange>,
+        /// The services of which a process runs what the file said before, which no reload would change.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        behind: Vec<String>,
     },
     /// Events follow.
     Following {},

@@ -127,6 +127,8 @@ pub struct ServiceStatus {
 pub enum Stale {
     /// The file has another definition.
     Changed,
+    /// The file is loaded, and a process still runs what it said before: its restart goes on, or has failed.
+    Behind,
     /// The file does not have it.
     Removed,
 }
