@@ -224,6 +224,9 @@ pub const UPGRADE_ANSWER_BYTES: usize = 4096;
 /// How many processes that outlived their main process are named in one line; the others are counted.
 pub const LEFTOVERS_NAMED: usize = 5;
 
+/// How many generations that serve after a failed restart are named in its answer; more are counted.
+pub const GENERATIONS_NAMED: usize = 4;
+
 /// Longest command of one of them that is told, in characters. More of it tells no more.
 pub const LEFTOVER_CHARS: usize = 60;
 

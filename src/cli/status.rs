@@ -147,7 +147,8 @@ fn row(table: &mut Table<8>, service: &ServiceStatus) {
     let counts = &service.restarts;
     table.plain(&service.name);
     table.cell(&service.state, paint(service));
-    table.plain(Known(service.generation));
+    let newest = service.runs.iter().map(|run| run.generation).max();
+    table.plain(Known(newest.or(service.generation)));
     table.plain(pids(service));
     table.plain(Known(service.uptime_ms.map(Age)));
     table.plain(counts.asked + counts.crash + counts.unhealthy + counts.rollback);

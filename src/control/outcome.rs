@@ -2,7 +2,8 @@
 
 use super::unknown::no_such_service;
 use crate::config::Disk;
-use crate::core::{Answer, Refusal, Report, Supervisor, Verb, Verdict};
+use crate::core::{Answer, Crew, Refusal, Report, Supervisor, Verb, Verdict};
+use crate::limits::GENERATIONS_NAMED;
 use crate::plan::{Generation, ServiceName};
 use crate::protocol::control::{ErrorCode, Reply};
 use crate::protocol::status::{AppliedCounts, ServiceOutcome};
@@ -110,15 +111,14 @@ fn words(verdict: &Verdict) -> (&'static str, Option<Generation>, String) {
         Verdict::LeftHeld => ("held", None, "held by an operator, and left so; `release` starts it".into()),
         Verdict::Signalled { processes: 1 } => ("signalled", None, "sent to 1 process".into()),
         Verdict::Signalled { processes } => ("signalled", None, format!("sent to {processes} processes")),
-        Verdict::Failed { serving, why } => {
-            let told = format!("the restart failed; generation {serving} serves on{}", cause(why.as_deref()));
-            ("failed", Some(*serving), told)
+        Verdict::Failed { serving, crew, why } => {
+            let serve = if crew.serving.len() > 1 { "serve" } else { "serves" };
+            let (who, missing, cause) = (names(*serving, crew), missing(crew), cause(why.as_deref()));
+            ("failed", Some(*serving), format!("the restart failed; {who} {serve} on{missing}{cause}"))
         }
-        Verdict::RolledBack { generation, why } => {
-            let told = format!(
-                "the restart failed; what ran before serves, as generation {generation}{}",
-                cause(why.as_deref())
-            );
+        Verdict::RolledBack { generation, crew, why } => {
+            let (who, missing, cause) = (names(*generation, crew), missing(crew), cause(why.as_deref()));
+            let told = format!("the restart failed; what ran before serves, as {who}{missing}{cause}");
             ("rolled-back", Some(*generation), told)
         }
         Verdict::Crashed { why } => {
@@ -143,6 +143,27 @@ fn words(verdict: &Verdict) -> (&'static str, Option<Generation>, String) {
     }
 }
 
+/// Who serves after a restart that failed: `one` where there is no more than that. Many are counted.
+fn names(one: Generation, crew: &Crew) -> String {
+    let serving: Vec<String> = crew.serving.iter().map(ToString::to_string).collect();
+    match serving.split_last() {
+        Some((last, before @ [_, ..])) if serving.len() <= GENERATIONS_NAMED => {
+            format!("generations {} and {last}", before.join(", "))
+        }
+        Some((_, [_, ..])) => format!("{} workers", serving.len()),
+        Some((_, [])) | None => format!("generation {one}"),
+    }
+}
+
+/// The workers that are missing.
+fn missing(crew: &Crew) -> String {
+    match crew.missing {
+        0 => String::new(),
+        1 => ", and 1 worker does not serve".into(),
+        missing => format!(", and {missing} workers do not serve"),
+    }
+}
+
 /// What failed, where the verdict itself says what followed.
 fn cause(why: Option<&Report>) -> String {
     why.map_or_else(String::new, |why| format!(": {}", report::cause(why)))
@@ -159,6 +180,27 @@ mod tests {
     use crate::core::{ExitStatus, Fact, Next};
     use std::time::Duration;
 
+    fn failed(serving: &[u32], missing: usize, why: Option<Box<Report>>) -> Verdict {
+        let crew = Crew { serving: serving.iter().copied().map(Generation).collect(), missing };
+        Verdict::Failed { serving: crew.serving[0], crew, why }
+    }
+
+    #[test]
+    fn all_that_serve_after_a_failed_restart_are_told_and_how_many_are_missing() {
+        for (serving, missing, told) in [
+            (&[2][..], 0, "generation 2 serves on"),
+            (&[2], 1, "generation 2 serves on, and 1 worker does not serve"),
+            (&[2, 3], 0, "generations 2 and 3 serve on"),
+            (&[2, 3, 9], 2, "generations 2, 3 and 9 serve on, and 2 workers do not serve"),
+            (&[1; GENERATIONS_NAMED + 1], 0, "5 workers serve on"),
+        ] {
+            assert_eq!(words(&failed(serving, missing, None)).2, format!("the restart failed; {told}"));
+        }
+        let crew = Crew { serving: vec![Generation(4), Generation(5)], missing: 0 };
+        let back = Verdict::RolledBack { generation: Generation(5), crew, why: None };
+        assert_eq!(words(&back).2, "the restart failed; what ran before serves, as generations 4 and 5");
+    }
+
     #[test]
     fn what_followed_a_failed_restart_is_said_once() {
         let next = Next::OldServesOn(Generation(2));
@@ -170,7 +212,7 @@ mod tests {
             next,
         };
         let report = Report { generation: Some(Generation(3)), ..Report::of_supervisor(fact) };
-        let verdict = Verdict::Failed { serving: Generation(2), why: Some(report.into()) };
+        let verdict = failed(&[2], 0, Some(report.into()));
         assert_eq!(
             words(&verdict).2,
             "the restart failed; generation 2 serves on: generation 3 ended with exit code 1 17ms after its start, and \
@@ -182,7 +224,7 @@ mod tests {
     fn each_verb_has_its_own_idea_of_success() {
         let up = Verdict::Up { generation: Generation(2) };
         let crashed = Verdict::Crashed { why: None };
-        let failed = Verdict::Failed { serving: Generation(1), why: None };
+        let failed = failed(&[1], 0, None);
         for (verb, good, bad) in [
             (
                 Some(Verb::Start),

@@ -80,6 +80,15 @@ impl Verdict {
     }
 }
 
+/// The workers of a service after a restart that has failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crew {
+    /// The generations that serve, in their order.
+    pub serving: Vec<Generation>,
+    /// How many workers do not serve.
+    pub missing: usize,
+}
+
 /// What became of an order for one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Verdict {
@@ -106,6 +115,9 @@ pub enum Verdict {
     Failed {
         /// The one that serves.
         serving: Generation,
+        /// Who serves now.
+        #[serde(default)]
+        crew: Crew,
         /// What was reported of the failure.
         why: Option<Box<Report>>,
     },
@@ -113,6 +125,9 @@ pub enum Verdict {
     RolledBack {
         /// The generation that does.
         generation: Generation,
+        /// Who serves now.
+        #[serde(default)]
+        crew: Crew,
         /// What was reported of the failure.
         why: Option<Box<Report>>,
     },

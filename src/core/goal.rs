@@ -1,7 +1,7 @@
 //! What became of an order for a service, as far as it can be seen now.
 
 use super::Time;
-use super::answer::Verdict;
+use super::answer::{Crew, Verdict};
 use super::generation::Run;
 use super::request::Verb;
 use super::rollout::End;
@@ -86,10 +86,27 @@ impl Service {
         let why = self.history.why();
         match end {
             End::Through(generation) => Verdict::Up { generation },
-            End::OldServes(serving) => Verdict::Failed { serving, why },
-            End::RolledBack(generation) => Verdict::RolledBack { generation, why },
             End::Down => self.come_to_rest().unwrap_or(Verdict::Crashed { why }),
+            End::OldServes(one) | End::RolledBack(one) => {
+                let crew = self.crew();
+                // That one may have ended since: others were waited for.
+                let serves = crew.serving.contains(&one).then_some(one).or(crew.serving.last().copied());
+                match (end, serves) {
+                    (End::RolledBack(_), Some(generation)) => Verdict::RolledBack { generation, crew, why },
+                    (_, Some(serving)) => Verdict::Failed { serving, crew, why },
+                    (_, None) => self.come_to_rest().unwrap_or(Verdict::Crashed { why }),
+                }
+            }
         }
+    }
+
+    /// Who serves, and who does not.
+    fn crew(&self) -> Crew {
+        let stay = self.workers.iter().filter(|worker| !worker.is_being_removed());
+        let of_workers = stay.map(|worker| worker.serving().map(Run::generation));
+        let (mut serving, missing): (Vec<_>, Vec<_>) = of_workers.partition(Option::is_some);
+        serving.sort_unstable();
+        Crew { serving: serving.into_iter().flatten().collect(), missing: missing.len() }
     }
 }
 

@@ -57,7 +57,7 @@ mod writer;
 
 pub use above::{Above, Message};
 pub use action::{Action, Hearing};
-pub use answer::{Answer, Refusal, Verdict};
+pub use answer::{Answer, Crew, Refusal, Verdict};
 pub use event::{
     BindFailure, Event, ExitStatus, Leftover, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure,
     SpawnStage, UpgradeRefusal, WriterEvent,

@@ -237,7 +237,10 @@ impl World {
                 let serving = service.workers.iter().flat_map(Worker::serving_all).count();
                 assert_eq!(serving, *processes);
             }
-            (Verdict::Failed { serving, why }, Some(service)) => {
+            (Verdict::Failed { serving, crew, why }, Some(service)) => {
+                let stay = service.workers.iter().filter(|worker| !worker.is_being_removed()).count();
+                assert!(crew.serving.contains(serving), "{serving} serves, and these: {crew:?}");
+                assert_eq!(crew.serving.len() + crew.missing, stay, "{crew:?}");
                 assert!(service.last > before, "nothing newer than {before} was started");
                 // A neighbour that crashed meanwhile may be newer than the one that failed (simulation, seed 1192).
                 let alone = service.workers.len() == 1;
