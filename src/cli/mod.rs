@@ -75,11 +75,11 @@ Signals to the supervisor:
 
 Exit codes:
   0   stopped as asked, or every service has ended well; a command: done
-  1   a service crashed and none is left, or a socket could not be bound; a command: refused
+  1   all have ended and one crashed; a socket could not be bound; a command: refused or overruled
   2   the command line is wrong; `plan`: a reload would change something
   3   `status`, `wait`, `signal`: a service does not run
   4   no service has this name
-  5   a restart, or a start, failed or was rolled back
+  5   a restart, or a start, failed, was rolled back, or was overruled
   6   what was waited for did not come in time
   7   the supervisor is not reachable, does not answer, or has another file
   78  the config file is wrong";
