@@ -33,73 +33,92 @@ pub struct LogsArgs {
 /// Prints the last lines of the files, and goes on with `--follow`.
 pub(super) fn logs(file: &Path, color: Color, args: &LogsArgs) -> ExitCode {
     let (services, refused) = config::outputs(file);
-    let mut code = ExitCode::Ok;
-    if let Some(refused) = refused {
+    if let Some(refused) = &refused {
         // Whoever closed stderr has the exit code.
         let _ = io::stderr().write_all(refused.render(color.on_stderr()).as_bytes());
-        code = ExitCode::Config;
         if services.is_empty() {
-            return code;
+            return ExitCode::Config;
         }
     }
     let patterns = args.services.patterns();
-    if patterns.iter().any(String::is_empty) {
-        complain("the name of a service is empty, or BOOTSTRAP_SELECT is; without both all are meant");
-        return ExitCode::Failed;
-    }
-    let selector = Selector::parse(&patterns.join(","));
-    let names: Vec<&ServiceName> = services.iter().map(|(name, _)| name).collect();
-    if let Some(unknown) = selector.unmatched(&names).first() {
-        let whole = code == ExitCode::Ok;
-        let among = if whole { "" } else { " among those that can be read" };
-        complain(&format!("no service matches {unknown:?}{among}"));
-        return if whole { ExitCode::NoSuchService } else { code };
-    }
+    let selector = match selector(&patterns, &services, refused.is_none()) {
+        Ok(selector) => selector,
+        Err(code) => return code,
+    };
     for (name, output) in services.iter().filter(|(name, _)| selector.matches(name)) {
         for sentence in elsewhere(name, output) {
             complain(&sentence);
         }
     }
-    if !patterns.is_empty() {
-        // Those that were asked for are among what can be read.
-        code = ExitCode::Ok;
-    }
-    let files = files(&services, &selector);
+    // Those that were asked for by name are among what can be read.
+    let all_are_known = refused.is_none() || !patterns.is_empty();
+    let mut code = if all_are_known { ExitCode::Ok } else { ExitCode::Config };
     let mut out = Screen::stdout();
-    let mut kept = Vec::new();
+    match print(files(&services, &selector), args.lines, &mut out, &mut code) {
+        Ok(kept) if args.follow && !kept.is_empty() => go_on(kept, &mut out, code),
+        Ok(_) => code,
+        Err(error) => said(Err(error), code),
+    }
+}
+
+/// Which services are meant. Some may be missing where not the `whole` file could be read.
+fn selector(
+    patterns: &[String],
+    services: &[(ServiceName, Output)],
+    whole: bool,
+) -> Result<Selector, ExitCode> {
+    if patterns.iter().any(String::is_empty) {
+        complain("the name of a service is empty, or BOOTSTRAP_SELECT is; without both all are meant");
+        return Err(ExitCode::Failed);
+    }
+    let selector = Selector::parse(&patterns.join(","));
+    let names: Vec<&ServiceName> = services.iter().map(|(name, _)| name).collect();
+    let Some(unknown) = selector.unmatched(&names).first().copied() else { return Ok(selector) };
+    let among = if whole { "" } else { " among those that can be read" };
+    complain(&format!("no service matches {unknown:?}{among}"));
+    Err(if whole { ExitCode::NoSuchService } else { ExitCode::Config })
+}
+
+/// Prints the last lines of each file. Gives those that could be read; what could not is told, and in the `code`.
+fn print(
+    files: Vec<Wanted>,
+    count: usize,
+    out: &mut impl io::Write,
+    code: &mut ExitCode,
+) -> io::Result<Vec<Kept>> {
     let several = files.len() > 1;
+    let mut kept = Vec::new();
     for wanted in files {
-        match last_lines(&wanted, args.lines) {
-            Ok(Last { lines, position, damaged }) => {
-                for (path, error) in &damaged {
-                    code = ExitCode::Failed;
-                    complain(&format!("{}: damaged: {error}", path.display()));
-                }
-                if position.file.is_none() && lines.is_empty() {
-                    complain(&format!("{}: nothing has been written there yet", wanted.path.display()));
-                }
-                if several && said_heading(&mut out, &wanted.path).is_err() {
-                    return code;
-                }
-                let printed =
-                    lines.iter().try_for_each(|line| out.write_all(line)).and_then(|()| out.flush());
-                if printed.is_err() {
-                    return said(printed, code);
-                }
-                kept.push(Kept { wanted, position });
-            }
+        let Last { lines, position, damaged } = match last_lines(&wanted, count) {
+            Ok(last) => last,
             Err(error) => {
-                code = ExitCode::Failed;
+                *code = ExitCode::Failed;
                 let denied = error.kind() == io::ErrorKind::PermissionDenied;
                 let who = if denied { "; read it as root, or as one of the group of the file" } else { "" };
                 complain(&format!("{}: {error}{who}", wanted.path.display()));
+                continue;
             }
+        };
+        for (path, error) in &damaged {
+            *code = ExitCode::Failed;
+            complain(&format!("{}: damaged: {error}", path.display()));
         }
+        if position.file.is_none() && lines.is_empty() {
+            complain(&format!("{}: nothing has been written there yet", wanted.path.display()));
+        }
+        if several {
+            said_heading(out, &wanted.path)?;
+        }
+        lines.iter().try_for_each(|line| out.write_all(line))?;
+        out.flush()?;
+        kept.push(Kept { wanted, position });
     }
-    if !args.follow || kept.is_empty() {
-        return code;
-    }
-    match follow(kept, &mut out) {
+    Ok(kept)
+}
+
+/// Prints what is written from now on.
+fn go_on(kept: Vec<Kept>, out: &mut impl io::Write, code: ExitCode) -> ExitCode {
+    match follow(kept, out) {
         Ok(gone) => {
             complain(&format!(
                 "{}: renamed or removed, with the files in it; follow it again",

@@ -28,7 +28,7 @@ pub(super) fn plan(config: &Path, args: &PlanArgs) -> ExitCode {
             if args.way.json {
                 return tell_json(&Reply::Plan { changes, behind }, code);
             }
-            tell(&text(&changes, &behind), code)
+            tell(text(&changes, &behind), code)
         }
         Ok(other) => refused(&args.way, &other),
         Err(trouble) => in_trouble(&trouble),
