@@ -95,10 +95,13 @@ fn the_hundredth_generation_of_a_neighbour_has_no_descriptor_more_than_the_first
 }
 
 #[test]
-fn it_leads_a_process_group_of_its_own() {
+fn it_leads_a_session_and_a_process_group_of_its_own() {
     let supervised = Supervised::start(IDLE, &["idle"]);
     let process = supervised.pid_of("idle", 1);
     assert_eq!(process.group(), Some(process.0));
+    // Whoever leads one has a terminal only where it has opened one.
+    let session = nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(process.0))).unwrap();
+    assert_eq!(session.as_raw(), process.0);
     assert_eq!(process.parent(), Some(supervised.process().0));
     supervised.stop();
 }

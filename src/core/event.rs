@@ -238,6 +238,9 @@ pub enum Repair {
     /// A server shut a unix socket down, or removed all its names; there is a new one at the path, which servers
     /// that were started before do not have. Clients that waited were lost.
     PathBoundAnew,
+    /// Something else is at the path of a unix socket, and is not ours to remove. Servers have the socket; clients do not
+    /// reach it by the path before that is free again.
+    PathTaken,
 }
 
 /// A process that outlived the main process of its run.
@@ -299,7 +302,7 @@ pub enum SpawnStage {
     Listener,
     /// Create the process.
     Fork,
-    /// Give it a process group of its own.
+    /// Give it a session of its own, and with it a process group.
     Group,
     /// Make its cgroup, with the limits of the service, or put it there; the subject is the file or controller.
     Cgroup,

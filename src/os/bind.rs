@@ -27,7 +27,7 @@ pub(super) fn bind_unix(path: &Path) -> io::Result<(Socket, UnixPath)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     match socket.bind(&address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            clear_stale(path)?;
+            clear_stale(path, None)?;
             socket.bind(&address)?;
         }
         result => result?,

@@ -238,8 +238,10 @@ impl Talk<'_> {
     fn become_program(&self) -> ! {
         let prepared = self.prepared;
         let check = |stage, item, result| self.check(stage, item, result);
-        // SAFETY: plain integers.
-        check(SpawnStage::Group, 0, unsafe { libc::setpgid(0, 0) }.into());
+        // A session is a process group as well, and has no terminal: with that of bootstrap a service could write into
+        // it as if somebody typed there (TIOCSTI), whoever its user is.
+        // SAFETY: takes nothing, gives an integer.
+        check(SpawnStage::Group, 0, unsafe { libc::setsid() }.into());
         if self.patience.is_some() {
             Patience::end_inherited();
         }

@@ -38,7 +38,7 @@ impl Listener {
             Address::Unix(path) => bind_unix(path).map(|(socket, path)| (socket, Some(Box::new(path))))?,
         };
         let listener = Self { socket, spec, parked: false, untouched: true, path };
-        listener.write_settings(false).inspect_err(|_| listener.release())?;
+        listener.write_settings(false, true).inspect_err(|_| listener.release())?;
         Ok(listener)
     }
 
@@ -87,7 +87,7 @@ impl Listener {
     /// Takes other settings, and writes them unless it is parked: to write the backlog is to listen.
     pub(super) fn configure(&mut self, spec: ListenerSpec) -> io::Result<()> {
         self.spec = ListenerSpec { address: self.spec.address.clone(), ..spec };
-        if self.parked { Ok(()) } else { self.write_settings(true) }
+        if self.parked { Ok(()) } else { self.write_settings(true, true) }
     }
 
     /// Makes it what a server expects: listening, at its address, with its own settings, whatever the last
@@ -105,7 +105,7 @@ impl Listener {
         } else {
             path
         };
-        self.write_settings(in_use)?;
+        self.write_settings(in_use, repair != Some(Repair::PathTaken))?;
         self.parked = false;
         Ok(repair)
     }
@@ -121,9 +121,10 @@ impl Listener {
             Address::Unix(_) => {
                 let repair = self.mend_path()?;
                 if repair == Some(Repair::PathBoundAnew) {
-                    self.write_settings(true)?;
+                    self.write_settings(true, true)?;
                 }
-                Ok(repair)
+                // That it is taken is told before each start, and not each time that a server says a word.
+                Ok(repair.filter(|repair| *repair != Repair::PathTaken))
             }
         }
     }
@@ -131,9 +132,10 @@ impl Listener {
     /// Sees to it that the path leads to a socket that can listen.
     fn mend_path(&mut self) -> io::Result<Option<Repair>> {
         let Some(path) = &self.path else { return Ok(None) };
-        let found = path.put_back();
+        let found = path.put_back(self.inode()?);
         match found {
-            Found::Foreign => return Err(Errno::EEXIST.into()),
+            Found::Foreign if self.is_shut_down()? => return Err(Errno::EEXIST.into()),
+            Found::Foreign => return Ok(Some(Repair::PathTaken)),
             // `listen` repairs no unix socket that was shut down.
             Found::Ours | Found::PutBack if !self.is_shut_down()? => {
                 return Ok((found == Found::PutBack).then_some(Repair::PathPutBack));
@@ -178,8 +180,9 @@ impl Listener {
         }
     }
 
-    /// `O_NONBLOCK` is not taken from a socket in use: its server would block in `accept` (uvicorn, start-first).
-    fn write_settings(&self, in_use: bool) -> io::Result<()> {
+    /// `O_NONBLOCK` is not taken from a socket in use: its server would block in `accept` (uvicorn, start-first). Those of
+    /// the path are written where that leads `here`.
+    fn write_settings(&self, in_use: bool, here: bool) -> io::Result<()> {
         let settings = &self.spec.settings;
         self.socket.set_nonblocking(settings.nonblocking || in_use && self.socket.nonblocking()?)?;
         // The kernel cuts it to `net.core.somaxconn`.
@@ -188,7 +191,7 @@ impl Listener {
             Address::Udp(_) => {}
             Address::Unix(_) => {
                 // Nobody can connect before it listens.
-                if let Some(path) = &self.path {
+                if let Some(path) = self.path.iter().find(|_| here) {
                     path.set_access(&settings.access)?;
                 }
                 self.socket.listen(backlog)?;

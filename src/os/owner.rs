@@ -31,11 +31,11 @@ pub(super) fn owners(addresses: &[Address]) -> BTreeMap<Address, Owner> {
     if wanted.is_empty() { BTreeMap::new() } else { holders(&wanted) }
 }
 
-/// Does anybody hold a socket that was made to listen at this path? Shut down or not, the kernel lists it.
-pub(super) fn is_held(path: &Path) -> bool {
+/// Does anybody hold a socket that was made to listen at this path, but for our `own`? Shut down or not, the kernel lists it.
+pub(super) fn is_held(path: &Path, own: Option<u64>) -> bool {
     let address = Address::Unix(path.into());
     let rows = fs::read_to_string("/proc/net/unix").unwrap_or_default();
-    rows.lines().skip(1).any(|row| has_unix(row, &address).is_some())
+    rows.lines().skip(1).filter_map(|row| has_unix(row, &address)).any(|inode| Some(inode) != own)
 }
 
 /// The inode of a TCP row that listens where the address wants to be.

@@ -59,8 +59,13 @@ impl UnixPath {
         is_socket(path).then(|| Self::just_bound(path).ok()).flatten()
     }
 
-    /// Sees to it that the path leads to our socket.
-    pub(super) fn put_back(&self) -> Found {
+    /// Sees to it that the path leads to our socket. A socket there that nobody holds any more is removed: a server that
+    /// unlinks what it inherited and binds for itself leaves one. `own` is what `/proc` knows our socket by.
+    pub(super) fn put_back(&self, own: u64) -> Found {
+        if self.found(&self.path) == Found::Foreign {
+            // What somebody has is told by what is found there afterwards.
+            let _ = clear_stale(&self.path, Some(own));
+        }
         if let (Found::Nothing, Some(spare)) = (self.found(&self.path), &self.spare)
             && self.found(spare) == Found::Ours
         {
@@ -119,7 +124,7 @@ impl UnixPath {
     }
 }
 
-/// Removes a socket that nobody listens on, which its owner left behind.
+/// Removes a socket that nobody listens on, which its owner left behind. One of `own` that had this path is nobody's there.
 ///
 /// Removed and bound anew, not replaced by a rename: nobody is served there meanwhile, and a socket that was
 /// bound under another name would tell servers that one when they ask.
@@ -128,7 +133,7 @@ impl UnixPath {
 ///
 /// `EADDRINUSE`: somebody holds it. `EEXIST`: it is no socket, and is not touched. `EACCES`: it is somebody
 /// else's, and whether it is in use cannot be told.
-pub(super) fn clear_stale(path: &Path) -> io::Result<()> {
+pub(super) fn clear_stale(path: &Path, own: Option<u64>) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -140,7 +145,7 @@ pub(super) fn clear_stale(path: &Path) -> io::Result<()> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
     match probe.connect(&SockAddr::unix(path)?) {
         // A parked socket refuses clients too, and is not stale: the supervisor that holds it is alive.
-        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) && !owner::is_held(path) => {
+        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) && !owner::is_held(path, own) => {
             fs::remove_file(path)
         }
         Err(error) if error.raw_os_error() == Some(libc::EACCES) => Err(error),

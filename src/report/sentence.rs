@@ -4,8 +4,8 @@ use super::control;
 use super::logs;
 use super::succession;
 use super::words::{
-    answer, beginning, count, ended, errno, pipe_ended, quoted, signal_name, spawn_failure, text, time,
-    verb_words,
+    SOMETHING_ELSE, answer, beginning, count, ended, errno, pipe_ended, quoted, signal_name, spawn_failure,
+    text, time, verb_words,
 };
 use crate::core::{Applied, BindFailure, ExitStatus, Fact, Leave, Next, Outcome, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
@@ -143,6 +143,10 @@ pub(super) fn sentence(fact: &Fact) -> String {
             Repair::PathBoundAnew => format!(
                 "somebody had destroyed {address}; it is bound anew; clients that waited were lost, and servers \
                  that run already do not have the new one"
+            ),
+            Repair::PathTaken => format!(
+                "something else is at the path of {address}, and is left there; it starts all the same, and clients \
+                 do not reach it there until that is removed"
             ),
         },
         Fact::RolloutStopped { left } => {
@@ -329,7 +333,7 @@ fn since(after: Duration, by_itself: bool) -> String {
 fn bind_failed(failure: &BindFailure, overlaps: Option<&Address>) -> String {
     let BindFailure { address, errno: number, owner } = failure;
     let why = match *number {
-        libc::EEXIST => "something that is no socket is there; it is not touched".into(),
+        libc::EEXIST => SOMETHING_ELSE.into(),
         number => errno(number),
     };
     let owner = owner.as_ref().map_or_else(String::new, |o| format!(" by {}, pid {}", o.command, o.pid));

@@ -6,6 +6,9 @@ use crate::protocol::Word;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
+/// What is said of `EEXIST` at the path of a unix socket.
+pub(super) const SOMETHING_ELSE: &str = "something that is no socket is there; it is not touched";
+
 /// Why a process could not be started: the step, what it was about, and the system's reason.
 pub fn spawn_failure(failure: &SpawnFailure) -> String {
     let SpawnFailure { stage, errno: number, subject } = failure;
@@ -25,7 +28,7 @@ pub fn spawn_failure(failure: &SpawnFailure) -> String {
         SpawnStage::Pipe => format!("no pipe for the handshake: {why}"),
         SpawnStage::Output => format!("no pipe for what it writes: {why}"),
         SpawnStage::Fork => format!("no process: {why}"),
-        SpawnStage::Group => format!("no process group of its own: {why}"),
+        SpawnStage::Group => format!("no session of its own: {why}"),
         SpawnStage::Cgroup if *number == libc::ENODEV => {
             format!("cgroup: no controller {subject:?} in the tree")
         }
@@ -61,6 +64,7 @@ pub fn spawn_failure(failure: &SpawnFailure) -> String {
         SpawnStage::Exec if *number == libc::ETXTBSY => {
             format!("{subject}: still open for writing; write a new file and rename it over the old one")
         }
+        SpawnStage::Listener if *number == libc::EEXIST => format!("{subject}: {SOMETHING_ELSE}"),
         SpawnStage::Lookup | SpawnStage::Listener | SpawnStage::Exec => format!("{subject}: {why}"),
         SpawnStage::Interpreter => format!("its interpreter {subject} is missing"),
     }

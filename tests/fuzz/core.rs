@@ -119,7 +119,12 @@ fn event(rng: &mut Rng, plan: &mut Plan, runs: &[RunId]) -> Event {
         26 => Event::Request(request(rng)),
         27 => Event::Repaired {
             listener: ListenerId(u32::try_from(rng.below(8)).expect("small")),
-            what: rng.pick(&[Repair::ListensAgain, Repair::PathPutBack, Repair::PathBoundAnew]),
+            what: rng.pick(&[
+                Repair::ListensAgain,
+                Repair::PathPutBack,
+                Repair::PathBoundAnew,
+                Repair::PathTaken,
+            ]),
         },
         28 => match rng.below(4) {
             0 => Event::SuccessorFit,

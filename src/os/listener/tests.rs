@@ -139,6 +139,33 @@ fn a_path_that_a_leaving_server_unlinked_is_put_back_with_its_queue() {
     listener.socket.accept().unwrap();
 }
 
+/// A server that unlinks the path and binds for itself leaves a dead socket there when it ends.
+#[test]
+fn a_dead_socket_at_the_path_gives_way_and_all_else_is_left_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut listener, path) = unix(&dir);
+    let waiting = UnixStream::connect(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let other = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    assert_eq!(listener.restore(false).unwrap(), Some(Repair::PathTaken), "somebody serves there");
+    assert_eq!(listener.mend().unwrap(), None, "told at each start, and not at each word");
+    drop(other);
+    assert_eq!(listener.mend().unwrap(), Some(Repair::PathPutBack));
+    UnixStream::connect(&path).unwrap();
+    drop(waiting);
+
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "precious").unwrap();
+    assert_eq!(listener.restore(false).unwrap(), Some(Repair::PathTaken));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    // One that was parked would be of no use to a server: it needs a new one.
+    listener.park().unwrap();
+    assert_eq!(errno(listener.restore(false)), Some(libc::EEXIST));
+    std::fs::remove_file(&path).unwrap();
+    listener.restore(false).unwrap();
+    UnixStream::connect(&path).unwrap();
+}
+
 #[test]
 fn a_path_whose_spare_name_is_gone_too_gets_a_new_socket() {
     let dir = tempfile::tempdir().unwrap();
