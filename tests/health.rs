@@ -326,3 +326,31 @@ fn a_watchdog_that_is_not_fed_finds_its_server_sick() {
     supervised.wait_for(" fed generation=4 … ready after");
     supervised.stop();
 }
+
+/// What it says of its period before it is ready holds, too: that there is none.
+#[test]
+fn a_server_that_promises_nothing_before_it_is_ready_is_not_found_silent() {
+    let stage = Stage::new();
+    let script = "
+import os, socket, time
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.connect('\\0' + os.environ['NOTIFY_SOCKET'][1:])
+if os.environ['BOOTSTRAP_SERVICE'] == 'mute':
+    notify.send(b'WATCHDOG_USEC=0')
+notify.send(b'READY=1')
+time.sleep(3600)
+";
+    stage.write("mute.py", script);
+    let of = |name: &str| {
+        format!(
+            "[[service]]\nname = \"{name}\"\nhandshake = \"systemd\"\ncommand = [\"python3\", \"mute.py\"]\n\
+             ready = \"notify\"\nwatchdog = \"200ms\"\nrestart = \"always\"\n"
+        )
+    };
+    let supervised = stage.start(&(of("mute") + &of("other")), &["mute", "other"]);
+    supervised.wait_for(" mute generation=1 … ready after");
+    // The other one has promised what its `watchdog` says, and is restarted again and again meanwhile.
+    supervised.wait_for(" other generation=3 … unhealthy");
+    assert_eq!(supervised.count(" mute generation=1 … unhealthy"), 0, "{supervised}");
+    supervised.stop();
+}

@@ -268,14 +268,22 @@ fn the_successor_of_a_server_that_cannot_speak_does_not_wait_for_its_drain() {
 
 /// A server of which nothing is seen, and nothing heard, is taken for ready where nobody else serves.
 #[test]
-fn a_stop_first_server_that_shows_nothing_is_taken_for_ready() {
-    let port = free_port();
-    let slow = format!("{} --delay 1h", example("http"));
-    let config = speechless(port, &slow, "ready_timeout = \"200ms\"");
-    let mut supervised = Supervised::start(&config, &["web"]);
-    supervised.wait_for(" web generation=1 … not seen to accept within 200ms; taken for ready");
-    supervised.signal(SIGTERM);
-    assert_eq!(supervised.wait_exit(), 0);
+fn a_server_that_shows_nothing_is_taken_for_ready_where_nobody_else_serves() {
+    for order in ["stop-first", "start-first"] {
+        let port = free_port();
+        let slow = format!("{} --delay 1h", example("http"));
+        let more = format!("ready_timeout = \"200ms\"\nrestart_order = \"{order}\"");
+        let mut supervised = Supervised::start(&speechless(port, &slow, &more), &["web"]);
+        supervised.wait_for(" web generation=1 … not seen to accept within 200ms; taken for ready");
+        if order == "start-first" {
+            // Where one serves doubt is for that one.
+            supervised.signal(SIGUSR1);
+            let failed = "not ready after 200ms (not seen to accept; `ready` may name another sign)";
+            supervised.wait_for(&format!(" web generation=2 … {failed} … generation 1 serves on"));
+        }
+        supervised.signal(SIGTERM);
+        assert_eq!(supervised.wait_exit(), 0);
+    }
 }
 
 /// A failed reload that moved the service to another address once gave the old one up under the process that

@@ -8,7 +8,7 @@ use super::scene::Scene;
 use super::watch::Watch;
 use super::{Action, Sight, SpawnFailure, SpawnStage, Time};
 use crate::limits::{DURATION_MAX, TEXT_BUSY_PATIENCE, TEXT_BUSY_RETRY};
-use crate::plan::{Definition, Pid, Probe, Ready, RestartOrder, RunId};
+use crate::plan::{Definition, Pid, Probe, Ready, RunId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +62,7 @@ impl Candidate {
         let run = Run {
             id,
             worker,
+            watchdog: Watchdog::asleep(&definition),
             definition,
             program_of: program_of.map(Box::new),
             pid: None,
@@ -70,7 +71,6 @@ impl Candidate {
             served: false,
             health: Health::Unknown,
             well_at: scene.now,
-            watchdog: None,
             status: None,
             reloading: None,
             signalled: None,
@@ -113,9 +113,7 @@ impl Candidate {
     /// The run, which is ready. From now on it is to say that it lives, if it has promised to.
     pub fn into_ready_run(mut self, scene: &mut Scene<'_>) -> Run {
         scene.out.push(Action::NoteServing { run: self.run.id });
-        let period =
-            self.run.watchdog.as_ref().map(|dog| dog.period).or(self.run.definition.program.watchdog);
-        self.run.watchdog = period.map(|period| Box::new(Watchdog::from(scene.now, period)));
+        self.run.watchdog.iter_mut().for_each(|watchdog| watchdog.fed(scene.now));
         self.run.served = true;
         self.run
     }
@@ -138,7 +136,8 @@ impl Candidate {
     }
 
     /// A run of another supervisor that had not come as far as to serve: it is held to its gate from now on.
-    pub fn adopt(run: Run, scene: &mut Scene<'_>) -> (Self, Progress) {
+    pub fn adopt(mut run: Run, scene: &mut Scene<'_>) -> (Self, Progress) {
+        run.watchdog = Watchdog::asleep(&run.definition);
         let ready_by = scene.now + run.definition.policy.ready_timeout;
         let mut candidate = Self { run, ready_by, busy_until: scene.now, step: Step::Ordered, missed: None };
         let progress = candidate.gate(scene);
@@ -243,8 +242,8 @@ impl Candidate {
         self.progress()
     }
 
-    /// Does what the time has come for.
-    pub fn deadline_passed(&mut self, scene: &mut Scene<'_>) -> Progress {
+    /// Does what the time has come for. Where it is `alone` no other run serves in its place meanwhile.
+    pub fn deadline_passed(&mut self, alone: bool, scene: &mut Scene<'_>) -> Progress {
         if let Step::Busy { retry_at } = self.step {
             if retry_at <= scene.now {
                 self.catch_up(scene);
@@ -259,7 +258,7 @@ impl Candidate {
             }
         }
         match self.progress() {
-            Progress::Waits if self.ready_by <= scene.now => self.too_late(scene),
+            Progress::Waits if self.ready_by <= scene.now => self.too_late(alone, scene),
             progress @ (Progress::Waits | Progress::Ready | Progress::TooLate) => progress,
         }
     }
@@ -273,13 +272,14 @@ impl Candidate {
         }
         self.run.program_of = None;
         self.run.definition = scene.definition.clone();
+        self.run.watchdog = Watchdog::asleep(&self.run.definition);
     }
 
     /// Where nothing was configured that it could have missed, and nobody else serves, it is taken for ready.
-    fn too_late(&self, scene: &mut Scene<'_>) -> Progress {
+    fn too_late(&self, alone: bool, scene: &mut Scene<'_>) -> Progress {
         let policy = &self.run.definition.policy;
         let seen_alive = matches!(self.step, Step::Gated { word: false, .. });
-        if policy.ready == Ready::Assumed && policy.restart_order == RestartOrder::StopFirst && seen_alive {
+        if policy.ready == Ready::Assumed && alone && seen_alive {
             scene.report_on(&self.run, Fact::TakenForReady { after: policy.ready_timeout });
             return Progress::Ready;
         }

@@ -45,7 +45,10 @@ impl Ending {
                 Fact::Exited { status, lived: now - run.started, before_ready, signalled, next }
             }
             Why::SpawnFailed(failure) => Fact::SpawnFailed { failure, next },
-            Why::NotReady(timeout, last) => Fact::NotReady { timeout, last, next },
+            Why::NotReady(timeout, last) => {
+                let awaited = Some(run.definition.policy.ready.clone());
+                Fact::NotReady { timeout, awaited, last, next }
+            }
             Why::Said(word) => Fact::LeavesByItself { word, next },
             Why::Stopping => Fact::SaidStopping { next },
             Why::Sick(sign) => Fact::Unhealthy { sign, next },

@@ -6,7 +6,7 @@ use super::event::{BindFailure, ExitStatus, Leftover, Miss, PipeEnd, Repair, Spa
 use super::health::Sign;
 use super::logs::LogFact;
 use super::succession::Succession;
-use crate::plan::{Address, Change, Definition, Generation, Pid, ServiceName};
+use crate::plan::{Address, Change, Definition, Generation, Pid, Ready, ServiceName};
 use crate::protocol::Word;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -56,8 +56,14 @@ pub enum Fact {
     },
     /// It is serving.
     Ready { after: Duration },
-    /// Not ready in time.
-    NotReady { timeout: Duration, last: Option<Miss>, next: Next },
+    /// Not ready in time: what was to show it did not come.
+    NotReady {
+        timeout: Duration,
+        #[serde(default)]
+        awaited: Option<Ready>,
+        last: Option<Miss>,
+        next: Next,
+    },
     /// Nothing showed that it is ready, and nothing was configured that would; it is taken for ready.
     TakenForReady { after: Duration },
     /// It cannot be seen whether it accepts; it is taken for ready.

@@ -3,7 +3,7 @@
 use super::Time;
 use super::event::Miss;
 use crate::limits::{DURATION_MAX, WATCHDOG_MIN};
-use crate::plan::{Policy, Restart};
+use crate::plan::{Definition, Policy, Restart};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -68,6 +68,11 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
+    /// That of a run which is not ready yet, and is not waited for; what it says of its own period until then holds.
+    pub(super) fn asleep(definition: &Definition) -> Option<Box<Self>> {
+        definition.program.watchdog.map(|period| Box::new(Self { period, by: None }))
+    }
+
     /// Begins to wait for it.
     pub fn from(now: Time, period: Duration) -> Self {
         Self { period, by: Some(now + period) }

@@ -366,9 +366,10 @@ impl Worker {
                 (None, _) => self.baked(*new, back, scene),
             },
             state @ (State::Starting { .. } | State::Replacing { .. }) => {
+                let alone = matches!(state, State::Starting { .. });
                 self.state = state;
                 if let Some(candidate) = self.candidate_mut() {
-                    let progress = candidate.deadline_passed(scene);
+                    let progress = candidate.deadline_passed(alone, scene);
                     self.advanced(progress, scene);
                 }
             }

@@ -347,10 +347,11 @@ impl Way {
     }
 }
 
-/// Reads what is there, until the status is known.
+/// Reads what is there, until the status is known; an answer that goes on and on does not keep the loop.
 fn read(socket: &mut Socket, reader: &mut StatusReader, wanted: Option<u16>) -> Answer {
+    const READS_OF_A_TURN: usize = 16;
     let mut buffer = [0; 1024];
-    loop {
+    for _ in 0..READS_OF_A_TURN {
         let count = match socket.read(&mut buffer) {
             Ok(0) => return Some(Err(Miss::Closed)),
             Ok(count) => count,
@@ -367,6 +368,7 @@ fn read(socket: &mut Socket, reader: &mut StatusReader, wanted: Option<u16>) -> 
             Err(_) => return Some(Err(Miss::NotHttp)),
         }
     }
+    None
 }
 
 fn of_talk(error: &io::Error) -> Miss {

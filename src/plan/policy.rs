@@ -98,7 +98,7 @@ pub enum RestartOrder {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ready {
     /// Nothing is configured. A service with a socket is seen to accept, or says so; where neither comes in
-    /// `ready_timeout`, a stop-first service is taken for `up` and this is said. One without a socket is `up`
+    /// `ready_timeout`, it is taken for `up` where no other run serves in its place, and this is said. One without a socket is `up`
     /// when its program was started.
     Assumed,
     /// The program was started: `exec` worked.

@@ -12,10 +12,13 @@ pub fn request(host: &str, path: &str) -> Vec<u8> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotHttp;
 
-/// Reads the first line of an answer, in whatever pieces it comes.
+/// Reads the first line of an answer, in whatever pieces it comes. One that says that the answer is still to come (1xx:
+/// `103 Early Hints`, RFC 9110 section 15.2) is passed over, with its fields.
 #[derive(Clone, Debug, Default)]
 pub struct StatusReader {
+    /// What has come of this line; of a field no more than tells whether it is the empty one that ends them.
     line: Vec<u8>,
+    in_fields: bool,
 }
 
 impl StatusReader {
@@ -25,15 +28,32 @@ impl StatusReader {
     ///
     /// The line is longer than [`STATUS_LINE_BYTES`], or is none such as `HTTP/1.1 200 OK`.
     pub fn push(&mut self, input: &[u8]) -> Result<Option<u16>, NotHttp> {
-        let end = input.iter().position(|&byte| byte == b'\n');
-        self.line.extend(input.get(..end.unwrap_or(input.len())).unwrap_or_default());
-        if self.line.len() > STATUS_LINE_BYTES {
-            return Err(NotHttp);
+        for piece in input.split_inclusive(|&byte| byte == b'\n') {
+            let (text, is_whole) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
+            self.line.extend(text);
+            if self.in_fields {
+                self.line.truncate(2);
+            } else if self.line.len() > STATUS_LINE_BYTES {
+                return Err(NotHttp);
+            }
+            if is_whole && let Some(status) = self.take_line()? {
+                return Ok(Some(status));
+            }
         }
-        if end.is_none() {
+        Ok(None)
+    }
+
+    /// The line is whole. Gives its status, if that is the last word.
+    fn take_line(&mut self) -> Result<Option<u16>, NotHttp> {
+        let line = std::mem::take(&mut self.line);
+        if self.in_fields {
+            self.in_fields = !matches!(line.as_slice(), b"" | b"\r");
             return Ok(None);
         }
-        status(&self.line).map(Some).ok_or(NotHttp)
+        let status = status(&line).ok_or(NotHttp)?;
+        // After 101 another protocol is spoken.
+        self.in_fields = (100..200).contains(&status) && status != 101;
+        Ok((!self.in_fields).then_some(status))
     }
 }
 
@@ -52,16 +72,30 @@ mod tests {
 
     #[test]
     fn every_split_of_an_answer_reads_the_same() {
-        let answer = b"HTTP/1.1 204 No Content\r\nServer: x\r\n\r\n";
-        for cut in 0..answer.len() {
-            let mut reader = StatusReader::default();
-            let (head, tail) = answer.split_at(cut);
-            let status = match reader.push(head) {
-                Ok(None) => reader.push(tail),
-                early => early,
-            };
-            assert_eq!(status, Ok(Some(204)), "cut after {cut} bytes");
+        let answer = "HTTP/1.1 204 No Content\r\nServer: x\r\n\r\n";
+        let hints = format!("HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n{answer}");
+        let waits = format!("HTTP/1.1 100 Continue\n\n{hints}");
+        for answer in [answer, &hints, &waits] {
+            for cut in 0..answer.len() {
+                let mut reader = StatusReader::default();
+                let (head, tail) = answer.as_bytes().split_at(cut);
+                let status = match reader.push(head) {
+                    Ok(None) => reader.push(tail),
+                    early => early,
+                };
+                assert_eq!(status, Ok(Some(204)), "{answer:?}, cut after {cut} bytes");
+            }
         }
+    }
+
+    #[test]
+    fn an_answer_that_is_only_announced_is_none_yet() {
+        let read = |text: &str| StatusReader::default().push(text.as_bytes());
+        assert_eq!(read("HTTP/1.1 103 Early Hints\r\n\r\n"), Ok(None));
+        let long = format!("HTTP/1.1 103 x\r\nLink: {}\r\n\r\nHTTP/1.1 503 x\r\n", "x".repeat(100_000));
+        assert_eq!(read(&long), Ok(Some(503)));
+        assert_eq!(read("HTTP/1.1 103 x\r\n\r\nSSH-2.0\r\n"), Err(NotHttp));
+        assert_eq!(read("HTTP/1.1 101 Switching Protocols\r\n"), Ok(Some(101)));
     }
 
     #[test]
