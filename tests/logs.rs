@@ -344,6 +344,11 @@ fn a_supervisor_that_is_killed_in_a_flood_costs_no_line_and_the_next_one_takes_t
     let mut supervised = stage.start(&config, &["a"]);
     let (server, former) = (supervised.pid_of("a", 1), writer(&supervised));
     eventually("it has begun", || path.metadata().is_ok_and(|found| found.len() > 0));
+    // Without the file that names it the former writer would read on, beside the new one.
+    let directory = supervised.stage.dir().join("run");
+    eventually("it is removed", || fs::remove_dir_all(&directory).is_ok());
+    eventually("the writer is written down again", || directory.join("log-writer").exists());
+    eventually("and so is who runs", || directory.join("records").exists());
     supervised.kill_and_start_again();
     supervised.wait_for(" a generation=1 pid= … adopted");
     assert!(writer(&supervised) != former, "{supervised}");

@@ -12,6 +12,7 @@ use super::passing::packet_pair;
 use super::pidfd::Pidfd;
 use super::poller::{Poller, Token};
 use super::records::boot;
+use super::runtime_dir::RuntimeDir;
 use crate::core::{Event, ExitStatus, SpawnFailure, SpawnStage, WriterEvent};
 use crate::limits::LOG_LEAVE_PATIENCE;
 use crate::plan::{Definition, Pid, RunId};
@@ -128,6 +129,17 @@ impl Os {
         self.note_writer(pid);
         self.logs.begin(&self.poller, writer, clock::now());
         Ok(pid)
+    }
+
+    /// Writes it down again where somebody has removed the file: a supervisor that comes later would not end it, and two
+    /// would read one pipe.
+    pub(super) fn note_writer_again(&self) {
+        let is_gone = |directory: &RuntimeDir| !directory.path().join(RECORD).exists();
+        if let Some(writer) =
+            self.logs.writer.as_ref().filter(|_| self.runtime_dir.as_ref().is_some_and(is_gone))
+        {
+            self.note_writer(writer.pid);
+        }
     }
 
     /// Writes down which process it is, for a supervisor that comes after a SIGKILL. Without that its pipes are read

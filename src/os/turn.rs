@@ -150,6 +150,9 @@ impl Os {
                     // Where it fails, the next SIGHUP tells so.
                     let _ = records.renew();
                 }
+                if token == Token::RuntimeDir {
+                    self.note_writer_again();
+                }
             }
         }
         self.mend_touched();
