@@ -188,6 +188,28 @@ fn reload_tells_what_it_changed_and_what_came_of_it() {
 }
 
 #[test]
+fn a_service_that_was_removed_and_drains_is_shown_and_not_counted_and_is_one_with_what_comes_back() {
+    let (supervised, ports) = two("");
+    let (_, answer) = support::in_flight(ports[0], std::time::Duration::from_secs(2));
+    let api = http("api", ports[1], "");
+    supervised.stage.write("services.toml", &(WAITS.to_owned() + &api));
+    says(&supervised, "reload --no-wait", &["0 added, 1 removed"], 0);
+    says(&supervised, "status", &["web…stopping…not in the file", "1/1 up"], 0);
+    says(&supervised, "status web", &["draining"], 0);
+    let (status, _) = json(&supervised, "status");
+    assert_eq!((&status["services"][1]["removed"], &status["supervisor"]["up"]), (&true.into(), &1.into()));
+    supervised.stage.write("services.toml", &(WAITS.to_owned() + &api + &http("web", ports[0], "")));
+    says(&supervised, "reload", &["1 added, 0 removed", "web: up: generation 1 serves"], 0);
+    let (status, _) = json(&supervised, "status");
+    let services = status["services"].as_array().unwrap();
+    assert_eq!(services.len(), 2, "{status:#}");
+    assert_eq!((&services[1]["name"], services[1].get("removed")), (&"web".into(), None));
+    assert_eq!(services[1]["draining"].as_array().unwrap().len(), 1, "{status:#}");
+    assert!(answer.join().unwrap().is_ok());
+    supervised.stop();
+}
+
+#[test]
 fn restart_waits_for_the_outcome_and_shows_the_way() {
     let (supervised, ports) = two("");
     let wanted =

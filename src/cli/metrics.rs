@@ -63,7 +63,11 @@ fn status(config: &Path, way: &Way) -> Result<Status, String> {
         answer => answer,
     };
     match answer {
-        Ok(Some(Reply::Status(status))) => Ok(*status),
+        Ok(Some(Reply::Status(mut status))) => {
+            // What was taken out of the config is not waited for by anybody, and one that came back is there once.
+            status.services.retain(|service| !service.removed);
+            Ok(*status)
+        }
         Ok(Some(Reply::Error { message, .. })) => Err(format!("the supervisor refuses: {message}")),
         Ok(Some(_)) => Err("the supervisor gave an answer to something else".into()),
         Ok(None) => {

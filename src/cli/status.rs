@@ -48,10 +48,10 @@ fn ask_and_show(config: &Path, color: Color, args: &StatusArgs) -> Result<ExitCo
     let mut all_run = true;
     let (mut names, mut table, mut only) = (String::new(), Table::new(HEADING), None);
     let (line, supervisor) = if args.way.json {
-        ask(config, args, patterns, |State { state }| all_run &= runs(&state))?
+        ask(config, args, patterns, |State { state, removed }| all_run &= removed || runs(&state))?
     } else {
         ask(config, args, patterns, |service: ServiceStatus| {
-            all_run &= runs(&service.state);
+            all_run &= service.removed || runs(&service.state);
             if args.names {
                 names += &service.name;
                 names.push('\n');
@@ -79,6 +79,8 @@ fn ask_and_show(config: &Path, color: Color, args: &StatusArgs) -> Result<ExitCo
 #[derive(Deserialize)]
 struct State {
     state: Cow<'static, str>,
+    #[serde(default)]
+    removed: bool,
 }
 
 /// Asks, and takes each service as it comes: there may be ten thousand. Gives the line, and what it says of the supervisor

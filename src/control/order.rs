@@ -22,14 +22,16 @@ pub(super) fn patterns(services: &[String]) -> Result<Selector, Reply> {
     Ok(Selector::parse(&services.join(",")))
 }
 
-/// The same, where each has to match.
+/// The same for who looks, where each has to match: a service that was removed and finishes can be looked at, too.
 ///
 /// # Errors
 ///
 /// One of them is empty, or matches nothing.
 pub(super) fn selector(core: &Supervisor, disk: &mut Disk, services: &[String]) -> Result<Selector, Reply> {
     let selector = patterns(services)?;
-    let names: Vec<&ServiceName> = core.plan().services.iter().map(|service| &service.name).collect();
+    let planned = core.plan().services.iter().map(|service| &service.name);
+    let removed = core.services().filter(|service| service.is_removed());
+    let names: Vec<&ServiceName> = planned.chain(removed.map(|service| &service.definition.name)).collect();
     let unmatched: Vec<String> = selector.unmatched(&names).into_iter().map(String::from).collect();
     if unmatched.is_empty() { Ok(selector) } else { Err(no_such_service(core.plan(), disk, unmatched)) }
 }

@@ -45,13 +45,20 @@ pub(super) fn answer(
         config_state,
         uptime_ms: ms(os.age().unwrap_or(now - began)),
         program_uptime_ms: ms(now - began),
-        services: services.len(),
-        up: services.iter().filter(|(_, service, _)| service.is_up()).count(),
+        services: services.iter().filter(|(_, service, _)| !service.is_removed()).count(),
+        up: services.iter().filter(|(_, service, _)| !service.is_removed() && service.is_up()).count(),
         not_loaded: changed.map_or_else(Vec::new, |found| not_loaded(core.plan(), found)),
         usage: os.usage(),
     };
     services.retain(|(name, _, _)| selector.matches(name));
-    services.sort_by_key(|(name, _, _)| *name);
+    // One that was removed and came back is one service: what it had drains.
+    services.sort_by_key(|(name, service, _)| (*name, service.is_removed()));
+    let mut formers = Vec::new();
+    services.dedup_by(|later, first| {
+        let same = later.0 == first.0;
+        formers.extend(same.then_some(later.1));
+        same
+    });
     os.answer_in_pieces(client, |queues, pieces| {
         let told = services.into_iter().map(|(_, service, stale)| {
             let mut told = report::of_service(service, now, |listener| queues.of_listener(listener));
@@ -60,6 +67,8 @@ pub(super) fn answer(
                 told.state = "crashed".into();
             }
             told.stale = stale;
+            let same = formers.iter().filter(|former| former.definition.name == service.definition.name);
+            told.draining.extend(same.flat_map(|former| report::all_draining(former, now)));
             told
         });
         pieces.write_line(&status_line(id, &supervisor, told))

@@ -74,9 +74,14 @@ impl Service {
         self.workers.iter().any(|worker| worker.state == State::Crashed)
     }
 
+    /// Was it removed from the config that runs? What it has finishes.
+    pub fn is_removed(&self) -> bool {
+        self.wish == Wish::Remove
+    }
+
     /// Was it removed, and has its last run ended?
     pub fn is_gone(&self) -> bool {
-        self.wish == Wish::Remove && self.workers.is_empty()
+        self.is_removed() && self.workers.is_empty()
     }
 
     /// Runs that have not ended, as far as is known.

@@ -11,7 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// What our own parent said to us; to a child it would be a lie.
-const NOT_FOR_CHILDREN: [&str; 10] = [
+const NOT_FOR_CHILDREN: [&str; 9] = [
     "BOOTSTRAP_SELECT",
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
@@ -21,8 +21,6 @@ const NOT_FOR_CHILDREN: [&str; 10] = [
     "LISTEN_PIDFDID",
     "LISTEN_FDNAMES",
     "FDSTORE",
-    // The directory of our control socket.
-    "RUNTIME_DIRECTORY",
 ];
 
 /// How the names of others begin that are as untrue.

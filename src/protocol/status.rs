@@ -79,6 +79,9 @@ pub struct ServiceStatus {
     /// What runs is not what the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale: Option<Stale>,
+    /// It was removed from the config that runs, and finishes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removed: bool,
     /// How many workers it is to have.
     pub workers: u32,
     /// Its newest generation; none before the first.

@@ -203,6 +203,7 @@ mod tests {
             last_failure: Some("\"state\":\"held\"".into()),
             last_words: Vec::new(),
             restart_failed: false,
+            removed: false,
         };
         Status { supervisor, services: vec![service("a", "up"), service("b", "crashed")] }
     }

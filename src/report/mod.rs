@@ -14,5 +14,5 @@ mod words;
 pub use difference::differences;
 pub use level::Level;
 pub use line::{Format, format, message};
-pub use status::{cause, failure, of_service};
+pub use status::{all_draining, cause, failure, of_service};
 pub use words::{beginning, signal_name, spawn_failure, verb_words};

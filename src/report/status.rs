@@ -29,6 +29,7 @@ pub fn of_service(
         name: service.definition.name.as_str().into(),
         state: state.into(),
         stale: None,
+        removed: service.is_removed(),
         workers: service.definition.policy.workers,
         generation: (service.last.0 > 0).then_some(service.last.0),
         uptime_ms: youngest.map(|started| ms(now - started)).filter(|_| service.is_up()),
@@ -42,7 +43,7 @@ pub fn of_service(
         repairs: history.repairs.into(),
         ready_ms: history.ready.map(|ready| ms(ready.into())),
         runs: kept().flat_map(|worker| runs(worker, now)).collect(),
-        draining: service.workers.iter().flat_map(|worker| draining(worker, now)).collect(),
+        draining: all_draining(service, now),
         sockets: sockets(service, queue),
         waits_for: Vec::new(),
         last_exit: history.last_exit.as_ref().map(|exit| last_exit(exit, now)),
@@ -55,6 +56,11 @@ pub fn of_service(
             .filter(|_| matches!(state, "crashed" | "backoff"))
             .map(|failed| reason(&failed.report)),
     }
+}
+
+/// The runs of a service that were asked to leave and have not ended.
+pub fn all_draining(service: &Service, now: Time) -> Vec<DrainStatus> {
+    service.workers.iter().flat_map(|worker| draining(worker, now)).collect()
 }
 
 fn last_exit(exit: &history::LastExit, now: Time) -> LastExit {
