@@ -152,6 +152,10 @@ fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
         ("secret", "command = './good'\nenv_file = 'no.env'"),
         ("broken", "command = './good'\nenv_file = 'bad.env'"),
         ("lost", &format!("command = './good'\nstdout = 'file:{link}'\nstderr = 'file:{link}'")),
+        ("log-there", &format!("command = './good'\nstdout = 'file:{}'", stage.dir().display())),
+        ("log-nowhere", "command = './good'\nstdout = 'file:/no/such/a.log'"),
+        ("at-nowhere", "command = './good'\nlisten = 'unix:/no/such/s'"),
+        ("at-a-file", &format!("command = './good'\nlisten = 'unix:{}'", stage.path("plain"))),
         // These start.
         ("found", "command = 'good'\nenv_file = 'path.env'"),
         ("over", &format!("command = 'good'\nenv = {{ PATH = '{}' }}", stage.dir().display())),
@@ -173,11 +177,15 @@ fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
         &format!(
             "service \"lost\": {link} is a symbolic link, which is not followed: nothing is written there"
         ),
+        &format!("service \"log-there\": {} is a directory: nothing is written there", stage.dir().display()),
+        "service \"log-nowhere\": there is no directory /no/such: nothing is written to /no/such/a.log before somebody makes it",
+        "service \"at-nowhere\": there is no directory /no/such: unix:/no/such/s cannot be bound",
+        &format!("service \"at-a-file\": {0} is no socket: unix:{0} cannot be bound", stage.path("plain")),
     ];
     let output = stage.run(&["-c", "a.toml", "check"]);
     let told: Vec<String> = notes.iter().map(|note| format!("bootstrap: a.toml: note: {note}")).collect();
     assert_eq!(stderr(&output).lines().collect::<Vec<_>>(), told);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "a.toml: ok: 15 services, 0 sockets\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a.toml: ok: 19 services, 2 sockets\n");
     assert_eq!(output.status.code(), Some(0));
     let output = stage.run(&["-c", "a.toml", "check", "--json"]);
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

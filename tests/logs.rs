@@ -10,7 +10,7 @@ use bootstrap::limits::LOG_LINE_BYTES;
 use flate2::read::GzDecoder;
 use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2};
+use nix::sys::signal::Signal::{SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -402,7 +402,7 @@ fn a_writer_that_hangs_stalls_only_who_has_filled_its_pipe_and_is_replaced() {
     let talks = talk(&supervised.stage, "little", &["--lines", "1000", "--done", &little], keys)
         + &talk(&supervised.stage, "much", &["--lines", "100000", "--done", &much], keys);
     supervised.stage.write("services.toml", &(config + &talks));
-    supervised.signal(nix::sys::signal::Signal::SIGHUP);
+    supervised.signal(SIGHUP);
     wait_done(&supervised.stage, "little");
     let stalled = supervised.pid_of("much", 1);
     eventually("it waits for room in its pipe", || {
@@ -604,7 +604,7 @@ fn a_writer_is_there_only_while_a_service_needs_it() {
     let process = writer(&supervised);
     let before = supervised.process().descriptors().len();
     supervised.stage.write("services.toml", &quiet);
-    supervised.signal(nix::sys::signal::Signal::SIGHUP);
+    supervised.signal(SIGHUP);
     supervised.wait_for("loud stopped");
     eventually("the writer has ended", || !process.is_alive());
     assert!(!supervised.said("log writer … starting another"), "{supervised}");
@@ -1020,4 +1020,26 @@ fn what_is_no_regular_file_is_not_read() {
     let output = stage.run(&["-c", "services.toml", "logs", "a"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("/pipe: no regular file"), "{said}");
+}
+
+/// Whoever may write to the directory of one log once kept all services from starting, and from being reloaded.
+#[test]
+fn what_is_in_the_way_of_a_log_file_stops_nobody_and_its_lines_come_when_it_is_gone() {
+    let stage = Stage::new();
+    let keys = |name: &str| format!("stdout = \"file:%/logs/{name}.log\"\nlog_timestamps = false");
+    let config = talk(&stage, "a", &["--lines", "10"], &keys("a"))
+        + &talk(&stage, "b", &["--lines", "10"], &keys("b"));
+    let directory = stage.dir().join("logs");
+    let supervised = stage.start(&config, &["a", "b"]);
+    supervised.wait_for("/logs/a.log … lines wait, and services go on");
+    fs::create_dir_all(directory.join("b.log")).unwrap();
+    supervised.signal(SIGHUP);
+    supervised.wait_for("reload: config applied: 0 added");
+    fs::remove_dir(directory.join("b.log")).unwrap();
+    for name in ["a", "b"] {
+        let path = directory.join(format!("{name}.log"));
+        let whole = |text: String| text.lines().count() == 10;
+        eventually("its lines are there", || fs::read_to_string(&path).is_ok_and(whole));
+    }
+    supervised.stop();
 }

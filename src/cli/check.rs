@@ -5,12 +5,13 @@ use super::{Color, said, shell};
 use crate::config::{self, Mistake, Refused};
 use crate::exit::ExitCode;
 use crate::os;
-use crate::plan::{Definition, Plan};
+use crate::plan::{Address, Definition, Plan};
 use crate::report;
 use clap::Args;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 /// To see what is wrong with the file.
@@ -133,16 +134,46 @@ fn notes_of(service: &Definition) -> Vec<String> {
     let would_fail = |failure| format!("it would not start here: {}", report::spawn_failure(&failure));
     let obstacles = os::obstacles(&service.program).into_iter().map(would_fail);
     let files = service.program.output.iter().flat_map(|output| output.files());
-    let links: BTreeSet<&Path> = files.filter(|path| path.is_symlink()).collect();
-    let lost = |path: &Path| {
-        format!("{} is a symbolic link, which is not followed: nothing is written there", path.display())
-    };
+    let files: BTreeSet<&Path> = files.collect();
+    let sockets = service.listeners.iter().filter_map(|listener| match &listener.address {
+        Address::Unix(path) => unbound(path),
+        Address::Tcp(_) | Address::Udp(_) => None,
+    });
     shell::note(&service.program.command)
         .into_iter()
         .chain(variables.map(mistaken))
         .chain(obstacles)
-        .chain(links.into_iter().map(lost))
+        .chain(files.into_iter().filter_map(unwritten))
+        .chain(sockets)
         .collect()
+}
+
+/// Why a log file is not written to as the machine is now.
+fn unwritten(path: &Path) -> Option<String> {
+    let shown = path.display();
+    if path.is_symlink() {
+        return Some(format!("{shown} is a symbolic link, which is not followed: nothing is written there"));
+    }
+    if path.is_dir() {
+        return Some(format!("{shown} is a directory: nothing is written there"));
+    }
+    let missing = missing_directory(path)?.display();
+    Some(format!("there is no directory {missing}: nothing is written to {shown} before somebody makes it"))
+}
+
+/// Why the path of a unix socket cannot be bound as the machine is now.
+fn unbound(path: &Path) -> Option<String> {
+    let shown = path.display();
+    if let Some(missing) = missing_directory(path) {
+        return Some(format!("there is no directory {}: unix:{shown} cannot be bound", missing.display()));
+    }
+    let found = path.symlink_metadata().ok()?;
+    (!found.file_type().is_socket()).then(|| format!("{shown} is no socket: unix:{shown} cannot be bound"))
+}
+
+/// The directory of a file, where there is none.
+fn missing_directory(path: &Path) -> Option<&Path> {
+    path.parent().filter(|directory| !directory.is_dir())
 }
 
 fn told(mistake: &Mistake) -> Told {

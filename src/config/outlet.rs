@@ -42,24 +42,26 @@ impl Scalar for Outlet {
     }
 }
 
-/// A file that can be there, as far as can be said before anything is written.
+/// The path of a file. What is there on this machine at this moment is not asked: others may write to its directory, and
+/// could keep all services from starting; the log writer tells what it cannot write to, and tries again.
 fn file(path: &str) -> Result<PathBuf, Rule> {
     if path.contains('\0') {
         return Err(Rule::Nul);
     }
+    let names_a_directory = path.ends_with(['/', '.']) && path.rsplit('/').next().is_none_or(is_step);
     let path = Path::new(path);
     if !path.is_absolute() {
         return Err(Rule::LogPathRelative);
     }
-    if path.is_dir() || path.file_name().is_none() {
+    if names_a_directory || path.file_name().is_none() {
         return Err(Rule::LogPathDirectory);
     }
-    match path.parent() {
-        Some(directory) if directory.is_dir() => {
-            Ok(path.components().filter(|part| *part != Component::CurDir).collect())
-        }
-        directory => Err(Rule::NoLogDirectory { path: directory.unwrap_or(path).display().to_string() }),
-    }
+    Ok(path.components().filter(|part| *part != Component::CurDir).collect())
+}
+
+/// Is this a part of a path that only a directory can end with?
+fn is_step(part: &str) -> bool {
+    matches!(part, "" | "." | "..")
 }
 
 impl Scalar for LogBytes {

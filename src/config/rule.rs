@@ -42,7 +42,6 @@ pub enum Rule {
     LogFileWord { path: String },
     LogPathRelative,
     LogPathDirectory,
-    NoLogDirectory { path: String },
     LogBytes,
     Names,
     User,
@@ -228,7 +227,6 @@ impl fmt::Display for Rule {
             Self::LogFileWord { path } => write!(f, "write \"file:{path}\" for a file"),
             Self::LogPathRelative => write!(f, "the path of a log file is absolute"),
             Self::LogPathDirectory => write!(f, "that is a directory; name a file in it"),
-            Self::NoLogDirectory { path } => write!(f, "there is no directory {path}; make it first"),
             Self::LogBytes => write!(f, "write bytes, such as \"10M\", at least 4096, or \"unlimited\""),
             Self::Bytes => write!(f, "write bytes, such as \"512M\", at least 4096"),
             Self::Percent => {

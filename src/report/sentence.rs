@@ -4,10 +4,10 @@ use super::control;
 use super::logs;
 use super::succession;
 use super::words::{
-    SOMETHING_ELSE, answer, beginning, count, ended, errno, pipe_ended, quoted, signal_name, spawn_failure,
-    text, time, verb_words,
+    SOMETHING_ELSE, answer, beginning, count, ended, errno, missed, pipe_ended, quoted, signal_name,
+    spawn_failure, text, time, verb_words,
 };
-use crate::core::{Applied, BindFailure, ExitStatus, Fact, Leave, Miss, Next, Outcome, Repair, Sign};
+use crate::core::{Applied, BindFailure, ExitStatus, Fact, Leave, Next, Outcome, Repair, Sign};
 use crate::plan::{Address, Change, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
@@ -322,17 +322,6 @@ pub(super) fn sentence(fact: &Fact) -> String {
 pub(super) fn exited(status: ExitStatus, before_ready: bool) -> String {
     let early = if before_ready && status == ExitStatus::Code(0) { " before it was ready" } else { "" };
     ended(status) + early
-}
-
-/// What did not come that would have shown that a run is ready.
-fn missed(awaited: Option<&Ready>, last: Option<&Miss>) -> String {
-    match (last, awaited) {
-        (Some(miss), _) => format!(" (its check: {})", answer(miss)),
-        (None, Some(Ready::Word)) => " (it has not said so)".into(),
-        (None, Some(Ready::Accepting)) => " (not seen to accept)".into(),
-        (None, Some(Ready::Assumed)) => " (not seen to accept; `ready` may name another sign)".into(),
-        (None, Some(Ready::Started | Ready::Probe(_) | Ready::Delay(_)) | None) => String::new(),
-    }
 }
 
 /// How long after whatever a run leaves for.

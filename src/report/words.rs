@@ -2,6 +2,7 @@
 
 use crate::core::{ExitStatus, Miss, PipeEnd, SpawnFailure, SpawnStage, Verb};
 use crate::limits::COMMAND_CHARS;
+use crate::plan::Ready;
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -67,6 +68,17 @@ pub fn spawn_failure(failure: &SpawnFailure) -> String {
         SpawnStage::Listener if *number == libc::EEXIST => format!("{subject}: {SOMETHING_ELSE}"),
         SpawnStage::Lookup | SpawnStage::Listener | SpawnStage::Exec => format!("{subject}: {why}"),
         SpawnStage::Interpreter => format!("its interpreter {subject} is missing"),
+    }
+}
+
+/// What did not come that would have shown that a run is ready.
+pub(super) fn missed(awaited: Option<&Ready>, last: Option<&Miss>) -> String {
+    match (last, awaited) {
+        (Some(miss), _) => format!(" (its check: {})", answer(miss)),
+        (None, Some(Ready::Word)) => " (it has not said so)".into(),
+        (None, Some(Ready::Accepting)) => " (not seen to accept)".into(),
+        (None, Some(Ready::Assumed)) => " (not seen to accept; `ready` may name another sign)".into(),
+        (None, Some(Ready::Started | Ready::Probe(_) | Ready::Delay(_)) | None) => String::new(),
     }
 }
 
