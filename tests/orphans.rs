@@ -311,6 +311,37 @@ fn a_start_that_cannot_bind_leaves_everybody_to_the_next_one() {
     assert!(!Path::new(&path).exists());
 }
 
+/// As in many containers: root is not allowed to look into a process of another user, and so cannot have its sockets back.
+#[test]
+fn whose_sockets_are_out_of_reach_is_named_with_the_right_that_is_lacking() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run: only root starts servers as others");
+        return;
+    }
+    let stage = support::Stage::new().through(&[
+        "setpriv",
+        "--bounding-set=-sys_ptrace",
+        "--inh-caps=-sys_ptrace",
+        "--",
+    ]);
+    let port = free_port();
+    let mut supervised = stage.start(&http("web", port, "user = \"nobody\""), &["web"]);
+    supervised.wait_answer(port, 1);
+    let server = supervised.pid_of("web", 1);
+    supervised.kill_and_start_again();
+    assert_eq!(supervised.wait_exit(), 1);
+    supervised.wait_for(&format!(
+        " web generation=1 pid={} left behind by a supervisor that was killed; its sockets cannot be taken back: \
+         Operation not permitted; that takes CAP_SYS_PTRACE",
+        server.0
+    ));
+    assert!(server.is_alive(), "{supervised}");
+    server.signal(SIGKILL);
+    supervised.start_again();
+    supervised.wait_answer(port, 1);
+    supervised.stop();
+}
+
 /// What is left of the group after the main process has ended is waited for, though none of it is our child.
 #[test]
 fn the_rest_of_a_group_is_waited_for() {

@@ -44,6 +44,8 @@ pub enum Succession {
     OrphanIgnored,
     /// It was left behind, and cannot be taken over.
     NotAdopted { errno: i32 },
+    /// It was left behind, and has sockets that we have no right to take back.
+    SocketsOutOfReach { errno: i32 },
     /// It was not written down for a later supervisor.
     NotWrittenDown { errno: i32 },
     /// Something was left behind in a way that cannot be read.

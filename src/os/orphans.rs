@@ -85,6 +85,9 @@ impl Finds {
                     let rest_of_it = rest.iter().flatten().map(|(pid, process)| (*pid, process));
                     let all: Vec<_> = if bereft { rest_of_it.collect() } else { alone.into() };
                     let taken = finds.take_sockets(&all, &record, &mut given);
+                    if let Some(errno) = out_of_reach(&all).filter(|_| !taken) {
+                        reports.push(report(Succession::SocketsOutOfReach { errno: errno as i32 }));
+                    }
                     let voice = record.voice.as_ref();
                     let voice =
                         voice.and_then(|mark| all.iter().find_map(|(pid, _)| Voice::find(*pid, mark)));
@@ -195,6 +198,12 @@ fn may_be_held(process: Pidfd, policy: Orphans) -> Result<Pidfd, Succession> {
         Orphans::Ignore => Err(Succession::OrphanIgnored),
         Orphans::Adopt | Orphans::Stop => process.send(0).map(|()| process).map_err(refused),
     }
+}
+
+/// Why we may not copy what the processes have. Their number 0 is there, or is closed, which is another error.
+fn out_of_reach(processes: &[(i32, &Pidfd)]) -> Option<Errno> {
+    let denied = |errno: &Errno| matches!(errno, Errno::EPERM | Errno::EACCES);
+    processes.iter().find_map(|(_, process)| process.copy_of(0).err().filter(denied))
 }
 
 /// The same socket among those that were given to us.

@@ -22,7 +22,9 @@ pub(super) fn level(what: &Succession) -> Level {
         | Succession::RecordUnreadable { .. }
         | Succession::StoreTooSmall { .. }
         | Succession::NoRecords { .. } => Level::Warn,
-        Succession::UpgradeRefused { .. } | Succession::NotAdopted { .. } => Level::Error,
+        Succession::UpgradeRefused { .. }
+        | Succession::NotAdopted { .. }
+        | Succession::SocketsOutOfReach { .. } => Level::Error,
     }
 }
 
@@ -40,6 +42,7 @@ pub(super) fn name(what: &Succession) -> &'static str {
         Succession::OrphanEnded => "orphan-ended",
         Succession::OrphanIgnored => "orphan-ignored",
         Succession::NotAdopted { .. } => "not-adopted",
+        Succession::SocketsOutOfReach { .. } => "sockets-out-of-reach",
         Succession::NotWrittenDown { .. } => "not-written-down",
         Succession::RecordUnreadable { .. } => "record-unreadable",
         Succession::ChecksEnded { .. } => "checks-ended",
@@ -84,6 +87,11 @@ pub(super) fn sentence(what: &Succession) -> String {
         }
         Succession::NotAdopted { errno: number } => format!(
             "left behind by a supervisor that was killed; cannot be adopted: {}; it is left alone",
+            errno(*number)
+        ),
+        Succession::SocketsOutOfReach { errno: number } => format!(
+            "left behind by a supervisor that was killed; its sockets cannot be taken back: {}; that takes CAP_SYS_PTRACE \
+             where it has another user or more rights; without it nobody else binds its addresses until it has ended",
             errno(*number)
         ),
         Succession::NotWrittenDown { errno: number } => {
