@@ -139,6 +139,8 @@ fn a_number_with_a_width_is_written_out_for_each_process() {
         ),
         ("command=/t %(process_num)02d of %(numprocs)d", &["t /t 00 of 1  x1"]),
         ("command=/t\nnumprocs=4", &["t /t  x4"]),
+        // A log file is one for all workers here.
+        ("command=/t\nnumprocs=2\nstdout_logfile=/tmp/t%(process_num)d.log", &["t-0 /t  x1", "t-1 /t  x1"]),
     ] {
         assert_eq!(program(keys), expected, "{keys}");
     }
@@ -484,6 +486,81 @@ fn what_systemd_says_in_other_words_is_said_in_ours() {
     let text = ours(Origin::Systemd, &[("a.service", "[Service]\nExecStart=/bin/a\nTimeoutSec=7min\n")]);
     let policy = only(&text).policy;
     assert_eq!([policy.ready_timeout, policy.drain_timeout], [Duration::from_secs(420); 2], "{text}");
+}
+
+/// An override of `systemctl edit` takes the old command back with an empty `ExecStart=`; what was started was the old one.
+#[test]
+fn what_a_unit_takes_back_is_gone_and_drop_ins_are_of_their_unit() {
+    let unit = "[Service]\nExecStart=/bin/old\nEnvironment=A=1\nEnvironment=B=100%%\n";
+    let edited = "[Service]\nExecStart=\nExecStart=/bin/new\nEnvironment=\nEnvironment=C=3\n";
+    let alone = only(&ours(Origin::Systemd, &[("a.service", &format!("{unit}{edited}"))]));
+    let drop_in = |directory: &str, name: &str, text: &str| Input {
+        name: name.into(),
+        directory: directory.into(),
+        text: text.into(),
+    };
+    let keys: Vec<&str> = tables().iter().flat_map(|table| &table.keys).map(|key| key.name).collect();
+    let with = |inputs: &[Input]| import(Origin::Systemd, inputs, &keys).unwrap();
+    let last = drop_in("/etc/systemd/system/a.service.d", "override.conf", edited);
+    let first = drop_in(
+        "/etc/systemd/system/a.service.d",
+        "10-a.conf",
+        "[Service]\nExecStart=\nExecStart=/bin/mid\n",
+    );
+    let file = drop_in("/lib/systemd/system", "a.service", unit);
+    let dropped = only(&with(&[last.clone(), file.clone(), first]));
+    for service in [alone, dropped] {
+        assert_eq!(service.program.command, ["/bin/new"]);
+        assert_eq!(service.program.env.keys().collect::<Vec<_>>(), ["C"]);
+    }
+    let only_file = with(std::slice::from_ref(&file));
+    assert_eq!(only(&only_file).program.env["B"], "100%", "{only_file}");
+    assert!(!only_file.contains("# Environment"), "{only_file}");
+    let other = drop_in("/etc/systemd/system/b.service.d", "x.conf", edited);
+    let text = with(&[file, other]);
+    let note = "# /etc/systemd/system/b.service.d/x.conf: the unit that it is for is not among the files";
+    assert!(text.contains(note) && only(&text).program.command == ["/bin/old"], "{text}");
+}
+
+/// What systemd makes of a line is what the program gets, whatever a shell would make of it.
+#[test]
+fn a_command_line_of_systemd_is_the_same_words_here() {
+    let show = |line: &str| {
+        let text = ours(Origin::Systemd, &[("a.service", &format!("[Service]\nExecStart={line}\n"))]);
+        (only(&text).program.command.clone(), text)
+    };
+    for (line, words) in [
+        ("/bin/a --price $$5 '*' (x);|>`y`", vec!["/bin/a", "--price", "$5", "*", "(x);|>`y`"]),
+        (":/bin/a ${X} $$", vec!["/bin/a", "${X}", "$$"]),
+        ("@/bin/a name real args", vec!["/bin/a", "real", "args"]),
+        ("/bin/a a$b 5$", vec!["/bin/a", "a$b", "5$"]),
+    ] {
+        assert_eq!(show(line).0, words, "{line}");
+    }
+    let (command, text) = show("@/bin/a name");
+    assert!(command == ["/bin/a"] && text.contains("under its own name, not as \"name\""), "{text}");
+    // With variables a shell runs it. It has to come to the same words.
+    let line =
+        "/usr/bin/printf <%%s> ${TITLE} '${TITLE}' x${TITLE}y $WORDS $NONE ${NONE} $$5 /etc/pass* `id` a;b";
+    let (command, text) = show(line);
+    let output = Command::new(&command[0])
+        .args(&command[1..])
+        .env("TITLE", "My  App")
+        .env("WORDS", "a /etc/pass*")
+        .env_remove("NONE")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, "<My  App><My  App><xMy  Appy><a></etc/pass*><><$5></etc/pass*><`id`><a;b>", "{text}");
+}
+
+#[test]
+fn a_service_that_says_when_it_is_ready_has_as_long_as_systemd_gives_it() {
+    for (keys, seconds) in [("Type=notify", 90), ("TimeoutStartSec=20\nType=notify", 20), ("Type=simple", 30)]
+    {
+        let text = ours(Origin::Systemd, &[("a.service", &format!("[Service]\nExecStart=/bin/a\n{keys}\n"))]);
+        assert_eq!(only(&text).policy.ready_timeout, Duration::from_secs(seconds), "{text}");
+    }
 }
 
 #[test]

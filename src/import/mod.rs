@@ -14,8 +14,10 @@ mod start_server;
 mod supervisord;
 mod supervisord_text;
 mod systemd;
+mod systemd_command;
 mod systemd_order;
 mod systemd_socket;
+mod systemd_unit;
 
 use draft::Drafts;
 use std::fmt;

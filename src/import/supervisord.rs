@@ -85,7 +85,11 @@ fn program(name: &str, from: From<'_>, fastcgi: bool, keys: &[(String, String)],
     let is_numbered = texts.iter().any(|text| supervisord_text::is_numbered(text));
     let is_plain = texts.iter().all(|text| is_plain(text))
         && (start == 0 || !is_numbered)
-        && !last("directory").is_some_and(|text| supervisord_text::is_numbered(text));
+        // What is one for all workers here.
+        && !["directory", "stdout_logfile", "stderr_logfile"]
+            .into_iter()
+            .filter_map(last)
+            .any(|text| supervisord_text::is_numbered(text));
     let process = |number| Process {
         keys,
         fastcgi,

@@ -1,12 +1,13 @@
 //! Units of systemd: `.service`, and the `.socket` of the same name.
 
 use super::Input;
-use super::draft::{Draft, Drafts, literal};
-use super::ini::{Continues, Entry, read as read_ini};
+use super::draft::{Draft, Drafts};
 use super::output::{Output, Stream};
 use super::rights;
+use super::systemd_command;
 use super::systemd_order::Order;
 use super::systemd_socket;
+use super::systemd_unit::{Unit, units};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -29,21 +30,28 @@ const OF_CGROUP: [&str; 6] = ["MemoryMax", "MemoryHigh", "MemoryLimit", "CPUQuot
 /// What all limits of `setrlimit(2)` begin with.
 const LIMIT: &str = "Limit";
 
-/// Where the shell of `sh -c` must be asked: variables.
-const SHELL: char = '$';
+/// How long systemd waits for a service that says when it is ready, where nothing is said (`DefaultTimeoutStartSec`).
+const START: Duration = Duration::from_secs(90);
 
 pub(super) fn read(inputs: &[Input], drafts: &mut Drafts) {
-    let mut sockets: BTreeMap<String, Vec<&Input>> = BTreeMap::new();
-    let (of_sockets, services): (Vec<&Input>, Vec<&Input>) =
-        inputs.iter().partition(|input| input.name.ends_with(".socket"));
-    for input in of_sockets {
-        sockets.entry(systemd_socket::service_of(input)).or_default().push(input);
+    let (units, lost) = units(inputs);
+    for drop_in in lost {
+        drafts.note(format!(
+            "{}/{}: the unit that it is for is not among the files",
+            drop_in.directory, drop_in.name
+        ));
+    }
+    let mut sockets: BTreeMap<String, Vec<&Unit<'_>>> = BTreeMap::new();
+    let (of_sockets, services): (Vec<&Unit<'_>>, Vec<&Unit<'_>>) =
+        units.iter().partition(|unit| unit.name.ends_with(".socket"));
+    for unit in of_sockets {
+        sockets.entry(systemd_socket::service_of(unit)).or_default().push(unit);
     }
     let mut order = Order::default();
-    for input in services {
-        let stem = input.name.strip_suffix(".service").unwrap_or(&input.name);
+    for unit in services {
+        let stem = unit.name.strip_suffix(".service").unwrap_or(unit.name);
         let mut draft = Draft::new(stem);
-        let said = service(input, &mut draft, &|key| drafts.knows(key));
+        let said = service(unit, &mut draft, &|key| drafts.knows(key));
         for socket in sockets.remove(stem).into_iter().flatten() {
             systemd_socket::add(socket, &mut draft);
         }
@@ -59,32 +67,30 @@ pub(super) fn read(inputs: &[Input], drafts: &mut Drafts) {
         }
     }
     order.write(drafts);
-    for input in sockets.into_values().flatten() {
-        drafts.note(format!("{}: the service that it is for is not among the files", input.name));
+    for unit in sockets.into_values().flatten() {
+        drafts.note(format!("{}: the service that it is for is not among the files", unit.name));
     }
 }
 
 /// What `[Unit]` says of other units.
 type OfUnits = Vec<(String, String)>;
 
-fn service(input: &Input, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) -> OfUnits {
+fn service(unit: &Unit<'_>, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) -> OfUnits {
     let mut of_units = OfUnits::new();
-    let mut section = String::new();
     let mut output = Output::default();
     // Where nothing else is said.
     output.join();
-    for entry in read_ini(&input.text, Continues::Backslash) {
-        match entry {
-            Entry::Section(name) => section = name,
-            Entry::Strange(text) => draft.note(format!("{text}: is no key")),
-            Entry::Key(key, value) => match &*section {
-                "Service" if written(&key, &value, &mut output) => {}
-                "Service" => of_service(&key, &value, draft, knows),
-                // What the unit is called by people, and where it belongs among others of systemd.
-                "Unit" if key == "Description" => draft.note(value),
-                "Unit" if Order::knows(&key) => of_units.push((key, value)),
-                _ => draft.note(format!("[{section}] {key}={value}: has no counterpart")),
-            },
+    for text in &unit.strange {
+        draft.note(format!("{text}: is no key"));
+    }
+    for (section, key, value) in &unit.keys {
+        match &**section {
+            "Service" if written(key, value, &mut output) => {}
+            "Service" => of_service(key, value, draft, knows),
+            // What the unit is called by people, and where it belongs among others of systemd.
+            "Unit" if key == "Description" => draft.note(value),
+            "Unit" if Order::knows(key) => of_units.push((key.clone(), value.clone())),
+            _ => draft.note(format!("[{section}] {key}={value}: has no counterpart")),
         }
     }
     if draft.has("watchdog") {
@@ -132,7 +138,7 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
     let done = match key {
         "ExecStart" if draft.has("command") => false,
         "ExecStart" => {
-            command(value, draft);
+            systemd_command::set(value, draft);
             true
         }
         "Type" => kind(value, draft),
@@ -140,23 +146,23 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
             Some(words) => {
                 for word in words {
                     let (name, content) = word.split_once('=').unwrap_or((&word, ""));
-                    draft.variable(name, content);
+                    draft.variable(name, &content.replace("%%", "%"));
                 }
-                !value.contains('%')
+                !has_specifier(value)
             }
             None => false,
         },
         "EnvironmentFile" if value.starts_with('/') && !draft.has("env_file") => {
-            draft.set("env_file", value);
-            !value.contains('%')
+            draft.set("env_file", value.replace("%%", "%"));
+            !has_specifier(value)
         }
         "EnvironmentFile" if value.starts_with("-/") => {
             draft.note(format!("{key}={value}: see `env_file`; ours has to be there"));
             true
         }
         "WorkingDirectory" if value.starts_with('/') => {
-            draft.set("directory", value);
-            !value.contains('%')
+            draft.set("directory", value.replace("%%", "%"));
+            !has_specifier(value)
         }
         "Restart" => restart(value, draft),
         "RestartSec" => time("restart_delay", draft) && within_the_longest_pause(value, draft),
@@ -181,21 +187,9 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
     }
 }
 
-/// The prefixes of systemd, its quotes and its specifiers; a shell for variables.
-fn command(value: &str, draft: &mut Draft) {
-    let bare = value.trim_start_matches(['@', '-', ':', '+', '!', '|']);
-    if bare.len() < value.len() {
-        draft.note(format!("ExecStart={value}: what stands before the program has no counterpart"));
-    }
-    if bare.replace("%%", "").contains('%') {
-        draft.note(format!("ExecStart={value}: write what its specifiers (%) stand for"));
-    }
-    let line = bare.replace("%%", "%");
-    match shlex::split(&line) {
-        Some(_) if line.contains(SHELL) => draft.shell(&format!("exec {line}")),
-        Some(words) => draft.command(words.iter().map(|word| literal(word)).collect()),
-        None => draft.note(format!("ExecStart={value}: a quote in it is never closed")),
-    }
+/// Does it have one that stands for something else? `%%` is a percent sign.
+fn has_specifier(value: &str) -> bool {
+    value.replace("%%", "").contains('%')
 }
 
 fn kind(value: &str, draft: &mut Draft) -> bool {
@@ -204,6 +198,9 @@ fn kind(value: &str, draft: &mut Draft) -> bool {
         "notify" | "notify-reload" => {
             draft.set("handshake", "systemd");
             draft.set("ready", "notify");
+            if !draft.has("ready_timeout") {
+                draft.set_time("ready_timeout", START);
+            }
             value == "notify"
         }
         "forking" => {

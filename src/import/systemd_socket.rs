@@ -1,31 +1,26 @@
 //! A `.socket` unit: what is held for a service.
 
-use super::Input;
 use super::access::Access;
 use super::draft::Draft;
-use super::ini::{Continues, Entry, read as read_ini};
+use super::systemd_unit::Unit;
 use crate::limits::{LISTENERS_PER_SERVICE, UNIX_PATH_BYTES};
 use crate::plan::ServiceName;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use toml::Value;
 
 /// The service that a socket unit is for.
-pub(super) fn service_of(input: &Input) -> String {
-    let named = read_ini(&input.text, Continues::Backslash).into_iter().find_map(|entry| match entry {
-        Entry::Key(key, value) if key == "Service" => Some(value),
-        Entry::Key(..) | Entry::Section(_) | Entry::Strange(_) => None,
-    });
-    let name = named.unwrap_or_else(|| input.name.replace(".socket", ".service"));
+pub(super) fn service_of(unit: &Unit<'_>) -> String {
+    let named = unit.keys.iter().find(|(_, key, _)| key == "Service").map(|(_, _, value)| value.clone());
+    let name = named.unwrap_or_else(|| unit.name.replace(".socket", ".service"));
     name.strip_suffix(".service").unwrap_or(&name).to_owned()
 }
 
 /// Adds its sockets to the service, handed over as systemd does.
-pub(super) fn add(input: &Input, draft: &mut Draft) {
+pub(super) fn add(unit: &Unit<'_>, draft: &mut Draft) {
     let (mut addresses, mut name, mut backlog) = (Vec::new(), None, None);
     let mut access = Access::with_mode("0666");
     let mut access_keys = Vec::new();
-    for entry in read_ini(&input.text, Continues::Backslash) {
-        let Entry::Key(key, value) = entry else { continue };
+    for (_, key, value) in unit.keys.iter().cloned() {
         let own = match &*key {
             "ListenStream" => stream(&value),
             "ListenDatagram" => datagram(&value),
@@ -52,9 +47,9 @@ pub(super) fn add(input: &Input, draft: &mut Draft) {
             _ => Vec::new(),
         };
         if own.is_empty() || addresses.len() + own.len() > LISTENERS_PER_SERVICE {
-            draft.note(format!("{}: {key}={value}: has no counterpart", input.name));
+            draft.note(format!("{}: {key}={value}: has no counterpart", unit.name));
         } else {
-            both_versions(&input.name, &key, &value, &own, draft);
+            both_versions(unit.name, &key, &value, &own, draft);
             addresses
                 .extend(own.into_iter().filter(|address| !addresses.contains(address)).collect::<Vec<_>>());
         }
@@ -64,7 +59,7 @@ pub(super) fn add(input: &Input, draft: &mut Draft) {
         access.tell_group(draft);
     } else {
         for (key, value) in access_keys {
-            draft.note(format!("{}: {key}={value}: has no counterpart", input.name));
+            draft.note(format!("{}: {key}={value}: has no counterpart", unit.name));
         }
     }
     if addresses.is_empty() {
