@@ -255,6 +255,29 @@ fn a_reload_that_shortens_the_drain_lets_the_old_server_finish_in_its_own_time()
     answers_what_is_in_flight(port, &http("web", port, ""), &renamed(port, short));
 }
 
+/// The address is that of bootstrap no more, and the process that still has it is none that anybody knows by its pid.
+#[test]
+fn an_address_that_was_given_up_is_had_again_when_its_last_process_has_finished_and_that_is_said() {
+    let (here, there) = (free_port(), free_port());
+    let deaf = |port| {
+        let more = "ready = \"started\"\nhandover_timeout = \"2s\"\ndrain_timeout = \"1ms\"";
+        service("web", port, &["sh", "-c", "trap '' USR1; exec sleep 1000"], more)
+    };
+    let mut supervised = Supervised::start(&deaf(here), &["web"]);
+    supervised.wait_for(" web generation=1 … ready after");
+    reload(&mut supervised, &deaf(there));
+    supervised.wait_for(" web generation=1 … asked to stop accepting");
+    reload(&mut supervised, &deaf(here));
+    supervised.wait_for(&format!(
+        " bootstrap cannot bind tcp://127.0.0.1:{here}: web generation 1 has it until it has finished"
+    ));
+    supervised.wait_for(" bootstrap … nothing was changed");
+    supervised.wait_for(" web generation=1 … ended");
+    reload(&mut supervised, &deaf(here));
+    supervised.wait_for(" bootstrap reload: config applied: 0 added, 0 removed, 1 restarted");
+    supervised.stop();
+}
+
 /// To narrow a wildcard address in one reload was refused as "already in use by bootstrap", which is true and no
 /// help: the message now says what holds it and what to do.
 #[test]

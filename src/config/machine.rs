@@ -53,12 +53,21 @@ fn unanswered(errno: Errno) -> Rule {
     Rule::NobodyAnswers { reason: errno.desc().into() }
 }
 
+/// What a look-up has found. Without the file (a container without `/etc/passwd`) nobody has a name, and a number holds;
+/// getpwnam(3) leaves it open which of these errors says so.
+fn known<T>(found: nix::Result<Option<T>>) -> Result<Option<T>, Rule> {
+    match found {
+        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
+        found => found.map_err(unanswered),
+    }
+}
+
 fn user(named: &Named) -> Result<Member, Rule> {
     let (name, found) = match named {
         Named::Name(name) => (name.clone(), unistd::User::from_name(name)),
         Named::Number(number) => (number.to_string(), unistd::User::from_uid(Uid::from_raw(*number))),
     };
-    match (found.map_err(unanswered)?, named) {
+    match (known(found)?, named) {
         (Some(found), _) => member(&name, found),
         (None, Named::Name(_)) => Err(Rule::NoSuchUser),
         (None, Named::Number(uid)) => {
@@ -89,7 +98,7 @@ fn member(name: &str, found: unistd::User) -> Result<Member, Rule> {
 fn group(named: &Named) -> Result<Group, Rule> {
     match named {
         Named::Number(number) => Ok(Group { name: number.to_string().into(), gid: *number }),
-        Named::Name(name) => match unistd::Group::from_name(name).map_err(unanswered)? {
+        Named::Name(name) => match known(unistd::Group::from_name(name))? {
             Some(found) => Ok(Group { name: name.as_str().into(), gid: found.gid.as_raw() }),
             None => Err(Rule::NoSuchGroup),
         },
@@ -98,7 +107,7 @@ fn group(named: &Named) -> Result<Group, Rule> {
 
 /// A group by the name that people know it by, where there is one.
 fn named_group(gid: Gid) -> Result<Group, Rule> {
-    let name = unistd::Group::from_gid(gid).map_err(unanswered)?.map(|group| group.name);
+    let name = known(unistd::Group::from_gid(gid))?.map(|group| group.name);
     Ok(Group { name: name.unwrap_or_else(|| gid.to_string()).into(), gid: gid.as_raw() })
 }
 

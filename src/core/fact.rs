@@ -170,7 +170,13 @@ pub enum Fact {
     /// All sockets are bound.
     Holding { sockets: usize, services: usize },
     /// A socket could not be bound.
-    BindFailed { failure: BindFailure, overlaps: Option<Address> },
+    BindFailed {
+        failure: BindFailure,
+        overlaps: Option<Address>,
+        /// The run of ours that was asked to leave, and has it still.
+        #[serde(default)]
+        drains: Option<(ServiceName, Generation)>,
+    },
     /// The consequence of the above.
     BindRefused { failed: usize, boot: bool, orphans: usize },
     /// SIGUSR1 arrived; these are restarted.

@@ -3,15 +3,18 @@
 //! The boot is the first one, from nothing to the first plan.
 
 use super::fact::{Applied, Fact};
+use super::leaving::Leaving;
 use super::orders::Taken;
 use super::pack::pack;
 use super::request::Verb;
 use super::service::{Ending, Redefinition, Service, Wish};
 use super::supervisor::{Phase, Supervisor, keep, report};
 use super::tickets::{Goal, Subject};
+use super::worker::Worker;
 use super::{Action, BindFailure, Outcome, Time};
 use crate::plan::{
-    Address, Change, Definition, ListenerId, ListenerIds, ListenerSpec, Plan, ServiceId, diff,
+    Address, Change, Definition, Generation, ListenerId, ListenerIds, ListenerSpec, Plan, ServiceId,
+    ServiceName, diff,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,11 +99,26 @@ impl Supervisor {
         }
     }
 
+    /// A run that was asked to leave and has this address, which nobody else has then: its socket is its own by now.
+    fn drains_at(&self, address: &Address) -> Option<(ServiceName, Generation)> {
+        let leaving = |service: &Service| {
+            let has_it = |leaving: &Leaving| {
+                leaving.run.definition.listeners.iter().any(|spec| spec.address == *address)
+            };
+            let of_worker =
+                |worker: &Worker| worker.leaving.iter().rfind(|one| has_it(one)).map(|one| one.run.id);
+            service.workers.iter().find_map(of_worker)
+        };
+        let named = |service: &Service| Some((service.definition.name.clone(), leaving(service)?.generation));
+        self.services.values().find_map(named)
+    }
+
     pub(super) fn bind_refused(&mut self, failures: Vec<BindFailure>, out: &mut Vec<Action>) {
         let Reload::Binding { again, .. } = self.reload else { return };
         let reason = |failure: BindFailure| {
             let overlaps = self.sockets.keys().find(|held| held.overlaps(&failure.address)).cloned();
-            Fact::BindFailed { failure, overlaps }
+            let drains = self.drains_at(&failure.address);
+            Fact::BindFailed { failure, overlaps, drains }
         };
         let reasons: Vec<Fact> = failures.into_iter().map(reason).collect();
         out.extend(reasons.iter().cloned().map(report));

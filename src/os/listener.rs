@@ -86,7 +86,11 @@ impl Listener {
 
     /// Takes other settings, and writes them unless it is parked: to write the backlog is to listen.
     pub(super) fn configure(&mut self, spec: ListenerSpec) -> io::Result<()> {
-        self.spec = ListenerSpec { address: self.spec.address.clone(), ..spec };
+        let spec = ListenerSpec { address: self.spec.address.clone(), ..spec };
+        let before = std::mem::replace(&mut self.spec, spec);
+        if let Some(path) = &self.path {
+            path.take_access_back(&before.settings.access, &self.spec.settings.access)?;
+        }
         if self.parked { Ok(()) } else { self.write_settings(true, true) }
     }
 

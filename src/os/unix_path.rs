@@ -105,6 +105,21 @@ impl UnixPath {
         Ok(())
     }
 
+    /// Gives it what it would have had without those settings that are taken out.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_access`](Self::set_access).
+    pub(super) fn take_access_back(&self, before: &Access, now: &Access) -> io::Result<()> {
+        let umask = nix::sys::stat::umask(Mode::empty());
+        nix::sys::stat::umask(umask);
+        self.set_access(&Access {
+            mode: before.mode.filter(|_| now.mode.is_none()).map(|_| 0o777 & !umask.bits()),
+            uid: before.uid.filter(|_| now.uid.is_none()).map(|_| Uid::effective().as_raw()),
+            gid: before.gid.filter(|_| now.gid.is_none()).map(|_| Gid::effective().as_raw()),
+        })
+    }
+
     fn found(&self, path: &Path) -> Found {
         match inode(path) {
             Ok(inode) if inode == self.inode => Found::Ours,

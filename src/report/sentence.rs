@@ -8,7 +8,7 @@ use super::words::{
     spawn_failure, text, time, verb_words,
 };
 use crate::core::{Applied, BindFailure, ExitStatus, Fact, Leave, Next, Outcome, Repair, Sign};
-use crate::plan::{Address, Change, Ready, ServiceName};
+use crate::plan::{Address, Change, Generation, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
 
@@ -249,7 +249,9 @@ pub(super) fn sentence(fact: &Fact) -> String {
             count(*sockets, "socket"),
             count(*services, "service")
         ),
-        Fact::BindFailed { failure, overlaps } => bind_failed(failure, overlaps.as_ref()),
+        Fact::BindFailed { failure, overlaps, drains } => {
+            bind_failed(failure, overlaps.as_ref(), drains.as_ref())
+        }
         Fact::BindRefused { failed, boot, orphans } => {
             let consequence = match (boot, orphans) {
                 (false, _) => "nothing was changed".into(),
@@ -329,18 +331,25 @@ fn since(after: Duration, by_itself: bool) -> String {
     format!("{} after it {}", time(after), if by_itself { "said so" } else { "was asked" })
 }
 
-fn bind_failed(failure: &BindFailure, overlaps: Option<&Address>) -> String {
+fn bind_failed(
+    failure: &BindFailure,
+    overlaps: Option<&Address>,
+    drains: Option<&(ServiceName, Generation)>,
+) -> String {
     let BindFailure { address, errno: number, owner } = failure;
     let why = match *number {
         libc::EEXIST => SOMETHING_ELSE.into(),
         number => errno(number),
     };
     let owner = owner.as_ref().map_or_else(String::new, |o| format!(" by {}, pid {}", o.command, o.pid));
-    match overlaps {
-        Some(held) => format!(
+    match (overlaps, drains) {
+        (Some(held), _) => format!(
             "cannot bind {address}: it overlaps with {held}, which is held; remove that in a reload of its own first"
         ),
-        None => format!("cannot bind {address}: {why}{owner}"),
+        (None, Some((service, generation))) => {
+            format!("cannot bind {address}: {service} generation {generation} has it until it has finished")
+        }
+        (None, None) => format!("cannot bind {address}: {why}{owner}"),
     }
 }
 

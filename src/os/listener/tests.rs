@@ -246,8 +246,16 @@ fn a_unix_socket_has_the_mode_that_is_given_and_gets_it_back_before_each_start()
     listener.restore(false).unwrap();
     assert_eq!(mode(), 0o640, "what a server changed is not for its successor");
     spec.settings.access.mode = Some(0o600);
-    listener.configure(spec).unwrap();
+    listener.configure(spec.clone()).unwrap();
     assert_eq!(mode(), 0o600);
+    // What is taken out is as it would have been: a socket for everybody does not stay one.
+    spec.settings.access.mode = None;
+    listener.configure(spec.clone()).unwrap();
+    let plain = dir.path().join("plain");
+    let _other = std::os::unix::net::UnixListener::bind(&plain).unwrap();
+    assert_eq!(mode(), std::fs::symlink_metadata(&plain).unwrap().mode() & 0o7777);
+    spec.settings.access.mode = Some(0o600);
+    listener.configure(spec).unwrap();
     // Bound anew, because a server has removed both names.
     std::fs::remove_file(&path).unwrap();
     std::fs::remove_file(dir.path().join(".s.bootstrap")).unwrap();
