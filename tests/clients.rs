@@ -188,6 +188,24 @@ fn reload_tells_what_it_changed_and_what_came_of_it() {
 }
 
 #[test]
+fn what_an_operator_has_put_down_takes_a_change_when_it_starts() {
+    let (supervised, ports) = two("");
+    says(&supervised, "stop api", &["api: stopped"], 0);
+    says(&supervised, "hold web", &["web: held"], 0);
+    let changed = |name: &str, port: u16| http(name, port, "env = { A = \"1\" }");
+    let all = WAITS.to_owned() + &changed("web", ports[0]) + &changed("api", ports[1]);
+    supervised.stage.write("services.toml", &all);
+    says(&supervised, "plan", &["web changes when it is started", "api changes when it is started"], 2);
+    let wanted = [
+        "the definition of api has changed; it applies at its next start",
+        "0 restarted, 2 changed in place",
+    ];
+    says(&supervised, "reload", &wanted, 0);
+    says(&supervised, "start api", &["api: up: generation 2 serves"], 0);
+    supervised.stop();
+}
+
+#[test]
 fn a_service_that_was_removed_and_drains_is_shown_and_not_counted_and_is_one_with_what_comes_back() {
     let (supervised, ports) = two("");
     let (_, answer) = support::in_flight(ports[0], std::time::Duration::from_secs(2));

@@ -59,6 +59,7 @@ fn heading(change: &PlanChange) -> String {
         Effect::Remove => "is gone and is stopped",
         Effect::Restart => "is restarted",
         Effect::InPlace => "changes in place",
+        Effect::NextStart if change.service.is_some() => "changes when it is started",
         Effect::NextStart => "changes when bootstrap is started anew",
     };
     format!("{} {effect}", change.service.as_deref().unwrap_or("[bootstrap]"))

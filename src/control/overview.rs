@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// The answer to `plan`.
 pub(super) fn plan(core: &Supervisor, disk: &mut Disk) -> Reply {
     match disk.look(core.plan()) {
-        Ok(found) => Reply::Plan { changes: changes(core.plan(), found), behind: behind(core) },
+        Ok(found) => Reply::Plan { changes: changes(core, found), behind: behind(core) },
         Err(refused) => mistakes(refused),
     }
 }
@@ -36,7 +36,8 @@ fn behind(core: &Supervisor) -> Vec<String> {
     names
 }
 
-fn changes(old: &Plan, new: &Plan) -> Vec<PlanChange> {
+fn changes(core: &Supervisor, new: &Plan) -> Vec<PlanChange> {
+    let old = core.plan();
     let known = Definitions::of(old);
     let keys = |definition: &Arc<Definition>| {
         known.get(&definition.name).map_or_else(Vec::new, |old| report::differences(old, definition))
@@ -46,6 +47,9 @@ fn changes(old: &Plan, new: &Plan) -> Vec<PlanChange> {
             Change::Added(_) => (Effect::Add, Vec::new()),
             Change::Removed(_) => (Effect::Remove, Vec::new()),
             Change::InPlace(definition) => (Effect::InPlace, keys(definition)),
+            Change::Restarted(definition) if core.is_for_its_start(&change) => {
+                (Effect::NextStart, keys(definition))
+            }
             Change::Restarted(definition) => (Effect::Restart, keys(definition)),
         };
         PlanChange { service: Some(change.name().as_str().into()), effect, keys }

@@ -198,7 +198,12 @@ pub enum Fact {
     /// The new file applies.
     Reloaded { applied: Applied },
     /// What the new file does to one service.
-    Changed { change: Change },
+    Changed {
+        change: Change,
+        /// Somebody has put the service down: it takes the change when it starts.
+        #[serde(default)]
+        at_start: bool,
+    },
     /// SIGHUP arrived while everything is being stopped.
     ReloadIgnored,
     /// One supervisor follows another.

@@ -144,7 +144,7 @@ impl Supervisor {
         let boot = self.phase == Phase::Booting;
         self.phase = Phase::Running;
         let changes = diff(&self.plan, &plan);
-        let applied = count(&changes, plan.services.len());
+        let applied = self.count(&changes, plan.services.len());
         self.report_changes(boot, &changes, applied, out);
         self.configure_sockets(&changes, out);
         let reordered = changes.iter().any(|change| self.is_ordered(change));
@@ -189,9 +189,34 @@ impl Supervisor {
             let (sockets, services) = (self.sockets.len(), applied.added);
             out.push(report(Fact::Holding { sockets, services }));
         } else {
-            out.extend(changes.iter().cloned().map(|change| report(Fact::Changed { change })));
+            let told = |change: &Change| {
+                report(Fact::Changed { at_start: self.is_for_its_start(change), change: change.clone() })
+            };
+            out.extend(changes.iter().map(told));
             out.push(report(Fact::Reloaded { applied }));
         }
+    }
+
+    /// Is it about a service that an operator has stopped, or holds? It takes the change when it starts.
+    pub fn is_for_its_start(&self, change: &Change) -> bool {
+        let service = self.names.get(change.name()).and_then(|id| self.services.get(*id));
+        let is_put_down = service.is_some_and(|service| matches!(service.wish, Wish::Stop | Wish::Hold));
+        matches!(change, Change::Restarted(_)) && is_put_down
+    }
+
+    /// What these changes come to, for so many services.
+    fn count(&self, changes: &[Change], services: usize) -> Applied {
+        let mut applied = Applied::default();
+        for change in changes {
+            match change {
+                Change::Added(_) => applied.added += 1,
+                Change::Removed(_) => applied.removed += 1,
+                Change::Restarted(_) if !self.is_for_its_start(change) => applied.restarted += 1,
+                Change::Restarted(_) | Change::InPlace(_) => applied.in_place += 1,
+            }
+        }
+        applied.untouched = (services + applied.removed).saturating_sub(changes.len());
+        applied
     }
 
     /// Writes new settings to the sockets that we keep, whichever service they now belong to.
@@ -309,21 +334,6 @@ impl Supervisor {
             keep
         });
     }
-}
-
-/// What these changes come to, for so many services.
-fn count(changes: &[Change], services: usize) -> Applied {
-    let mut applied = Applied::default();
-    for change in changes {
-        match change {
-            Change::Added(_) => applied.added += 1,
-            Change::Removed(_) => applied.removed += 1,
-            Change::Restarted(_) => applied.restarted += 1,
-            Change::InPlace(_) => applied.in_place += 1,
-        }
-    }
-    applied.untouched = (services + applied.removed).saturating_sub(changes.len());
-    applied
 }
 
 fn specs(plan: &Plan) -> impl Iterator<Item = (&Address, &ListenerSpec)> {

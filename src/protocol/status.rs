@@ -311,7 +311,7 @@ pub enum Effect {
     Restart,
     /// It applies at once; the process stays.
     InPlace,
-    /// It applies when the supervisor itself is started again.
+    /// It applies when the service, which was put down, or the supervisor itself is started again.
     NextStart,
 }
 

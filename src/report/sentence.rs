@@ -4,11 +4,11 @@ use super::control;
 use super::logs;
 use super::succession;
 use super::words::{
-    SOMETHING_ELSE, answer, beginning, count, ended, errno, missed, pipe_ended, quoted, signal_name,
-    spawn_failure, text, time, verb_words,
+    answer, beginning, bind_failed, count, ended, missed, pipe_ended, quoted, signal_name, spawn_failure,
+    text, time, verb_words,
 };
-use crate::core::{Applied, BindFailure, ExitStatus, Fact, Leave, Next, Outcome, Repair, Sign};
-use crate::plan::{Address, Change, Generation, Ready, ServiceName};
+use crate::core::{Applied, ExitStatus, Fact, Leave, Next, Outcome, Repair, Sign};
+use crate::plan::{Change, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
 
@@ -280,14 +280,15 @@ pub(super) fn sentence(fact: &Fact) -> String {
             "reload: config applied: {added} added, {removed} removed, {restarted} restarted, \
              {in_place} changed in place, {untouched} untouched"
         ),
-        Fact::Changed { change } => match change {
+        Fact::Changed { change, at_start } => match change {
             Change::Added(definition) => format!("reload: {} is new; it is started", definition.name),
             Change::Removed(name) => format!("reload: {name} is in the config no more; it is stopped"),
             Change::InPlace(definition) => {
                 format!("reload: the policy of {} has changed; it applies without a restart", definition.name)
             }
             Change::Restarted(definition) => {
-                format!("reload: the definition of {} has changed; it is restarted", definition.name)
+                let then = if *at_start { "applies at its next start" } else { "is restarted" };
+                format!("reload: the definition of {} has changed; it {then}", definition.name)
             }
         },
         Fact::ReloadIgnored => "reload: everything is being stopped; the config is not read".into(),
@@ -329,28 +330,6 @@ pub(super) fn exited(status: ExitStatus, before_ready: bool) -> String {
 /// How long after whatever a run leaves for.
 fn since(after: Duration, by_itself: bool) -> String {
     format!("{} after it {}", time(after), if by_itself { "said so" } else { "was asked" })
-}
-
-fn bind_failed(
-    failure: &BindFailure,
-    overlaps: Option<&Address>,
-    drains: Option<&(ServiceName, Generation)>,
-) -> String {
-    let BindFailure { address, errno: number, owner } = failure;
-    let why = match *number {
-        libc::EEXIST => SOMETHING_ELSE.into(),
-        number => errno(number),
-    };
-    let owner = owner.as_ref().map_or_else(String::new, |o| format!(" by {}, pid {}", o.command, o.pid));
-    match (overlaps, drains) {
-        (Some(held), _) => format!(
-            "cannot bind {address}: it overlaps with {held}, which is held; remove that in a reload of its own first"
-        ),
-        (None, Some((service, generation))) => {
-            format!("cannot bind {address}: {service} generation {generation} has it until it has finished")
-        }
-        (None, None) => format!("cannot bind {address}: {why}{owner}"),
-    }
 }
 
 pub(super) fn and_then(next: Next) -> String {

@@ -1,14 +1,14 @@
 //! The words that sentences are made of: failures, signals, times, numbers of things.
 
-use crate::core::{ExitStatus, Miss, PipeEnd, SpawnFailure, SpawnStage, Verb};
+use crate::core::{BindFailure, ExitStatus, Miss, PipeEnd, SpawnFailure, SpawnStage, Verb};
 use crate::limits::COMMAND_CHARS;
-use crate::plan::Ready;
+use crate::plan::{Address, Generation, Ready, ServiceName};
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
 /// What is said of `EEXIST` at the path of a unix socket.
-pub(super) const SOMETHING_ELSE: &str = "something that is no socket is there; it is not touched";
+const SOMETHING_ELSE: &str = "something that is no socket is there; it is not touched";
 
 /// Why a process could not be started: the step, what it was about, and the system's reason.
 pub fn spawn_failure(failure: &SpawnFailure) -> String {
@@ -79,6 +79,29 @@ pub(super) fn missed(awaited: Option<&Ready>, last: Option<&Miss>) -> String {
         (None, Some(Ready::Accepting)) => " (not seen to accept)".into(),
         (None, Some(Ready::Assumed)) => " (not seen to accept; `ready` may name another sign)".into(),
         (None, Some(Ready::Started | Ready::Probe(_) | Ready::Delay(_)) | None) => String::new(),
+    }
+}
+
+/// Why an address cannot be had, and who has it.
+pub(super) fn bind_failed(
+    failure: &BindFailure,
+    overlaps: Option<&Address>,
+    drains: Option<&(ServiceName, Generation)>,
+) -> String {
+    let BindFailure { address, errno: number, owner } = failure;
+    let why = match *number {
+        libc::EEXIST => SOMETHING_ELSE.into(),
+        number => errno(number),
+    };
+    let owner = owner.as_ref().map_or_else(String::new, |o| format!(" by {}, pid {}", o.command, o.pid));
+    match (overlaps, drains) {
+        (Some(held), _) => format!(
+            "cannot bind {address}: it overlaps with {held}, which is held; remove that in a reload of its own first"
+        ),
+        (None, Some((service, generation))) => {
+            format!("cannot bind {address}: {service} generation {generation} has it until it has finished")
+        }
+        (None, None) => format!("cannot bind {address}: {why}{owner}"),
     }
 }
 
