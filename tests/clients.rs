@@ -201,6 +201,7 @@ fn what_an_operator_has_put_down_takes_a_change_when_it_starts() {
         "0 restarted, 2 changed in place",
     ];
     says(&supervised, "reload", &wanted, 0);
+    says(&supervised, "restart a*", &["api: stopped by an operator, and left so; name it, or `start` it"], 0);
     says(&supervised, "start api", &["api: up: generation 2 serves"], 0);
     supervised.stop();
 }

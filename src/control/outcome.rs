@@ -81,8 +81,8 @@ fn outcome(verb: Option<Verb>, name: &ServiceName, verdict: &Verdict) -> Service
 /// Is it as it was asked for?
 fn is_ok(verb: Option<Verb>, verdict: &Verdict) -> bool {
     match verdict {
-        // Nobody meant one that is held and was not named.
-        Verdict::Ordered | Verdict::LeftHeld => true,
+        // Nobody meant one that was put down and not named.
+        Verdict::Ordered | Verdict::LeftHeld | Verdict::LeftStopped => true,
         Verdict::Up { .. } => {
             matches!(verb, None | Some(Verb::Start | Verb::Restart | Verb::Release | Verb::Wait))
         }
@@ -108,6 +108,9 @@ fn words(verdict: &Verdict) -> (&'static str, Option<Generation>, String) {
         }
         Verdict::Stopped => ("stopped", None, "stopped".into()),
         Verdict::Held => ("held", None, "held: clients wait until it is released".into()),
+        Verdict::LeftStopped => {
+            ("stopped", None, "stopped by an operator, and left so; name it, or `start` it".into())
+        }
         Verdict::LeftHeld => ("held", None, "held by an operator, and left so; `release` starts it".into()),
         Verdict::Signalled { processes: 1 } => ("signalled", None, "sent to 1 process".into()),
         Verdict::Signalled { processes } => ("signalled", None, format!("sent to {processes} processes")),
@@ -231,7 +234,11 @@ mod tests {
                 vec![&up, &Verdict::Stopped, &Verdict::Ordered],
                 vec![&crashed, &Verdict::Held],
             ),
-            (Some(Verb::Restart), vec![&up, &Verdict::LeftHeld], vec![&crashed, &failed, &Verdict::Held]),
+            (
+                Some(Verb::Restart),
+                vec![&up, &Verdict::LeftHeld, &Verdict::LeftStopped],
+                vec![&crashed, &failed, &Verdict::Held],
+            ),
             (Some(Verb::Stop), vec![&Verdict::Stopped, &crashed, &Verdict::Removed], vec![&up]),
             (Some(Verb::Hold), vec![&Verdict::Held], vec![&up, &crashed]),
             (Some(Verb::Wait), vec![&up], vec![&Verdict::Stopped, &crashed, &Verdict::Held]),

@@ -71,6 +71,7 @@ impl Verdict {
             | Self::Stopped
             | Self::Held
             | Self::LeftHeld
+            | Self::LeftStopped
             | Self::Signalled { .. }
             | Self::WaitsFor { .. }
             | Self::Removed
@@ -106,6 +107,8 @@ pub enum Verdict {
     Held,
     /// The same, and a restart that did not name it has left it so.
     LeftHeld,
+    /// An operator has stopped it, and a restart that did not name it has left it so.
+    LeftStopped,
     /// So many of its processes were sent the signal.
     Signalled {
         /// How many.

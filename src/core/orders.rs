@@ -96,6 +96,10 @@ impl Supervisor {
                 self.left_alone(id, out);
                 Taken::Done(Verdict::LeftHeld)
             }
+            Verb::Restart if !meant.named && self.wish_of(id) == Wish::Stop => {
+                self.left_alone(id, out);
+                Taken::Done(Verdict::LeftStopped)
+            }
             Verb::Restart => Taken::Awaits(self.restart(id, meant, now, out)),
             Verb::Hold => self.hold(id, now, out),
             Verb::Release => self.release(id, now, out),

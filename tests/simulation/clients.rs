@@ -226,7 +226,7 @@ impl World {
                 let restarted = verb != Verb::Restart || *generation > before;
                 assert!(restarted, "restarted as {generation}, which is not newer than {before}");
             }
-            (Verdict::LeftHeld, Some(_)) => assert_eq!(verb, Verb::Restart),
+            (Verdict::LeftHeld | Verdict::LeftStopped, Some(_)) => assert_eq!(verb, Verb::Restart),
             (Verdict::Stopped | Verdict::Held, Some(service)) => {
                 assert!(service.workers.iter().all(|worker| worker.serving().is_none()), "somebody serves");
                 let lives = self.living_of(id);
