@@ -224,6 +224,9 @@ pub const UPGRADE_ANSWER_BYTES: usize = 4096;
 /// How many processes that outlived their main process are named in one line; the others are counted.
 pub const LEFTOVERS_NAMED: usize = 5;
 
+/// How long PID 1 waits at its end for those who are left, once it has sent them SIGTERM: then they die with it.
+pub const LAST_PATIENCE: Duration = Duration::from_secs(3);
+
 /// How many generations that serve after a failed restart are named in its answer; more are counted.
 pub const GENERATIONS_NAMED: usize = 4;
 

@@ -10,15 +10,16 @@ use crate::exit::ExitCode;
 use crate::limits::REPORTS;
 use crate::os::{
     self, ClientId, Heard, Input, Kept, Left, NoRuntimeDir, Os, Place, Renewed, RuntimeDir, Superior,
-    TooFewDescriptors,
 };
 use crate::plan::{Plan, Selector, Settings};
 use crate::report::{self, Format};
-use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+mod not_started;
+pub use not_started::NotStarted;
 
 /// The variable that says which services a restart means.
 const SELECT: &str = "BOOTSTRAP_SELECT";
@@ -55,27 +56,6 @@ pub fn go_on(file: &Path, number: RawFd, format: Format) -> io::Result<ExitCode>
     let mut world = World::new(os, file, format);
     world.open_control(&core.plan().settings);
     Ok(world.supervise(core, actions))
-}
-
-/// Why the supervisor did not start.
-#[derive(Debug)]
-pub enum NotStarted {
-    /// The system refuses something that it cannot do without.
-    System(io::Error),
-    /// There may not be as many descriptors as its services need.
-    TooFewDescriptors(TooFewDescriptors),
-    /// It has no runtime directory, although one is configured; or another supervisor has it.
-    NoRuntimeDir(NoRuntimeDir),
-}
-
-impl fmt::Display for NotStarted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::System(error) => write!(f, "the system refuses to start it: {error}"),
-            Self::TooFewDescriptors(why) => write!(f, "{why}"),
-            Self::NoRuntimeDir(why) => write!(f, "{why}"),
-        }
-    }
 }
 
 /// Can this program go on from the snapshot in the descriptor?
@@ -158,8 +138,12 @@ impl World {
                 let end = if outcome == Outcome::BindRefused { Os::leave } else { Os::release };
                 end(&mut self.os);
                 self.flush_logs(&mut core);
+                if let Some(left) = self.os.left_to_pid_1() {
+                    self.report(Report::of_supervisor(left));
+                }
                 self.tell_reports();
                 self.os.flush_log();
+                self.os.end_the_rest();
                 return exit_code(outcome);
             }
             if std::mem::take(&mut self.reloads) {

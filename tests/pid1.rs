@@ -87,3 +87,34 @@ fn as_pid_1_it_names_and_ends_what_a_service_leaves_behind() {
     first.signal(SIGTERM);
     assert_eq!(supervised.wait_exit(), 0, "{supervised}");
 }
+
+/// A daemon has left its service, and would die with PID 1 without a word.
+#[test]
+fn as_pid_1_it_asks_those_to_end_who_are_left_without_a_service() {
+    if let Some(why) = no_container() {
+        println!("skipped: no namespace of processes can be made here: {why}");
+        return;
+    }
+    let stage = Stage::new();
+    let (up, saved) = (stage.path("up"), stage.path("saved"));
+    // It takes a while to save what it has.
+    let daemon =
+        format!("trap 'sleep 0.3; touch {saved}; exit 0' TERM; touch {up}; while :; do sleep 0.05; done");
+    let stubborn = "trap '' TERM; exec sleep 602";
+    let script = "setsid sh -c \"$0\" & setsid sh -c \"$1\" & exec sleep 600";
+    let config = service("forks", 0, &["sh", "-c", script, &daemon, stubborn], "ready = \"started\"")
+        .replace("listen = [\"tcp://127.0.0.1:0\"]\n", "");
+    let mut supervised = stage.through(&CONTAINER).launch(&config);
+    eventually("the daemon is there", || std::path::Path::new(&up).exists());
+    let outer = supervised.process();
+    let first = outer.children()[0];
+    eventually("the other one is there", || {
+        supervised.offspring().iter().any(|child| child.arguments() == ["sleep", "602"])
+    });
+    first.signal(SIGTERM);
+    supervised.wait_for(" bootstrap left without a service: … (sleep 602)");
+    eventually("it has saved what it had", || std::path::Path::new(&saved).exists());
+    // Who does not want to wait for the other one asks again.
+    first.signal(SIGTERM);
+    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
+}

@@ -143,6 +143,8 @@ pub enum Fact {
     Leftovers { stop_timeout: Duration },
     /// Who outlived its main process.
     LeftBehind { first: Vec<Leftover>, all: usize },
+    /// All services have stopped, and these die with us, who are PID 1: they are sent SIGTERM before.
+    LeftToPid1 { first: Vec<Leftover>, all: usize, patience: Duration },
 
     // -- one service --
     /// A step of ours for it panicked; it is left alone.

@@ -20,6 +20,14 @@ pub(super) fn ended() -> Option<i32> {
     (pid > 0).then_some(pid)
 }
 
+/// Is there a child, whether it has ended or not?
+pub(super) fn are_there() -> bool {
+    let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: without a place for what it finds it gives only whether it fails.
+    let result = unsafe { libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), how) };
+    result == 0 || Errno::last() != Errno::ECHILD
+}
+
 /// Reaps a child that has ended, or waits for one that is about to. From here on its number may be anyone's.
 pub(super) fn reap(pid: i32) -> Option<ExitStatus> {
     let mut status = 0;

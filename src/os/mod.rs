@@ -42,6 +42,7 @@ mod orphans;
 mod output;
 mod owner;
 mod passing;
+mod pid_one;
 mod pidfd;
 mod pipe;
 mod poller;

@@ -13,6 +13,7 @@ mod reap;
 mod voices;
 
 pub(super) use kept::KeptProcesses;
+pub(super) use members::command;
 
 use adopted::Adopted;
 use ends::End;

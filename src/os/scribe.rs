@@ -252,7 +252,7 @@ impl Os {
 }
 
 /// Waits until there is something to read; tells whether there is.
-fn wait_readable(fd: impl AsFd, patience: Duration) -> bool {
+pub(super) fn wait_readable(fd: impl AsFd, patience: Duration) -> bool {
     let until = clock::now() + patience;
     loop {
         let left = until - clock::now();

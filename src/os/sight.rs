@@ -63,7 +63,7 @@ pub(super) fn group(pid: i32) -> Option<i32> {
 }
 
 /// The children of all threads of a process.
-fn children(pid: i32) -> Option<Vec<i32>> {
+pub(super) fn children(pid: i32) -> Option<Vec<i32>> {
     let mut found = Vec::new();
     for thread in numbers(&format!("/proc/{pid}/task"), SIGHT_THREADS).ok()? {
         let list = match fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")) {

@@ -100,7 +100,8 @@ pub(super) struct Spawner {
 impl Spawner {
     /// `limit` is what children get as their limit of descriptors. The handlers of signals are installed by now.
     pub(super) fn new(limit: DescriptorLimit, slots: Slots) -> io::Result<Self> {
-        let null = File::options().read(true).write(true).open("/dev/null")?;
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("/dev/null: {error}"));
+        let null = File::options().read(true).write(true).open("/dev/null").map_err(named)?;
         let (dispositions, ours) = (Dispositions::of_now(), Ours::of_now());
         let binaries = Binaries::default();
         Ok(Self { cradle: Cradle::new()?, null, limit, slots, dispositions, ours, binaries })

@@ -4,8 +4,8 @@ use super::control;
 use super::logs;
 use super::succession;
 use super::words::{
-    answer, beginning, bind_failed, count, ended, missed, pipe_ended, quoted, signal_name, spawn_failure,
-    text, time, verb_words,
+    answer, beginning, bind_failed, count, ended, leftovers, missed, pipe_ended, quoted, signal_name,
+    spawn_failure, text, time, verb_words,
 };
 use crate::core::{Applied, ExitStatus, Fact, Leave, Next, Outcome, Repair, Sign};
 use crate::plan::{Change, Ready, ServiceName};
@@ -48,6 +48,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Exited { .. } => "exited",
         Fact::Leftovers { .. } => "leftovers",
         Fact::LeftBehind { .. } => "left-behind",
+        Fact::LeftToPid1 { .. } => "left-to-pid-1",
         Fact::Quarantined { .. } => "quarantined",
         Fact::RestartQueued => "restart-queued",
         Fact::WaitsFor { .. } => "waits-for",
@@ -216,13 +217,12 @@ pub(super) fn sentence(fact: &Fact) -> String {
             let limit = time(*stop_timeout);
             format!("left processes of its group behind; sent them SIGTERM; SIGKILL follows in {limit}")
         }
-        Fact::LeftBehind { first, all } => {
-            let named: Vec<String> =
-                first.iter().map(|leftover| format!("{} ({})", leftover.pid, leftover.command)).collect();
-            let more = all.saturating_sub(first.len());
-            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-            format!("left behind: {}{more}", named.join(", "))
-        }
+        Fact::LeftBehind { first, all } => format!("left behind: {}", leftovers(first, *all)),
+        Fact::LeftToPid1 { first, all, patience } => format!(
+            "left without a service: {}; sent SIGTERM; what has not ended in {} dies with this PID 1",
+            leftovers(first, *all),
+            time(*patience)
+        ),
         Fact::Quarantined { why } => format!(
             "left alone, for bootstrap has made a mistake: {why}; please report it; its processes serve on unwatched; \
              SIGKILL bootstrap and start it again, and they are taken over"

@@ -17,6 +17,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::Answered { word: Word::Ready | Word::Success, .. }
         | Fact::GroupEnded { .. }
         | Fact::LeftBehind { .. }
+        | Fact::LeftToPid1 { .. }
         | Fact::SeenQuiet { .. }
         | Fact::HealthyAgain { .. }
         | Fact::Reloading

@@ -1,6 +1,6 @@
 //! The words that sentences are made of: failures, signals, times, numbers of things.
 
-use crate::core::{BindFailure, ExitStatus, Miss, PipeEnd, SpawnFailure, SpawnStage, Verb};
+use crate::core::{BindFailure, ExitStatus, Leftover, Miss, PipeEnd, SpawnFailure, SpawnStage, Verb};
 use crate::limits::COMMAND_CHARS;
 use crate::plan::{Address, Generation, Ready, ServiceName};
 use crate::protocol::Word;
@@ -79,6 +79,16 @@ pub(super) fn missed(awaited: Option<&Ready>, last: Option<&Miss>) -> String {
         (None, Some(Ready::Accepting)) => " (not seen to accept)".into(),
         (None, Some(Ready::Assumed)) => " (not seen to accept; `ready` may name another sign)".into(),
         (None, Some(Ready::Started | Ready::Probe(_) | Ready::Delay(_)) | None) => String::new(),
+    }
+}
+
+/// The first of some processes, and how many more there are.
+pub(super) fn leftovers(first: &[Leftover], all: usize) -> String {
+    let named: Vec<String> =
+        first.iter().map(|leftover| format!("{} ({})", leftover.pid, leftover.command)).collect();
+    match all.saturating_sub(first.len()) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }
 

@@ -83,7 +83,7 @@ impl Processes {
 }
 
 /// The command of a process, as far as it is worth telling.
-fn command(pid: i32) -> String {
+pub(in super::super) fn command(pid: i32) -> String {
     let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let arguments = read("cmdline");
     let bytes = if arguments.is_empty() { read("comm") } else { arguments };

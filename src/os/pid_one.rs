@@ -1,0 +1,49 @@
+//! The end as PID 1: the kernel kills whoever is left, without a word to him. He is asked before, as an init does it.
+
+use super::processes::command;
+use super::scribe::wait_readable;
+use super::signals::Letter;
+use super::{Os, children, clock, sight};
+use crate::core::{Fact, Leftover, Request};
+use crate::limits::{LAST_PATIENCE, LEFTOVERS_NAMED};
+use crate::plan::Pid;
+use nix::sys::signal::{Signal, kill};
+
+impl Os {
+    /// Who is left now that all services have stopped, such as a daemon that has left the group of its service. Nothing where
+    /// nobody is, or where we are not PID 1: then they live on.
+    pub fn left_to_pid_1(&self) -> Option<Fact> {
+        if std::process::id() != 1 || !children::are_there() {
+            return None;
+        }
+        let pids = sight::children(1).unwrap_or_default();
+        let named = pids.iter().filter(|pid| !children::is_ending(**pid)).take(LEFTOVERS_NAMED);
+        let first = named.map(|&pid| Leftover { pid: Pid(pid), command: command(pid) }).collect();
+        Some(Fact::LeftToPid1 { first, all: pids.len(), patience: LAST_PATIENCE })
+    }
+
+    /// Asks them to end, if there are any, and waits until they have; no longer than [`LAST_PATIENCE`], or than somebody wants to wait.
+    pub fn end_the_rest(&mut self) {
+        if std::process::id() != 1 || !children::are_there() {
+            return;
+        }
+        // Where it fails nobody is left.
+        let _ = kill(nix::unistd::Pid::from_raw(-1), Signal::SIGTERM);
+        let until = clock::now() + LAST_PATIENCE;
+        loop {
+            while let Some(pid) = children::ended() {
+                children::reap(pid);
+            }
+            let left = until - clock::now();
+            if !children::are_there() || left.is_zero() {
+                return;
+            }
+            while let Some(letter) = self.signals.take_waiting() {
+                if matches!(letter, Letter::Request(Request::Stop | Request::StopNow)) {
+                    return;
+                }
+            }
+            wait_readable(self.signals.waiting(), left);
+        }
+    }
+}
