@@ -2,6 +2,7 @@
 
 mod support;
 
+use bootstrap::limits::{CONTROL_ANSWER_BYTES, CONTROL_EVENT_BYTES};
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
 use std::fs;
 use std::io::Write as _;
@@ -204,6 +205,28 @@ fn a_follower_that_does_not_read_loses_events_and_is_told_how_many() {
     }
     assert!(lost > 0 && told > 100, "{told} told, {lost} lost");
     assert_eq!(told + lost, reloads, "none is missing from the count");
+    supervised.stop();
+}
+
+/// What waits for so many was as much as may wait of answers: nobody got a status any more, and the metrics failed.
+#[test]
+fn followers_that_do_not_read_take_nobody_the_room_for_an_answer() {
+    let (mut supervised, _) = two();
+    let followers: Vec<Wire> = (0..CONTROL_ANSWER_BYTES / CONTROL_EVENT_BYTES + 8)
+        .map(|_| {
+            let mut follower = Wire::to(&supervised);
+            assert_eq!(follower.ask("\"events\"")["reply"], "following");
+            follower
+        })
+        .collect();
+    // Each is a few hundred bytes: more than the sockets and the queues take.
+    for _ in 0..2000 {
+        supervised.forget();
+        supervised.signal(SIGHUP);
+        supervised.wait_for("config applied");
+    }
+    assert_eq!(Wire::to(&supervised).ask("\"status\"")["reply"], "status");
+    drop(followers);
     supervised.stop();
 }
 

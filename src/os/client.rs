@@ -264,9 +264,9 @@ impl Client {
         &self.inbox
     }
 
-    /// Bytes that wait for it.
-    pub(super) fn waiting_bytes(&self) -> usize {
-        self.outbox.len()
+    /// Bytes of an answer that wait for it. Those of events have a bound of their own, and have nobody else wait.
+    pub(super) fn answer_bytes(&self) -> usize {
+        if self.phase == Phase::Waits { 0 } else { self.outbox.len() }
     }
 }
 

@@ -289,7 +289,7 @@ impl ControlSocket {
 
     /// Is there room for a large answer?
     pub(super) fn has_room(&self) -> bool {
-        self.clients.values().map(Client::waiting_bytes).sum::<usize>() < CONTROL_ANSWER_BYTES
+        self.clients.values().map(Client::answer_bytes).sum::<usize>() < CONTROL_ANSWER_BYTES
     }
 
     /// Does something wait to be taken by a client?
