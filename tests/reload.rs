@@ -290,6 +290,13 @@ fn an_address_is_narrowed_in_two_reloads_and_refused_in_one() {
     supervised.wait_answer(port, 1);
     let pid = supervised.get(port).pid();
 
+    supervised.stage.write("services.toml", &narrow);
+    let plan = supervised.stage.run(&["-c", "services.toml", "plan"]);
+    let said = format!(
+        "a reload would be refused: tcp://127.0.0.1:{port} overlaps with tcp://0.0.0.0:{port}, which is held"
+    );
+    assert!(String::from_utf8_lossy(&plan.stderr).contains(&said), "{plan:?}");
+    assert_eq!(plan.status.code(), Some(78));
     reload(&mut supervised, &narrow);
     supervised.wait_for(&format!(
         " bootstrap cannot bind tcp://127.0.0.1:{port}: it overlaps with tcp://0.0.0.0:{port}, which is held"

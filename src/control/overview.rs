@@ -13,7 +13,16 @@ use std::sync::Arc;
 /// The answer to `plan`.
 pub(super) fn plan(core: &Supervisor, disk: &mut Disk) -> Reply {
     match disk.look(core.plan()) {
-        Ok(found) => Reply::Plan { changes: changes(core, found), behind: behind(core) },
+        Ok(found) => match core.in_the_way(found) {
+            Some((address, held)) => Reply::error(
+                ErrorCode::BadConfig,
+                format!(
+                    "a reload would be refused: {address} overlaps with {held}, which is held; remove that in a reload of \
+                     its own first"
+                ),
+            ),
+            None => Reply::Plan { changes: changes(core, found), behind: behind(core) },
+        },
         Err(refused) => mistakes(refused),
     }
 }

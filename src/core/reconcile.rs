@@ -75,6 +75,14 @@ impl Supervisor {
         }
     }
 
+    /// The first address of a plan that cannot be bound, and the one that is held and in its way.
+    pub fn in_the_way<'a>(&'a self, plan: &'a Plan) -> Option<(&'a Address, &'a Address)> {
+        let mut new =
+            specs(plan).map(|(address, _)| address).filter(|address| !self.sockets.contains_key(*address));
+        // Each takes a look at all that are held: in a reload they are few, and the first that is in the way is enough.
+        new.find_map(|address| Some((address, self.sockets.keys().find(|held| held.overlaps(address))?)))
+    }
+
     /// Binds what the plan has and we have not; with nothing to bind, the plan applies at once.
     pub(super) fn bind(&mut self, plan: Plan, again: bool, now: Time, out: &mut Vec<Action>) {
         let mut batch = Vec::new();
