@@ -77,10 +77,16 @@ impl Supervisor {
 
     /// The first address of a plan that cannot be bound, and the one that is held and in its way.
     pub fn in_the_way<'a>(&'a self, plan: &'a Plan) -> Option<(&'a Address, &'a Address)> {
-        let mut new =
-            specs(plan).map(|(address, _)| address).filter(|address| !self.sockets.contains_key(*address));
-        // Each takes a look at all that are held: in a reload they are few, and the first that is in the way is enough.
-        new.find_map(|address| Some((address, self.sockets.keys().find(|held| held.overlaps(address))?)))
+        let mut by_port: BTreeMap<Option<u16>, Vec<&Address>> = BTreeMap::new();
+        for held in self.sockets.keys() {
+            by_port.entry(held.port()).or_default().push(held);
+        }
+        let is_new = |address: &&Address| address.port().is_some() && !self.sockets.contains_key(*address);
+        let in_its_way = |address: &'a Address| {
+            let held = by_port.get(&address.port())?.iter().copied().find(|held| held.overlaps(address))?;
+            Some((address, held))
+        };
+        specs(plan).map(|(address, _)| address).filter(is_new).find_map(in_its_way)
     }
 
     /// Binds what the plan has and we have not; with nothing to bind, the plan applies at once.
