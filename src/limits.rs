@@ -42,6 +42,9 @@ pub const ENV_FILE_BYTES: u64 = 1024 * 1024;
 /// Longest unix socket path, in bytes: `sun_path` holds 108 with its closing NUL.
 pub const UNIX_PATH_BYTES: usize = 107;
 
+/// Longest path of a runtime directory: that of `control` in it is one of a unix socket.
+pub const CONTROL_DIRECTORY_BYTES: usize = UNIX_PATH_BYTES - "/control".len();
+
 /// Mistakes of one config file that are shown; the rest is counted.
 pub const MISTAKES_SHOWN: usize = 50;
 

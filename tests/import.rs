@@ -728,6 +728,14 @@ fn the_command_prints_it_and_says_what_is_wrong() {
     let (code, text, said) = run(&["import", "start_server", "twice.sh"]);
     assert!(code == Some(78) && text.matches("[[service]]").count() == 2, "{text}");
     assert!(said.contains("tcp://0.0.0.0:80"), "{said}");
+    stage.write("web.service", "[Service]\nExecStart=/bin/old\n");
+    fs::create_dir(stage.dir().join("web.service.d")).unwrap();
+    stage.write("web.service.d/override.conf", "[Service]\nExecStart=\nExecStart=/bin/new\n");
+    let (code, text, said) = run(&["import", "systemd", "web.service"]);
+    assert!(code == Some(0) && text.contains("/bin/old"), "{text}");
+    assert_eq!(said, "bootstrap: web.service.d: is not read: give the files in it as well\n");
+    let (_, text, said) = run(&["import", "systemd", "web.service", "web.service.d/override.conf"]);
+    assert!(said.is_empty() && text.contains("/bin/new"), "{said}{text}");
     for (arguments, code, wanted) in [
         (&["import", "procfile", "empty"][..], 1, "no service is in it: there is not a line `NAME: COMMAND`"),
         (&["import", "systemd", "absent"], 1, "absent: No such file"),

@@ -206,3 +206,14 @@ fn a_reload_of_a_server_is_shown_and_takes_it_for_ready_all_the_while() {
     assert_eq!(supervised.count(" ready after"), 1, "{supervised}");
     supervised.stop();
 }
+
+/// The reason stands in the line about the end, where it is looked for.
+#[test]
+fn what_a_server_said_last_of_itself_is_told_with_its_failure() {
+    let (mut supervised, _) =
+        serving("say('STATUS=cannot open the database')\nsys.exit(5)", "", "restart = \"no\"");
+    supervised.wait_for(
+        " web generation=1 … ended with exit code 5 … nobody had asked it to (it had said \"cannot open the database\")",
+    );
+    assert_eq!(supervised.wait_exit(), 1);
+}

@@ -2,7 +2,7 @@
 
 mod support;
 
-use nix::sys::signal::Signal::{SIGHUP, SIGKILL};
+use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGQUIT};
 use std::fs;
 use std::net::TcpListener;
 use std::time::Duration;
@@ -255,27 +255,54 @@ fn a_reload_that_shortens_the_drain_lets_the_old_server_finish_in_its_own_time()
     answers_what_is_in_flight(port, &http("web", port, ""), &renamed(port, short));
 }
 
-/// The address is that of bootstrap no more, and the process that still has it is none that anybody knows by its pid.
+/// Has said that it accepts no more, and has its socket as long as it drains.
+const SAYS_SO: &str = "import os,signal,sys,time\n\
+                       signal.signal(signal.SIGUSR1, lambda *_: os.write(int(sys.argv[2]), b'success'))\n\
+                       while True: time.sleep(60)\n";
+
+/// The same, ready when it has begun to listen to signals.
+fn says_so(port: u16, command: &[&str]) -> String {
+    service("web", port, command, "ready = \"delay\"\nready_delay = \"300ms\"")
+}
+
+/// A deployment that is taken back at once was refused: the process of before had the address, and nobody else.
 #[test]
-fn an_address_that_was_given_up_is_had_again_when_its_last_process_has_finished_and_that_is_said() {
+fn an_address_that_was_given_up_is_had_again_while_the_process_of_before_leaves() {
     let (here, there) = (free_port(), free_port());
-    let deaf = |port| {
-        let more = "ready = \"started\"\nhandover_timeout = \"2s\"\ndrain_timeout = \"1ms\"";
-        service("web", port, &["sh", "-c", "trap '' USR1; exec sleep 1000"], more)
-    };
-    let mut supervised = Supervised::start(&deaf(here), &["web"]);
+    // One that does not hear, and one that does.
+    for (command, leaves) in [(["sh", "-c", "exec sleep 1000"], false), (["python3", "-c", SAYS_SO], true)] {
+        let mut supervised = Supervised::start(&says_so(here, &command), &["web"]);
+        supervised.wait_for(" web generation=1 … ready after");
+        reload(&mut supervised, &says_so(there, &command));
+        supervised.wait_for(" web generation=1 … asked to stop accepting");
+        if leaves {
+            supervised.wait_for(" web generation=1 … answered \"success\"");
+            eventually("clients are refused", || get(here, "/") == Err(Failure::Refused));
+        }
+        reload(&mut supervised, &says_so(here, &command));
+        supervised.wait_for(" bootstrap reload: config applied: 0 added, 0 removed, 1 restarted");
+        assert!(!supervised.said("cannot bind"), "{supervised}");
+        supervised.signal(SIGQUIT);
+        supervised.wait_exit();
+    }
+}
+
+/// For UDP there is no end of it before the process has ended; who has it is said.
+#[test]
+fn who_has_an_address_that_was_given_up_is_named() {
+    let (here, there) = (free_port(), free_port());
+    let config = |port| says_so(port, &["python3", "-c", SAYS_SO]).replacen("tcp://", "udp://", 1);
+    let mut supervised = Supervised::start(&config(here), &["web"]);
     supervised.wait_for(" web generation=1 … ready after");
-    reload(&mut supervised, &deaf(there));
-    supervised.wait_for(" web generation=1 … asked to stop accepting");
-    reload(&mut supervised, &deaf(here));
+    reload(&mut supervised, &config(there));
+    supervised.wait_for(" web generation=1 … answered \"success\"");
+    reload(&mut supervised, &config(here));
     supervised.wait_for(&format!(
-        " bootstrap cannot bind tcp://127.0.0.1:{here}: web generation 1 has it until it has finished"
+        " bootstrap cannot bind udp://127.0.0.1:{here}: web generation 1 has it until it has finished"
     ));
     supervised.wait_for(" bootstrap … nothing was changed");
-    supervised.wait_for(" web generation=1 … ended");
-    reload(&mut supervised, &deaf(here));
-    supervised.wait_for(" bootstrap reload: config applied: 0 added, 0 removed, 1 restarted");
-    supervised.stop();
+    supervised.signal(SIGQUIT);
+    supervised.wait_exit();
 }
 
 /// To narrow a wildcard address in one reload was refused as "already in use by bootstrap", which is true and no

@@ -1,5 +1,6 @@
 //! `bootstrap import`.
 
+use super::answer::complain;
 use super::said;
 use crate::config;
 use crate::exit::ExitCode;
@@ -33,6 +34,11 @@ pub(super) fn print(kind: Kind, files: &[PathBuf]) -> ExitCode {
             Err(error) => return fail(&format!("{}: {error}", path.display())),
         }
     }
+    if kind == Kind::Systemd {
+        for directory in forgotten(files) {
+            complain(&format!("{}: is not read: give the files in it as well", directory.display()));
+        }
+    }
     let from = match kind {
         Kind::Supervisord => Origin::Supervisord,
         Kind::Procfile => Origin::Procfile,
@@ -54,6 +60,19 @@ pub(super) fn print(kind: Kind, files: &[PathBuf]) -> ExitCode {
         }
         Ok(_) => code,
     }
+}
+
+/// The directories with drop-ins of some units, of which none was given.
+fn forgotten(units: &[PathBuf]) -> Vec<PathBuf> {
+    let drop_ins = |unit: &PathBuf| {
+        let mut directory = unit.clone().into_os_string();
+        directory.push(".d");
+        PathBuf::from(directory)
+    };
+    let is_forgotten = |directory: &PathBuf| {
+        directory.is_dir() && !units.iter().any(|unit| unit.parent() == Some(directory))
+    };
+    units.iter().map(drop_ins).filter(is_forgotten).collect()
 }
 
 fn read(path: &Path) -> io::Result<Input> {

@@ -14,7 +14,7 @@ use super::rights::ServiceGroup;
 use super::rule::Rule;
 use super::sequence::{Names, Sequence};
 use super::unique::Unique;
-use super::value::{Env, FilePath, Port, Starts};
+use super::value::{ControlDirectory, Env, FilePath, Port, Starts};
 use crate::limits::{LISTENERS_PER_SERVICE, SERVICES};
 use crate::plan::{
     Address, Commons, Definition, Handshake, ListenerSpec, Orphans, Plan, Program, Rights, Settings, WhenIdle,
@@ -55,7 +55,7 @@ fn settings<'t>(found: Option<&'t DeTable<'t>>, notes: &mut Notes<'_>) -> Option
     let raw = found.map_or_else(Bootstrap::absent, |found| Bootstrap::of(found, notes));
     let when_idle = raw.when_idle.read(notes).or_default(WhenIdle::default());
     let env_file = path(&raw.env_file, notes).or_default(None);
-    let runtime_dir = path(&raw.runtime_dir, notes).or_default(None);
+    let runtime_dir = raw.runtime_dir.read(notes).map(|ControlDirectory(path)| Some(path)).or_default(None);
     let orphans = raw.orphans.read(notes).or_default(Orphans::default());
     let control_group = raw.control_group.read(notes).map(|ServiceGroup(group)| Some(group)).or_default(None);
     let control_rights = raw.control_rights.read(notes).or_default(Rights::default());

@@ -15,8 +15,8 @@ use super::rights::{
 use super::sequence::Names;
 use super::similar;
 use super::value::{
-    Backlog, Command, Env, Failures, FilePath, Gate, Pause, Port, Signal, Starts, Status, Surge, Timeout,
-    Unavailable, WholeSeconds, Workers,
+    Backlog, Command, ControlDirectory, Env, Failures, FilePath, Gate, Pause, Port, Signal, Starts, Status,
+    Surge, Timeout, Unavailable, WholeSeconds, Workers,
 };
 use crate::plan::{
     self, Address, Handshake, Orphans, Outlet, Restart, RestartOrder, Rights, ServiceName, WhenIdle,
@@ -86,7 +86,7 @@ tables! {
         /// Directory of the control socket and of the lock that keeps a second supervisor out; it is made, readable
         /// by nobody else. Default: `$RUNTIME_DIRECTORY`, else `bootstrap/STEM` of the file's name below `/run` for
         /// root and below `$XDG_RUNTIME_DIR` for others.
-        runtime_dir: FilePath,
+        runtime_dir: ControlDirectory,
         /// Name of the group whose members may speak to the control socket, besides root and the user that the
         /// supervisor runs as. Default: none.
         control_group: ServiceGroup,

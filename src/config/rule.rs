@@ -1,7 +1,7 @@
 //! What a value has to be: the second half of a sentence about it.
 
 use super::address::{AddressError, AddressFault};
-use crate::limits::WORKERS;
+use crate::limits::{CONTROL_DIRECTORY_BYTES, WORKERS};
 use crate::plan::NameError;
 use std::fmt;
 
@@ -38,6 +38,7 @@ pub enum Rule {
     DurationZero,
     DurationTooFine,
     DurationTooLong,
+    NoRoomForSocket { bytes: usize },
     WholeSeconds,
     LogFileWord { path: String },
     LogPathRelative,
@@ -138,6 +139,10 @@ impl fmt::Display for Rule {
             }
             Self::DurationZero => write!(f, "the shortest is \"1ms\""),
             Self::DurationTooFine => write!(f, "durations are whole milliseconds"),
+            Self::NoRoomForSocket { bytes } => write!(
+                f,
+                "the control socket is made in it: its path has at most {CONTROL_DIRECTORY_BYTES} bytes, this one has {bytes}"
+            ),
             Self::DurationTooLong => write!(f, "the longest is \"100days\""),
             Self::CheckTable => {
                 write!(f, "write a table such as {{ http = \"http://127.0.0.1:9000/healthz\" }}")

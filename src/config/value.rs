@@ -5,7 +5,7 @@ use super::notes::Notes;
 use super::problem::{Found, Problem};
 use super::rule::Rule;
 use super::schema;
-use crate::limits::{CHECK_FAILURES, DURATION_MAX, SERVICES, WORKERS};
+use crate::limits::{CHECK_FAILURES, CONTROL_DIRECTORY_BYTES, DURATION_MAX, SERVICES, WORKERS};
 use crate::plan::ServiceName;
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
@@ -28,6 +28,8 @@ pub(super) struct Surge(pub(super) u32);
 pub(super) struct Unavailable(pub(super) u32);
 /// A path that the system can open.
 pub(super) struct FilePath(pub(super) PathBuf);
+/// A directory in which the control socket is made.
+pub(super) struct ControlDirectory(pub(super) PathBuf);
 /// A signal that a process can react to, by number.
 pub(super) struct Signal(pub(super) i32);
 /// At least a millisecond.
@@ -220,6 +222,18 @@ impl Scalar for FilePath {
 
     fn schema() -> Json {
         schema::filled_text()
+    }
+}
+
+impl Scalar for ControlDirectory {
+    fn read(found: &DeValue<'_>) -> Result<Self, Rule> {
+        let FilePath(path) = <FilePath as Scalar>::read(found)?;
+        let bytes = path.as_os_str().len();
+        if bytes > CONTROL_DIRECTORY_BYTES { Err(Rule::NoRoomForSocket { bytes }) } else { Ok(Self(path)) }
+    }
+
+    fn schema() -> Json {
+        <FilePath as Scalar>::schema()
     }
 }
 

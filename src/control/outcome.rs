@@ -212,6 +212,7 @@ mod tests {
             lived: Duration::from_millis(17),
             before_ready: true,
             signalled: false,
+            said: None,
             next,
         };
         let report = Report { generation: Some(Generation(3)), ..Report::of_supervisor(fact) };

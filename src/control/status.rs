@@ -11,6 +11,7 @@ use crate::plan::{Plan, Selector, ServiceName};
 use crate::protocol::status::{ConfigState, Stale, SupervisorStatus};
 use crate::protocol::status_line;
 use crate::report;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Answers a client's request of this number.
@@ -53,10 +54,12 @@ pub(super) fn answer(
     services.retain(|(name, _, _)| selector.matches(name));
     // One that was removed and came back is one service: what it had drains.
     services.sort_by_key(|(name, service, _)| (*name, service.is_removed()));
-    let mut formers = Vec::new();
+    let mut formers: BTreeMap<&ServiceName, Vec<&Service>> = BTreeMap::new();
     services.dedup_by(|later, first| {
         let same = later.0 == first.0;
-        formers.extend(same.then_some(later.1));
+        if same {
+            formers.entry(later.0).or_default().push(later.1);
+        }
         same
     });
     os.answer_in_pieces(client, |queues, pieces| {
@@ -67,8 +70,8 @@ pub(super) fn answer(
                 told.state = "crashed".into();
             }
             told.stale = stale;
-            let same = formers.iter().filter(|former| former.definition.name == service.definition.name);
-            told.draining.extend(same.flat_map(|former| report::all_draining(former, now)));
+            let formers = formers.get(&service.definition.name).into_iter().flatten();
+            told.draining.extend(formers.flat_map(|former| report::all_draining(former, now)));
             told
         });
         pieces.write_line(&status_line(id, &supervisor, told))

@@ -42,7 +42,8 @@ impl Ending {
             Why::Exited { status, .. } => {
                 let sent = |signal| run.signalled.map(i32::from) == Some(signal);
                 let signalled = matches!(status, ExitStatus::Signal { signal, .. } if sent(signal));
-                Fact::Exited { status, lived: now - run.started, before_ready, signalled, next }
+                let said = run.status.as_deref().filter(|_| status != ExitStatus::Code(0)).cloned();
+                Fact::Exited { status, lived: now - run.started, before_ready, signalled, said, next }
             }
             Why::SpawnFailed(failure) => Fact::SpawnFailed { failure, next },
             Why::NotReady(timeout, last) => {

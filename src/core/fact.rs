@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::Verb;
 use super::event::{BindFailure, ExitStatus, Leftover, Miss, PipeEnd, Repair, SpawnFailure};
+use super::generation::StatusText;
 use super::health::Sign;
 use super::logs::LogFact;
 use super::succession::Succession;
@@ -119,6 +120,9 @@ pub enum Fact {
         before_ready: bool,
         #[serde(default)]
         signalled: bool,
+        /// What it had said of itself, where it has failed.
+        #[serde(default)]
+        said: Option<StatusText>,
         next: Next,
     },
     /// Its check had a bad answer, which is not the last that it may have.

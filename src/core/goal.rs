@@ -88,25 +88,30 @@ impl Service {
             End::Through(generation) => Verdict::Up { generation },
             End::Down => self.come_to_rest().unwrap_or(Verdict::Crashed { why }),
             End::OldServes(one) | End::RolledBack(one) => {
-                let crew = self.crew();
+                // Of several workers others may run the new program.
+                let (back, all) = (self.crew(|run| run.program_of.is_some()), self.crew(|_| true));
                 // That one may have ended since: others were waited for.
-                let serves = crew.serving.contains(&one).then_some(one).or(crew.serving.last().copied());
-                match (end, serves) {
-                    (End::RolledBack(_), Some(generation)) => Verdict::RolledBack { generation, crew, why },
-                    (_, Some(serving)) => Verdict::Failed { serving, crew, why },
-                    (_, None) => self.come_to_rest().unwrap_or(Verdict::Crashed { why }),
+                let newest =
+                    |crew: &Crew| crew.serving.contains(&one).then_some(one).or(crew.serving.last().copied());
+                match (end, newest(&back), newest(&all)) {
+                    (End::RolledBack(_), Some(generation), _) => {
+                        Verdict::RolledBack { generation, crew: back, why }
+                    }
+                    (_, _, Some(serving)) => Verdict::Failed { serving, crew: all, why },
+                    (_, _, None) => self.come_to_rest().unwrap_or(Verdict::Crashed { why }),
                 }
             }
         }
     }
 
-    /// Who serves, and who does not.
-    fn crew(&self) -> Crew {
+    /// Who serves, as far as it counts, and how many do not.
+    fn crew(&self, counts: impl Fn(&Run) -> bool) -> Crew {
         let stay = self.workers.iter().filter(|worker| !worker.is_being_removed());
-        let of_workers = stay.map(|worker| worker.serving().map(Run::generation));
-        let (mut serving, missing): (Vec<_>, Vec<_>) = of_workers.partition(Option::is_some);
+        let (up, missing): (Vec<_>, Vec<_>) = stay.map(Worker::serving).partition(Option::is_some);
+        let mut serving: Vec<_> =
+            up.into_iter().flatten().filter(|run| counts(run)).map(Run::generation).collect();
         serving.sort_unstable();
-        Crew { serving: serving.into_iter().flatten().collect(), missing: missing.len() }
+        Crew { serving, missing: missing.len() }
     }
 }
 

@@ -330,16 +330,16 @@ impl Supervisor {
         }
     }
 
-    /// Gives up the addresses that the plan has no more. Servers that still leave have copies of their own; one
-    /// that nobody has asked to leave keeps its address, for it may be the one that serves on.
+    /// Gives up the addresses that the plan has no more, once nobody accepts there: whoever takes such a change back has the
+    /// address as it was, and clients are refused, and do not wait at a server that has copies of its own and drains.
     pub(super) fn close_sockets(&mut self, out: &mut Vec<Action>) {
         // A reload that is under way may count on one of them (simulation, seed 4077).
         if self.sockets.len() == self.planned || matches!(self.reload, Reload::Binding { .. }) {
             return;
         }
         let planned = specs(&self.plan).map(|(address, _)| address);
-        let served = self.services.values().flat_map(Service::served_addresses);
-        let kept: BTreeSet<&Address> = planned.chain(served).collect();
+        let taken = self.services.values().flat_map(Service::taken_addresses);
+        let kept: BTreeSet<&Address> = planned.chain(taken).collect();
         self.sockets.retain(|address, listener| {
             let keep = kept.contains(address);
             if !keep {

@@ -73,6 +73,14 @@ impl Service {
         let runs = self.workers.iter().flat_map(Worker::staying);
         runs.flat_map(|run| &run.definition.listeners).map(|spec| &spec.address)
     }
+
+    /// The same, and where those who were asked still accept, as far as is known.
+    pub(super) fn taken_addresses(&self) -> impl Iterator<Item = &Address> {
+        let leaving = self.workers.iter().flat_map(|worker| &worker.leaving);
+        let accepting = leaving.filter(|leaving| leaving.quiet_since.is_none()).map(|leaving| &leaving.run);
+        let theirs = accepting.flat_map(|run| &run.definition.listeners).map(|spec| &spec.address);
+        self.served_addresses().chain(theirs)
+    }
 }
 
 /// Does one of them take clients from this address, or will? Those of a service that waits for others have no

@@ -7,7 +7,8 @@ use super::inherited::DescriptorLimit;
 use crate::core::SpawnStage;
 use crate::plan::{Capabilities, Identity};
 use libc::{c_int, c_long};
-use std::ffi::CString;
+use nix::errno::Errno;
+use std::ffi::{CStr, CString};
 
 #[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
 use libc::{SYS_setgroups, SYS_setresgid, SYS_setresuid};
@@ -22,7 +23,8 @@ pub(super) struct Becoming {
     oom_score_adjust: Option<CString>,
     /// Resource, soft and hard limit.
     limits: Vec<(u32, [u64; 2])>,
-    nice: Option<i32>,
+    /// With its text.
+    nice: Option<(i32, CString)>,
     umask: Option<libc::mode_t>,
     groups: Option<Vec<libc::gid_t>>,
     gid: Option<libc::gid_t>,
@@ -56,11 +58,9 @@ impl Becoming {
         // Root gets its rights at exec, of those that are left in the bounding set.
         let gives_up = uid.is_some_and(|uid| uid != 0) || identity.ambient_capabilities.is_some();
         Self {
-            oom_score_adjust: identity
-                .oom_score_adjust
-                .map(|score| CString::new(score.to_string()).expect("a number has no NUL")),
+            oom_score_adjust: identity.oom_score_adjust.map(number),
             limits,
-            nice: identity.nice,
+            nice: identity.nice.map(|nice| (nice, number(nice))),
             umask: identity.umask,
             groups: identity
                 .supplementary_groups
@@ -96,10 +96,13 @@ impl Becoming {
             let result = unsafe { libc::syscall(libc::SYS_prlimit64, 0, *resource, amounts.as_ptr(), none) };
             check(SpawnStage::Limits, at, result);
         }
-        if let Some(nice) = self.nice {
+        if let Some((nice, text)) = &self.nice {
             // SAFETY: three integers.
-            let result = unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, nice) };
+            let result = unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, *nice) };
             check(SpawnStage::Nice, 0, result);
+            // With autogroups, which sessions are, it weighs only within the session, and this is what weighs against others
+            // (sched(7)). Where they are switched off, or this is done too often, the above is what there is.
+            let _ = write_of_own(c"/proc/self/autogroup", text);
         }
         if let Some(umask) = self.umask {
             // SAFETY: an integer. It cannot fail.
@@ -181,17 +184,30 @@ pub(super) fn subject(identity: &Identity, stage: SpawnStage, item: u32) -> Stri
     }
 }
 
+/// As the kernel reads it from a file.
+fn number(number: i32) -> CString {
+    CString::new(number.to_string()).expect("a number has no NUL")
+}
+
 fn set_oom_score(score: &CString, check: &impl Check) {
-    let path = c"/proc/self/oom_score_adj";
+    check(SpawnStage::OomScore, 0, write_of_own(c"/proc/self/oom_score_adj", score));
+}
+
+/// Writes a file of the kernel about this process; -1 where that fails, for whoever asks for the errno.
+fn write_of_own(path: &CStr, text: &CString) -> c_long {
     // SAFETY: a string that ends with NUL.
     let file = unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
-    check(SpawnStage::OomScore, 0, file.into());
-    let bytes = score.as_bytes();
+    if file == -1 {
+        return -1;
+    }
+    let bytes = text.as_bytes();
     // SAFETY: the bytes are readable for the time of the call, and as many as is said.
     let result = unsafe { libc::write(file, bytes.as_ptr().cast(), bytes.len()) };
-    check(SpawnStage::OomScore, 0, if result == -1 { -1 } else { 0 });
+    let errno = Errno::last_raw();
     // SAFETY: opened above, and nobody else's.
     unsafe { libc::close(file) };
+    Errno::set_raw(errno);
+    if result == -1 { -1 } else { 0 }
 }
 
 /// From the lowest number up to the first that the kernel does not know.

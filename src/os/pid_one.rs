@@ -16,10 +16,11 @@ impl Os {
         if std::process::id() != 1 || !children::are_there() {
             return None;
         }
-        let pids = sight::children(1).unwrap_or_default();
-        let named = pids.iter().filter(|pid| !children::is_ending(**pid)).take(LEFTOVERS_NAMED);
+        let mut pids = sight::children(1).unwrap_or_default();
+        pids.retain(|pid| !children::is_ending(*pid));
+        let named = pids.iter().take(LEFTOVERS_NAMED);
         let first = named.map(|&pid| Leftover { pid: Pid(pid), command: command(pid) }).collect();
-        Some(Fact::LeftToPid1 { first, all: pids.len(), patience: LAST_PATIENCE })
+        (!pids.is_empty()).then_some(Fact::LeftToPid1 { first, all: pids.len(), patience: LAST_PATIENCE })
     }
 
     /// Asks them to end, if there are any, and waits until they have; no longer than [`LAST_PATIENCE`], or than somebody wants to wait.

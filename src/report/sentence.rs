@@ -208,10 +208,12 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::GroupEnded { after, by_itself: false } => {
             format!("the last process of its group has ended, {} after the first signal", time(*after))
         }
-        Fact::Exited { status, lived, before_ready, signalled, next } => {
+        Fact::Exited { status, lived, before_ready, signalled, said, next } => {
             let (lived, next) = (time(*lived), and_then(*next));
             let who = if *signalled { "which an operator had sent" } else { "and nobody had asked it to" };
-            format!("{} {lived} after its start, {who}; {next}", exited(*status, *before_ready))
+            let said =
+                said.as_ref().map_or_else(String::new, |said| format!(" (it had said {:?})", said.as_str()));
+            format!("{} {lived} after its start, {who}{said}; {next}", exited(*status, *before_ready))
         }
         Fact::Leftovers { stop_timeout } => {
             let limit = time(*stop_timeout);

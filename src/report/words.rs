@@ -108,10 +108,10 @@ pub(super) fn bind_failed(
         (Some(held), _) => format!(
             "cannot bind {address}: it overlaps with {held}, which is held; remove that in a reload of its own first"
         ),
-        (None, Some((service, generation))) => {
+        (None, Some((service, generation))) if *number == libc::EADDRINUSE => {
             format!("cannot bind {address}: {service} generation {generation} has it until it has finished")
         }
-        (None, None) => format!("cannot bind {address}: {why}{owner}"),
+        (None, _) => format!("cannot bind {address}: {why}{owner}"),
     }
 }
 

@@ -84,6 +84,14 @@ fn tables_have_their_form() {
             "f: line 6: [bootstrap]: `when_idle` is \"stay\"; write \"exit\" or \"wait\"",
         ),
         (
+            &format!("{good}[bootstrap]\nruntime_dir = '/{}'", "d".repeat(99)),
+            &format!(
+                "f: line 6: [bootstrap]: `runtime_dir` is \"/{}\"...; the control socket is made in it: its path has at most \
+                 99 bytes, this one has 100",
+                "d".repeat(79)
+            ),
+        ),
+        (
             &format!("{good}[bootstrap]\nenv_file = 3"),
             "f: line 6: [bootstrap]: `env_file` is 3; write a path in quotes",
         ),
