@@ -3,9 +3,9 @@
 use super::Outcome;
 use super::Verb;
 use super::event::{BindFailure, ExitStatus, Leftover, Miss, PipeEnd, Repair, SpawnFailure};
-use super::generation::StatusText;
 use super::health::Sign;
 use super::logs::LogFact;
+use super::status_text::StatusText;
 use super::succession::Succession;
 use crate::plan::{Address, Change, Definition, Generation, Pid, Ready, ServiceName};
 use crate::protocol::Word;

@@ -2,8 +2,9 @@
 
 use super::fact::Leave;
 use super::health::{Health, Watchdog};
+use super::status_text::StatusText;
 use super::{Hearing, Time};
-use crate::limits::{LISTENS_AFTER, STATUS_CHARS};
+use crate::limits::LISTENS_AFTER;
 use crate::plan::{Definition, Generation, Handshake, Pid, RunId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -44,23 +45,6 @@ pub struct Run {
     /// The signal that an operator had sent to it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signalled: Option<u8>,
-}
-
-/// What a server says of itself, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StatusText(Box<str>);
-
-impl StatusText {
-    /// As much of it as is kept.
-    pub(super) fn of(text: &str) -> Self {
-        Self(text.chars().take(STATUS_CHARS).collect())
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl Run {

@@ -1,10 +1,10 @@
 //! What happens to a worker's leaving runs, and when the next one may start because of it.
 
 use super::fact::{Fact, Next};
-use super::generation::StatusText;
 use super::leaving::Phase;
 use super::scene::Scene;
 use super::state::State;
+use super::status_text::StatusText;
 use super::worker::Worker;
 use super::{Action, RunEvent, Sight};
 use crate::plan::Generation;

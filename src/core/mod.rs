@@ -44,6 +44,7 @@ pub mod snapshot;
 mod sockets;
 mod standing;
 pub mod state;
+mod status_text;
 mod succession;
 mod supervisor;
 mod survey;

@@ -330,8 +330,8 @@ impl Supervisor {
         }
     }
 
-    /// Gives up the addresses that the plan has no more, once nobody accepts there: whoever takes such a change back has the
-    /// address as it was, and clients are refused, and do not wait at a server that has copies of its own and drains.
+    /// Gives up the addresses that the plan has no more, once nobody accepts there: whoever takes such a change back before has
+    /// the address as it was. Servers that drain have copies of their own.
     pub(super) fn close_sockets(&mut self, out: &mut Vec<Action>) {
         // A reload that is under way may count on one of them (simulation, seed 4077).
         if self.sockets.len() == self.planned || matches!(self.reload, Reload::Binding { .. }) {

@@ -77,7 +77,7 @@ impl Service {
     /// The same, and where those who were asked still accept, as far as is known.
     pub(super) fn taken_addresses(&self) -> impl Iterator<Item = &Address> {
         let leaving = self.workers.iter().flat_map(|worker| &worker.leaving);
-        let accepting = leaving.filter(|leaving| leaving.quiet_since.is_none()).map(|leaving| &leaving.run);
+        let accepting = leaving.filter(|leaving| leaving.may_accept()).map(|leaving| &leaving.run);
         let theirs = accepting.flat_map(|run| &run.definition.listeners).map(|spec| &spec.address);
         self.served_addresses().chain(theirs)
     }

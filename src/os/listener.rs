@@ -177,15 +177,6 @@ impl Listener {
         Ok(())
     }
 
-    /// Refuses clients for good: those who drain have copies. Another socket may take a port from now on.
-    pub(super) fn retire(&self) {
-        self.release();
-        if !matches!(self.spec.address, Address::Udp(_)) {
-            // What is shut down already refuses them.
-            let _ = self.socket.shutdown(Shutdown::Both);
-        }
-    }
-
     /// Gives up what it has in the file system, as far as it is still ours.
     pub(super) fn release(&self) {
         if let Some(path) = &self.path {

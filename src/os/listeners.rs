@@ -187,7 +187,7 @@ impl Listeners {
     pub(super) fn close(&mut self, poller: &Poller, id: ListenerId) {
         if let Some(listener) = self.all.remove(&id) {
             listener.watched().into_iter().for_each(|socket| poller.forget(socket));
-            listener.retire();
+            listener.release();
             self.changed = true;
         }
     }
