@@ -223,7 +223,9 @@ impl World {
         if self.settings == *settings {
             return;
         }
-        if self.settings.runtime_dir != settings.runtime_dir {
+        // Where it was changed back, it is where the file says.
+        let there = || Place::socket(&Place::of(settings.runtime_dir.as_deref(), &self.file).path);
+        if self.settings.runtime_dir != settings.runtime_dir && self.os.control_path() != Some(there()) {
             self.tell(ControlFact::MovesLater);
         }
         self.settings = settings.clone();

@@ -129,6 +129,23 @@ fn a_socket_that_was_removed_is_made_anew_and_the_directory_too() {
 }
 
 #[test]
+fn another_runtime_directory_is_for_the_next_start_and_one_that_is_put_back_is_no_news() {
+    let port = free_port();
+    let config = http("web", port, "");
+    let supervised = Supervised::start(&config, &["web"]);
+    let moved =
+        format!("[bootstrap]\nruntime_dir = {:?}\n{config}", supervised.stage.dir().join("elsewhere"));
+    for (times, text) in [(1, &moved), (2, &config)] {
+        supervised.stage.write("services.toml", text);
+        supervised.signal(SIGHUP);
+        eventually("it is applied", || supervised.count("reload: config applied") == times);
+        supervised.wait_for("`runtime_dir` has changed; the control socket stays where it is");
+    }
+    assert_eq!(supervised.count("the control socket stays where it is"), 1, "{supervised}");
+    supervised.stop();
+}
+
+#[test]
 fn a_runtime_directory_that_others_can_write_to_is_refused() {
     let stage = Stage::new();
     let open = stage.dir().join("open");
