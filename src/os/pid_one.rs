@@ -23,7 +23,8 @@ impl Os {
         (!pids.is_empty()).then_some(Fact::LeftToPid1 { first, all: pids.len(), patience: LAST_PATIENCE })
     }
 
-    /// Asks them to end, if there are any, and waits until they have; no longer than [`LAST_PATIENCE`], or than somebody wants to wait.
+    /// Asks them to end, if there are any, and waits until they have; no longer than [`LAST_PATIENCE`], or than somebody wants
+    /// to wait.
     pub fn end_the_rest(&mut self) {
         if std::process::id() != 1 || !children::are_there() {
             return;
@@ -32,17 +33,18 @@ impl Os {
         let _ = kill(nix::unistd::Pid::from_raw(-1), Signal::SIGTERM);
         let until = clock::now() + LAST_PATIENCE;
         loop {
+            // Before the look at who has ended: one that ends after it is told by a letter that nobody has taken.
+            while let Some(letter) = self.signals.take_waiting() {
+                if matches!(letter, Letter::Request(Request::Stop | Request::StopNow)) {
+                    return;
+                }
+            }
             while let Some(pid) = children::ended() {
                 children::reap(pid);
             }
             let left = until - clock::now();
             if !children::are_there() || left.is_zero() {
                 return;
-            }
-            while let Some(letter) = self.signals.take_waiting() {
-                if matches!(letter, Letter::Request(Request::Stop | Request::StopNow)) {
-                    return;
-                }
             }
             wait_readable(self.signals.waiting(), left);
         }
