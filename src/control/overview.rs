@@ -16,10 +16,7 @@ pub(super) fn plan(core: &Supervisor, disk: &mut Disk) -> Reply {
         Ok(found) => match core.in_the_way(found) {
             Some((address, held)) => Reply::error(
                 ErrorCode::BadConfig,
-                format!(
-                    "a reload would be refused: {address} overlaps with {held}, which is held; remove that in a reload of \
-                     its own first"
-                ),
+                format!("a reload would be refused: {address} {}", report::overlap(held)),
             ),
             None => Reply::Plan { changes: changes(core, found), behind: behind(core) },
         },

@@ -128,7 +128,7 @@ pub enum Verdict {
     RolledBack {
         /// The generation that does.
         generation: Generation,
-        /// Who serves now.
+        /// All generations that do, and how many workers do not serve at all.
         #[serde(default)]
         crew: Crew,
         /// What was reported of the failure.

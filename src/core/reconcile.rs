@@ -77,16 +77,18 @@ impl Supervisor {
 
     /// The first address of a plan that cannot be bound, and the one that is held and in its way.
     pub fn in_the_way<'a>(&'a self, plan: &'a Plan) -> Option<(&'a Address, &'a Address)> {
-        let mut by_port: BTreeMap<Option<u16>, Vec<&Address>> = BTreeMap::new();
+        let by_port = self.held_by_port();
+        let mut new = specs(plan).map(|(address, _)| address).filter(|it| !self.sockets.contains_key(*it));
+        new.find_map(|address| Some((address, overlapped(&by_port, address)?)))
+    }
+
+    /// The addresses that are held, by their ports: there may be ten thousand, and as many to be looked for.
+    fn held_by_port(&self) -> BTreeMap<Option<u16>, Vec<&Address>> {
+        let mut by_port: BTreeMap<_, Vec<&Address>> = BTreeMap::new();
         for held in self.sockets.keys() {
             by_port.entry(held.port()).or_default().push(held);
         }
-        let is_new = |address: &&Address| address.port().is_some() && !self.sockets.contains_key(*address);
-        let in_its_way = |address: &'a Address| {
-            let held = by_port.get(&address.port())?.iter().copied().find(|held| held.overlaps(address))?;
-            Some((address, held))
-        };
-        specs(plan).map(|(address, _)| address).filter(is_new).find_map(in_its_way)
+        by_port
     }
 
     /// Binds what the plan has and we have not; with nothing to bind, the plan applies at once.
@@ -129,8 +131,9 @@ impl Supervisor {
 
     pub(super) fn bind_refused(&mut self, failures: Vec<BindFailure>, out: &mut Vec<Action>) {
         let Reload::Binding { again, .. } = self.reload else { return };
+        let by_port = self.held_by_port();
         let reason = |failure: BindFailure| {
-            let overlaps = self.sockets.keys().find(|held| held.overlaps(&failure.address)).cloned();
+            let overlaps = overlapped(&by_port, &failure.address).cloned();
             let drains = self.drains_at(&failure.address);
             Fact::BindFailed { failure, overlaps, drains }
         };
@@ -348,6 +351,15 @@ impl Supervisor {
             keep
         });
     }
+}
+
+/// What is held and cannot be bound together with this one.
+fn overlapped<'a>(
+    by_port: &BTreeMap<Option<u16>, Vec<&'a Address>>,
+    address: &Address,
+) -> Option<&'a Address> {
+    address.port()?;
+    by_port.get(&address.port())?.iter().copied().find(|held| held.overlaps(address))
 }
 
 fn specs(plan: &Plan) -> impl Iterator<Item = (&Address, &ListenerSpec)> {

@@ -7,7 +7,7 @@ use super::rights;
 use super::systemd_command;
 use super::systemd_order::Order;
 use super::systemd_socket;
-use super::systemd_unit::{Unit, units};
+use super::systemd_unit::{Unit, has_specifier, units, without_specifiers};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -146,14 +146,14 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
             Some(words) => {
                 for word in words {
                     let (name, content) = word.split_once('=').unwrap_or((&word, ""));
-                    draft.variable(name, &content.replace("%%", "%"));
+                    draft.variable(name, &without_specifiers(content));
                 }
                 !has_specifier(value)
             }
             None => false,
         },
         "EnvironmentFile" if value.starts_with('/') && !draft.has("env_file") => {
-            draft.set("env_file", value.replace("%%", "%"));
+            draft.set("env_file", without_specifiers(value));
             !has_specifier(value)
         }
         "EnvironmentFile" if value.starts_with("-/") => {
@@ -161,7 +161,7 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
             true
         }
         "WorkingDirectory" if value.starts_with('/') => {
-            draft.set("directory", value.replace("%%", "%"));
+            draft.set("directory", without_specifiers(value));
             !has_specifier(value)
         }
         "Restart" => restart(value, draft),
@@ -185,11 +185,6 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
         Some(ours) => draft.note(format!("{key}={value}: see `{ours}`")),
         None => draft.without_counterpart(key, value),
     }
-}
-
-/// Does it have one that stands for something else? `%%` is a percent sign.
-fn has_specifier(value: &str) -> bool {
-    value.replace("%%", "").contains('%')
 }
 
 fn kind(value: &str, draft: &mut Draft) -> bool {

@@ -1,6 +1,7 @@
 //! `ExecStart`: the prefixes of systemd, its quotes, its specifiers and its variables.
 
 use super::draft::{Draft, literal};
+use super::systemd_unit::{has_specifier, without_specifiers};
 
 /// Takes over a command line. One with variables is run by a shell, in which all else means itself.
 pub(super) fn set(value: &str, draft: &mut Draft) {
@@ -9,10 +10,10 @@ pub(super) fn set(value: &str, draft: &mut Draft) {
     if prefixes.contains(|c| c != '@' && c != ':') {
         draft.note(format!("ExecStart={value}: what stands before the program has no counterpart"));
     }
-    if bare.replace("%%", "").contains('%') {
+    if has_specifier(bare) {
         draft.note(format!("ExecStart={value}: write what its specifiers (%) stand for"));
     }
-    let Some(mut words) = shlex::split(&bare.replace("%%", "%")) else {
+    let Some(mut words) = shlex::split(&without_specifiers(bare)) else {
         return draft.note(format!("ExecStart={value}: a quote in it is never closed"));
     };
     if prefixes.contains('@') && words.len() > 1 {

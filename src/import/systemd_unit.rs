@@ -58,3 +58,13 @@ impl<'a> Unit<'a> {
         }
     }
 }
+
+/// Does a value have a specifier that stands for something else? `%%` is a percent sign.
+pub(super) fn has_specifier(value: &str) -> bool {
+    value.replace("%%", "").contains('%')
+}
+
+/// A value in which percent signs mean themselves.
+pub(super) fn without_specifiers(value: &str) -> String {
+    value.replace("%%", "%")
+}

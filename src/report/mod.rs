@@ -15,4 +15,4 @@ pub use difference::differences;
 pub use level::Level;
 pub use line::{Format, format, message};
 pub use status::{all_draining, cause, failure, of_service};
-pub use words::{beginning, signal_name, spawn_failure, verb_words};
+pub use words::{beginning, overlap, signal_name, spawn_failure, verb_words};

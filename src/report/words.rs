@@ -92,6 +92,11 @@ pub(super) fn leftovers(first: &[Leftover], all: usize) -> String {
     }
 }
 
+/// What is in the way of an address that was asked for.
+pub fn overlap(held: &Address) -> String {
+    format!("overlaps with {held}, which is held; remove that in a reload of its own first")
+}
+
 /// Why an address cannot be had, and who has it.
 pub(super) fn bind_failed(
     failure: &BindFailure,
@@ -105,9 +110,7 @@ pub(super) fn bind_failed(
     };
     let owner = owner.as_ref().map_or_else(String::new, |o| format!(" by {}, pid {}", o.command, o.pid));
     match (overlaps, drains) {
-        (Some(held), _) => format!(
-            "cannot bind {address}: it overlaps with {held}, which is held; remove that in a reload of its own first"
-        ),
+        (Some(held), _) => format!("cannot bind {address}: it {}", overlap(held)),
         (None, Some((service, generation))) if *number == libc::EADDRINUSE => {
             format!("cannot bind {address}: {service} generation {generation} has it until it has finished")
         }
