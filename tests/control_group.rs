@@ -23,12 +23,8 @@ fn public(more: &str) -> Option<Supervised> {
         eprintln!("skipped: only root can become somebody else");
         return None;
     }
-    let stage = Stage::new();
-    let open = |path: &std::path::Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    open(stage.dir());
-    let copy = stage.dir().join("bootstrap");
-    fs::copy(env!("CARGO_BIN_EXE_bootstrap"), &copy).unwrap();
-    open(&copy);
+    let stage = Stage::public();
+    stage.install(env!("CARGO_BIN_EXE_bootstrap"), "bootstrap");
     let supervised = stage.start(&config(free_port(), more), &["web"]);
     supervised.wait_for(" web generation=1 … ready after");
     Some(supervised)

@@ -233,10 +233,8 @@ fn an_address_that_is_not_ours_or_not_permitted() {
 fn a_refused_fork() {
     // Root is exempt from the limit of processes, so this runs as somebody who is not. Nobody else may have
     // access to where the binary was built: a copy does.
-    let stage = Stage::new();
-    fs::set_permissions(stage.dir(), fs::Permissions::from_mode(0o755)).unwrap();
-    let copy = stage.path("bootstrap");
-    fs::copy(env!("CARGO_BIN_EXE_bootstrap"), &copy).unwrap();
+    let stage = Stage::public();
+    let copy = stage.install(env!("CARGO_BIN_EXE_bootstrap"), "bootstrap");
     let nobody: &[&str] = if nix::unistd::geteuid().is_root() {
         &["setpriv", "--reuid=65534", "--clear-groups", "prlimit", "--nproc=1"]
     } else {

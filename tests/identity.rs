@@ -33,11 +33,8 @@ fn is_root() -> bool {
 
 /// A stage that everybody may enter, with a copy of a program, since the checkout may be closed to others.
 fn public(program: &Path) -> (Stage, String) {
-    let stage = Stage::new();
-    fs::set_permissions(stage.dir(), fs::Permissions::from_mode(0o755)).unwrap();
-    let copy = stage.path(program.file_name().unwrap().to_str().unwrap());
-    fs::copy(program, &copy).unwrap();
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    let stage = Stage::public();
+    let copy = stage.install(program, program.file_name().unwrap().to_str().unwrap());
     (stage, copy)
 }
 

@@ -533,15 +533,8 @@ fn another_user_may_serve_who_is_in_the_group() {
         return;
     }
     let port = free_port();
-    let stage = Stage::new();
-    // Nobody has to find the directory, and the program.
-    let open = |path: &std::path::Path, mode| {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    };
-    open(stage.dir(), 0o755);
-    let program = stage.path("bootstrap");
-    std::fs::copy(env!("CARGO_BIN_EXE_bootstrap"), &program).unwrap();
+    let stage = Stage::public();
+    let program = stage.install(env!("CARGO_BIN_EXE_bootstrap"), "bootstrap");
     let command = [&*program, "-c", "services.toml", "metrics"];
     let more = "ready = \"pipe\"\nuser = \"nobody\"\nsupplementary_groups = [\"daemon\"]";
     let group = "[bootstrap]\ncontrol_group = \"daemon\"\ncontrol_rights = \"read\"\n";

@@ -30,13 +30,6 @@ fn as_stranger(stage: &Stage, groups: &str, script: &str) -> Output {
     command.output().expect("setpriv; run tests/install")
 }
 
-/// A stage that everybody may enter.
-fn public() -> Stage {
-    let stage = Stage::new();
-    fs::set_permissions(stage.dir(), fs::Permissions::from_mode(0o755)).unwrap();
-    stage
-}
-
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o777
 }
@@ -48,7 +41,7 @@ fn secrets_of_a_service_are_read_by_nobody_whoever_may_enter_the_runtime_directo
     if !is_root() {
         return;
     }
-    let stage = public();
+    let stage = Stage::public();
     fs::create_dir(stage.dir().join("run")).unwrap();
     fs::set_permissions(stage.dir().join("run"), fs::Permissions::from_mode(0o755)).unwrap();
     let port = free_port();
@@ -75,7 +68,7 @@ fn a_stranger_cannot_hold_the_lock_of_a_supervisor_that_is_down() {
     if !is_root() {
         return;
     }
-    let stage = public();
+    let stage = Stage::public();
     fs::create_dir(stage.dir().join("run")).unwrap();
     fs::set_permissions(stage.dir().join("run"), fs::Permissions::from_mode(0o755)).unwrap();
     let supervised = stage.start(&http("web", free_port(), ""), &["web"]);
@@ -92,7 +85,7 @@ fn a_runtime_directory_that_a_stranger_has_made_is_refused() {
     if !is_root() {
         return;
     }
-    let stage = public();
+    let stage = Stage::public();
     let theirs = stage.dir().join("theirs");
     fs::create_dir(&theirs).unwrap();
     let ours = stage.dir().join("ours");
@@ -125,10 +118,8 @@ fn a_client_does_not_speak_to_a_stranger_whom_nobody_named() {
     if !is_root() {
         return;
     }
-    let stage = public();
-    let program = stage.path("bootstrap");
-    fs::copy(env!("CARGO_BIN_EXE_bootstrap"), &program).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let stage = Stage::public();
+    let program = stage.install(env!("CARGO_BIN_EXE_bootstrap"), "bootstrap");
     stage.write("trap-of-a-stranger.toml", &http("web", free_port(), ""));
     // Root listens for the stranger's own clients; what counts is that the other end is neither of both.
     let other = STRANGER + 1;
@@ -163,7 +154,7 @@ fn a_client_does_not_speak_to_a_stranger_whom_nobody_named() {
 
 /// A supervisor with a service of systemd's kind that says READY=1 only when its file is there.
 fn waits_for_ready(user: &str) -> Supervised {
-    let stage = public();
+    let stage = Stage::public();
     let script = "until [ -e go ]; do sleep 0.05; done; systemd-notify --ready; exec sleep 600";
     let config = format!(
         "[[service]]\nname = \"web\"\ncommand = [\"sh\", \"-c\", \"{script}\"]\nhandshake = \"systemd\"\nready = \"notify\"\n{user}\n"
@@ -200,12 +191,11 @@ fn a_check_runs_as_the_user_of_its_service_and_can_gain_no_more() {
     if !is_root() {
         return;
     }
-    let stage = public();
+    let stage = Stage::public();
     let seen = stage.dir().join("seen");
     fs::create_dir(&seen).unwrap();
     fs::set_permissions(&seen, fs::Permissions::from_mode(0o777)).unwrap();
-    let copy = stage.path("http");
-    fs::copy(example("http"), &copy).unwrap();
+    let copy = stage.install(example("http"), "http");
     let config = format!(
         "[[service]]\nname = \"web\"\nlisten = [\"tcp://127.0.0.1:{}\"]\ncommand = [\"{copy}\"]\nuser = \"nobody\"\n\
          no_new_privs = true\ncapabilities = []\nready = \"exec\"\n\

@@ -117,15 +117,13 @@ fn the_program_finds_itself_fit_to_go_on_from_each() {
 /// The state of a supervisor that has much to do, from the hands of a program that it asks.
 fn taken() -> String {
     let stage = Stage::new();
-    let copy = stage.dir().join("bootstrap");
-    fs::copy(OURS, &copy).unwrap();
-    let program = stage.path("bootstrap");
+    let program = stage.install(OURS, "bootstrap");
     let mut supervised = busy(stage.program(&program));
     let spy = "#!/bin/sh\nfor last; do :; done\npair=${last#*=}\ncat /proc/self/fd/${pair%,*} >taken.new\n\
                mv taken.new taken\nprintf 'bootstrap cannot go on from here: seen\\n' >/proc/self/fd/${pair#*,}\n";
     let path = supervised.stage.write("spy", spy);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::rename(&path, &copy).unwrap();
+    fs::rename(&path, &program).unwrap();
     supervised.forget();
     supervised.signal(SIGUSR2);
     supervised.wait_for(" bootstrap … cannot go on from here: seen");

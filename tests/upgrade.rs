@@ -16,10 +16,7 @@ const OURS: &str = env!("CARGO_BIN_EXE_bootstrap");
 
 /// Puts a program where the supervisor was started from, as a deployment should.
 fn deploy(stage: &Stage, program: &Path) {
-    let (new, path) = (stage.dir().join("bootstrap.new"), stage.dir().join("bootstrap"));
-    fs::copy(program, &new).unwrap();
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::rename(&new, &path).unwrap();
+    stage.install(program, "bootstrap");
 }
 
 /// A supervisor that was started from a file of its own.
@@ -358,8 +355,7 @@ fn a_rollback_goes_on_after_an_upgrade() {
     let stage = Stage::new();
     deploy(&stage, Path::new(OURS));
     let (program, port) = (stage.path("bootstrap"), free_port());
-    let server = stage.dir().join("server");
-    fs::copy(example("http"), &server).unwrap();
+    let server = stage.install(example("http"), "server");
     let more = "ready = \"pipe\"\nready_timeout = \"2s\"";
     let config = service("web", port, &["./server"], more);
     let mut supervised = stage.program(&program).start(&config, &["web"]);
@@ -487,8 +483,7 @@ fn every_handshake_a_check_a_watch_and_a_hold_go_on_after_an_upgrade() {
     let program = stage.path("bootstrap");
     let (notify, ack, asked, watched, held) =
         (free_port(), free_port(), free_port(), free_port(), free_port());
-    let server = stage.dir().join("server");
-    fs::copy(example("http"), &server).unwrap();
+    stage.install(example("http"), "server");
     let config = [
         service(
             "notify",
@@ -524,8 +519,7 @@ fn every_handshake_a_check_a_watch_and_a_hold_go_on_after_an_upgrade() {
             .iter()
             .all(|name| supervised.count(&format!("INFO {name} generation=1 … ready after")) == 1)
     });
-    fs::copy(example("http"), supervised.stage.dir().join("server.new")).unwrap();
-    fs::rename(supervised.stage.dir().join("server.new"), &server).unwrap();
+    supervised.stage.install(example("http"), "server");
     supervised.wait_answer(watched, 2);
     supervised.stage.write("sick", "");
     supervised.wait_for(" asked generation=1 … unhealthy: 2 checks failed");

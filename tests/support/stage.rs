@@ -6,8 +6,8 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -39,6 +39,13 @@ impl Stage {
         }
     }
 
+    /// One that everybody may enter, whoever else a service or a client is.
+    pub(crate) fn public() -> Self {
+        let stage = Self::new();
+        fs::set_permissions(stage.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+        stage
+    }
+
     /// Its directory, in which the config file and other files are.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
@@ -53,6 +60,18 @@ impl Stage {
         let (new, path) = (self.dir().join(format!("{name}.new")), self.dir().join(name));
         fs::write(&new, text).unwrap();
         fs::rename(&new, &path).unwrap();
+        path
+    }
+
+    /// Copies a program to this name, complete, for everybody to execute. Another process writes it: what this one has
+    /// open for writing, a child that another test forks meanwhile has open too, and until it executes its own program
+    /// nobody can execute the copy ("Text file busy").
+    pub(crate) fn install(&self, program: impl AsRef<Path>, name: &str) -> String {
+        let path = self.path(name);
+        let mut install = Command::new("install");
+        install.arg("--mode=755").arg(program.as_ref()).arg(format!("{path}.new"));
+        assert!(install.status().unwrap().success());
+        fs::rename(format!("{path}.new"), &path).unwrap();
         path
     }
 
@@ -122,15 +141,7 @@ impl Stage {
         self.write("services.toml", config);
         let mut command = self.command(&["-c", "services.toml"]);
         command.stderr(stderr);
-        // A copy that this test has just made may still be open for writing in what another one is forking.
-        let mut spawned = None;
-        eventually("the program is whole", || {
-            let result = command.spawn();
-            let busy = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy);
-            spawned = Some(result);
-            !busy
-        });
-        let mut child = spawned.expect("it was tried").unwrap();
+        let mut child = command.spawn().unwrap();
         let log = child.stderr.take().map(Log::of).unwrap_or_default();
         Supervised { stage: self, child, log, skip: 0, status: None }
     }
@@ -277,6 +288,7 @@ impl Supervised {
     /// Waits for its end: its exit code, or minus the signal that ended it.
     #[track_caller]
     pub(crate) fn wait_exit(&mut self) -> i32 {
+        use std::os::unix::fs::PermissionsExt as _;
         use std::os::unix::process::ExitStatusExt as _;
         let (pid, (tell, told)) = (Pid::from_raw(self.process().0), std::sync::mpsc::channel());
         let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
