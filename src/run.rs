@@ -144,6 +144,8 @@ impl World {
                 self.tell_reports();
                 self.os.flush_log();
                 self.os.end_the_rest();
+                // The process ends: to give its memory back piece by piece would take a while, and nobody needs that.
+                std::mem::forget(core);
                 return exit_code(outcome);
             }
             if std::mem::take(&mut self.reloads) {

@@ -1,7 +1,7 @@
 //! The restart of a service with several workers: some at a time, and no further after one that failed.
 
 use super::generation::Run;
-use super::worker::Worker;
+use super::worker::{Worker, kept};
 use crate::plan::{Generation, Policy, RestartOrder};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,19 +80,20 @@ impl Rollout {
     /// Begins, or begins anew once the present one is done.
     ///
     /// Where no successor was started yet, the starts to come are later than this request and fulfil it.
-    pub(super) fn begin(&mut self, workers: &[&Worker], last: Generation) -> Begun {
+    pub(super) fn begin(&mut self, workers: &[Worker], last: Generation) -> Begun {
+        let workers = kept(workers);
         if let Some(round) = &mut self.under_way {
-            let later = |index: &u32| workers.iter().any(|w| w.index == *index && w.starts_later());
+            let later = |index: &u32| workers.clone().any(|w| w.index == *index && w.starts_later());
             if round.through == 0 && round.failure.is_none() && round.turns.keys().all(later) {
                 // It may be under way for a sick worker only.
                 let others =
-                    workers.iter().filter(|w| !w.starts_later() && !round.turns.contains_key(&w.index));
+                    workers.clone().filter(|w| !w.starts_later() && !round.turns.contains_key(&w.index));
                 round.waiting.extend(others.map(|worker| worker.index));
             }
             // After a failure nobody's turn is to come, and who was added meanwhile has none (simulation, seed 732).
             let has_begun =
-                |worker: &&&Worker| !round.waiting.contains(&worker.index) && !worker.starts_later();
-            let begun: BTreeSet<u32> = workers.iter().filter(has_begun).map(|worker| worker.index).collect();
+                |worker: &&Worker| !round.waiting.contains(&worker.index) && !worker.starts_later();
+            let begun: BTreeSet<u32> = workers.filter(has_begun).map(|worker| worker.index).collect();
             if self.again || !begun.is_empty() {
                 // Where it is not known who was meant by the last request, all are.
                 let first = !std::mem::replace(&mut self.again, true);
@@ -112,12 +113,11 @@ impl Rollout {
         self.begin_round(workers, last)
     }
 
-    fn begin_round(&mut self, workers: &[&Worker], last: Generation) -> Begun {
+    fn begin_round<'a>(&mut self, workers: impl Iterator<Item = &'a Worker>, last: Generation) -> Begun {
         self.last += 1;
         // The generation of a program that is tried again was given out already, and is the one that fulfils this.
         let before = |worker: &Worker| worker.busy().map_or(last, |busy| Generation(busy.0 - 1));
-        let (later, now): (Vec<&Worker>, Vec<&Worker>) =
-            workers.iter().partition(|worker| worker.starts_later());
+        let (later, now): (Vec<&Worker>, Vec<&Worker>) = workers.partition(|worker| worker.starts_later());
         self.under_way = Some(Box::new(Round::of(
             Some(self.last),
             now.iter().map(|worker| worker.index).collect(),
@@ -164,12 +164,13 @@ impl Rollout {
     }
 
     /// Takes note of the workers that have come through, and says whose turn it is.
-    pub(super) fn turn(&mut self, workers: &[&Worker], policy: &Policy, last: Generation) -> Turn {
+    pub(super) fn turn(&mut self, workers: &[Worker], policy: &Policy, last: Generation) -> Turn {
         let Some(round) = &mut self.under_way else { return Turn::Nobody };
         round.take_ended(workers);
+        let workers = kept(workers);
         if round.failure.is_some() && !round.waiting.is_empty() {
             let left = std::mem::take(&mut round.waiting);
-            let serving = workers.iter().filter(|worker| left.contains(&worker.index));
+            let serving = workers.filter(|worker| left.contains(&worker.index));
             if let Some(old) = serving.filter_map(|worker| worker.serving()).map(Run::generation).min() {
                 // Whatever becomes of the worker that failed, these serve on as they were (simulation, seed 370).
                 round.failure = Some(End::OldServes(old));
@@ -180,9 +181,8 @@ impl Rollout {
             let number = round.number;
             let over = self.under_way.take();
             if std::mem::take(&mut self.again) {
-                let of_it = |worker: &&&Worker| over.iter().all(|round| round.is_of_the_next(worker.index));
-                let again: Vec<&Worker> = workers.iter().filter(of_it).copied().collect();
-                self.begin_round(&again, last);
+                let of_it = |worker: &&Worker| over.iter().all(|round| round.is_of_the_next(worker.index));
+                self.begin_round(workers.filter(of_it), last);
             }
             return Turn::Over(number, end);
         }
@@ -207,10 +207,11 @@ impl Round {
     }
 
     /// Lets go of the workers that are not on their way any more.
-    fn take_ended(&mut self, workers: &[&Worker]) {
+    fn take_ended(&mut self, workers: &[Worker]) {
+        let workers = kept(workers);
         let Self { turns, through, newest, failure, .. } = self;
         turns.retain(|index, before| {
-            let Some(worker) = workers.iter().find(|worker| worker.index == *index) else { return false };
+            let Some(worker) = workers.clone().find(|worker| worker.index == *index) else { return false };
             if worker.in_transit() {
                 return true;
             }
@@ -225,7 +226,7 @@ impl Round {
             }
             false
         });
-        self.waiting.retain(|index| workers.iter().any(|worker| worker.index == *index));
+        self.waiting.retain(|index| workers.clone().any(|worker| worker.index == *index));
     }
 
     fn end(&self) -> Option<End> {
@@ -234,8 +235,8 @@ impl Round {
     }
 
     /// Those that are down come first: they cost nobody anything. One that is starting is waited for.
-    fn next(&self, workers: &[&Worker]) -> Option<u32> {
-        let mut ready = workers.iter().filter(|w| self.waiting.contains(&w.index) && !w.in_transit());
+    fn next<'a>(&self, workers: impl Iterator<Item = &'a Worker> + Clone) -> Option<u32> {
+        let mut ready = workers.filter(|w| self.waiting.contains(&w.index) && !w.in_transit());
         let first = ready.clone().next().map(|worker| worker.index);
         ready.find(|worker| worker.serving().is_none()).map(|worker| worker.index).or(first)
     }

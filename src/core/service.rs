@@ -113,7 +113,7 @@ impl Service {
 
     fn begin_restart(&mut self, now: Time, out: &mut Vec<Action>) -> u32 {
         self.workers.iter_mut().for_each(Worker::forget_crashes);
-        let begun = self.rollout.begin(&kept(&self.workers), self.last);
+        let begun = self.rollout.begin(&self.workers, self.last);
         if begun.waits {
             self.scene(now, out).1.report(Fact::RestartQueued);
         }
@@ -277,7 +277,7 @@ impl Service {
             }
         }
         loop {
-            match self.rollout.turn(&kept(&self.workers), &self.definition.policy, self.last) {
+            match self.rollout.turn(&self.workers, &self.definition.policy, self.last) {
                 Turn::Nobody => break,
                 Turn::Of(index) => {
                     let is = |worker: &Worker| worker.index == index && !worker.is_being_removed();
@@ -392,9 +392,4 @@ impl Service {
         let service = Some(self.definition.name.clone());
         Action::Report(Report { service, generation: None, pid: None, fact })
     }
-}
-
-/// The workers that are to stay.
-pub(super) fn kept(workers: &[Worker]) -> Vec<&Worker> {
-    workers.iter().filter(|worker| !worker.is_being_removed()).collect()
 }

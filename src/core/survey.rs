@@ -1,9 +1,9 @@
 //! What can be said of a service as a whole; nothing changes here.
 
 use super::Time;
-use super::service::{Service, Wish, kept};
+use super::service::{Service, Wish};
 use super::state::{State, Then};
-use super::worker::Worker;
+use super::worker::{Worker, kept};
 
 impl Service {
     /// Is all of it to end, and has not yet?
@@ -30,7 +30,7 @@ impl Service {
                     | State::Stopping { then: Then::Stopped }
             )
         };
-        let missing = kept(&self.workers).len() < self.definition.policy.workers as usize;
+        let missing = kept(&self.workers).count() < self.definition.policy.workers as usize;
         missing || self.workers.iter().any(down)
     }
 
@@ -43,14 +43,14 @@ impl Service {
     /// Will nothing bring all of it up by itself? A worker of it is down for good, even if others serve
     /// (simulation, seed 2616).
     pub(super) fn is_stuck(&self) -> bool {
-        let down = |worker: &&Worker| matches!(worker.state, State::Stopped | State::Crashed);
-        let kept = kept(&self.workers);
-        !self.rollout.is_under_way() && (kept.is_empty() || kept.iter().any(down))
+        let up = |worker: &Worker| !matches!(worker.state, State::Stopped | State::Crashed);
+        let mut kept = kept(&self.workers).peekable();
+        !self.rollout.is_under_way() && (kept.peek().is_none() || !kept.all(up))
     }
 
     /// Does every worker of it serve?
     pub fn is_up(&self) -> bool {
-        !self.workers.is_empty() && kept(&self.workers).iter().all(|worker| worker.serving().is_some())
+        !self.workers.is_empty() && kept(&self.workers).all(|worker| worker.serving().is_some())
     }
 
     /// Does a process of it start, or is one waited for to make way for one that will?

@@ -299,3 +299,8 @@ impl Worker {
 pub(super) fn unpin(fallback: Option<Fallback>, scene: &mut Scene<'_>) {
     scene.out.extend(fallback.map(|fallback| Action::Unpin { run: fallback.pinned }));
 }
+
+/// The workers that are to stay.
+pub(super) fn kept(workers: &[Worker]) -> impl Iterator<Item = &Worker> + Clone {
+    workers.iter().filter(|worker| !worker.is_being_removed())
+}

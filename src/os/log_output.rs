@@ -162,12 +162,15 @@ impl LogOutput {
     fn push(&mut self, line: &str) -> bool {
         let fits = self.waiting_bytes + line.len() < LOG_QUEUE_BYTES;
         if fits && self.lost == 0 {
-            let has_room = |piece: &&mut Vec<u8>| piece.len() + line.len() < Self::PIECE_BYTES;
-            let bytes = [line.as_bytes(), b"\n"];
-            match self.waiting.back_mut().filter(has_room) {
-                Some(piece) => bytes.into_iter().for_each(|bytes| piece.extend_from_slice(bytes)),
-                None => self.waiting.push_back(bytes.concat()),
+            let is_full = |piece: &Vec<u8>| piece.len() + line.len() >= Self::PIECE_BYTES;
+            if self.waiting.back().is_none_or(is_full) {
+                // More lines follow, as a rule.
+                self.waiting.push_back(Vec::with_capacity(Self::PIECE_BYTES.max(line.len() + 1)));
             }
+            self.waiting.back_mut().into_iter().for_each(|piece| {
+                piece.extend_from_slice(line.as_bytes());
+                piece.push(b'\n');
+            });
             self.waiting_bytes += line.len() + 1;
             return true;
         }

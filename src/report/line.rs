@@ -6,7 +6,11 @@ use super::weight::level;
 use crate::core::{Fact, Report};
 use crate::plan::ServiceName;
 use serde::Serialize;
+use std::fmt::{self, Write as _};
 use std::time::SystemTime;
+
+/// Of most lines.
+const USUAL_BYTES: usize = 160;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,18 +41,16 @@ struct Line<'a> {
 /// The line for a report, without the newline at its end.
 pub fn format(report: &Report, at: SystemTime, shape: Format) -> String {
     let level = level(&report.fact);
-    match shape {
-        Format::Text => {
-            format!(
-                "{} {} {}",
-                humantime::format_rfc3339_millis(at),
-                name(level),
-                subject_and_sentence(report)
-            )
-        }
-        Format::Journal => format!("<{}>{}", priority(level), subject_and_sentence(report)),
-        Format::Json => json(report, at, level),
-    }
+    let mut line = String::with_capacity(USUAL_BYTES);
+    let head = match shape {
+        Format::Text => write!(line, "{} {} ", humantime::format_rfc3339_millis(at), name(level)),
+        Format::Journal => write!(line, "<{}>", priority(level)),
+        Format::Json => return json(report, at, level),
+    };
+    // A string takes all that is written to it.
+    let _ = head.and_then(|()| subject(&mut line, report));
+    push_printable(&mut line, &sentence(&report.fact));
+    line
 }
 
 fn json(report: &Report, at: SystemTime, level: Level) -> String {
@@ -69,24 +71,31 @@ pub fn message(fact: &Fact) -> String {
     printable(&sentence(fact))
 }
 
-fn subject_and_sentence(report: &Report) -> String {
-    let subject = report.service.as_ref().map_or("bootstrap", ServiceName::as_str);
-    let generation = report.generation.map_or_else(String::new, |g| format!(" generation={g}"));
-    let pid = report.pid.map_or_else(String::new, |pid| format!(" pid={pid}"));
-    format!("{subject}{generation}{pid} {}", message(&report.fact))
+/// Whom the report is about.
+fn subject(line: &mut String, report: &Report) -> fmt::Result {
+    line.push_str(report.service.as_ref().map_or("bootstrap", ServiceName::as_str));
+    if let Some(generation) = report.generation {
+        write!(line, " generation={generation}")?;
+    }
+    if let Some(pid) = report.pid {
+        write!(line, " pid={pid}")?;
+    }
+    line.write_char(' ')
 }
 
 /// One line stays one line, and no terminal takes an order from a command or a file name.
 pub(super) fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            line.extend(c.escape_debug());
-        } else {
-            line.push(c);
-        }
-    }
+    push_printable(&mut line, text);
     line
+}
+
+fn push_printable(line: &mut String, text: &str) {
+    for piece in text.split_inclusive(char::is_control) {
+        let plain = piece.strip_suffix(char::is_control).unwrap_or(piece);
+        line.push_str(plain);
+        line.extend(piece[plain.len()..].escape_debug());
+    }
 }
 
 fn name(level: Level) -> &'static str {
