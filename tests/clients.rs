@@ -297,6 +297,7 @@ fn a_restart_that_fails_is_told_and_the_old_program_serves() {
             status["services"][0]["last_failure"].as_str().unwrap().contains("exit code 1"),
             "{status:#}"
         );
+        says(&supervised, "status web", &["  last failure …ms ago: generation 2 … exit code 1 …"], 0);
         // In the table as well, until one succeeds.
         let note = "the last restart failed: see `status web`";
         assert_eq!(status["services"][0]["restart_failed"], true, "{status:#}");

@@ -204,7 +204,8 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
         say("last exit", format!("generation {} {}, {age} ago", exit.generation, exit.message));
     }
     if let Some(failure) = &service.last_failure {
-        say("last failure", failure.clone());
+        let ago = service.last_failure_age_ms.map_or_else(String::new, |age| format!("{} ago: ", Age(age)));
+        say("last failure", format!("{ago}{failure}"));
     }
     for line in &service.last_words {
         say("its stderr", format!("{line:?}"));

@@ -52,6 +52,9 @@ pub struct Failure {
     /// What was reported of it.
     #[serde(flatten)]
     pub report: Report,
+    /// When it was, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
     /// What it said last on its stderr, the oldest line first, as far as that is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<String>,
@@ -64,8 +67,8 @@ impl History {
     }
 
     /// A run failed, or something did.
-    pub fn failed(&mut self, report: Report) {
-        self.last_failure = Some(Box::new(Failure { report, words: Vec::new() }));
+    pub fn failed(&mut self, report: Report, at: Option<Time>) {
+        self.last_failure = Some(Box::new(Failure { report, at, words: Vec::new() }));
     }
 
     /// What the run said last of which the last failure is reported.

@@ -53,7 +53,7 @@ impl Supervisor {
             let name = Some(service.definition.name.clone());
             let fact = Fact::Quarantined { why: why.into() };
             let report = Report { service: name, generation: None, pid: None, fact };
-            service.history.failed(report.clone());
+            service.history.failed(report.clone(), None);
             out.push(Action::Report(report));
         }
         // Whoever waits for it is told at the end of this event.

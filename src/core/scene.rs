@@ -52,7 +52,7 @@ impl Scene<'_> {
     /// Reports that one of its runs failed, which a client may want to know as well.
     pub fn report_failure(&mut self, run: &Run, fact: Fact) {
         let report = self.report_of(run, fact);
-        self.history.failed(report.clone());
+        self.history.failed(report.clone(), Some(self.now));
         self.out.push(Action::Report(report));
     }
 

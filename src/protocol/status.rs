@@ -113,6 +113,9 @@ pub struct ServiceStatus {
     /// What was reported of the last run that ended or failed without being asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
+    /// How long ago that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure_age_ms: Option<u64>,
     /// The last lines that this run wrote to its stderr, where that is captured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_words: Vec<String>,

@@ -201,6 +201,7 @@ mod tests {
             last_exit: None,
             reason: None,
             last_failure: Some("\"state\":\"held\"".into()),
+            last_failure_age_ms: None,
             last_words: Vec::new(),
             restart_failed: false,
             removed: false,

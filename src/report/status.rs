@@ -48,6 +48,7 @@ pub fn of_service(
         waits_for: Vec::new(),
         last_exit: history.last_exit.as_ref().map(|exit| last_exit(exit, now)),
         last_failure: history.last_failure.as_ref().map(|failed| failure(&failed.report)),
+        last_failure_age_ms: history.last_failure.as_ref().and_then(|failed| Some(ms(now - failed.at?))),
         last_words: history.words_of_failure().to_vec(),
         restart_failed: history.restart_failed,
         reason: history
