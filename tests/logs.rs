@@ -916,6 +916,29 @@ fn fifo(path: &Path) -> File {
     File::options().read(true).write(true).open(path).unwrap()
 }
 
+/// What asyncio writes to is looked at as well: bytes in a pipe that could be read from were the end of its reader to it, and it
+/// wrote one line.
+#[test]
+fn one_that_looks_whether_its_reader_is_there_is_heard_to_the_end() {
+    let stage = Stage::new();
+    let path = stage.dir().join("a.log");
+    let text = "import asyncio, sys\n\
+                async def main():\n \
+                loop = asyncio.get_running_loop()\n \
+                out, _ = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, sys.stdout)\n \
+                for line in range(300):\n  \
+                out.write(b'line %d\\n' % line)\n  \
+                await asyncio.sleep(0.001)\n\
+                asyncio.run(main())\n";
+    let keys = format!("stdout = \"file:{}\"\nlog_timestamps = false", path.display());
+    let config = format!("[[service]]\nname = \"a\"\ncommand = [\"python3\", \"-c\", {text:?}]\n{keys}\n");
+    let supervised = stage.start(&config, &["a"]);
+    supervised.wait_for(" a generation=1 … ended with exit code 0");
+    let wanted: String = (0..300).map(|line| format!("line {line}\n")).collect();
+    eventually("all of it is written", || fs::read_to_string(&path).is_ok_and(|text| text == wanted));
+    supervised.stop();
+}
+
 /// More pipes than a `select` has room for, and than a process may open by default.
 #[test]
 fn twelve_hundred_pipes_are_read_by_each_writer_and_over_an_upgrade() {

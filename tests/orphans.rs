@@ -4,11 +4,12 @@ mod support;
 
 use nix::sys::signal::Signal::{SIGABRT, SIGHUP, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::{
-    Client, Load, Process, Supervised, einhorn, eventually, free_port, get, get_unix, http, in_flight,
-    service,
+    Client, Load, Process, Stage, Supervised, einhorn, eventually, example, free_port, get, get_unix, http,
+    in_flight, service,
 };
 
 /// A service whose server says when it serves, and its generation 1.
@@ -207,6 +208,41 @@ fn what_has_changed_meanwhile_is_restarted_and_what_is_gone_is_stopped() {
     supervised.wait_for(" two generation=1 … exit code 0");
     assert!(!old.is_alive());
     assert!(get(two, "/").is_err(), "its port is given up");
+    supervised.stop();
+}
+
+/// It died of its own word: there was nobody who could have read it. Nobody was told that it was ready, or cut those whom it
+/// still served.
+#[test]
+fn what_a_server_says_while_there_is_no_supervisor_is_heard_by_the_next() {
+    let (stage, port) = (Stage::new(), free_port());
+    let gate = stage.dir().join("gate");
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // Open for both, so that nobody waits for a reader.
+    let mut gate = fs::File::options().read(true).write(true).open(gate).unwrap();
+    let script = format!("read line <gate; exec {} \"$@\"", example("http"));
+    let config = service("web", port, &["sh", "-c", &script, "sh"], "ready = \"pipe\"");
+    let mut supervised = stage.launch(&config);
+    let server = supervised.pid_of("web", 1);
+    let end = |supervised: &mut Supervised| {
+        supervised.signal(SIGKILL);
+        assert_eq!(supervised.wait_exit(), -9);
+    };
+    end(&mut supervised);
+    gate.write_all(b"on\n").unwrap();
+    supervised.wait_answer(port, 1);
+    supervised.start_again();
+    supervised.wait_for(" web generation=1 … adopted");
+    supervised.wait_for(" web generation=1 … ready");
+    end(&mut supervised);
+    let (_, answer) = in_flight(port, Duration::from_millis(500));
+    server.signal(SIGUSR1);
+    assert!(answer.join().unwrap().is_ok(), "it served to the end");
+    eventually("it has ended", || !server.is_alive());
+    gate.write_all(b"on\n").unwrap();
+    supervised.start_again();
+    supervised.wait_for(" web generation=1 … it has ended since");
+    supervised.wait_answer(port, 1);
     supervised.stop();
 }
 

@@ -22,8 +22,10 @@ pub(super) enum Channel {
     Inherit,
     /// Nothing.
     Null,
-    /// This descriptor, which we hold.
-    To(RawFd),
+    /// A pipe of which we hold both ends. The child is given that of the reader, too: it does not die of SIGPIPE while there is
+    /// neither a supervisor nor a log writer, and what it writes is still there for the next. It could not be one descriptor
+    /// for both: whoever looks whether his reader is still there (asyncio) takes what nobody has read yet for its end.
+    Pipe { writer: RawFd, reader: RawFd },
 }
 
 /// The stdout and the stderr of a child.
@@ -45,7 +47,7 @@ impl Channels {
 pub(super) struct NewPipe {
     pub(super) stream: Stream,
     pub(super) reader: OwnedFd,
-    theirs: OwnedFd,
+    writer: OwnedFd,
 }
 
 /// By what a pipe is found again by a supervisor that comes later.
@@ -84,7 +86,7 @@ impl NewPipes {
             Outlet::Null => Channel::Null,
             Outlet::Journal | Outlet::Syslog | Outlet::File(_) => {
                 let pipe = self.0.iter().find(|pipe| pipe.stream == stream);
-                pipe.map_or(Channel::Null, |pipe| Channel::To(pipe.theirs.as_raw_fd()))
+                pipe.map_or(Channel::Null, NewPipe::channel)
             }
         };
         Channels { stdout: channel(Stream::Stdout), stderr: channel(Stream::Stderr) }
@@ -102,8 +104,10 @@ impl NewPipes {
 }
 
 impl NewPipe {
-    /// The child's end can be read from, too: so nobody dies of SIGPIPE while there is neither a supervisor nor a log
-    /// writer, and what was written is still there for the next.
+    fn channel(&self) -> Channel {
+        Channel::Pipe { writer: self.writer.as_raw_fd(), reader: self.reader.as_raw_fd() }
+    }
+
     fn new(stream: Stream, user: Option<Uid>) -> Result<Self, Errno> {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
         // The two ends have a description each: only ours becomes non-blocking.
@@ -113,9 +117,7 @@ impl NewPipe {
             // Else it could not open /dev/stderr. Where it is not allowed it could not have become that user either.
             let _ = fchown(&writer, user, None);
         }
-        let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
-        let theirs = open(path.as_str(), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty());
-        Ok(Self { stream, reader, theirs: theirs.unwrap_or(writer) })
+        Ok(Self { stream, reader, writer })
     }
 }
 

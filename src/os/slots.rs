@@ -14,9 +14,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 /// The first of them: what comes before are the standard streams.
 const FIRST: RawFd = 3;
 
-/// The listeners of a service, what it talks to us on (einhorn's workers in two ways), its program where that is pinned,
-/// with the interpreter of that, and its three streams.
-const COUNT: usize = LISTENERS_PER_SERVICE + 7;
+/// The listeners of a service, what it talks to us on (einhorn's workers in two ways, others on a pipe of which they have both
+/// ends), its program where that is pinned, with the interpreter of that, its three streams, and the other ends of two.
+const COUNT: usize = LISTENERS_PER_SERVICE + 9;
 
 /// One past the last of them.
 fn end() -> RawFd {

@@ -192,7 +192,7 @@ impl Spawner {
             service: definition.name.as_str(),
             listeners: &definition.listeners,
             fds: &places.listeners,
-            pipe: places.voice.filter(|_| matches!(their_end, TheirEnd::Pipe(_))),
+            pipe: places.voice.filter(|_| matches!(their_end, TheirEnd::Pipe { .. })),
             notify: if let TheirEnd::Notify(address) = their_end { Some(address) } else { None },
             ack: places.voice.filter(|_| matches!(their_end, TheirEnd::Ack(_))),
             ack_path: places.ack_path,
@@ -318,12 +318,15 @@ impl<'a> Places<'a> {
             lending.give(listener)?;
         }
         let voice = match theirs {
-            TheirEnd::Pipe(end) => Some(lending.give(end.as_raw_fd())?),
+            TheirEnd::Pipe { writer, .. } => Some(lending.give(writer.as_raw_fd())?),
             TheirEnd::Ack(ends) => Some(lending.give(ends.socket.as_raw_fd())?),
             TheirEnd::None | TheirEnd::Notify(_) => None,
         };
         let path = if let TheirEnd::Ack(ends) = theirs { ends.path.as_ref() } else { None };
         let ack_path = path.map(|path| lending.give(path.as_raw_fd())).transpose()?;
+        if let TheirEnd::Pipe { reader, .. } = theirs {
+            lending.give(*reader)?;
+        }
         let stdin = lending.show(stdin)?;
         Ok(Self { lending, listeners: numbers.of(held.len()), voice, ack_path, stdin })
     }
@@ -333,7 +336,10 @@ impl<'a> Places<'a> {
         match channel {
             Channel::Inherit => Ok(None),
             Channel::Null => self.lending.show(null).map(Some),
-            Channel::To(held) => self.lending.show(held).map(Some),
+            Channel::Pipe { writer, reader } => {
+                self.lending.give(reader)?;
+                self.lending.show(writer).map(Some)
+            }
         }
     }
 

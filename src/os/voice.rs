@@ -10,7 +10,7 @@ use crate::protocol::{self, WordReader};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 /// Our end.
@@ -27,8 +27,9 @@ pub(super) enum Voice {
 pub(super) enum TheirEnd {
     /// There is none.
     None,
-    /// The descriptor for `{pipe}`.
-    Pipe(OwnedFd),
+    /// The descriptor for `{pipe}`; and ours, to be given to the server as well: it does not die of SIGPIPE then while there
+    /// is no supervisor, and what it says is there for the next.
+    Pipe { writer: OwnedFd, reader: RawFd },
     /// The descriptors for einhorn's variables.
     Ack(TheirAck),
     /// The address for `NOTIFY_SOCKET`.
@@ -45,7 +46,8 @@ impl Voice {
             protocol::Voice::Silent => return Ok((None, TheirEnd::None)),
             protocol::Voice::Pipe => {
                 let (pipe, writer) = Pipe::new()?;
-                (Self::Pipe(pipe), TheirEnd::Pipe(writer))
+                let reader = pipe.as_fd().as_raw_fd();
+                (Self::Pipe(pipe), TheirEnd::Pipe { writer, reader })
             }
             protocol::Voice::Ack => {
                 let (socket, theirs) = AckSocket::new(directory)?;
