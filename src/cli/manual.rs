@@ -127,7 +127,8 @@ fn of_file() -> String {
     roff.text(markdown::inline(
         "The file that `bootstrap -c FILE` reads is TOML. An unknown key is a mistake, and so is a duration without \
          a unit (`\"30s\"`, `\"1m 30s\"`). All mistakes are told at once by `bootstrap -c FILE check`. Relative paths \
-         begin where bootstrap was started.",
+         begin where bootstrap was started, but for the program of `command` and of an `exec` check: a path such as \
+         `./server` begins in `directory`, and a name without a slash is looked for in PATH.",
     ));
     let shared = config::tables();
     for table in &shared {

@@ -168,7 +168,8 @@ tables! {
         /// Services that have to be up before this one starts; when everything stops they stop after it. A name, or
         /// an array of names. Default: none.
         requires: Names,
-        /// Working directory of the process. Default: the supervisor's own.
+        /// Working directory of the process. A program of `command` or of an `exec` check that is a relative path, such
+        /// as `./server`, begins there, too. Default: the supervisor's own.
         directory: FilePath,
         /// Environment variables of the process, over those of the supervisor and of `env_file`; placeholders
         /// are replaced. Those of `[defaults]` are added, name by name. Default: none.

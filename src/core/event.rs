@@ -294,7 +294,8 @@ pub struct SpawnFailure {
 pub enum SpawnStage {
     /// Read `env_file`; the subject is its path and, where it has a bad line, that.
     EnvFile,
-    /// Find the program in `PATH`, or see that it can be executed; the subject is the program.
+    /// Find the program in `PATH`, or see that it can be executed; the subject is the program, and the `directory`
+    /// that its path begins in.
     Lookup,
     /// Make the pipe of the handshake.
     Pipe,

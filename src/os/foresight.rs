@@ -44,7 +44,7 @@ fn missing(program: &Program, search: Option<&OsStr>) -> Option<SpawnFailure> {
     let failure = |stage, errno, subject| Some(SpawnFailure { stage, errno: errno as i32, subject });
     let path = match lookup::find(name, search, directory) {
         Ok(path) => path,
-        Err(errno) => return failure(SpawnStage::Lookup, errno, name.clone()),
+        Err(errno) => return failure(SpawnStage::Lookup, errno, lookup::named(name, directory)),
     };
     let interpreter = lookup::interpreter(&path, directory)?;
     let there = lookup::seen_from(directory, Path::new(&interpreter)).exists();

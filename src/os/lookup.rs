@@ -96,6 +96,16 @@ pub(super) fn seen_from(directory: Option<&Path>, path: &Path) -> PathBuf {
     directory.map_or_else(|| path.to_path_buf(), |directory| directory.join(path))
 }
 
+/// A program as a failure names it: with the directory that its path begins in, where that is not ours.
+pub(super) fn named(program: &str, directory: Option<&Path>) -> String {
+    match directory {
+        Some(directory) if program.contains('/') && !program.starts_with('/') => {
+            format!("{program} (in {})", directory.display())
+        }
+        _ => program.into(),
+    }
+}
+
 fn check(path: &Path) -> Result<(), Errno> {
     let metadata =
         path.metadata().map_err(|error| error.raw_os_error().map_or(Errno::ENOENT, Errno::from_raw))?;
@@ -205,6 +215,16 @@ mod tests {
         assert_eq!(find("./server", None, Some(dir.path())), Ok("./server".into()));
         assert_eq!(find("./server", None, None), Err(Errno::ENOENT));
         assert_eq!(find("server", Some(OsStr::new("")), Some(dir.path())), Ok("./server".into()));
+    }
+
+    #[test]
+    fn a_failure_names_the_directory_where_it_matters() {
+        let there = Some(Path::new("/srv"));
+        assert_eq!(named("./server", there), "./server (in /srv)");
+        assert_eq!(named("bin/server", there), "bin/server (in /srv)");
+        for (program, directory) in [("./server", None), ("server", there), ("/bin/server", there)] {
+            assert_eq!(named(program, directory), program);
+        }
     }
 
     #[test]

@@ -219,7 +219,7 @@ impl Spawner {
             None => found.map_err(|errno| {
                 let place = lookup::place(&program, search, directory);
                 (order.missed)(&lookup::seen_from(directory, &place));
-                failure(SpawnStage::Lookup, errno, &program)
+                failure(SpawnStage::Lookup, errno, &lookup::named(&program, directory))
             })?,
         };
 
