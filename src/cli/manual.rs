@@ -37,10 +37,10 @@ impl Page {
         }
     }
 
-    /// As `man` looks for it.
-    pub fn file_name(self) -> String {
+    /// Where `man` looks for it, from a directory of pages on.
+    pub fn path(self) -> String {
         let (name, section) = self.title();
-        format!("{name}.{section}")
+        format!("man{section}/{name}.{section}")
     }
 }
 

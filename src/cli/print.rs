@@ -26,7 +26,7 @@ pub enum Printing {
         /// The page to print, as roff: `bootstrap man bootstrap.toml | man -l -`
         #[arg(default_value = "bootstrap")]
         page: Page,
-        /// Write all pages into this directory instead
+        /// Write all pages below this directory instead, in man5, man7 and man8
         #[arg(long, value_name = "DIR", conflicts_with = "page")]
         output: Option<PathBuf>,
     },
@@ -54,8 +54,9 @@ pub fn print(printing: &Printing) -> ExitCode {
 
 fn write_manual(directory: &Path) -> ExitCode {
     for page in Page::ALL {
-        let path = directory.join(page.file_name());
-        if let Err(error) = fs::write(&path, manual::page(page, &definition())) {
+        let path = directory.join(page.path());
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        if let Err(error) = made.and_then(|()| fs::write(&path, manual::page(page, &definition()))) {
             // Where that cannot be said, the exit code tells.
             let _ = writeln!(io::stderr(), "bootstrap: cannot write {}: {error}", path.display());
             return ExitCode::Failed;
