@@ -5,7 +5,7 @@ use super::{Color, said, shell};
 use crate::config::{self, Mistake, Refused};
 use crate::exit::ExitCode;
 use crate::os;
-use crate::plan::{Address, Definition, Plan};
+use crate::plan::{Address, Definition, Handshake, Plan};
 use crate::report;
 use clap::Args;
 use serde::Serialize;
@@ -139,7 +139,8 @@ fn notes_of(service: &Definition) -> Vec<String> {
         Address::Unix(path) => unbound(path),
         Address::Tcp(_) | Address::Udp(_) => None,
     });
-    shell::note(&service.program.command)
+    let appended = service.program.handshake == Handshake::Pipe && !service.listeners.is_empty();
+    shell::note(&service.program.command, appended)
         .into_iter()
         .chain(variables.map(mistaken))
         .chain(obstacles)

@@ -5,11 +5,13 @@ use std::path::Path;
 /// Programs that do something with such words themselves: they are not told of them.
 const SHELLS: [&str; 10] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "fish", "env", "find"];
 
-/// A note for a command with a word that only a shell does something with.
-pub(super) fn note(command: &[String]) -> Option<String> {
+/// A note for a command with a word that only a shell does something with. A shell takes the numbers that are `appended`
+/// to it for itself, as `$0` and `$1`: its text has to name them.
+pub(super) fn note(command: &[String], appended: bool) -> Option<String> {
     let word = shell_word(command)?;
+    let numbers = if appended { " {fd} {pipe}" } else { "" };
     Some(format!(
-        "`command` has {word:?}, and no shell runs it; if one is meant, write [\"sh\", \"-c\", \"exec ...\"]"
+        "`command` has {word:?}, and no shell runs it; if one is meant, write [\"sh\", \"-c\", \"exec ...{numbers}\"]"
     ))
 }
 
@@ -33,6 +35,15 @@ fn is_of_shell(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_is_told_of_the_numbers_that_it_would_take_for_itself() {
+        let words = ["./server", "|", "tee"].map(String::from);
+        for (appended, advice) in [(true, "\"exec ... {fd} {pipe}\"]"), (false, "\"exec ...\"]")] {
+            let note = note(&words, appended).unwrap();
+            assert!(note.ends_with(advice), "{note}");
+        }
+    }
 
     #[test]
     fn words_of_a_shell_are_found_where_no_shell_is() {
