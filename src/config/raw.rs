@@ -85,7 +85,7 @@ tables! {
         env_file: FilePath,
         /// Directory of the control socket and of the lock that keeps a second supervisor out; it is made, readable
         /// by nobody else. Default: `$RUNTIME_DIRECTORY`, else `bootstrap/STEM` of the file's name below `/run` for
-        /// root and below `$XDG_RUNTIME_DIR` for others.
+        /// root and below `$XDG_RUNTIME_DIR` for others, who without that have `STEM` below `/tmp/bootstrap-UID`.
         runtime_dir: ControlDirectory,
         /// Name of the group whose members may speak to the control socket, besides root and the user that the
         /// supervisor runs as. Default: none.
