@@ -47,7 +47,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     drop(listener);
-    Ok(pipe.write_all(b"success")?)
+    // Where nobody reads it the supervisor was killed, and nobody waits for it.
+    let _ = pipe.write_all(b"success");
+    Ok(())
 }
 
 fn answer(mut client: TcpStream) -> io::Result<()> {

@@ -64,6 +64,13 @@ def converse(connection, address):
             pass  # the client went away
 
 
+def say(word):
+    try:
+        os.write(pipe, word)
+    except BrokenPipeError:
+        pass  # the supervisor was killed; the next one takes over who serves
+
+
 # First of all: from here on SIGUSR1 is a byte in a pipe and cannot be missed.
 asked, ask = os.pipe()
 os.set_blocking(ask, False)
@@ -84,9 +91,9 @@ try:
         listener.setblocking(False)
 except OSError as error:
     print(f"cannot serve: {error}", file=sys.stderr)
-    os.write(pipe, b"failed ")
+    say(b"failed ")
     sys.exit(0)
-os.write(pipe, b"ready  ")
+say(b"ready  ")
 
 # At its end once we leave: every connection that waits sees it.
 leaving, staying = os.pipe()
@@ -106,4 +113,4 @@ while True:
 for listener in listeners:
     listener.close()
 os.close(staying)
-os.write(pipe, b"success")
+say(b"success")

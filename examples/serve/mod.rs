@@ -82,16 +82,18 @@ pub(crate) fn run(
     mut say_quiet: impl FnMut(bool) -> io::Result<()>,
 ) -> Result<(), Box<dyn Error>> {
     if ready(&[asked.as_fd()], Some(options.delay))?.is_some() {
-        return Ok(say_quiet(true)?);
+        tell(say_quiet(true));
+        return Ok(());
     }
     for listener in &listeners {
         // The supervisor listens already. The program that the pipe handshake comes from only binds.
         if let Err(error) = listen(listener, Backlog::new(4096)?).and_then(|()| nonblocking(listener)) {
             eprintln!("cannot serve on descriptor {}: {error}", listener.as_raw_fd());
-            return Ok(say_quiet(false)?);
+            tell(say_quiet(false));
+            return Ok(());
         }
     }
-    say_ready()?;
+    tell(say_ready());
 
     let (draining, going_on) = io::pipe()?;
     let server = Server { options, draining };
@@ -101,8 +103,17 @@ pub(crate) fn run(
         accept_until(asked, &listeners, &places, &place, scope, &server)?;
         drop(listeners);
         drop(going_on);
-        Ok(say_quiet(true)?)
+        tell(say_quiet(true));
+        Ok(())
     })
+}
+
+/// Goes on whether the supervisor has heard us or not: where nobody listens it was killed, and the next one takes over who serves.
+fn tell(said: io::Result<()>) {
+    if let Err(error) = said {
+        // Not a panic, where nobody reads stderr either.
+        let _ = writeln!(io::stderr(), "the supervisor does not hear me: {error}");
+    }
 }
 
 /// What every connection knows.
