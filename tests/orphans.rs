@@ -246,6 +246,30 @@ fn what_a_server_says_while_there_is_no_supervisor_is_heard_by_the_next() {
     supervised.stop();
 }
 
+/// Both were generation 1: the next supervisor knew one of them, and the other was nobody's.
+#[test]
+fn one_that_was_removed_and_comes_back_while_it_drains_has_other_generations() {
+    let (other, port) = (http("other", free_port(), ""), free_port());
+    let with = other.clone() + &http("web", port, "");
+    let mut supervised = Supervised::start(&with, &["other", "web"]);
+    supervised.wait_answer(port, 1);
+    let (_, answer) = in_flight(port, Duration::from_millis(2500));
+    let old = supervised.pid_of("web", 1);
+    for (config, said) in [(&other, " web generation=1 … answered"), (&with, " web generation=2 … started")]
+    {
+        supervised.stage.write("services.toml", config);
+        supervised.signal(SIGHUP);
+        supervised.wait_for(said);
+    }
+    supervised.wait_answer(port, 2);
+    supervised.kill_and_start_again();
+    supervised.wait_for(" web generation=1 … adopted: it was asked to leave");
+    supervised.wait_for(" web generation=2 … adopted");
+    assert!(answer.join().unwrap().is_ok());
+    eventually("it has ended", || !old.is_alive());
+    supervised.stop();
+}
+
 #[test]
 fn orphans_may_be_stopped_or_left_alone() {
     let (mut supervised, port, server) = started("");

@@ -2,8 +2,13 @@
 
 mod support;
 
+#[path = "support/command.rs"]
+#[allow(dead_code, reason = "others use more of it")]
+mod command;
+
+use command::says;
 use nix::sys::signal::Signal::{SIGHUP, SIGTERM, SIGUSR1};
-use support::{Supervised, free_port, get, http, rude, service};
+use support::{Supervised, example, free_port, get, http, rude, service};
 
 const WAITS: &str = "[bootstrap]\nwhen_idle = \"wait\"\n";
 
@@ -81,5 +86,33 @@ fn a_start_during_the_own_stop_says_what_it_waits_for() {
         supervised.wait_for(" web starts when its last process has ended");
         supervised.wait_for(&format!(" web generation={generation} … started"));
     }
+    supervised.stop();
+}
+
+/// Whoever ordered it waited for ever: what crashes again and again is up at no time that anybody knows.
+#[test]
+fn an_order_for_what_needs_one_that_crashes_again_and_again_is_answered() {
+    let broken = rude("db", free_port(), &["--exit", "3"], "restart = \"always\"\nrestart_delay = \"10s\"");
+    let supervised = Supervised::start(&two(&broken), &["db"]);
+    supervised.wait_for(" web starts when db is up");
+    for order in ["start web", "restart web", "restart"] {
+        says(&supervised, order, &["web: waits for db"], 5);
+    }
+    says(&supervised, "wait web --timeout 300ms", &["not up after 300ms; …"], 6);
+    supervised.stop();
+}
+
+/// It was said to be up: what ran before its restart, for which there was no room yet.
+#[test]
+fn who_waits_for_a_service_waits_for_its_restart_that_was_ordered() {
+    let slow = [&*example("http"), "--delay", "500ms"];
+    let more = "restart_order = \"start-first\"\nready = \"pipe\"";
+    let config = "[bootstrap]\nstart_concurrency = 1\n".to_owned()
+        + &service("a", free_port(), &slow, more)
+        + &service("b", free_port(), &slow, more);
+    let supervised = Supervised::start(&config, &["a", "b"]);
+    says(&supervised, "wait", &["b: up: generation 1 serves"], 0);
+    says(&supervised, "restart --no-wait", &["b: …"], 0);
+    says(&supervised, "wait b", &["b: up: generation 2 serves"], 0);
     supervised.stop();
 }

@@ -8,7 +8,9 @@ mod command;
 use command::{json, says};
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
 use std::collections::BTreeSet;
-use support::{Load, Process, Supervised, eventually, example, free_port, get, rude, service};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use support::{Load, Process, Stage, Supervised, eventually, example, free_port, get, rude, service};
 
 /// Writes another config and has it read.
 fn reload(supervised: &mut Supervised, config: &str) {
@@ -258,4 +260,49 @@ fn more_workers_are_waited_for_and_are_no_restarts() {
     supervised.stage.write("services.toml", &config(4));
     says(&supervised, "reload", &["web: crashed, and is started again after a pause"], 5);
     supervised.stop();
+}
+
+/// Only the worker that was tried was safe: a crash of one whose turn had not come started the program that had failed.
+#[test]
+fn what_a_failed_restart_did_not_come_to_comes_back_from_its_own_program() {
+    for order in ["start-first", "stop-first"] {
+        let stage = Stage::new();
+        stage.install(example("http"), "server");
+        let more =
+            format!("ready = \"pipe\"\nworkers = 3\nrestart = \"always\"\nrestart_order = \"{order}\"");
+        let supervised = stage.start(&service("web", free_port(), &["./server"], &more), &[]);
+        for generation in 1..=3 {
+            supervised.wait_for(&format!(" web generation={generation} pid= … ready after"));
+        }
+        let broken = supervised.stage.write("broken", "#!/bin/sh\nexit 3\n");
+        fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(&broken, supervised.stage.dir().join("server")).unwrap();
+        says(&supervised, "restart web", &["web: the restart failed; …"], 5);
+        let failed = supervised.last_generation("web");
+        for generation in [2, 3] {
+            supervised.pid_of("web", generation).signal(SIGKILL);
+            supervised.wait_for(&format!(" web generation={} pid= … ready after", failed + generation - 1));
+        }
+        assert_eq!(supervised.count("ended with exit code 3"), 1, "{order}\n{supervised}");
+        supervised.stop();
+    }
+}
+
+/// The next start was of as many as before, and those that were too many were ended at once.
+#[test]
+fn fewer_workers_while_it_is_down_are_no_more_at_the_next_start() {
+    for order in ["start", "restart"] {
+        let port = free_port();
+        let config = |workers: u32| {
+            "[bootstrap]\nwhen_idle = \"wait\"\n".to_owned()
+                + &web(port, &[], &format!("ready = \"pipe\"\nworkers = {workers}"))
+        };
+        let (supervised, _) = start(&config(4), 4);
+        says(&supervised, "stop web", &["web: stopped"], 0);
+        supervised.stage.write("services.toml", &config(1));
+        says(&supervised, "reload", &["…"], 0);
+        says(&supervised, &format!("{order} web"), &["web: up: generation 5 serves"], 0);
+        assert_eq!(supervised.last_generation("web"), 5, "{supervised}");
+        supervised.stop();
+    }
 }

@@ -36,6 +36,7 @@ mod reconcile;
 mod request;
 mod rollout;
 mod said;
+mod scale;
 mod scene;
 mod sequence;
 pub mod service;

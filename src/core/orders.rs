@@ -341,10 +341,12 @@ impl Supervisor {
         }
         match goal {
             Goal::Up | Goal::Settled if self.waits(service.id) && !service.is_up() => {
-                let names = self.blockers(service.id);
+                let names = self.blockers(service.id, goal);
                 (!names.is_empty()).then_some(Verdict::WaitsFor { names })
             }
             Goal::Round(_) if self.waits(service.id) => None,
+            // A restart of it was ordered, and waits for room.
+            Goal::Settled if self.replacing.contains(&service.id) => None,
             Goal::Down if self.is_to_stop(service.id) => None,
             Goal::Round(_) | Goal::Up | Goal::Settled | Goal::Down | Goal::Held => service.verdict(goal),
         }

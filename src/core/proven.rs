@@ -27,10 +27,17 @@ impl Worker {
 
     /// Its successor has failed. What its file is now is not to be started by a crash.
     pub(super) fn serve_on(&mut self, old: Run, scene: &mut Scene<'_>) {
-        if scene.policy().rollback && self.proven.is_none() {
-            self.proven = Some(Box::new(self.pin(&old, scene)));
-        }
         self.state = State::Up { run: old };
+        self.keep_what_serves(scene);
+    }
+
+    /// The same of one whose turn did not come, because the successor of another failed.
+    pub(super) fn keep_what_serves(&mut self, scene: &mut Scene<'_>) {
+        let State::Up { run } = &self.state else { return };
+        if scene.policy().rollback && self.proven.is_none() {
+            let run = run.clone();
+            self.proven = Some(Box::new(self.pin(&run, scene)));
+        }
     }
 
     /// Starts a program that is kept, as a generation of its own.

@@ -253,15 +253,26 @@ impl Supervisor {
         }
     }
 
+    /// The last generation of one of this name that was removed and still ends: each process has a number of its own.
+    fn last_of_former(&self, name: &ServiceName) -> Generation {
+        // Most of the time there is none, and nobody is asked.
+        let some_end = self.services.len() > self.names.len();
+        let all = some_end.then(|| self.services.values()).into_iter().flatten();
+        let formers = all.filter(|service| service.is_removed() && service.definition.name == *name);
+        formers.map(|former| former.last).max().unwrap_or(Generation::NONE)
+    }
+
     /// Gives whoever was added or restarted, or has more workers to start, and what its end will be.
     fn apply(&mut self, change: Change, now: Time, out: &mut Vec<Action>) -> Option<(ServiceId, Goal)> {
         match change {
             Change::Added(definition) => {
                 self.last_service += 1;
                 let id = ServiceId(self.last_service);
+                let last = self.last_of_former(&definition.name);
                 let listeners = self.listeners(&definition);
                 self.names.insert(definition.name.clone(), id);
-                let service = Service::new(id, definition, listeners);
+                let mut service = Service::new(id, definition, listeners);
+                service.last = last;
                 // A socket that it took from another service may be parked (simulation, seed 1994).
                 if self.planned > 0 {
                     service.take_sockets(&[], out);

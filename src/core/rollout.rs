@@ -64,14 +64,14 @@ pub(super) struct Begun {
 }
 
 /// What a look at the rollout shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// Nobody's.
     Nobody,
     /// This worker's.
     Of(u32),
-    /// A worker failed; so many others are not restarted.
-    Stopped(usize),
+    /// A worker failed; these others are not restarted.
+    Stopped(BTreeSet<u32>),
     /// This restart is over; it has a number if it was asked for.
     Over(Option<u32>, End),
 }
@@ -175,7 +175,7 @@ impl Rollout {
                 // Whatever becomes of the worker that failed, these serve on as they were (simulation, seed 370).
                 round.failure = Some(End::OldServes(old));
             }
-            return Turn::Stopped(left.len());
+            return Turn::Stopped(left);
         }
         if let Some(end) = round.end() {
             let number = round.number;

@@ -5,6 +5,7 @@
 use super::fact::Fact;
 use super::service::{Ending, Service, Wish};
 use super::supervisor::{Phase, Supervisor};
+use super::tickets::Goal;
 use super::{Action, Time};
 use crate::plan::{Change, Definition, ServiceId, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -177,8 +178,9 @@ impl Supervisor {
         service.is_ending() || service.is_down() && service.definition.predecessors().next().is_some()
     }
 
-    /// Whoever keeps a service that waits from starting, as far as nothing brings them up by itself.
-    pub(super) fn blockers(&self, id: ServiceId) -> Vec<ServiceName> {
+    /// Whoever keeps a service that waits from starting, as far as nothing brings them up by itself; or, where it was ordered,
+    /// only after a pause: they crash. Who waits for no order of his has all the time that he gave.
+    pub(super) fn blockers(&self, id: ServiceId, goal: Goal) -> Vec<ServiceName> {
         let mut found = BTreeSet::new();
         let mut seen = BTreeSet::from([id]);
         let mut ahead = vec![id];
@@ -189,6 +191,7 @@ impl Supervisor {
                 if self.waits(other.id) {
                     ahead.extend(seen.insert(other.id).then_some(other.id));
                 } else if other.wish == Wish::Hold
+                    || goal != Goal::Settled && other.pauses()
                     || required && (other.wish == Wish::Stop || other.is_stuck())
                 {
                     found.insert(name.clone());

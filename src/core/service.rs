@@ -99,6 +99,7 @@ impl Service {
         self.wish = Wish::Run;
         self.workers.iter_mut().filter(|worker| worker.is_empty()).for_each(Worker::forget_crashes);
         self.history.restart_failed &= !self.served_by_nobody();
+        self.shrink(now, out);
         self.each(now, out, |worker, scene| worker.order(Order::Start, scene));
         self.scale(now, out);
         self.settle(now, out);
@@ -113,6 +114,7 @@ impl Service {
 
     fn begin_restart(&mut self, now: Time, out: &mut Vec<Action>) -> u32 {
         self.workers.iter_mut().for_each(Worker::forget_crashes);
+        self.shrink(now, out);
         let begun = self.rollout.begin(&self.workers, self.last);
         if begun.waits {
             self.scene(now, out).1.report(Fact::RestartQueued);
@@ -234,34 +236,6 @@ impl Service {
         }
     }
 
-    /// Makes the number of workers what the policy says: starts what is missing, ends what is too much.
-    pub(super) fn scale(&mut self, now: Time, out: &mut Vec<Action>) {
-        let missing = self.populate(now);
-        for at in missing..self.workers.len() {
-            let order = if self.wish == Wish::Hold { Order::Hold } else { Order::Start };
-            self.with(at, now, out, |worker, scene| worker.order(order, scene));
-        }
-        let wanted = self.definition.policy.workers;
-        for at in 0..self.workers.len() {
-            if self.workers[at].index >= wanted {
-                self.with(at, now, out, |worker, scene| worker.order(Order::Stop(Then::Gone), scene));
-            }
-        }
-    }
-
-    /// Adds the workers that are missing, and gives the place of the first of them.
-    fn populate(&mut self, now: Time) -> usize {
-        let first = self.workers.len();
-        for index in 0..self.definition.policy.workers {
-            if !self.workers.iter().any(|worker| worker.index == index && !worker.is_being_removed()) {
-                // Most services have one: no room for others is kept.
-                self.workers.reserve_exact(1);
-                self.workers.push(Worker::new(index, now));
-            }
-        }
-        first
-    }
-
     /// What follows for all from what one did: the next turn of a restart, workers that are gone, sockets that
     /// nobody will serve.
     pub(super) fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
@@ -279,13 +253,19 @@ impl Service {
         loop {
             match self.rollout.turn(&self.workers, &self.definition.policy, self.last) {
                 Turn::Nobody => break,
-                Turn::Of(index) => {
-                    let is = |worker: &Worker| worker.index == index && !worker.is_being_removed();
-                    if let Some(at) = self.workers.iter().position(is) {
-                        self.with(at, now, out, |worker, scene| worker.order(Order::Restart, scene));
+                Turn::Of(index) => self.each(now, out, |worker, scene| {
+                    if worker.index == index && !worker.is_being_removed() {
+                        worker.order(Order::Restart, scene);
                     }
+                }),
+                Turn::Stopped(left) => {
+                    self.scene(now, out).1.report(Fact::RolloutStopped { left: left.len() });
+                    self.each(now, out, |worker, scene| {
+                        if left.contains(&worker.index) && !worker.is_being_removed() {
+                            worker.keep_what_serves(scene);
+                        }
+                    });
                 }
-                Turn::Stopped(left) => self.scene(now, out).1.report(Fact::RolloutStopped { left }),
                 Turn::Over(round, end) => {
                     self.history.restart_failed = !matches!(end, End::Through(_));
                     self.history.restarts.failed += u32::from(self.history.restart_failed);
@@ -334,7 +314,7 @@ impl Service {
         }
     }
 
-    fn with(
+    pub(super) fn with(
         &mut self,
         at: usize,
         now: Time,
@@ -368,18 +348,6 @@ impl Service {
             history: &mut self.history,
         };
         (&mut self.workers, scene)
-    }
-
-    /// Has it as many workers as its policy says, or will it? One that is down has, when it starts.
-    fn is_wanted(&self) -> bool {
-        let runs = |worker: &Worker| {
-            !matches!(worker.state, State::Stopping { .. } | State::Stopped | State::Crashed | State::Held)
-        };
-        match self.wish {
-            Wish::Run => self.workers.iter().any(runs),
-            Wish::Hold => true,
-            Wish::Stop | Wish::Remove => false,
-        }
     }
 
     /// Was it started once, and is not ready yet? A start after a crash is another.

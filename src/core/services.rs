@@ -23,6 +23,10 @@ impl Services {
         self.0.get_mut(&id).map(|service| &mut **service)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn insert(&mut self, service: Service) {
         self.0.insert(service.id, Box::new(service));
     }

@@ -48,6 +48,11 @@ impl Service {
         !self.rollout.is_under_way() && (kept.peek().is_none() || !kept.all(up))
     }
 
+    /// Has a worker of it crashed, and is started again after a pause?
+    pub(super) fn pauses(&self) -> bool {
+        self.workers.iter().any(|worker| matches!(worker.state, State::Backoff { .. }))
+    }
+
     /// Does every worker of it serve?
     pub fn is_up(&self) -> bool {
         !self.workers.is_empty() && kept(&self.workers).all(|worker| worker.serving().is_some())

@@ -87,8 +87,8 @@ fn a_child_has_what_it_was_given_and_nothing_else() {
     let [listener, pipe, generation] = ports.split(' ').collect::<Vec<_>>()[..] else { panic!("{ports}") };
     assert!(fds[listener].starts_with("socket:"), "{text}");
     assert!(fds[pipe].starts_with("pipe:"), "{text}");
-    let other_end: Vec<&str> = given.into_iter().filter(|fd| ![listener, pipe].contains(fd)).collect();
-    assert_eq!(other_end.iter().map(|fd| fds[fd]).collect::<Vec<_>>(), [fds[pipe]], "{text}");
+    let besides: Vec<&str> = given.into_iter().filter(|fd| ![listener, pipe].contains(fd)).collect();
+    assert_eq!(besides.iter().map(|fd| fds[fd]).collect::<Vec<_>>(), [fds[pipe]], "{text}");
     assert_eq!(generation, "1", "{text}");
     // While this test is alone: the next one counts descriptors.
     drop((leaked, other_end));
