@@ -5,14 +5,13 @@
 
 use crate::limits::LOG_BACKUPS;
 use crate::plan::Keeping;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::{Compression, GzBuilder};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Seek as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -84,11 +83,30 @@ pub(super) fn compress(from: File, path: &Path) {
 }
 
 fn pack(mut from: &File, to: &File) -> io::Result<()> {
-    let mut packing = GzEncoder::new(BufWriter::new(to), Compression::fast());
+    let found = from.metadata()?;
+    let named = GzBuilder::new().comment(mark((found.dev(), found.ino())));
+    let mut packing = named.write(BufWriter::new(to), Compression::fast());
     from.rewind()?;
     io::copy(&mut from, &mut packing)?;
     packing.finish()?.flush()?;
-    to.set_permissions(Permissions::from_mode(MODE))
+    resemble(&found, to)
+}
+
+/// Gives it the owner and the permissions of what it is a copy of. Until then, and where the owner cannot be given, it is
+/// ours alone: nobody reads it who may not read the other, and nobody locks it.
+fn resemble(original: &Metadata, copy: &File) -> io::Result<()> {
+    let made = copy.metadata()?;
+    let owner = (original.uid(), original.gid());
+    if owner != (made.uid(), made.gid()) && fchown(copy, Some(owner.0), Some(owner.1)).is_err() {
+        return Ok(());
+    }
+    copy.set_permissions(Permissions::from_mode(original.mode() & 0o777))
+}
+
+/// What a compressed backup says of the file that it was made from, by its device and inode: so a reader that has that one
+/// open finds its place again.
+pub fn mark((device, inode): (u64, u64)) -> String {
+    format!("file {device}:{inode}")
 }
 
 /// What the newest backup is being compressed into.
@@ -129,6 +147,28 @@ mod tests {
         while !is_so() {
             assert!(begin.elapsed() < std::time::Duration::from_secs(30), "still not: {what}");
             thread::yield_now();
+        }
+    }
+
+    /// A log for one reader alone was one for a whole group once it was compressed.
+    #[test]
+    fn a_compressed_backup_has_the_permissions_and_the_owner_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let keeping = Keeping { backups: 2, compress: true, ..Keeping::default() };
+        for mode in [0o600, 0o640, 0o644] {
+            fs::write(&path, "line\n").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            // Only root may give a file away.
+            let _ = std::os::unix::fs::chown(&path, Some(65_534), Some(65_534));
+            let file = File::open(&path).unwrap();
+            let before = file.metadata().unwrap();
+            assert!(matches!(rotate(&path, keeping).unwrap(), Rotated::Done));
+            compress(file, &path);
+            until("it is finished", || !unfinished(&path).exists());
+            let packed = fs::metadata(backup(&path, 1, ".gz")).unwrap();
+            assert_eq!(packed.mode() & 0o777, mode);
+            assert_eq!((packed.uid(), packed.gid()), (before.uid(), before.gid()));
         }
     }
 
