@@ -670,6 +670,100 @@ fn logs_prints_the_last_lines_across_backups_and_follows_over_rotations() {
     supervised.stop();
 }
 
+/// A reader of `logs --follow` in the directory of the stage.
+fn follower(stage: &Stage) -> std::process::Child {
+    let mut command = stage.command(&["-c", "services.toml", "logs", "--follow", "-n", "1", "a"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    #[expect(clippy::disallowed_methods, reason = "a reader that follows, beside the supervisor")]
+    command.spawn().unwrap()
+}
+
+fn process(reader: &std::process::Child) -> Process {
+    Process(reader.id().try_into().unwrap())
+}
+
+/// Follows over many rotations of which it sees none, since it is stopped; gives the numbers that it prints and what it says.
+fn followed_while_stopped(keys: &str) -> (Vec<u32>, String) {
+    let stage = Stage::new();
+    let (go, done) = (stage.path("go"), stage.path("done"));
+    let script = format!(
+        "echo 0; until [ -e {go} ]; do sleep 0.05; done; \
+         i=1; while [ $i -le 90000 ]; do echo $i; i=$((i+1)); done; touch {done}; exec sleep 600"
+    );
+    let keys = format!("stdout = \"file:{}\"\nlog_timestamps = false\n{keys}", stage.path("a.log"));
+    let config = format!("[[service]]\nname = \"a\"\ncommand = [\"sh\", \"-c\", {script:?}]\n{keys}\n");
+    let supervised = stage.start(&config, &["a"]);
+    let log = supervised.stage.dir().join("a.log");
+    eventually("the first is written", || fs::read_to_string(&log).is_ok_and(|text| text == "0\n"));
+    let mut reader = follower(&supervised.stage);
+    let mut lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+    let mut numbers = vec![lines.next().unwrap().unwrap().parse().unwrap()];
+    process(&reader).signal(SIGSTOP);
+    eventually("it is stopped", || process(&reader).state() == Some('T'));
+    supervised.stage.write("go", "");
+    wait_done(&supervised.stage, "done");
+    eventually("the last is written", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.ends_with("\n90000\n") || text == "90000\n")
+    });
+    process(&reader).signal(SIGCONT);
+    while numbers.last() != Some(&90_000) {
+        numbers.push(lines.next().expect("it ends").unwrap().parse().unwrap());
+    }
+    reader.kill().unwrap();
+    let output = reader.wait_with_output().unwrap();
+    supervised.stop();
+    (numbers, String::from_utf8(output.stderr).unwrap())
+}
+
+/// It had heard of some of the rotations only: lines were missing, and others came twice and out of order.
+#[test]
+fn who_is_behind_by_many_rotations_has_each_line_once_and_in_order() {
+    for compress in [false, true] {
+        let keys = format!("log_max_bytes = 4096\nlog_backups = 1000\nlog_compress = {compress}");
+        let (numbers, said) = followed_while_stopped(&keys);
+        let wrong = numbers.windows(2).find(|pair| pair[0] + 1 != pair[1]);
+        assert_eq!(wrong, None, "compressed: {compress}");
+        assert!(!said.contains("missing"), "{said}");
+    }
+}
+
+#[test]
+fn who_follows_is_told_once_what_was_removed_before_he_read_it() {
+    let (numbers, said) = followed_while_stopped("log_max_bytes = 4096\nlog_backups = 2");
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+    let jumps = numbers.windows(2).filter(|pair| pair[0] + 1 != pair[1]).count();
+    assert_eq!(jumps, 1, "{numbers:?}");
+    assert_eq!(said.matches("a.log: lines are missing here: ").count(), 1, "{said}");
+}
+
+/// It ended, and blamed its stdout.
+#[test]
+fn who_follows_waits_while_there_is_no_regular_file() {
+    let stage = Stage::new();
+    let path = stage.path("a.log");
+    fs::write(&path, "first\n").unwrap();
+    let config = format!(
+        "[[service]]\nname = \"a\"\ncommand = \"true\"\nstdout = \"file:{path}\"\nstderr = \"null\"\n"
+    );
+    stage.write("services.toml", &config);
+    let mut reader = follower(&stage);
+    let mut lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+    let mut said = BufReader::new(reader.stderr.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "first");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let told =
+        said.find(|line| line.as_ref().is_ok_and(|line| !line.contains(" goes nowhere"))).unwrap().unwrap();
+    let right = "no regular file: it keeps nothing of what was written to it; waiting for another file there";
+    assert_eq!(told, format!("bootstrap: {path}: {right}"));
+    fs::remove_dir(&path).unwrap();
+    fs::write(&path, "second\n").unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "second");
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    assert_eq!(said.map_while(Result::ok).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
 /// One backup that a power cut had left half written hid all lines, and the file itself was blamed.
 #[test]
 fn logs_prints_what_can_be_read_and_names_what_is_damaged() {

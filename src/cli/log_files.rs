@@ -2,7 +2,7 @@
 
 use crate::limits::{LOG_BACKUPS, LOG_BACKUPS_AT_ONCE};
 use crate::plan::ServiceName;
-use crate::writer::backup;
+use crate::writer::{backup, mark};
 use flate2::read::MultiGzDecoder;
 use nix::fcntl::{Flock, FlockArg};
 use std::collections::{BTreeSet, VecDeque};
@@ -29,8 +29,8 @@ impl Wanted {
 
 /// How far a file was read.
 pub(super) struct Position {
-    /// It; none where there is none yet.
-    pub(super) file: Option<BufReader<File>>,
+    /// It, or a backup of it; none where there is none yet.
+    pub(super) file: Option<Part>,
     /// The beginning of a line that was still being written.
     pub(super) partial: Vec<u8>,
 }
@@ -39,6 +39,43 @@ pub(super) struct Position {
 pub(super) struct Kept {
     pub(super) wanted: Wanted,
     pub(super) position: Position,
+    /// It was seen once whether another is in its place.
+    pub(super) looked_for: bool,
+    /// Why it cannot be read just now, as it was told.
+    pub(super) told: Option<String>,
+}
+
+/// Which file it is: device and inode.
+pub(super) type Identity = (u64, u64);
+
+/// A file, or a backup of it, that is open: as long as it is, no other has its identity.
+pub(super) struct Part {
+    pub(super) path: PathBuf,
+    /// Unpacked.
+    pub(super) reader: BufReader<Box<dyn Read>>,
+    pub(super) identity: Identity,
+    /// The mark of what it was made from, where it is compressed.
+    origin: Option<Vec<u8>>,
+}
+
+impl Part {
+    /// A file that holds what was written.
+    pub(super) fn plain(path: &Path, file: File) -> io::Result<Self> {
+        let identity = identity(&file)?;
+        Ok(Self { path: path.into(), reader: BufReader::new(Box::new(file)), identity, origin: None })
+    }
+
+    fn packed(path: &Path, file: File) -> io::Result<Self> {
+        let identity = identity(&file)?;
+        let unpacked = MultiGzDecoder::new(file);
+        let origin = unpacked.header().and_then(|header| header.comment()).map(<[u8]>::to_vec);
+        Ok(Self { path: path.into(), reader: BufReader::new(Box::new(unpacked)), identity, origin })
+    }
+
+    /// Is it this one, or was it made from it?
+    pub(super) fn holds(&self, other: Identity) -> bool {
+        self.identity == other || self.origin.as_deref() == Some(mark(other).as_bytes())
+    }
 }
 
 /// What was found in a file and its backups.
@@ -65,14 +102,14 @@ pub(super) fn last_lines(wanted: &Wanted, most: usize) -> io::Result<Last> {
         // Nobody rotates it now, so the names of these do not change.
         backups = (1..=LOG_BACKUPS_AT_ONCE).map_while(|number| open_backup(&wanted.path, number)).collect();
         let current = current.unlock().map_err(|(_, errno)| errno)?;
-        seen.extend(identity(&current));
-        let mut reader = BufReader::new(current);
-        position.partial = read_lines(&mut reader, |line| keep(&mut lines, line, wanted, most))?;
-        position.file = Some(reader);
+        let mut current = Part::plain(&wanted.path, current)?;
+        seen.insert(current.identity);
+        position.partial = read_lines(&mut current.reader, |line| keep(&mut lines, line, wanted, most))?;
+        position.file = Some(current);
     }
     let more = LOG_BACKUPS_AT_ONCE + 1..=LOG_BACKUPS;
     let more = more.map_while(|number| open_backup(&wanted.path, number));
-    for Backup { path, reader, identity } in backups.into_iter().chain(more) {
+    for Part { path, mut reader, identity, .. } in backups.into_iter().chain(more) {
         if lines.len() >= most {
             break;
         }
@@ -82,7 +119,7 @@ pub(super) fn last_lines(wanted: &Wanted, most: usize) -> io::Result<Last> {
         }
         let mut earlier = VecDeque::new();
         let room = most - lines.len();
-        let read = read_lines(&mut BufReader::new(reader), |line| keep(&mut earlier, line, wanted, room));
+        let read = read_lines(&mut reader, |line| keep(&mut earlier, line, wanted, room));
         damaged.extend(read.err().map(|error| (path, error)));
         earlier.extend(lines);
         lines = earlier;
@@ -107,16 +144,19 @@ pub(super) fn open_locked(path: &Path) -> io::Result<Option<Flock<File>>> {
             return Err(io::Error::other("no regular file: it keeps nothing of what was written to it"));
         }
         let locked = Flock::lock(file, FlockArg::LockShared).map_err(|(_, errno)| errno)?;
-        let there = fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
-        if identity(&locked) == there {
+        if identity_at(path) == Some(identity(&locked)?) {
             return Ok(Some(locked));
         }
     }
 }
 
-/// Which file it is.
-pub(super) fn identity(file: &File) -> Option<(u64, u64)> {
-    file.metadata().ok().map(|found| (found.dev(), found.ino()))
+pub(super) fn identity(file: &File) -> io::Result<Identity> {
+    file.metadata().map(|found| (found.dev(), found.ino()))
+}
+
+/// Of the file that has this name now.
+pub(super) fn identity_at(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn keep(lines: &mut VecDeque<Vec<u8>>, line: Vec<u8>, wanted: &Wanted, most: usize) {
@@ -143,26 +183,15 @@ pub(super) fn read_lines(
     }
 }
 
-/// A backup that was opened.
-pub(super) struct Backup {
-    path: PathBuf,
-    /// Unpacked.
-    pub(super) reader: Box<dyn Read>,
-    /// Which file it is.
-    identity: (u64, u64),
-}
-
 /// The backup with this number, if there is one.
-pub(super) fn open_backup(path: &Path, number: u32) -> Option<Backup> {
+pub(super) fn open_backup(path: &Path, number: u32) -> Option<Part> {
     // Between two looks it may have been compressed, or the other way round moved on.
     for _ in 0..2 {
         for ending in ["", ".gz"] {
             let path = backup(path, number, ending);
             if let Ok(file) = File::open(&path) {
-                let identity = identity(&file)?;
-                let plain: Box<dyn Read> = Box::new(file);
-                let reader = if ending.is_empty() { plain } else { Box::new(MultiGzDecoder::new(plain)) };
-                return Some(Backup { path, reader, identity });
+                let open = if ending.is_empty() { Part::plain } else { Part::packed };
+                return open(&path, file).ok();
             }
         }
     }

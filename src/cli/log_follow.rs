@@ -1,41 +1,61 @@
 //! Following log files over rotations: the kernel tells of each change (inotify), nothing is looked at in between.
 
-use super::log_files::{Kept, identity, open_backup, open_locked, read_lines, said_heading};
-use crate::writer::backup;
+use super::answer::complain;
+use super::log_files::{Kept, Part, read_lines, said_heading};
+use super::log_newer::{Newer, newer};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-/// Prints what is appended, until nobody reads any more; or until a directory has gone, which is given.
+/// Why nothing more can be followed.
+pub(super) enum End {
+    /// This directory has gone.
+    Gone(PathBuf),
+    /// The system does not tell what changes.
+    Blind(io::Error),
+}
+
+/// Prints what is appended, until nobody reads any more.
 ///
 /// # Errors
 ///
-/// The system's.
-pub(super) fn follow(mut kept: Vec<Kept>, out: &mut impl Write) -> io::Result<PathBuf> {
-    let mut changes = Changes::of(&kept)?;
+/// That it cannot be printed.
+pub(super) fn follow(mut kept: Vec<Kept>, out: &mut impl Write) -> io::Result<End> {
+    let mut changes = match Changes::of(&kept) {
+        Ok(changes) => changes,
+        Err(error) => return Ok(End::Blind(error)),
+    };
     let several = kept.len() > 1;
     let mut last = kept.len() - 1;
     loop {
         for (number, file) in kept.iter_mut().enumerate() {
-            let pieces = file.opened(&mut changes, number)?;
-            let lines = file.read(pieces)?;
-            if !lines.is_empty() {
-                if several && std::mem::replace(&mut last, number) != number {
-                    said_heading(out, &file.wanted.path)?;
+            let Newer { parts, gone, .. } = file.newer(&mut changes, number);
+            let mut gone = Some(gone);
+            // First the rest of the one that was read so far.
+            for part in std::iter::once(None).chain(parts.into_iter().map(Some)) {
+                let lines = file.read(part);
+                if !lines.is_empty() {
+                    if several && std::mem::replace(&mut last, number) != number {
+                        said_heading(out, &file.wanted.path)?;
+                    }
+                    lines.iter().try_for_each(|line| out.write_all(line))?;
+                    out.flush()?;
                 }
-                lines.iter().try_for_each(|line| out.write_all(line))?;
-                out.flush()?;
+                if gone.take() == Some(true) {
+                    file.tell_gap();
+                }
             }
         }
         if let Some(gone) = changes.gone.and_then(|number| kept.get(number)) {
-            return Ok(gone.wanted.path.parent().unwrap_or(Path::new("/")).into());
+            return Ok(End::Gone(gone.wanted.path.parent().unwrap_or(Path::new("/")).into()));
         }
-        changes.wait()?;
+        if let Err(error) = changes.wait() {
+            return Ok(End::Blind(error));
+        }
     }
 }
 
@@ -45,8 +65,9 @@ const GOES: AddWatchFlags = AddWatchFlags::IN_DELETE.union(AddWatchFlags::IN_MOV
 /// What the kernel tells of the directories of the files.
 struct Changes {
     inotify: Inotify,
-    /// The directory and name of the newest backup of each file, and how often it was made since that was handled.
-    newest: Vec<(WatchDescriptor, OsString, u32)>,
+    /// The directory and name of each file, and how many have come there that were not read; without a bound where the
+    /// kernel had more to tell than it keeps.
+    files: Vec<(WatchDescriptor, OsString, u32)>,
     /// The directory of each file as a name in the one above it, where that may be watched.
     above: Vec<Option<(WatchDescriptor, OsString)>>,
     /// Something was told that was not handled.
@@ -61,45 +82,64 @@ impl Changes {
         let comes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
         // The same directory is the same watch, and may be above another.
         let watch = |path: &Path| inotify.add_watch(path, comes | GOES);
-        let newest = kept.iter().map(|file| {
-            let newest = backup(&file.wanted.path, 1, "");
-            let number = watch(newest.parent().unwrap_or(Path::new("/")))?;
-            Ok((number, newest.file_name().unwrap_or_default().into(), 0))
+        let files = kept.iter().map(|file| {
+            let path = &file.wanted.path;
+            let number = watch(path.parent().unwrap_or(Path::new("/")))?;
+            Ok((number, path.file_name().unwrap_or_default().into(), 0))
         });
-        let newest = newest.collect::<io::Result<_>>()?;
+        let files = files.collect::<io::Result<_>>()?;
         let above = kept.iter().map(|file| {
             let directory = file.wanted.path.parent()?;
             Some((watch(directory.parent()?).ok()?, directory.file_name()?.into()))
         });
         let above = above.collect();
-        Ok(Self { inotify, newest, above, news: false, gone: None })
+        Ok(Self { inotify, files, above, news: false, gone: None })
     }
 
-    /// How often this file became a backup.
-    fn rotations(&self, number: usize) -> u32 {
-        self.newest.get(number).map_or(0, |(.., rotations)| *rotations)
+    /// How many files have come to this name that were not read.
+    fn came(&self, number: usize) -> u32 {
+        self.files.get(number).map_or(0, |(.., came)| *came)
     }
 
-    /// That is handled.
-    fn forget(&mut self, number: usize) {
-        if let Some((.., rotations)) = self.newest.get_mut(number) {
-            *rotations = 0;
+    /// So many of them are left.
+    fn leave(&mut self, number: usize, left: u32) {
+        if let Some((.., came)) = self.files.get_mut(number) {
+            *came = left;
+        }
+        // They are read without that anything is told.
+        self.news |= left > 0;
+    }
+
+    /// One of them is none that could be read.
+    fn discount(&mut self, number: usize) {
+        if let Some((.., came)) = self.files.get_mut(number) {
+            *came = came.saturating_sub(1);
         }
     }
 
-    /// Takes what was told since the last call; tells whether there was something.
-    fn take(&mut self) -> io::Result<bool> {
-        let events = match self.inotify.read_events() {
-            Ok(events) => events,
-            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        };
-        for event in events.iter().filter(|event| event.mask.contains(AddWatchFlags::IN_MOVED_TO)) {
-            for (watch, name, rotations) in &mut self.newest {
+    /// Takes all that was told since the last call. The kernel gives it in pieces.
+    fn take(&mut self) -> io::Result<()> {
+        loop {
+            match self.inotify.read_events() {
+                Ok(events) => self.told(&events),
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn told(&mut self, events: &[InotifyEvent]) {
+        let comes = AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_CREATE;
+        for event in events.iter().filter(|event| event.mask.intersects(comes)) {
+            for (watch, name, came) in &mut self.files {
                 if *watch == event.wd && event.name.as_ref() == Some(name) {
-                    *rotations += 1;
+                    *came = came.saturating_add(1);
                 }
             }
+        }
+        if events.iter().any(|event| event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW)) {
+            self.files.iter_mut().for_each(|(.., came)| *came = u32::MAX);
         }
         for event in events.iter().filter(|event| event.mask.intersects(GOES)) {
             let is_it = |(watch, name): &(WatchDescriptor, OsString)| {
@@ -108,7 +148,6 @@ impl Changes {
             self.gone = self.gone.or(self.above.iter().position(|above| above.as_ref().is_some_and(is_it)));
         }
         self.news |= !events.is_empty();
-        Ok(!events.is_empty())
     }
 
     /// Waits until something is told.
@@ -125,59 +164,66 @@ impl Changes {
     }
 }
 
-/// A file behind the one that was read so far.
-enum Piece {
-    Backup(BufReader<Box<dyn Read>>),
-    Current(BufReader<File>),
-}
-
 impl Kept {
-    /// The files that came after the one that was read so far. There may be none at the path just now: then they come
-    /// with the next.
-    fn opened(&self, changes: &mut Changes, number: usize) -> io::Result<Vec<Piece>> {
-        let Some(current) = open_locked(&self.wanted.path)? else { return Ok(Vec::new()) };
-        // Nobody rotates it now, so these are all rotations there were.
-        changes.take()?;
-        let backups = (1..changes.rotations(number)).rev();
-        let backups = backups.filter_map(|number| open_backup(&self.wanted.path, number));
-        let mut pieces: Vec<Piece> =
-            backups.map(|backup| Piece::Backup(BufReader::new(backup.reader))).collect();
-        changes.forget(number);
-        let current = current.unlock().map_err(|(_, errno)| errno)?;
-        let ours = self.position.file.as_ref().and_then(|open| identity(open.get_ref()));
-        if ours.is_none() || ours != identity(&current) {
-            pieces.push(Piece::Current(BufReader::new(current)));
+    /// The files that came after the one that was read so far. What keeps us from opening them is told once, and may go.
+    fn newer(&mut self, changes: &mut Changes, number: usize) -> Newer {
+        let ours = self.position.file.as_ref().map(|open| open.identity);
+        // Nobody has told how many came before the kernel was asked to tell.
+        let unknown = !std::mem::replace(&mut self.looked_for, true) && ours.is_some();
+        let came = || changes.take().map(|()| if unknown { u32::MAX } else { changes.came(number) });
+        match newer(&self.wanted.path, ours, came) {
+            Ok(Some(newer)) => {
+                self.told = None;
+                changes.leave(number, newer.more);
+                newer
+            }
+            Ok(None) => Newer::default(),
+            Err(error) => {
+                let told = error.to_string();
+                if self.told.as_ref() != Some(&told) {
+                    complain(&format!(
+                        "{}: {told}; waiting for another file there",
+                        self.wanted.path.display()
+                    ));
+                    self.told = Some(told);
+                    // Where nothing can be taken any more, the wait says so.
+                    let _ = changes.take();
+                    changes.discount(number);
+                }
+                Newer::default()
+            }
         }
-        Ok(pieces)
     }
 
-    /// The lines that are new, and wanted.
-    fn read(&mut self, pieces: Vec<Piece>) -> io::Result<Vec<Vec<u8>>> {
+    fn tell_gap(&self) {
+        complain(&format!(
+            "{}: lines are missing here: backups were removed before they were read",
+            self.wanted.path.display()
+        ));
+    }
+
+    /// The lines that are new, and wanted: of the next part, or else of the one that was read so far.
+    fn read(&mut self, next: Option<Part>) -> Vec<Vec<u8>> {
         let (mut lines, wanted) = (Vec::new(), &self.wanted);
         let mut partial = std::mem::take(&mut self.position.partial);
-        let mut take = |partial: &mut Vec<u8>, line: Vec<u8>| {
-            let mut whole = std::mem::take(partial);
-            whole.extend_from_slice(&line);
-            if wanted.has(&whole) {
-                lines.push(whole);
-            }
+        let part = match next {
+            Some(part) => Some(self.position.file.insert(part)),
+            None => self.position.file.as_mut(),
         };
-        if let Some(open) = &mut self.position.file {
-            let rest = read_lines(open, |line| take(&mut partial, line))?;
-            partial.extend_from_slice(&rest);
-        }
-        for piece in pieces {
-            let rest = match piece {
-                Piece::Backup(mut reader) => read_lines(&mut reader, |line| take(&mut partial, line))?,
-                Piece::Current(mut reader) => {
-                    let rest = read_lines(&mut reader, |line| take(&mut partial, line))?;
-                    self.position.file = Some(reader);
-                    rest
+        if let Some(part) = part {
+            let rest = read_lines(&mut part.reader, |line| {
+                let mut whole = std::mem::take(&mut partial);
+                whole.extend_from_slice(&line);
+                if wanted.has(&whole) {
+                    lines.push(whole);
                 }
-            };
-            partial.extend_from_slice(&rest);
+            });
+            match rest {
+                Ok(rest) => partial.extend_from_slice(&rest),
+                Err(error) => complain(&format!("{}: damaged: {error}", part.path.display())),
+            }
         }
         self.position.partial = partial;
-        Ok(lines)
+        lines
     }
 }

@@ -3,7 +3,7 @@
 use super::Color;
 use super::answer::complain;
 use super::log_files::{Kept, Last, Wanted, last_lines, said_heading};
-use super::log_follow::follow;
+use super::log_follow::{End, follow};
 use super::said;
 use super::screen::Screen;
 use super::way::Services;
@@ -111,7 +111,7 @@ fn print(
         }
         lines.iter().try_for_each(|line| out.write_all(line))?;
         out.flush()?;
-        kept.push(Kept { wanted, position });
+        kept.push(Kept { wanted, position, looked_for: false, told: None });
     }
     Ok(kept)
 }
@@ -119,15 +119,14 @@ fn print(
 /// Prints what is written from now on.
 fn go_on(kept: Vec<Kept>, out: &mut impl io::Write, code: ExitCode) -> ExitCode {
     match follow(kept, out) {
-        Ok(gone) => {
-            complain(&format!(
-                "{}: renamed or removed, with the files in it; follow it again",
-                gone.display()
-            ));
-            ExitCode::Failed
-        }
-        Err(error) => said(Err(error), code),
+        Ok(End::Gone(directory)) => complain(&format!(
+            "{}: renamed or removed, with the files in it; follow it again",
+            directory.display()
+        )),
+        Ok(End::Blind(error)) => complain(&format!("cannot be told of changes of the files: {error}")),
+        Err(error) => return said(Err(error), code),
     }
+    ExitCode::Failed
 }
 
 /// Where what a service writes is, if not in a file.

@@ -12,6 +12,7 @@ mod import;
 mod interrupts;
 mod log_files;
 mod log_follow;
+mod log_newer;
 mod logs;
 mod manual;
 mod markdown;

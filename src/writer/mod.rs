@@ -19,7 +19,7 @@ mod outlets;
 mod pipes;
 mod talk;
 
-pub use backups::backup;
+pub use backups::{backup, mark};
 
 use crate::core::Time;
 use crate::limits::{LOG_LAST_PATIENCE, LOG_MEMORY_BYTES};
