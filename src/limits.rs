@@ -330,6 +330,10 @@ pub const LOG_LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// that it holds no disk for ever.
 pub const LOG_LAST_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a PID 1 waits at the end for a log writer that still has something to write: the kernel kills it with us. It is a
+/// little more than the writer takes.
+pub const LOG_WRITER_LAST_WAIT: Duration = Duration::from_secs(11);
+
 /// Last lines of what a run wrote to stderr that stand in the report of its failure.
 pub const LOG_TAIL_LINES: usize = 5;
 

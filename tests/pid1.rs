@@ -88,6 +88,49 @@ fn as_pid_1_it_names_and_ends_what_a_service_leaves_behind() {
     assert_eq!(supervised.wait_exit(), 0, "{supervised}");
 }
 
+/// A service in a container whose log file is on a disk that is too small for what it said.
+fn with_a_full_disk() -> Option<support::Supervised> {
+    if let Some(why) = no_container() {
+        println!("skipped: no namespace of processes can be made here: {why}");
+        return None;
+    }
+    let stage = Stage::new();
+    let (small, done) = (stage.path("small"), stage.path("done"));
+    std::fs::create_dir(&small).unwrap();
+    let mount = format!("mount -t tmpfs -o size=64k tmpfs {small} && exec \"$@\"");
+    let script =
+        format!("i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done; touch {done}; exec sleep 600");
+    let config = format!(
+        "[[service]]\nname = \"a\"\ncommand = [\"sh\", \"-c\", {script:?}]\nstdout = \"file:{small}/a.log\"\n"
+    );
+    let supervised = stage.through(&[&CONTAINER[..], &["sh", "-c", &mount, "sh"]].concat()).launch(&config);
+    eventually("it has said all", || std::path::Path::new(&done).exists());
+    supervised.wait_for("No space left on device; lines wait, and services go on");
+    Some(supervised)
+}
+
+/// It was taken for one that a service had left behind, and died with its lines, without a word of them.
+#[test]
+fn as_pid_1_it_waits_for_the_log_writer_which_tells_what_is_lost() {
+    let Some(mut supervised) = with_a_full_disk() else { return };
+    supervised.process().children()[0].signal(SIGTERM);
+    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
+    supervised.wait_for("it would die with this PID 1, which waits for it 11s at most: SIGTERM ends that");
+    supervised.wait_for("the log writer ends; … are lost");
+    assert!(!supervised.said("left without a service"), "{supervised}");
+}
+
+#[test]
+fn as_pid_1_it_waits_for_the_log_writer_no_longer_than_somebody_wants() {
+    let Some(mut supervised) = with_a_full_disk() else { return };
+    let first = supervised.process().children()[0];
+    first.signal(SIGTERM);
+    supervised.wait_for("it would die with this PID 1");
+    first.signal(SIGTERM);
+    assert_eq!(supervised.wait_exit(), 0, "{supervised}");
+    assert!(!supervised.said("the log writer ends"), "{supervised}");
+}
+
 /// A daemon has left its service, and would die with PID 1 without a word.
 #[test]
 fn as_pid_1_it_asks_those_to_end_who_are_left_without_a_service() {

@@ -160,6 +160,8 @@ pub enum WriterEvent {
     Unfinished {
         /// Its process.
         pid: Pid,
+        /// How long it is waited for, where it would die with us.
+        waits: Option<Duration>,
     },
     /// An outlet does not take what is written.
     Failing {

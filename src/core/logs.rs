@@ -18,7 +18,7 @@ pub enum LogFact {
     /// It hangs.
     Silent { after: Duration },
     /// Lines still wait at the end.
-    Unfinished { pid: Pid },
+    Unfinished { pid: Pid, waits: Option<Duration> },
     /// Lines wait: they are not taken.
     Failing { outlet: Outlet, why: String },
     /// They are taken again.

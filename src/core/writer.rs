@@ -91,7 +91,7 @@ impl Supervisor {
             (WriterEvent::Started { .. } | WriterEvent::NotStarted(_) | WriterEvent::Ended { .. }, _) => {
                 return;
             }
-            (WriterEvent::Unfinished { pid }, _) => LogFact::Unfinished { pid },
+            (WriterEvent::Unfinished { pid, waits }, _) => LogFact::Unfinished { pid, waits },
             (WriterEvent::Silent { after }, _) => LogFact::Silent { after },
             (WriterEvent::Failing { outlet, why }, _) => LogFact::Failing { outlet, why },
             (WriterEvent::Recovered { outlet }, _) => LogFact::Recovered { outlet },

@@ -8,14 +8,15 @@ use super::children;
 use super::clock;
 use super::inherited::{Legacy, Numbers};
 use super::output::PipeMark;
-use super::passing::packet_pair;
+use super::passing::{packet_pair, send};
 use super::pidfd::Pidfd;
 use super::poller::{Poller, Token};
 use super::records::boot;
 use super::runtime_dir::RuntimeDir;
 use crate::core::{Event, ExitStatus, SpawnFailure, SpawnStage, WriterEvent};
-use crate::limits::LOG_LEAVE_PATIENCE;
+use crate::limits::{LOG_LEAVE_PATIENCE, LOG_WRITER_LAST_WAIT};
 use crate::plan::{Definition, Pid, RunId};
+use crate::protocol::logs::ToWriter;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{Shutdown, shutdown};
@@ -41,6 +42,8 @@ pub(super) struct Scribe {
     wants_room: bool,
     /// It has written what it had when it was told that this is the end, or is not waited for any longer.
     pub(super) flushed: bool,
+    /// It still wrote when it was waited for no longer.
+    unfinished: bool,
 }
 
 /// What is written down of it.
@@ -55,7 +58,7 @@ impl Scribe {
     fn watched(poller: &Poller, pid: i32, process: Pidfd, socket: OwnedFd) -> nix::Result<Self> {
         poller.watch_readable(&process, Token::WriterEnded)?;
         poller.watch_readable(&socket, Token::Writer)?;
-        Ok(Self { pid, process, socket, wants_room: false, flushed: false })
+        Ok(Self { pid, process, socket, wants_room: false, flushed: false, unfinished: false })
     }
 
     /// Watches for room to tell it more, too.
@@ -69,6 +72,16 @@ impl Scribe {
     pub(super) fn forget(&self, poller: &Poller) {
         poller.forget(&self.process);
         poller.forget(&self.socket);
+    }
+
+    /// Is it this process?
+    pub(super) fn is(&self, pid: i32) -> bool {
+        self.pid == pid
+    }
+
+    /// Did it still write when it was waited for no longer?
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.unfinished
     }
 
     pub(super) fn kill(&self) {
@@ -218,7 +231,12 @@ impl Os {
     pub fn flush_logs(&mut self) -> Vec<Event> {
         let until = clock::now() + LOG_LEAVE_PATIENCE;
         let mut events: Vec<Event> = self.events.drain(..).collect();
+        let is_pid_1 = std::process::id() == 1;
         if let Some(writer) = &self.logs.writer {
+            if is_pid_1 {
+                // All are asked to end then. Where it takes no word it hangs.
+                let _ = send(&writer.socket, &ToWriter::Stay, None);
+            }
             // Where it has ended already there is nothing to wait for.
             let _ = shutdown(writer.socket.as_raw_fd(), Shutdown::Write);
         }
@@ -239,7 +257,9 @@ impl Os {
             // It is waited for once.
             writer.flushed = true;
             if !wait_readable(&writer.process, Duration::ZERO) {
-                events.push(Event::Writer(WriterEvent::Unfinished { pid: Pid(writer.pid) }));
+                writer.unfinished = true;
+                let waits = is_pid_1.then_some(LOG_WRITER_LAST_WAIT);
+                events.push(Event::Writer(WriterEvent::Unfinished { pid: Pid(writer.pid), waits }));
             }
         }
         if let Some(directory) = self.runtime_dir.as_ref().filter(|_| self.finds.former_writer.is_none()) {

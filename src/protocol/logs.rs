@@ -15,6 +15,8 @@ pub enum ToWriter {
     },
     /// Say that you are there.
     Ask,
+    /// There is no supervisor after this one: SIGTERM, which all get now, is not for you.
+    Stay,
 }
 
 /// A pipe: who writes to it, and where that goes.

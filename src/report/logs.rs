@@ -56,10 +56,18 @@ pub(super) fn sentence(fact: &LogFact) -> String {
         LogFact::Silent { after } => {
             format!("the log writer has not answered for {}; sent it SIGKILL", time(*after))
         }
-        LogFact::Unfinished { pid } => format!(
-            "not all that services wrote is written; the log writer pid={pid} goes on, and gives up what fails in {}",
-            time(LOG_LAST_PATIENCE)
-        ),
+        LogFact::Unfinished { pid, waits } => {
+            let gives_up = time(LOG_LAST_PATIENCE);
+            let end = waits.map_or(String::new(), |most| {
+                format!(
+                    "; it would die with this PID 1, which waits for it {} at most: SIGTERM ends that",
+                    time(most)
+                )
+            });
+            format!(
+                "not all that services wrote is written; the log writer pid={pid} goes on, and gives up what fails in {gives_up}{end}"
+            )
+        }
         LogFact::Failing { outlet, why } => {
             format!("{outlet}: {why}; lines wait, and services go on; it is tried again each second")
         }

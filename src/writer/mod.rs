@@ -60,6 +60,8 @@ struct Writer {
     glass: Glass,
     /// It was asked to leave its pipes to another.
     leaving: bool,
+    /// There will be no other.
+    stays: bool,
     /// The supervisor ends, and waits until all that is there now is written.
     flushing: bool,
     /// Since when nobody is there any more: no supervisor, and none who could write.
@@ -93,6 +95,7 @@ pub fn run(socket: OwnedFd) -> io::Result<()> {
         leave,
         glass: Glass::new()?,
         leaving: false,
+        stays: false,
         flushing: false,
         alone: None,
     };
@@ -111,7 +114,7 @@ impl Writer {
                 match data {
                     SOCKET => self.hear(),
                     NOTES => _ = self.woken.read(),
-                    LEAVE => _ = self.leave.read_signal().map(|signal| self.leaving |= signal.is_some()),
+                    LEAVE => self.asked_to_leave(),
                     number => self.stirred(u32::try_from(number).unwrap_or(u32::MAX), flags),
                 }
             }
@@ -185,6 +188,13 @@ impl Writer {
         }
     }
 
+    /// Leaves its pipes to another, unless it was told before that there will be none.
+    fn asked_to_leave(&mut self) {
+        let asked = self.leave.read_signal().is_ok_and(|signal| signal.is_some());
+        self.hear();
+        self.leaving |= asked && !self.stays;
+    }
+
     /// Something came through a pipe, or nobody can write to it any more. Told once for each time.
     fn stirred(&mut self, number: u32, flags: EpollFlags) {
         if let Some(source) = self.sources.get_mut(&number) {
@@ -208,6 +218,7 @@ impl Writer {
                 }
                 (ToWriter::Pipe(_), None) => {}
                 (ToWriter::Ask, _) => self.talk.say(FromWriter::Here),
+                (ToWriter::Stay, _) => self.stays = true,
                 (ToWriter::Tail { pipe }, _) => {
                     if let Some(source) = self.sources.get_mut(&pipe) {
                         source.tail_wanted = true;
