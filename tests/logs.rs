@@ -764,6 +764,40 @@ fn who_follows_waits_while_there_is_no_regular_file() {
     assert_eq!(said.map_while(Result::ok).collect::<Vec<_>>(), Vec::<String>::new());
 }
 
+/// A container's limit of processes had the writer panic again and again, and services stalled.
+#[test]
+fn a_writer_that_gets_no_thread_writes_all_the_same_and_says_so_once() {
+    // No address space has room for the stack of such a thread.
+    let stage = Stage::new().env("RUST_MIN_STACK", &(1_u64 << 47).to_string());
+    let keys = |name: &str| {
+        format!(
+            "stdout = \"file:%/{name}.log\"\nlog_timestamps = false\nlog_max_bytes = 65536\nlog_backups = 1000"
+        )
+    };
+    let config = talk(&stage, "a", &["--lines", "5000"], &keys("a"))
+        + &talk(&stage, "b", &["--lines", "5000"], &keys("late/b"));
+    let supervised = stage.start(&config, &["a", "b"]);
+    supervised.wait_for(
+        "WARN bootstrap file:… the log writer gets no thread for it: Resource temporarily unavailable;",
+    );
+    // What fails is tried again though no thread does it.
+    supervised.wait_for("late/b.log: No such file or directory; lines wait");
+    fs::create_dir(supervised.stage.dir().join("late")).unwrap();
+    for name in ["a", "late/b"] {
+        let path = supervised.stage.dir().join(format!("{name}.log"));
+        let service = &name[name.len() - 1..];
+        eventually("all is written", || {
+            parts(&path).concat().ends_with(&format!("{service} 4999 {}\n", "x".repeat(4999 % 97)))
+        });
+        let found = numbers(&parts(&path).concat(), false);
+        all_said(&found, &[service], 5000);
+        none_said_twice(&found);
+    }
+    assert_eq!(supervised.count("gets no thread"), 1, "{supervised}");
+    assert_eq!(supervised.count("the log writer … ended"), 0, "{supervised}");
+    supervised.stop();
+}
+
 /// One backup that a power cut had left half written hid all lines, and the file itself was blamed.
 #[test]
 fn logs_prints_what_can_be_read_and_names_what_is_damaged() {

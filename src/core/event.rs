@@ -170,6 +170,13 @@ pub enum WriterEvent {
         /// Why.
         why: String,
     },
+    /// The system gives it no thread for an outlet.
+    NoThread {
+        /// Which.
+        outlet: Outlet,
+        /// Why.
+        why: String,
+    },
     /// It takes it again.
     Recovered {
         /// Which.

@@ -21,6 +21,8 @@ pub enum LogFact {
     Unfinished { pid: Pid, waits: Option<Duration> },
     /// Lines wait: they are not taken.
     Failing { outlet: Outlet, why: String },
+    /// There is no thread that would write them.
+    NoThread { outlet: Outlet, why: String },
     /// They are taken again.
     Recovered { outlet: Outlet },
     /// There is no more room for lines that wait.

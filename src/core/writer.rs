@@ -94,6 +94,7 @@ impl Supervisor {
             (WriterEvent::Unfinished { pid, waits }, _) => LogFact::Unfinished { pid, waits },
             (WriterEvent::Silent { after }, _) => LogFact::Silent { after },
             (WriterEvent::Failing { outlet, why }, _) => LogFact::Failing { outlet, why },
+            (WriterEvent::NoThread { outlet, why }, _) => LogFact::NoThread { outlet, why },
             (WriterEvent::Recovered { outlet }, _) => LogFact::Recovered { outlet },
             (WriterEvent::Losing { outlet }, _) => LogFact::Losing { outlet },
             (WriterEvent::Lost { outlet, lines }, _) => LogFact::Lost { outlet, lines },

@@ -254,6 +254,9 @@ impl Logs {
                 None
             }
             FromWriter::Failing { outlet, why } => Some(Event::Writer(WriterEvent::Failing { outlet, why })),
+            FromWriter::NoThread { outlet, why } => {
+                Some(Event::Writer(WriterEvent::NoThread { outlet, why }))
+            }
             FromWriter::Recovered { outlet } => Some(Event::Writer(WriterEvent::Recovered { outlet })),
             FromWriter::Losing { outlet } => Some(Event::Writer(WriterEvent::Losing { outlet })),
             FromWriter::Lost { outlet, lines } => Some(Event::Writer(WriterEvent::Lost { outlet, lines })),

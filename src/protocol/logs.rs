@@ -71,6 +71,13 @@ pub enum FromWriter {
         /// Why.
         why: String,
     },
+    /// The system gives no thread for an outlet.
+    NoThread {
+        /// Which.
+        outlet: Outlet,
+        /// Why.
+        why: String,
+    },
     /// It takes it again.
     Recovered {
         /// Which.

@@ -14,6 +14,7 @@ pub(super) fn level(fact: &LogFact) -> Level {
         | LogFact::Silent { .. }
         | LogFact::Unfinished { .. }
         | LogFact::NotFound
+        | LogFact::NoThread { .. }
         | LogFact::LastWords { .. } => Level::Warn,
         LogFact::NotStarted { .. }
         | LogFact::Failing { .. }
@@ -31,6 +32,7 @@ pub(super) fn key(fact: &LogFact) -> &'static str {
         LogFact::Silent { .. } => "log-writer-silent",
         LogFact::Unfinished { .. } => "log-writer-unfinished",
         LogFact::Failing { .. } => "logs-wait",
+        LogFact::NoThread { .. } => "log-writer-no-thread",
         LogFact::Recovered { .. } => "logs-written-again",
         LogFact::Losing { .. } => "logs-dropped",
         LogFact::Lost { .. } => "logs-lost",
@@ -71,6 +73,9 @@ pub(super) fn sentence(fact: &LogFact) -> String {
         LogFact::Failing { outlet, why } => {
             format!("{outlet}: {why}; lines wait, and services go on; it is tried again each second")
         }
+        LogFact::NoThread { outlet, why } => format!(
+            "{outlet}: the log writer gets no thread for it: {why}; its lines are written beside others, and wait where those do"
+        ),
         LogFact::Recovered { outlet } => format!("{outlet}: takes lines again"),
         LogFact::Losing { outlet } => {
             format!(

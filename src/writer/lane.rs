@@ -47,6 +47,8 @@ pub(super) enum Note {
     Recovered { outlet: Outlet },
     /// It could, but something else is wrong.
     Complaint { outlet: Outlet, why: String },
+    /// The system gives no thread for it.
+    NoThread { outlet: Outlet, why: String },
 }
 
 /// What has a thread of its own.
@@ -78,7 +80,7 @@ fn device(path: &Path) -> u64 {
 /// Starts the thread of a lane; `woken` is told of each note.
 pub(super) fn start(notes: Sender<Note>, woken: Arc<EventFd>) -> io::Result<Sender<Order>> {
     let (send, orders) = channel();
-    let work = move || Writing { outlets: BTreeMap::new(), notes, woken }.run(&orders);
+    let work = move || Writing::new(notes, woken).run(&orders);
     thread::Builder::new().name("log-lane".into()).spawn(work)?;
     Ok(send)
 }
@@ -99,36 +101,59 @@ struct Open {
     failing: bool,
 }
 
-struct Writing {
+/// What a lane has in its hands.
+pub(super) struct Writing {
     outlets: BTreeMap<Outlet, Open>,
     notes: Sender<Note>,
     woken: Arc<EventFd>,
+    /// When what fails is tried again.
+    retry: Option<Time>,
 }
 
 impl Writing {
+    pub(super) fn new(notes: Sender<Note>, woken: Arc<EventFd>) -> Self {
+        Self { outlets: BTreeMap::new(), notes, woken, retry: None }
+    }
+
     fn run(&mut self, orders: &Receiver<Order>) {
-        let mut retry: Option<Time> = None;
         loop {
-            let order = match retry {
+            let order = match self.retry {
                 None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => orders.recv_timeout(at - Os::clock()),
             };
             match order {
-                Ok(Order::Write(job)) => self.take(job),
-                Ok(Order::Close(outlet)) => _ = self.outlets.remove(&outlet),
+                Ok(order) => self.follow(order),
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if retry.is_some_and(|at| at <= Os::clock()) {
-                retry = None;
-                let stuck = self.outlets.iter().filter(|(_, open)| open.failing).map(|(outlet, _)| outlet);
-                for outlet in stuck.cloned().collect::<Vec<_>>() {
-                    self.advance(&outlet);
-                }
+            self.try_again();
+        }
+    }
+
+    /// Does what it is told.
+    pub(super) fn follow(&mut self, order: Order) {
+        match order {
+            Order::Write(job) => self.take(job),
+            Order::Close(outlet) => _ = self.outlets.remove(&outlet),
+        }
+    }
+
+    /// When there is something to try again.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.retry
+    }
+
+    /// Tries what fails, where it is time for that.
+    pub(super) fn try_again(&mut self) {
+        if self.retry.is_some_and(|at| at <= Os::clock()) {
+            self.retry = None;
+            let stuck = self.outlets.iter().filter(|(_, open)| open.failing).map(|(outlet, _)| outlet);
+            for outlet in stuck.cloned().collect::<Vec<_>>() {
+                self.advance(&outlet);
             }
-            if retry.is_none() && self.outlets.values().any(|open| open.failing) {
-                retry = Some(Os::clock() + LOG_RETRY);
-            }
+        }
+        if self.retry.is_none() && self.outlets.values().any(|open| open.failing) {
+            self.retry = Some(Os::clock() + LOG_RETRY);
         }
     }
 
@@ -184,7 +209,7 @@ impl Writing {
 }
 
 /// The system's own words.
-fn reason(error: &io::Error) -> String {
+pub(super) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" (os error").map_or(text.clone(), |(words, _)| words.into())
 }

@@ -3,7 +3,7 @@
 //! neither the supervisor nor a service.
 //!
 //! One thread reads the pipes, and each disk has one that writes (`lane`): to write to a file blocks, and there is no
-//! deadline for it. What is in a pipe stays there until it is written. When the disk does not take it in time and the
+//! deadline for it. Where the system gives no thread, that of another disk writes, or the one that reads. What is in a pipe stays there until it is written. When the disk does not take it in time and the
 //! pipe fills up, it is taken into memory, up to a bound; beyond, lines are dropped and counted.
 //!
 //! It goes on without a supervisor, and ends when nobody can write to any of its pipes any more.
@@ -121,6 +121,7 @@ impl Writer {
             while let Ok(note) = self.notes.try_recv() {
                 self.noted(note);
             }
+            self.outlets.try_again();
             let late = self.outlets.newly_late(Os::clock());
             self.ready
                 .extend(self.sources.iter().filter(|(_, s)| late.contains(s.outlet())).map(|(n, _)| *n));
@@ -315,6 +316,7 @@ impl Writer {
                 self.outlets.recovers(&outlet);
                 self.talk.say(FromWriter::Recovered { outlet });
             }
+            Note::NoThread { outlet, why } => self.talk.say(FromWriter::NoThread { outlet, why }),
             Note::Complaint { outlet, why } => self.talk.say(FromWriter::Failing { outlet, why }),
         }
     }

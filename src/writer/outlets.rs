@@ -1,7 +1,7 @@
 //! What is on its way to each outlet, and whether that takes it.
 
 use super::label::{Label, stamp_of};
-use super::lane::{self, Job, Lane, Note, Order};
+use super::lane::{self, Job, Lane, Note, Order, Writing};
 use crate::core::Time;
 use crate::limits::{LOG_DISK_PATIENCE, LOG_MEMORY_BYTES};
 use crate::plan::{Keeping, Outlet, Pid, Stream};
@@ -13,7 +13,8 @@ use std::sync::mpsc::Sender;
 
 /// One outlet.
 struct Way {
-    lane: Sender<Order>,
+    /// The thread that writes there; none where we do.
+    lane: Option<Sender<Order>>,
     /// When each piece that is on its way was sent there.
     sent: VecDeque<Time>,
     waiting_bytes: usize,
@@ -32,39 +33,61 @@ struct Way {
 pub(super) struct Outlets {
     ways: BTreeMap<Outlet, Way>,
     lanes: BTreeMap<Lane, Sender<Order>>,
+    /// What is written here, since there is no thread at all.
+    own: Writing,
     notes: Sender<Note>,
     woken: Arc<EventFd>,
+    /// That there is no thread is told once.
+    told: bool,
 }
 
 impl Outlets {
     pub(super) fn new(notes: Sender<Note>, woken: Arc<EventFd>) -> Self {
-        Self { ways: BTreeMap::new(), lanes: BTreeMap::new(), notes, woken }
+        let own = Writing::new(notes.clone(), woken.clone());
+        Self { ways: BTreeMap::new(), lanes: BTreeMap::new(), own, notes, woken, told: false }
     }
 
     /// Sends a piece on its way.
     pub(super) fn write(&mut self, job: Job, now: Time) {
-        let (notes, woken) = (&self.notes, &self.woken);
-        let lanes = &mut self.lanes;
-        let way = self.ways.entry(job.outlet.clone()).or_insert_with(|| {
-            let lane = lanes
-                .entry(Lane::of(&job.outlet))
-                .or_insert_with(|| lane::start(notes.clone(), woken.clone()).expect("a thread for a disk"));
-            Way {
-                lane: lane.clone(),
-                sent: VecDeque::new(),
-                waiting_bytes: 0,
-                failing: false,
-                lateness_told: false,
-                lost: 0,
-                keeping: job.keeping,
-                label: job.label.clone(),
-                closing: false,
-            }
-        });
+        if !self.ways.contains_key(&job.outlet) {
+            let way = Way::new(self.lane(&job.outlet), &job);
+            self.ways.insert(job.outlet.clone(), way);
+        }
+        let Some(way) = self.ways.get_mut(&job.outlet) else { return };
         way.sent.push_back(now);
         way.waiting_bytes += job.text.len();
         (way.keeping, way.label, way.closing) = (job.keeping, job.label.clone(), false);
-        way.lane.send(Order::Write(job)).expect("a lane ends after us");
+        match &way.lane {
+            Some(lane) => lane.send(Order::Write(job)).expect("a lane ends after us"),
+            None => self.own.follow(Order::Write(job)),
+        }
+    }
+
+    /// The thread for an outlet. Where the system gives none, one for others does, and waits where those do.
+    fn lane(&mut self, outlet: &Outlet) -> Option<Sender<Order>> {
+        let lane = Lane::of(outlet);
+        if let Some(there) = self.lanes.get(&lane) {
+            return Some(there.clone());
+        }
+        match lane::start(self.notes.clone(), self.woken.clone()) {
+            Ok(started) => {
+                self.lanes.insert(lane, started.clone());
+                Some(started)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.told, true) {
+                    let (outlet, why) = (outlet.clone(), lane::reason(&error));
+                    self.notes.send(Note::NoThread { outlet, why }).expect("we hear ourselves");
+                    let _ = self.woken.write(1);
+                }
+                self.lanes.values().next().cloned()
+            }
+        }
+    }
+
+    /// Tries what fails and is written here, where it is time for that.
+    pub(super) fn try_again(&mut self) {
+        self.own.try_again();
     }
 
     /// The oldest piece is written.
@@ -98,10 +121,11 @@ impl Outlets {
         .collect()
     }
 
-    /// When the next becomes late.
+    /// When the next becomes late, or is to be tried again here.
     pub(super) fn deadline(&self) -> Option<Time> {
         let waiting = self.ways.values().filter(|way| !way.lateness_told);
-        waiting.filter_map(|way| Some(*way.sent.front()? + LOG_DISK_PATIENCE)).min()
+        let late = waiting.filter_map(|way| Some(*way.sent.front()? + LOG_DISK_PATIENCE));
+        late.chain(self.own.deadline()).min()
     }
 
     /// Is nothing on its way?
@@ -166,14 +190,31 @@ impl Outlets {
         let Some(way) = self.ways.get_mut(outlet) else { return };
         way.closing = true;
         if way.sent.is_empty() {
-            // It ends after us.
-            let _ = way.lane.send(Order::Close(outlet.clone()));
+            match &way.lane {
+                // It ends after us.
+                Some(lane) => _ = lane.send(Order::Close(outlet.clone())),
+                None => self.own.follow(Order::Close(outlet.clone())),
+            }
             self.ways.remove(outlet);
         }
     }
 }
 
 impl Way {
+    fn new(lane: Option<Sender<Order>>, first: &Job) -> Self {
+        Self {
+            lane,
+            sent: VecDeque::new(),
+            waiting_bytes: 0,
+            failing: false,
+            lateness_told: false,
+            lost: 0,
+            keeping: first.keeping,
+            label: first.label.clone(),
+            closing: false,
+        }
+    }
+
     fn is_late(&self, now: Time) -> bool {
         let since = self.sent.front();
         self.failing || since.is_some_and(|since| *since + LOG_DISK_PATIENCE <= now)
