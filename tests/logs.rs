@@ -307,7 +307,7 @@ fn a_writer_that_cannot_write_is_named_at_the_end_and_gives_up_when_nobody_is_le
     let told = format!("the log writer pid={} goes on, and gives up what fails in 10s", process.0);
     assert!(supervised.said(&told), "{supervised}");
     eventually("the writer is gone", || !process.is_alive());
-    supervised.wait_for("bootstrap: the log writer ends; … bytes of lines or more are lost");
+    supervised.wait_for("Z ERROR bootstrap the log writer ends; … bytes of lines or more are lost");
 }
 
 #[test]
@@ -1029,7 +1029,7 @@ fn what_a_limit_of_size_leaves_unwritten_is_told_at_the_end() {
     supervised.signal(SIGTERM);
     assert_eq!(supervised.wait_exit(), 0, "{supervised}");
     assert!(supervised.said(&format!("the log writer pid={} goes on", process.0)), "{supervised}");
-    supervised.wait_for("bootstrap: the log writer ends; … bytes of lines or more are lost");
+    supervised.wait_for("ERROR bootstrap the log writer ends; … bytes of lines or more are lost");
     eventually("the writer is gone", || !process.is_alive());
 }
 

@@ -211,7 +211,7 @@ impl Invocation {
         let Some(command) = &self.command else {
             return match (self.check_state, self.write_logs) {
                 (Some(numbers), _) => check_state(numbers),
-                (None, Some(number)) => write_logs(number),
+                (None, Some(number)) => write_logs(number, self.log_format),
                 (None, None) => run(self),
             };
         };

@@ -10,11 +10,7 @@ use std::io::Write as _;
 
 /// Runs the services of the file until all have ended.
 pub fn run(invocation: &Invocation) -> ExitCode {
-    let format = match invocation.log_format {
-        LogFormat::Json => Format::Json,
-        LogFormat::Text if os::stderr_is_journal() => Format::Journal,
-        LogFormat::Text => Format::Text,
-    };
+    let format = shape(invocation.log_format);
     if let Some(state) = invocation.state {
         return run::go_on(&invocation.config, state, format).unwrap_or_else(|error| {
             // The program before has made sure that this does not happen; if it does, nothing is lost but what only
@@ -30,6 +26,15 @@ pub fn run(invocation: &Invocation) -> ExitCode {
         Err(refused) => return fail(&told(&refused, format, invocation.color), ExitCode::Config),
     };
     run::run(&invocation.config, plan, format).unwrap_or_else(|error| not_started(error.to_string(), format))
+}
+
+/// How log lines look on stderr.
+pub(super) fn shape(format: LogFormat) -> Format {
+    match format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Text if os::stderr_is_journal() => Format::Journal,
+        LogFormat::Text => Format::Text,
+    }
 }
 
 /// The mistakes as whoever reads stderr wants them: a picture for people, lines for a log.

@@ -19,6 +19,8 @@ pub enum LogFact {
     Silent { after: Duration },
     /// Lines still wait at the end.
     Unfinished { pid: Pid, waits: Option<Duration> },
+    /// The writer ends without having written them.
+    GivenUp { bytes: usize },
     /// Lines wait: they are not taken.
     Failing { outlet: Outlet, why: String },
     /// There is no thread that would write them.

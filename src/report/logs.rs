@@ -17,6 +17,7 @@ pub(super) fn level(fact: &LogFact) -> Level {
         | LogFact::NoThread { .. }
         | LogFact::LastWords { .. } => Level::Warn,
         LogFact::NotStarted { .. }
+        | LogFact::GivenUp { .. }
         | LogFact::Failing { .. }
         | LogFact::Losing { .. }
         | LogFact::Lost { .. } => Level::Error,
@@ -31,6 +32,7 @@ pub(super) fn key(fact: &LogFact) -> &'static str {
         LogFact::WriterEnded { .. } => "log-writer-ended",
         LogFact::Silent { .. } => "log-writer-silent",
         LogFact::Unfinished { .. } => "log-writer-unfinished",
+        LogFact::GivenUp { .. } => "log-writer-gave-up",
         LogFact::Failing { .. } => "logs-wait",
         LogFact::NoThread { .. } => "log-writer-no-thread",
         LogFact::Recovered { .. } => "logs-written-again",
@@ -70,6 +72,9 @@ pub(super) fn sentence(fact: &LogFact) -> String {
                 "not all that services wrote is written; the log writer pid={pid} goes on, and gives up what fails in {gives_up}{end}"
             )
         }
+        LogFact::GivenUp { bytes } => format!(
+            "the log writer ends; {bytes} bytes of lines or more are lost, for they could not be written"
+        ),
         LogFact::Failing { outlet, why } => {
             format!("{outlet}: {why}; lines wait, and services go on; it is tried again each second")
         }

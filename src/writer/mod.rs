@@ -46,6 +46,9 @@ const SOCKET: u64 = u64::MAX;
 const NOTES: u64 = u64::MAX - 1;
 const LEAVE: u64 = u64::MAX - 2;
 
+/// The log line for so many bytes that are lost.
+type LastLine = Box<dyn Fn(usize) -> String>;
+
 /// The writer.
 struct Writer {
     epoll: Epoll,
@@ -64,6 +67,8 @@ struct Writer {
     stays: bool,
     /// The supervisor ends, and waits until all that is there now is written.
     flushing: bool,
+    /// The line that tells how many bytes are lost at the end.
+    last_line: LastLine,
     /// Since when nobody is there any more: no supervisor, and none who could write.
     alone: Option<Time>,
 }
@@ -73,7 +78,7 @@ struct Writer {
 /// # Errors
 ///
 /// The system's, before anything was read.
-pub fn run(socket: OwnedFd) -> io::Result<()> {
+pub fn run(socket: OwnedFd, last_line: LastLine) -> io::Result<()> {
     // In `ps` it is to be told from the supervisor.
     let _ = nix::sys::prctl::set_name(c"bootstrap-logs");
     // It has as many pipes as the supervisor.
@@ -96,6 +101,7 @@ pub fn run(socket: OwnedFd) -> io::Result<()> {
         glass: Glass::new()?,
         leaving: false,
         stays: false,
+        last_line,
         flushing: false,
         alone: None,
     };
@@ -156,10 +162,7 @@ impl Writer {
         if gives_up {
             let bytes = self.outlets.all_waiting_bytes();
             // What stderr is was the supervisor's; where it is nothing any more there is nobody to tell.
-            let _ = writeln!(
-                io::stderr(),
-                "bootstrap: the log writer ends; {bytes} bytes of lines or more are lost, for they could not be written"
-            );
+            let _ = writeln!(io::stderr(), "{}", (self.last_line)(bytes));
         }
         gives_up
     }
