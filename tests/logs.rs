@@ -1062,7 +1062,7 @@ fn one_that_looks_whether_its_reader_is_there_is_heard_to_the_end() {
     let config = format!("[[service]]\nname = \"a\"\ncommand = [\"python3\", \"-c\", {text:?}]\n{keys}\n");
     let supervised = stage.start(&config, &["a"]);
     supervised.wait_for(" a generation=1 … ended with exit code 0");
-    let wanted: String = (0..300).map(|line| format!("line {line}\n")).collect();
+    let wanted = (0..300).map(|line| format!("line {line}\n")).collect::<Vec<_>>().concat();
     eventually("all of it is written", || fs::read_to_string(&path).is_ok_and(|text| text == wanted));
     supervised.stop();
 }
