@@ -514,3 +514,21 @@ fn an_end_is_told_with_who_wanted_it() {
     assert!(!supervised.said("nobody had asked"), "{supervised}");
     supervised.stop();
 }
+
+/// It told the addresses of the file alone, at which nobody answered.
+#[test]
+fn status_tells_where_clients_are_served_after_a_move_that_has_failed() {
+    let (old, new) = (free_port(), free_port());
+    let keys = "restart_order = \"start-first\"\nready = \"pipe\"";
+    let supervised = Supervised::start(&http("web", old, keys), &["web"]);
+    supervised.wait_for(" web generation=1 … ready after");
+    supervised.stage.write("services.toml", &service("web", new, &["false"], keys));
+    says(&supervised, "reload", &["web: the restart failed; generation 1 serves on …"], 5);
+    let address = format!("tcp://127.0.0.1:{old}");
+    says(&supervised, "status web", &[&format!("  accepts at   {address}, until it is restarted")], 0);
+    says(&supervised, "status", &[&format!("web …up … accepts at {address}")], 0);
+    let (status, _) = json(&supervised, "status web");
+    assert_eq!(status["services"][0]["runs"][0]["accepts_at"][0], *address, "{status:#}");
+    assert!(get(old, "/").is_ok());
+    supervised.stop();
+}

@@ -1,7 +1,7 @@
 //! `bootstrap -c FILE check`.
 
 use super::answer::complain;
-use super::{Color, said, shell};
+use super::{Color, said, shell, untaken};
 use crate::config::{self, Mistake, Refused};
 use crate::exit::ExitCode;
 use crate::os;
@@ -142,6 +142,7 @@ fn notes_of(service: &Definition) -> Vec<String> {
     let appended = service.program.handshake == Handshake::Pipe && !service.listeners.is_empty();
     shell::note(&service.program.command, appended)
         .into_iter()
+        .chain(untaken::note(service))
         .chain(variables.map(mistaken))
         .chain(obstacles)
         .chain(files.into_iter().filter_map(unwritten))

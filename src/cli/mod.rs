@@ -27,6 +27,7 @@ mod shell;
 mod status;
 mod table;
 mod trouble;
+mod untaken;
 mod way;
 mod words;
 mod write_logs;

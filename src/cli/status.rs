@@ -180,6 +180,9 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
         let pid = run.pid.map_or_else(|| "no pid yet".into(), |pid| format!("pid {pid}"));
         let (generation, worker, age) = (run.generation, run.worker, Age(run.age_ms));
         say("run", format!("generation {generation}, {pid}, worker {worker}: {what}; started {age} ago"));
+        if !run.accepts_at.is_empty() {
+            say("accepts at", format!("{}, until it is restarted", run.accepts_at.join(", ")));
+        }
         run.reloading_ms.iter().for_each(|ms| say("reloading", format!("for {}", Age(*ms))));
         run.status.iter().for_each(|words| say("says", words.clone()));
         run.unhealthy.iter().for_each(|sick| say("unhealthy", ailment(sick)));

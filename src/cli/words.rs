@@ -80,6 +80,8 @@ pub(super) fn notes(service: &ServiceStatus) -> Vec<String> {
         Some(Stale::Removed) => notes.push("not in the file".into()),
         None => {}
     }
+    let elsewhere = service.runs.iter().filter(|run| run.serves).find(|run| !run.accepts_at.is_empty());
+    notes.extend(elsewhere.map(|run| format!("accepts at {}", run.accepts_at.join(", "))));
     let sick = service.runs.iter().filter_map(|run| run.unhealthy.as_ref());
     notes.extend(sick.max_by_key(|sick| sick.age_ms).map(|sick| format!("unhealthy {}", ailment(sick))));
     if service.restart_failed && service.reason.is_none() {

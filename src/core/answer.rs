@@ -144,7 +144,7 @@ pub enum Verdict {
         /// What was reported of the crash.
         why: Option<Box<Report>>,
     },
-    /// It starts when these are up, and nothing brings them up by itself.
+    /// It starts when these are up, and nothing brings them up by itself; or they crashed, and it was ordered.
     WaitsFor {
         /// Their names.
         names: Vec<ServiceName>,

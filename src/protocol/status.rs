@@ -153,6 +153,9 @@ pub struct RunStatus {
     pub serves: bool,
     /// How long ago it was started.
     pub age_ms: u64,
+    /// The addresses that it accepts at, where the service is to have others: a restart with these has failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepts_at: Vec<String>,
     /// For how long it has been reading its configuration anew, as it said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reloading_ms: Option<u64>,

@@ -9,7 +9,7 @@ use crate::core::leaving::{Leaving, Phase};
 use crate::core::service::Service;
 use crate::core::worker::Worker;
 use crate::core::{ExitStatus, Fact, Report, Time};
-use crate::plan::ListenerId;
+use crate::plan::{Definition, ListenerId, ListenerSpec};
 use crate::protocol::status::{
     DrainStatus, LastExit, Queue, RestartCounts, RunStatus, ServiceStatus, SocketStatus, Unhealthy,
 };
@@ -42,7 +42,7 @@ pub fn of_service(
         },
         repairs: history.repairs.into(),
         ready_ms: history.ready.map(|ready| ms(ready.into())),
-        runs: kept().flat_map(|worker| runs(worker, now)).collect(),
+        runs: kept().flat_map(|worker| runs(worker, &service.definition, now)).collect(),
         draining: all_draining(service, now),
         sockets: sockets(service, queue),
         waits_for: Vec::new(),
@@ -127,7 +127,11 @@ fn word(service: &Service) -> &'static str {
     first.map_or("starting", |first| ORDER[first])
 }
 
-fn runs(worker: &Worker, now: Time) -> impl Iterator<Item = RunStatus> {
+fn runs<'a>(
+    worker: &'a Worker,
+    wanted: &'a Definition,
+    now: Time,
+) -> impl Iterator<Item = RunStatus> + use<'a> {
     let serving = worker.serving().map(|run| run.id);
     let run = move |run: &crate::core::generation::Run| RunStatus {
         worker: worker.index,
@@ -135,6 +139,7 @@ fn runs(worker: &Worker, now: Time) -> impl Iterator<Item = RunStatus> {
         pid: run.pid.map(|pid| pid.0),
         serves: serving == Some(run.id),
         age_ms: ms(now - run.started),
+        accepts_at: other_addresses(&run.definition, wanted),
         reloading_ms: run.reloading.as_deref().map(|since| ms(now - *since)),
         status: run.status.as_ref().map(|text| printable(text.as_str())),
         unhealthy: unhealthy(&run.health, now),
@@ -173,8 +178,17 @@ fn draining(worker: &Worker, now: Time) -> impl Iterator<Item = DrainStatus> {
     worker.leaving.iter().map(one)
 }
 
+/// The addresses of what runs, where others are wanted.
+fn other_addresses(runs: &Definition, wanted: &Definition) -> Vec<String> {
+    let is_wanted = |spec: &&ListenerSpec| wanted.listeners.iter().any(|other| other.address == spec.address);
+    if runs.listeners.iter().all(|spec| is_wanted(&spec)) {
+        return Vec::new();
+    }
+    runs.listeners.iter().map(|spec| spec.address.to_string()).collect()
+}
+
 fn sockets(service: &Service, queue: impl Fn(ListenerId) -> Option<Queue>) -> Vec<SocketStatus> {
-    let socket = |(spec, id): (&crate::plan::ListenerSpec, &ListenerId)| {
+    let socket = |(spec, id): (&ListenerSpec, &ListenerId)| {
         let (clients, datagrams) = match queue(*id) {
             Some(Queue::Clients { waiting, limit }) => (Some((waiting, limit)), None),
             Some(Queue::Datagrams { bytes, limit, dropped }) => (None, Some((bytes, limit, dropped))),
