@@ -218,7 +218,7 @@ fn a_service_that_was_removed_and_drains_is_shown_and_not_counted_and_is_one_wit
     let (status, _) = json(&supervised, "status");
     assert_eq!((&status["services"][1]["removed"], &status["supervisor"]["up"]), (&true.into(), &1.into()));
     supervised.stage.write("services.toml", &(WAITS.to_owned() + &api + &http("web", ports[0], "")));
-    says(&supervised, "reload", &["1 added, 0 removed", "web: up: generation 1 serves"], 0);
+    says(&supervised, "reload", &["1 added, 0 removed", "web: up: generation 2 serves"], 0);
     let (status, _) = json(&supervised, "status");
     let services = status["services"].as_array().unwrap();
     assert_eq!(services.len(), 2, "{status:#}");
