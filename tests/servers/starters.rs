@@ -55,6 +55,8 @@ fn server_starter_restarts_our_example_without_a_failed_request() {
                 && get(port, "/").is_ok_and(|answer| answer.generation() == generation)
         });
     }
+    // The four clients had no answer of the last one yet, if it has just come.
+    load.wait_requests(8);
     let outcome = load.finish();
     outcome.must_be_perfect();
     assert!(outcome.generations.iter().eq(&[1, 2, 3, 4]), "{outcome}");
