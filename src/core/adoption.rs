@@ -173,14 +173,14 @@ impl Service {
         }
     }
 
-    /// Starts the workers that have nobody, and ends those that are too many.
+    /// Ends the workers that are too many, and starts those that have nobody (simulation, seed 8 of kills).
     fn start_missing(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.shrink(now, out);
         self.each(now, out, |worker, scene| {
             if worker.state == State::Stopped {
                 worker.start(None, scene);
             }
         });
-        self.scale(now, out);
         self.settle(now, out);
     }
 }

@@ -8,7 +8,7 @@ use super::rollout::End;
 use super::service::{Service, Wish};
 use super::state::State;
 use super::tickets::Goal;
-use super::worker::Worker;
+use super::worker::{Worker, kept};
 use crate::plan::Generation;
 
 impl Service {
@@ -106,8 +106,8 @@ impl Service {
 
     /// Who serves, as far as it counts, and how many do not.
     fn crew(&self, counts: impl Fn(&Run) -> bool) -> Crew {
-        let stay = self.workers.iter().filter(|worker| !worker.is_being_removed());
-        let (up, missing): (Vec<_>, Vec<_>) = stay.map(Worker::serving).partition(Option::is_some);
+        let (up, missing): (Vec<_>, Vec<_>) =
+            kept(&self.workers).map(Worker::serving).partition(Option::is_some);
         let mut serving: Vec<_> =
             up.into_iter().flatten().filter(|run| counts(run)).map(Run::generation).collect();
         serving.sort_unstable();

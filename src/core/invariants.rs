@@ -6,9 +6,10 @@ use super::leaving::{self, Leaving};
 use super::service::{Service, Wish};
 use super::state::{State, Then};
 use super::supervisor::Phase;
-use super::worker::Worker;
+use super::worker::{Worker, kept};
 use crate::limits::LEAVING;
-use crate::plan::ServiceId;
+use crate::plan::{Generation, ServiceId, ServiceName};
+use std::collections::BTreeSet;
 
 impl Supervisor {
     fn name(&self, id: ServiceId) -> &str {
@@ -54,6 +55,9 @@ impl Supervisor {
                 return Err(broken("everything stops, yet it serves".into()));
             }
         }
+        if let Some((name, generation)) = self.two_of_one_number() {
+            return Err(format!("{name}: two runs are generation {generation}"));
+        }
         if let Some(id) = self.waits_for_nobody() {
             return Err(format!("{}: it waits, and for nobody", self.name(id)));
         }
@@ -72,6 +76,20 @@ impl Supervisor {
             return Err(format!("{planned} services in the plan, {} by name", self.names.len()));
         }
         Ok(())
+    }
+}
+
+impl Supervisor {
+    /// A generation of which there are two: one of a service that was removed, and one of what came back under its name.
+    fn two_of_one_number(&self) -> Option<(&ServiceName, Generation)> {
+        let mut known = BTreeSet::new();
+        let runs = self.services.values().flat_map(|service| {
+            let leaving =
+                service.workers.iter().flat_map(|worker| &worker.leaving).map(|leaving| &leaving.run);
+            let staying = service.workers.iter().flat_map(Worker::staying);
+            leaving.chain(staying).map(|run| (&service.definition.name, run.generation()))
+        });
+        runs.into_iter().find(|run| !known.insert(*run))
     }
 }
 
@@ -98,8 +116,7 @@ fn check_service(service: &Service) -> Result<(), String> {
     if service.is_gone() {
         return Err("it is gone, yet known".into());
     }
-    let mut kept: Vec<u32> =
-        service.workers.iter().filter(|w| !w.is_being_removed()).map(|worker| worker.index).collect();
+    let mut kept: Vec<u32> = kept(&service.workers).map(|worker| worker.index).collect();
     kept.sort_unstable();
     if kept.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(format!("two workers have the same number: {kept:?}"));

@@ -10,7 +10,6 @@ use super::request::Verb;
 use super::service::{Ending, Redefinition, Service, Wish};
 use super::supervisor::{Phase, Supervisor, keep, report};
 use super::tickets::{Goal, Subject};
-use super::worker::Worker;
 use super::{Action, BindFailure, Outcome, Time};
 use crate::plan::{
     Address, Change, Definition, Generation, ListenerId, ListenerIds, ListenerSpec, Plan, ServiceId,
@@ -115,26 +114,26 @@ impl Supervisor {
         }
     }
 
-    /// A run that was asked to leave and has this address, which nobody else has then: its socket is its own by now.
-    fn drains_at(&self, address: &Address) -> Option<(ServiceName, Generation)> {
-        let leaving = |service: &Service| {
-            let has_it = |leaving: &Leaving| {
-                leaving.run.definition.listeners.iter().any(|spec| spec.address == *address)
-            };
-            let of_worker =
-                |worker: &Worker| worker.leaving.iter().rfind(|one| has_it(one)).map(|one| one.run.id);
-            service.workers.iter().find_map(of_worker)
-        };
-        let named = |service: &Service| Some((service.definition.name.clone(), leaving(service)?.generation));
-        self.services.values().find_map(named)
+    /// The addresses of runs that were asked to leave, and whose newest each is: where nobody else has one, its socket is that
+    /// run's own by now.
+    fn drained(&self) -> BTreeMap<&Address, (&ServiceName, Generation)> {
+        let mut drained = BTreeMap::new();
+        for service in self.services.values() {
+            for Leaving { run, .. } in service.workers.iter().flat_map(|worker| &worker.leaving) {
+                let told = (&service.definition.name, run.generation());
+                drained.extend(run.definition.listeners.iter().map(|spec| (&spec.address, told)));
+            }
+        }
+        drained
     }
 
     pub(super) fn bind_refused(&mut self, failures: Vec<BindFailure>, out: &mut Vec<Action>) {
         let Reload::Binding { again, .. } = self.reload else { return };
-        let by_port = self.held_by_port();
+        let (by_port, drained) = (self.held_by_port(), self.drained());
         let reason = |failure: BindFailure| {
             let overlaps = overlapped(&by_port, &failure.address).cloned();
-            let drains = self.drains_at(&failure.address);
+            let drains =
+                drained.get(&failure.address).map(|(name, generation)| ((*name).clone(), *generation));
             Fact::BindFailed { failure, overlaps, drains }
         };
         let reasons: Vec<Fact> = failures.into_iter().map(reason).collect();
@@ -165,10 +164,12 @@ impl Supervisor {
         self.report_changes(boot, &changes, applied, out);
         self.configure_sockets(&changes, out);
         let reordered = changes.iter().any(|change| self.is_ordered(change));
+        let formers = self.last_of_formers();
         let mut taken = Vec::new();
         for change in changes {
             let name = change.name().clone();
-            taken.extend(self.apply(change, now, out).map(|(id, goal)| (name, id, goal)));
+            let last = formers.get(&name).copied().unwrap_or(Generation::NONE);
+            taken.extend(self.apply(change, last, now, out).map(|(id, goal)| (name, id, goal)));
         }
         self.plan = plan;
         self.planned = specs(&self.plan).count();
@@ -253,22 +254,33 @@ impl Supervisor {
         }
     }
 
-    /// The last generation of one of this name that was removed and still ends: each process has a number of its own.
-    fn last_of_former(&self, name: &ServiceName) -> Generation {
+    /// The last generations of those that were removed and still end: each process of a name has a number of its own.
+    fn last_of_formers(&self) -> BTreeMap<ServiceName, Generation> {
+        let mut last = BTreeMap::new();
         // Most of the time there is none, and nobody is asked.
         let some_end = self.services.len() > self.names.len();
-        let all = some_end.then(|| self.services.values()).into_iter().flatten();
-        let formers = all.filter(|service| service.is_removed() && service.definition.name == *name);
-        formers.map(|former| former.last).max().unwrap_or(Generation::NONE)
+        for former in some_end.then(|| self.services.values()).into_iter().flatten() {
+            if former.is_removed() {
+                let name = former.definition.name.clone();
+                last.entry(name).and_modify(|last| *last = former.last.max(*last)).or_insert(former.last);
+            }
+        }
+        last
     }
 
-    /// Gives whoever was added or restarted, or has more workers to start, and what its end will be.
-    fn apply(&mut self, change: Change, now: Time, out: &mut Vec<Action>) -> Option<(ServiceId, Goal)> {
+    /// Gives whoever was added or restarted, or has more workers to start, and what its end will be. The generations of what
+    /// is added follow `last`.
+    fn apply(
+        &mut self,
+        change: Change,
+        last: Generation,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) -> Option<(ServiceId, Goal)> {
         match change {
             Change::Added(definition) => {
                 self.last_service += 1;
                 let id = ServiceId(self.last_service);
-                let last = self.last_of_former(&definition.name);
                 let listeners = self.listeners(&definition);
                 self.names.insert(definition.name.clone(), id);
                 let mut service = Service::new(id, definition, listeners);

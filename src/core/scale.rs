@@ -2,7 +2,7 @@
 
 use super::service::{Service, Wish};
 use super::state::{State, Then};
-use super::worker::{Order, Worker};
+use super::worker::{Order, Worker, kept};
 use super::{Action, Time};
 
 impl Service {
@@ -20,12 +20,17 @@ impl Service {
 
     /// Makes the number of workers what the policy says: starts what is missing, ends what is too much.
     pub(super) fn scale(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.grow(now, out);
+        self.shrink(now, out);
+    }
+
+    /// Starts what is missing.
+    pub(super) fn grow(&mut self, now: Time, out: &mut Vec<Action>) {
         let missing = self.populate(now);
         for at in missing..self.workers.len() {
             let order = if self.wish == Wish::Hold { Order::Hold } else { Order::Start };
             self.with(at, now, out, |worker, scene| worker.order(order, scene));
         }
-        self.shrink(now, out);
     }
 
     /// Ends what is too much. One that is down may have more workers than it is to have.
@@ -42,7 +47,7 @@ impl Service {
     pub(super) fn populate(&mut self, now: Time) -> usize {
         let first = self.workers.len();
         for index in 0..self.definition.policy.workers {
-            if !self.workers.iter().any(|worker| worker.index == index && !worker.is_being_removed()) {
+            if !kept(&self.workers).any(|worker| worker.index == index) {
                 // Most services have one: no room for others is kept.
                 self.workers.reserve_exact(1);
                 self.workers.push(Worker::new(index, now));

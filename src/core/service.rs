@@ -100,8 +100,8 @@ impl Service {
         self.workers.iter_mut().filter(|worker| worker.is_empty()).for_each(Worker::forget_crashes);
         self.history.restart_failed &= !self.served_by_nobody();
         self.shrink(now, out);
+        self.populate(now);
         self.each(now, out, |worker, scene| worker.order(Order::Start, scene));
-        self.scale(now, out);
         self.settle(now, out);
     }
 
@@ -119,8 +119,7 @@ impl Service {
         if begun.waits {
             self.scene(now, out).1.report(Fact::RestartQueued);
         }
-        // One that was down may have another number of workers by now.
-        self.scale(now, out);
+        self.grow(now, out);
         begun.round
     }
 
@@ -253,18 +252,19 @@ impl Service {
         loop {
             match self.rollout.turn(&self.workers, &self.definition.policy, self.last) {
                 Turn::Nobody => break,
-                Turn::Of(index) => self.each(now, out, |worker, scene| {
-                    if worker.index == index && !worker.is_being_removed() {
-                        worker.order(Order::Restart, scene);
-                    }
-                }),
+                Turn::Of(index) => {
+                    self.those(
+                        |worker| worker == index,
+                        now,
+                        out,
+                        |worker, scene| {
+                            worker.order(Order::Restart, scene);
+                        },
+                    );
+                }
                 Turn::Stopped(left) => {
                     self.scene(now, out).1.report(Fact::RolloutStopped { left: left.len() });
-                    self.each(now, out, |worker, scene| {
-                        if left.contains(&worker.index) && !worker.is_being_removed() {
-                            worker.keep_what_serves(scene);
-                        }
-                    });
+                    self.those(|worker| left.contains(&worker), now, out, Worker::keep_what_serves);
                 }
                 Turn::Over(round, end) => {
                     self.history.restart_failed = !matches!(end, End::Through(_));
@@ -311,6 +311,21 @@ impl Service {
     ) {
         for at in 0..self.workers.len() {
             self.with(at, now, out, &mut step);
+        }
+    }
+
+    /// The same for those of these numbers that are to stay.
+    fn those(
+        &mut self,
+        are_meant: impl Fn(u32) -> bool,
+        now: Time,
+        out: &mut Vec<Action>,
+        mut step: impl FnMut(&mut Worker, &mut Scene<'_>),
+    ) {
+        for at in 0..self.workers.len() {
+            if are_meant(self.workers[at].index) && !self.workers[at].is_being_removed() {
+                self.with(at, now, out, &mut step);
+            }
         }
     }
 

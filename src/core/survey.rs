@@ -43,9 +43,9 @@ impl Service {
     /// Will nothing bring all of it up by itself? A worker of it is down for good, even if others serve
     /// (simulation, seed 2616).
     pub(super) fn is_stuck(&self) -> bool {
-        let up = |worker: &Worker| !matches!(worker.state, State::Stopped | State::Crashed);
-        let mut kept = kept(&self.workers).peekable();
-        !self.rollout.is_under_way() && (kept.peek().is_none() || !kept.all(up))
+        let down = |worker: &Worker| matches!(worker.state, State::Stopped | State::Crashed);
+        let mut kept = kept(&self.workers);
+        !self.rollout.is_under_way() && (kept.clone().next().is_none() || kept.any(down))
     }
 
     /// Has a worker of it crashed, and is started again after a pause?

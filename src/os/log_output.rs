@@ -167,10 +167,10 @@ impl LogOutput {
                 // More lines follow, as a rule.
                 self.waiting.push_back(Vec::with_capacity(Self::PIECE_BYTES.max(line.len() + 1)));
             }
-            self.waiting.back_mut().into_iter().for_each(|piece| {
+            if let Some(piece) = self.waiting.back_mut() {
                 piece.extend_from_slice(line.as_bytes());
                 piece.push(b'\n');
-            });
+            }
             self.waiting_bytes += line.len() + 1;
             return true;
         }

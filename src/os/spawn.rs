@@ -317,15 +317,17 @@ impl<'a> Places<'a> {
         for &listener in rest {
             lending.give(listener)?;
         }
-        let voice = match theirs {
-            TheirEnd::Pipe { writer, .. } => Some(lending.give(writer.as_raw_fd())?),
-            TheirEnd::Ack(ends) => Some(lending.give(ends.socket.as_raw_fd())?),
-            TheirEnd::None | TheirEnd::Notify(_) => None,
-        };
-        let path = if let TheirEnd::Ack(ends) = theirs { ends.path.as_ref() } else { None };
-        let ack_path = path.map(|path| lending.give(path.as_raw_fd())).transpose()?;
-        if let TheirEnd::Pipe { reader, .. } = theirs {
-            lending.give(*reader)?;
+        let (mut voice, mut ack_path) = (None, None);
+        match theirs {
+            TheirEnd::Pipe { writer, reader } => {
+                voice = Some(lending.give(writer.as_raw_fd())?);
+                lending.give(*reader)?;
+            }
+            TheirEnd::Ack(ends) => {
+                voice = Some(lending.give(ends.socket.as_raw_fd())?);
+                ack_path = ends.path.as_ref().map(|path| lending.give(path.as_raw_fd())).transpose()?;
+            }
+            TheirEnd::None | TheirEnd::Notify(_) => {}
         }
         let stdin = lending.show(stdin)?;
         Ok(Self { lending, listeners: numbers.of(held.len()), voice, ack_path, stdin })

@@ -225,6 +225,8 @@ impl World {
                 assert!(verb != Verb::Restart || old == 0, "{old} workers are not restarted");
                 let restarted = verb != Verb::Restart || *generation > before;
                 assert!(restarted, "restarted as {generation}, which is not newer than {before}");
+                let waits = verb == Verb::Wait && self.core.waits(id);
+                assert!(!waits, "it waits for room to be restarted");
             }
             (Verdict::LeftHeld | Verdict::LeftStopped, Some(_)) => assert_eq!(verb, Verb::Restart),
             (Verdict::Stopped | Verdict::Held, Some(service)) => {

@@ -624,6 +624,8 @@ impl World {
             .outdated
             .retain(|old, _| old.service != run.service || self.processes[old].worker != worker);
         let service = self.core.services().find(|s| s.id == run.service).expect("a service that is known");
+        let workers = service.definition.policy.workers;
+        assert!(worker < workers, "worker {worker} is started, and there are to be {workers}");
         let again = self.owed.busy.contains_key(&run);
         let beside = match service.definition.policy.restart_order {
             RestartOrder::StopFirst => usize::from(again),

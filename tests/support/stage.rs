@@ -288,7 +288,6 @@ impl Supervised {
     /// Waits for its end: its exit code, or minus the signal that ended it.
     #[track_caller]
     pub(crate) fn wait_exit(&mut self) -> i32 {
-        use std::os::unix::fs::PermissionsExt as _;
         use std::os::unix::process::ExitStatusExt as _;
         let (pid, (tell, told)) = (Pid::from_raw(self.process().0), std::sync::mpsc::channel());
         let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
