@@ -5,8 +5,8 @@ use super::{Color, said, shell, untaken};
 use crate::config::{self, Mistake, Refused};
 use crate::exit::ExitCode;
 use crate::os;
-use crate::plan::{Address, Definition, Handshake, Plan};
-use crate::report;
+use crate::plan::{Address, Definition, Plan};
+use crate::{protocol, report};
 use clap::Args;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,7 +139,7 @@ fn notes_of(service: &Definition) -> Vec<String> {
         Address::Unix(path) => unbound(path),
         Address::Tcp(_) | Address::Udp(_) => None,
     });
-    let appended = service.program.handshake == Handshake::Pipe && !service.listeners.is_empty();
+    let appended = protocol::are_appended(&service.program) && !service.listeners.is_empty();
     shell::note(&service.program.command, appended)
         .into_iter()
         .chain(untaken::note(service))

@@ -1,20 +1,18 @@
 //! Servers that seem not to take the socket that is held for them. They may be right all the same, so `check` says so.
 
-use crate::plan::{Address, Definition, Handshake};
+use crate::plan::{Definition, Handshake};
+use crate::protocol;
 
 /// A note for a server that seems to bind its port by itself, or to which nothing says which descriptor its socket is.
 pub(super) fn note(service: &Definition) -> Option<String> {
     let program = &service.program;
-    let told = program.command.iter().chain(program.env.values()).any(|text| text.contains("{fd"));
+    let told = protocol::places_a_socket(program.command.iter().chain(program.env.values()));
     // The others are told by variables, or as their stdin.
     let by_argument = matches!(program.handshake, Handshake::Pipe | Handshake::None);
     if service.listeners.is_empty() || told || !by_argument {
         return None;
     }
-    let mut ports = service.listeners.iter().filter_map(|listener| match &listener.address {
-        Address::Tcp(address) | Address::Udp(address) => Some(address.port()),
-        Address::Unix(_) => None,
-    });
+    let mut ports = service.listeners.iter().filter_map(|listener| listener.address.port());
     let named = ports.find(|port| program.command.iter().skip(1).any(|word| names(word, *port)));
     if let Some(port) = named {
         return Some(format!(
@@ -59,6 +57,7 @@ mod tests {
         let keys = "listen = 'tcp://127.0.0.1:8123'\nhandshake = 'none'\ncommand = ";
         assert!(note_of(&format!("{keys}'/bin/true'")).unwrap().starts_with("nothing tells the server"));
         assert_eq!(note_of(&format!("{keys}'/bin/true {{fd}}'")), None);
+        assert!(note_of(&format!("{keys}'/bin/true {{{{fd}}}}'")).is_some(), "that is text");
         assert_eq!(note_of(&format!("{keys}'/bin/true'\nenv = {{ FD = '{{fd}}' }}")), None);
         assert_eq!(
             note_of(&keys.replace("none", "systemd").replace("command = ", "command = '/bin/true'")),

@@ -6,7 +6,7 @@
 
 use super::Dialect;
 use super::granted::Granted;
-use crate::plan::{Address, Definition, Handshake, ListenerSpec};
+use crate::plan::{Address, Definition, Handshake, ListenerSpec, Program};
 use std::fmt;
 
 /// A placeholder that nothing can replace.
@@ -191,17 +191,23 @@ fn push(text: &mut String, value: Option<impl fmt::Display>, otherwise: &str) {
     }
 }
 
+/// Is there a placeholder for a socket in one of these texts?
+pub fn places_a_socket<'t>(templates: impl IntoIterator<Item = &'t String>) -> bool {
+    let mut all = templates.into_iter().flat_map(|template| pieces(template));
+    all.any(|piece| matches!(piece, Piece::Fd | Piece::FdNamed(_)))
+}
+
+/// Are the descriptors of the listeners appended to its command?
+pub fn are_appended(program: &Program) -> bool {
+    Dialect::of(program.handshake).appended && !places_a_socket(&program.command)
+}
+
 /// The arguments of a generation: placeholders replaced, and for the pipe handshake, where the command has
 /// no `{fd}`, the descriptors of the listeners and of the pipe appended, in decimal.
 pub fn arguments(definition: &Definition, granted: &Granted<'_>) -> Vec<String> {
     let program = &definition.program;
     let mut argv: Vec<String> = program.command.iter().map(|item| expand(item, granted)).collect();
-    let placed = program
-        .command
-        .iter()
-        .flat_map(|item| pieces(item))
-        .any(|piece| matches!(piece, Piece::Fd | Piece::FdNamed(_)));
-    if Dialect::of(program.handshake).appended && !placed {
+    if are_appended(program) {
         argv.extend(granted.fds.iter().map(ToString::to_string));
         let pipe_placed =
             program.command.iter().flat_map(|item| pieces(item)).any(|piece| matches!(piece, Piece::Pipe));

@@ -16,7 +16,9 @@ mod verdict;
 mod version;
 
 pub use ack::AckReader;
-pub use argv::{PlaceholderError, Placeholders, arguments, check, check_of_probe, expand};
+pub use argv::{
+    PlaceholderError, Placeholders, are_appended, arguments, check, check_of_probe, expand, places_a_socket,
+};
 pub use dialect::{Dialect, Numbers, Value, Voice};
 pub use granted::Granted;
 pub use http::{NotHttp, StatusReader, request};
