@@ -336,6 +336,14 @@ fn the_server_in_python_restarts_without_a_failure() {
     let port = free_port();
     let supervised = stage.start(&text("services.toml").replace(PORTS[0], &port.to_string()), &["hello"]);
     supervised.wait_for("hello generation=1 …ready after");
+    // One client that goes with a reset, and one that says nothing: the next is answered all the same.
+    let rude = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    rude.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+    rude.set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(rude);
+    let _silent = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    assert_eq!(get(port, "/").unwrap().body, "hello\n");
+    assert_eq!(supervised.last_generation("hello"), 1, "{supervised}");
     for generation in 2..6 {
         supervised.signal(Signal::SIGUSR1);
         // Connected while one leaves and the other starts: whoever takes it answers.

@@ -15,12 +15,9 @@ fn reload(supervised: &mut Supervised, config: &str) {
     supervised.signal(SIGHUP);
 }
 
-/// Puts a program in the place of `server`, complete, as a deployment should.
+/// Puts a program in the place of `server`.
 fn deploy(stage: &Stage, program: &[u8]) {
-    let (new, path) = (stage.dir().join("server.new"), stage.dir().join("server"));
-    fs::write(&new, program).unwrap();
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::rename(&new, &path).unwrap();
+    stage.deploy("server", program);
 }
 
 fn binary() -> Vec<u8> {

@@ -7,12 +7,9 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use support::{Load, Stage, Supervised, example, free_port, service};
 
-/// Puts a program in its place, complete, as a deployment should.
+/// Puts a program in its place.
 fn deploy(directory: &Path, program: &[u8]) {
-    let (new, path) = (directory.join("server.new"), directory.join("server"));
-    fs::write(&new, program).unwrap();
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::rename(&new, &path).unwrap();
+    support::deploy(&directory.join("server"), program);
 }
 
 fn binary() -> Vec<u8> {

@@ -8,8 +8,6 @@ mod command;
 use command::{json, says};
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use support::{Load, Process, Stage, Supervised, eventually, example, free_port, get, rude, service};
 
 /// Writes another config and has it read.
@@ -274,9 +272,7 @@ fn what_a_failed_restart_did_not_come_to_comes_back_from_its_own_program() {
         for generation in 1..=3 {
             supervised.wait_for(&format!(" web generation={generation} pid= … ready after"));
         }
-        let broken = supervised.stage.write("broken", "#!/bin/sh\nexit 3\n");
-        fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::rename(&broken, supervised.stage.dir().join("server")).unwrap();
+        supervised.stage.deploy("server", b"#!/bin/sh\nexit 3\n");
         says(&supervised, "restart web", &["web: the restart failed; …"], 5);
         let failed = supervised.last_generation("web");
         for generation in [2, 3] {

@@ -20,7 +20,7 @@ pub(crate) use client::{Answer, Client, Failure, get, get_unix, in_flight};
 pub(crate) use load::{Load, Manner, Outcome};
 pub(crate) use log::Log;
 pub(crate) use process::{Process, comes_true, eventually};
-pub(crate) use stage::{Stage, Supervised};
+pub(crate) use stage::{Stage, Supervised, deploy};
 pub(crate) use terminal::Terminal;
 pub(crate) use wire::Wire;
 

@@ -63,6 +63,12 @@ impl Stage {
         path
     }
 
+    /// Puts a program at this name, complete, as a deployment should. It may be a moment before it can be executed: see
+    /// [`install`](Self::install).
+    pub(crate) fn deploy(&self, name: &str, program: &[u8]) {
+        deploy(&self.dir().join(name), program);
+    }
+
     /// Copies a program to this name, complete, for everybody to execute. Another process writes it: what this one has
     /// open for writing, a child that another test forks meanwhile has open too, and until it executes its own program
     /// nobody can execute the copy ("Text file busy").
@@ -154,6 +160,14 @@ impl Stage {
         }
         supervised
     }
+}
+
+/// Puts a program at this path, complete, as a deployment should.
+pub(crate) fn deploy(path: &Path, program: &[u8]) {
+    let new = path.with_extension("new");
+    fs::write(&new, program).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(&new, path).unwrap();
 }
 
 /// A running supervisor. Dropping it ends every process that it, or a process of it, has started.
