@@ -313,6 +313,7 @@ impl World {
             | Action::NoteServing { .. }
             | Action::Ask { .. }
             | Action::Look { .. }
+            | Action::Preflight { .. }
             | Action::Probe { .. }
             | Action::StopProbe { .. }
             | Action::Watch { .. }

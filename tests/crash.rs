@@ -199,7 +199,8 @@ fn a_server_that_ends_before_it_was_ready_has_failed_whatever_its_exit_code() {
         &supervised,
         good,
         bad,
-        "exit code 0 before it was ready … nobody had asked it to; the service stays down",
+        "exit code 0 before it was ready … nobody had asked it to; has it gone into the background? It has to stay in the \
+         foreground; the service stays down",
     );
     let output = supervised.stage.run(&["-c", "services.toml", "start", "bad"]);
     let said = String::from_utf8_lossy(&output.stdout);

@@ -2,11 +2,15 @@
 
 mod support;
 
+#[path = "support/command.rs"]
+mod command;
+
+use command::says;
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1, SIGUSR2};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
-use support::{Load, Stage, Supervised, example, free_port, in_flight, rude, service};
+use support::{Client, Load, Stage, Supervised, example, free_port, in_flight, rude, service};
 
 /// Writes another config and has it read.
 fn reload(supervised: &mut Supervised, config: &str) {
@@ -104,13 +108,67 @@ fn a_broken_binary_is_answered_by_the_program_that_ran_before() {
     comes_back(&binary(), |stage| deploy(stage, b"#!/bin/sh\nexit 3\n"), "exit code 3");
 }
 
-#[test]
-fn a_deleted_binary_is_answered_by_the_program_that_ran_before() {
-    comes_back(
-        &binary(),
-        |stage| fs::remove_file(stage.dir().join("server")).unwrap(),
-        "could not be started",
+/// A restart for which there is no program touches nobody: not even a connection that is kept is closed. A crash then
+/// starts what ran before.
+#[track_caller]
+fn is_not_restarted(program: &[u8], order: &str) {
+    let more = format!("restart_order = \"{order}\"\nrestart = \"always\"\nrestart_delay = \"10ms\"");
+    let (mut supervised, port) = staged(program, &more);
+    let mut kept = Client::connect(port).unwrap();
+    assert_eq!(kept.get("/").unwrap().generation(), 1);
+    let load = Load::start("web", port, 2);
+    fs::remove_file(supervised.stage.dir().join("server")).unwrap();
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web not restarted: ./server: No such file … generation 1 serves on");
+    says(
+        &supervised,
+        "restart web",
+        &["web: the restart failed; generation 1 serves on: ./server: No such file or directory"],
+        5,
     );
+    says(&supervised, "status web", &["the last restart failed", "not restarted: ./server: No such file"], 0);
+    load.finish().must_be_perfect();
+    assert_eq!(kept.get("/").unwrap().generation(), 1, "{supervised}");
+    assert!(!supervised.said(" asked to stop"), "{supervised}");
+    supervised.pid_of("web", 1).signal(SIGKILL);
+    supervised.wait_answer(port, 2);
+    deploy(&supervised.stage, program);
+    says(&supervised, "restart web", &["web: up: generation 3 serves"], 0);
+    supervised.stop();
+}
+
+#[test]
+fn a_restart_to_a_deleted_binary_touches_nobody() {
+    is_not_restarted(&binary(), "stop-first");
+}
+
+#[test]
+fn a_restart_to_a_deleted_script_touches_nobody() {
+    is_not_restarted(&script(), "stop-first");
+}
+
+/// There was no way back, and it went down.
+#[test]
+fn a_restart_for_which_there_is_no_interpreter_or_directory_touches_nobody() {
+    let off = "rollback = false\ndirectory = \"place\"";
+    let (stage, port) = (Stage::new(), free_port());
+    fs::create_dir(stage.path("place")).unwrap();
+    stage.deploy("place/server", &script());
+    let mut supervised = stage.start(&service("web", port, &["./server"], off), &["web"]);
+    supervised.wait_answer(port, 1);
+    supervised.stage.deploy("place/server", b"#!/no/such/interpreter\n");
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(
+        " web not restarted: its interpreter /no/such/interpreter is missing; generation 1 serves on",
+    );
+    fs::rename(supervised.stage.path("place"), supervised.stage.path("elsewhere")).unwrap();
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web not restarted: directory place: No such file … generation 1 serves on");
+    let missing = service("web", port, &["no-such-program"], "rollback = false");
+    reload(&mut supervised, &missing);
+    supervised.wait_for(" web not restarted: no program \"no-such-program\" in PATH; generation 1 serves on");
+    assert_eq!(supervised.get(port).generation(), 1);
+    supervised.stop();
 }
 
 #[test]
@@ -126,15 +184,6 @@ fn a_program_that_hangs_is_answered_by_the_program_that_ran_before() {
 #[test]
 fn a_broken_script_is_answered_by_the_script_that_ran_before() {
     comes_back(&script(), |stage| deploy(stage, b"#!/usr/bin/env python3\nnone()\n"), "exit code 1");
-}
-
-#[test]
-fn a_deleted_script_is_answered_by_the_script_that_ran_before() {
-    comes_back(
-        &script(),
-        |stage| fs::remove_file(stage.dir().join("server")).unwrap(),
-        "could not be started",
-    );
 }
 
 #[test]
@@ -190,30 +239,37 @@ fn a_crash_of_what_came_back_does_not_start_what_has_failed() {
 fn what_comes_back_has_the_env_file_of_then() {
     let (stage, port) = (Stage::new(), free_port());
     stage.write("a.env", "ROUND=one\n");
-    let config = service("web", port, &[&example("http")], "ready = \"pipe\"\nenv_file = \"a.env\"");
+    let server = format!("[ \"$ROUND\" = two ] && exit 3; exec {} \"$@\"", example("http"));
+    let more = "ready = \"pipe\"\nenv_file = \"a.env\"\nrestart = \"always\"\nrestart_delay = \"10ms\"";
+    let config = service("web", port, &["sh", "-c", &server, "sh"], more);
     let supervised = stage.start(&config, &["web"]);
     supervised.wait_answer(port, 1);
     let load = Load::start("web", port, 2);
-    for (text, failed) in [("ROUND\n", 2), ("ROUND=two\nLD_PRELOAD=\"a", 4)] {
-        supervised.stage.write("a.env", text);
-        if failed == 4 {
-            supervised.signal(SIGUSR2);
-            supervised.wait_for(" is now … as before");
-        }
-        supervised.signal(SIGUSR1);
-        supervised.wait_for(&format!(
-            " web generation={failed} could not be started: env_file a.env: line … going back to what ran before"
-        ));
-        supervised.wait_answer(port, failed + 1);
-        let environment = supervised.pid_of("web", failed + 1).environment();
+    let has_round_one = |generation| {
+        supervised.wait_answer(port, generation);
+        let environment = supervised.pid_of("web", generation).environment();
         assert!(environment.contains(&"ROUND=one".into()), "{environment:?}");
+    };
+    for (failed, back) in [(2, 3), (4, 5)] {
+        supervised.stage.write("a.env", "ROUND=two\n");
+        supervised.signal(SIGUSR1);
+        supervised
+            .wait_for(&format!(" web generation={failed} … exit code 3 … going back to what ran before"));
+        has_round_one(back);
+        supervised.signal(SIGUSR2);
+        supervised.wait_for(" is now … as before");
     }
-    supervised.stage.write("a.env", "ROUND=three\n");
+    supervised.stage.write("a.env", "ROUND\n");
     supervised.signal(SIGUSR1);
-    supervised.wait_answer(port, 6);
-    assert!(supervised.pid_of("web", 6).environment().contains(&"ROUND=three".into()));
+    supervised.wait_for(" web not restarted: env_file a.env: line … generation 5 serves on");
     let outcome = load.finish();
     assert!(outcome.failures.is_empty(), "{outcome}\n{supervised}");
+    supervised.pid_of("web", 5).signal(SIGKILL);
+    has_round_one(6);
+    supervised.stage.write("a.env", "ROUND=three\n");
+    supervised.signal(SIGUSR1);
+    supervised.wait_answer(port, 7);
+    assert!(supervised.pid_of("web", 7).environment().contains(&"ROUND=three".into()));
     supervised.stop();
 }
 

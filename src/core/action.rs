@@ -48,6 +48,13 @@ pub enum Action {
         /// The sockets that it was given, as far as they are held.
         listeners: Vec<ListenerId>,
     },
+    /// See whether a successor of this run could be started, before the run is asked to leave. Answered by `Foreseen`.
+    Preflight {
+        /// Of which run.
+        run: RunId,
+        /// What is to be started.
+        definition: Arc<Definition>,
+    },
     /// Send the signal that asks the main process to leave; to nobody, if it has ended.
     Ask {
         /// Whom.

@@ -50,15 +50,20 @@ impl Worker {
         self.pulse.subject() == wanted
     }
 
-    /// The run whose health decides something: not that of one whose successor starts already.
+    /// The run whose health decides something: not that of one whose successor starts already, or is looked at.
     fn in_care(&self) -> Option<&Run> {
         let Cast { serving, candidate, .. } = self.state.cast();
-        serving.filter(|_| candidate.is_none())
+        serving.filter(|_| candidate.is_none() && !self.is_in_preflight())
     }
 
     fn in_care_mut(&mut self) -> Option<&mut Run> {
+        let looks = self.is_in_preflight();
         let Cast { serving, candidate, .. } = self.state.cast_mut();
-        serving.filter(|_| candidate.is_none())
+        serving.filter(|_| candidate.is_none() && !looks)
+    }
+
+    fn is_in_preflight(&self) -> bool {
+        matches!(self.state, State::Preflight { .. })
     }
 
     /// When its health must hear of the time.

@@ -30,6 +30,7 @@ macro_rules! cast {
         match $state {
             State::Starting { candidate, .. } => Cast::new(None, None, Some(candidate)),
             State::Up { run } => Cast::new(None, Some(run), None),
+            State::Preflight { run } => Cast::new(None, Some(run), None),
             State::Replacing { old, candidate } => Cast::new(None, Some(old), Some(candidate)),
             State::Baking { new, back: Back::Old(old), .. } => Cast::new(Some(old), Some(new), None),
             State::Baking { new, back: Back::Fallback(_), .. } => Cast::new(None, Some(new), None),

@@ -109,6 +109,9 @@ pub enum RunEvent {
     /// It was not asked to leave after all: it still ignores the signal, because its handler is not installed
     /// yet (handshake servers start with the signal ignored, or an early one would kill them).
     NotListening,
+    /// The answer to [`Action::Preflight`](super::Action::Preflight): what a start would fail with; nothing where it may
+    /// succeed.
+    Foreseen(Option<SpawnFailure>),
     /// The answer to [`Action::Look`](super::Action::Look).
     Seen(Sight),
     /// The answer to [`Action::Probe`](super::Action::Probe).

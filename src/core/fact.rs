@@ -165,8 +165,10 @@ pub enum Fact {
     WaitsFor { names: Vec<ServiceName> },
     /// All its processes have ended, as it was asked to.
     Stopped,
-    /// Its processes are asked to leave, and none is started until it is released.
-    Held,
+    /// A successor could not be started, by what was seen before anybody was asked to leave; this one serves on.
+    NotRestarted { failure: SpawnFailure, serves: Generation },
+    /// Its processes are asked to leave, and none is started until it is released. With `sockets` clients wait.
+    Held { sockets: bool },
     /// A restart was asked for of more than this one, which an operator holds or has stopped.
     LeftAlone { held: bool },
     /// An operator had a signal sent to this run.

@@ -70,7 +70,10 @@ impl Worker {
                 scene.report_on(&self.leaving[at].run, Fact::NotItsProcess { named });
             }
             // It was asked to leave; that it could serve does not matter any more, nor how it is.
-            RunEvent::Said(Word::Ready) | RunEvent::Notified(_) | RunEvent::Probed { .. } => {}
+            RunEvent::Said(Word::Ready)
+            | RunEvent::Notified(_)
+            | RunEvent::Probed { .. }
+            | RunEvent::Foreseen(_) => {}
         }
     }
 

@@ -172,6 +172,7 @@ fn check_worker(worker: &Worker, service: &Service) -> Result<(), String> {
         | State::Held
         | State::Starting { .. }
         | State::Up { .. }
+        | State::Preflight { .. }
         | State::Replacing { .. }
         | State::Baking { .. }
         | State::Backoff { .. } => {}

@@ -54,6 +54,7 @@ impl Worker {
             RunEvent::Exited { status, group_left } => {
                 self.ended(role, Why::Exited { status, group_left }, scene);
             }
+            RunEvent::Foreseen(failure) => self.foreseen(failure, scene),
             RunEvent::Notified(notice @ (Notice::Ready | Notice::ExtendTimeout(_)))
                 if role == Role::Candidate =>
             {
@@ -102,6 +103,7 @@ impl Worker {
             RunEvent::PipeEnded(_)
             | RunEvent::NotItsProcess(_)
             | RunEvent::NotListening
+            | RunEvent::Foreseen(_)
             | RunEvent::Probed { .. }
             | RunEvent::Exited { .. }
             | RunEvent::GroupEmpty
@@ -161,6 +163,7 @@ impl Worker {
             | State::Crashed
             | State::Held
             | State::Up { .. }
+            | State::Preflight { .. }
             | State::Restarting { .. }
             | State::Baking { .. }
             | State::Backoff { .. }
@@ -206,6 +209,7 @@ impl Worker {
         let ending = Ending { role, why };
         match (role, mem::replace(&mut self.state, State::Stopped)) {
             (Role::Serving, State::Up { run }) => self.crashed(&run, ending, scene),
+            (Role::Serving, State::Preflight { run }) => self.crashed(&run, ending, scene),
             (Role::Candidate, State::Starting { candidate, fallback }) => {
                 let run = candidate.run.clone();
                 if run.program_of.is_some() && matches!(ending.why, Why::SpawnFailed(_)) {
@@ -378,6 +382,7 @@ impl Worker {
             | State::Crashed
             | State::Held
             | State::Up { .. }
+            | State::Preflight { .. }
             | State::Restarting { .. }
             | State::Stopping { .. }
             | State::Gone) => self.state = state,

@@ -29,6 +29,7 @@ mod orders;
 mod orphan;
 mod outcome;
 mod pack;
+mod preflight;
 mod proven;
 mod pulse;
 mod quarantine;

@@ -56,6 +56,14 @@ impl Scene<'_> {
         self.out.push(Action::Report(report));
     }
 
+    /// Reports that something failed which none of its runs had a part in.
+    pub fn report_failure_of_all(&mut self, fact: Fact) {
+        let service = Some(self.definition.name.clone());
+        let report = Report { service, generation: None, pid: None, fact };
+        self.history.failed(report.clone(), Some(self.now));
+        self.out.push(Action::Report(report));
+    }
+
     fn report_of(&self, run: &Run, fact: Fact) -> Report {
         let service = Some(self.definition.name.clone());
         Report { service, generation: Some(run.generation()), pid: run.pid, fact }

@@ -144,7 +144,7 @@ impl Service {
         self.wish = Wish::Hold;
         self.rollout.cancel();
         self.populate(now);
-        out.push(self.report(Fact::Held));
+        out.push(self.report(Fact::Held { sockets: !self.listeners.is_empty() }));
         self.each(now, out, |worker, scene| worker.order(Order::Hold, scene));
         self.settle(now, out);
     }

@@ -50,7 +50,7 @@ impl Worker {
 
     /// Is a start to come that was ordered already? It fulfils a restart that is asked for now.
     pub fn starts_later(&self) -> bool {
-        matches!(self.state, State::Restarting { .. }) || self.busy().is_some()
+        matches!(self.state, State::Preflight { .. } | State::Restarting { .. }) || self.busy().is_some()
     }
 
     /// The generation whose program is tried again, because its file was still being written. A rollback does not
@@ -71,6 +71,7 @@ impl Worker {
         matches!(
             self.state,
             State::Starting { .. }
+                | State::Preflight { .. }
                 | State::Restarting { .. }
                 | State::Replacing { .. }
                 | State::Baking { .. }
@@ -100,6 +101,7 @@ impl Worker {
             State::Up { run } => run.definition.listeners.iter().any(|spec| spec.address == *address),
             State::Held
             | State::Starting { .. }
+            | State::Preflight { .. }
             | State::Restarting { .. }
             | State::Replacing { .. }
             | State::Baking { .. }

@@ -28,6 +28,11 @@ pub enum State {
         /// The run.
         run: Run,
     },
+    /// Stop-first: the run serves, and is asked to stop accepting once it was seen that a successor can be started.
+    Preflight {
+        /// The run.
+        run: Box<Run>,
+    },
     /// Stop-first: the run that served was asked to stop accepting; its successor starts when it does.
     Restarting {
         /// It is in the list of leaving runs.
@@ -106,7 +111,10 @@ impl State {
             Self::Stopped | Self::Gone => "stopped",
             Self::Starting { .. } => "starting",
             Self::Up { .. } => "up",
-            Self::Restarting { .. } | Self::Replacing { .. } | Self::Baking { .. } => "restarting",
+            Self::Preflight { .. }
+            | Self::Restarting { .. }
+            | Self::Replacing { .. }
+            | Self::Baking { .. } => "restarting",
             Self::Backoff { .. } => "backoff",
             Self::Stopping { .. } => "stopping",
             Self::Crashed => "crashed",

@@ -63,7 +63,10 @@ impl Service {
         let starts = |worker: &Worker| {
             matches!(
                 worker.state,
-                State::Starting { .. } | State::Restarting { .. } | State::Replacing { .. }
+                State::Starting { .. }
+                    | State::Preflight { .. }
+                    | State::Restarting { .. }
+                    | State::Replacing { .. }
             )
         };
         self.workers.iter().any(starts)

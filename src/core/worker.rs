@@ -108,6 +108,7 @@ impl Worker {
             // It runs, or will without this; and what has to end does not come back.
             State::Starting { .. }
             | State::Up { .. }
+            | State::Preflight { .. }
             | State::Restarting { .. }
             | State::Replacing { .. }
             | State::Baking { .. }
@@ -151,16 +152,14 @@ impl Worker {
                 let sick = run.health.is_being_replaced(&scene.definition.policy);
                 *(if sick { &mut restarts.unhealthy } else { &mut restarts.asked }) += 1;
                 match scene.policy().restart_order {
-                    RestartOrder::StopFirst => self.stop_first(run, scene),
-                    RestartOrder::StartFirst => {
-                        let candidate = Candidate::start(scene, self.index, scene.definition.clone(), None);
-                        self.state = State::Replacing { old: Box::new(run), candidate };
-                    }
+                    RestartOrder::StopFirst => self.make_way(run, scene),
+                    RestartOrder::StartFirst => self.start_beside(run, scene),
                 }
             }
             // The start to come is later than this order, so it fulfils it; a start that is done already is
             // waited for by the rollout. And what has to end does not come back.
             state @ (State::Starting { .. }
+            | State::Preflight { .. }
             | State::Restarting { .. }
             | State::Replacing { .. }
             | State::Baking { .. }
@@ -169,7 +168,14 @@ impl Worker {
         }
     }
 
-    fn stop_first(&mut self, run: Run, scene: &mut Scene<'_>) {
+    /// Starts a successor beside what serves.
+    pub(super) fn start_beside(&mut self, run: Run, scene: &mut Scene<'_>) {
+        let candidate = Candidate::start(scene, self.index, scene.definition.clone(), None);
+        self.state = State::Replacing { old: Box::new(run), candidate };
+    }
+
+    /// Asks what serves to stop accepting; its successor starts when it does.
+    pub(super) fn stop_first(&mut self, run: Run, scene: &mut Scene<'_>) {
         let goes_back = scene.policy().rollback && run.definition.has_the_same_sockets(scene.definition);
         let fallback = goes_back.then(|| self.pin(&run, scene));
         self.state = State::Restarting { old: run.generation(), fallback };
@@ -222,6 +228,7 @@ impl Worker {
                 candidate.into_living_run().into_iter().collect()
             }
             State::Up { run } => vec![run],
+            State::Preflight { run } => vec![*run],
             State::Replacing { old, candidate } => {
                 [*old].into_iter().chain(candidate.into_living_run()).collect()
             }

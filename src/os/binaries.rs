@@ -70,6 +70,13 @@ impl Binaries {
         Ok(Found { path, seen, origin })
     }
 
+    /// Is this program known, and as it was?
+    pub(super) fn knows(&self, program: &str, directory: Option<&Path>) -> bool {
+        let seen = lookup::seen_from(directory, Path::new(program));
+        program.contains('/')
+            && Identity::of(&seen).is_ok_and(|identity| self.unchanged(&seen, &identity).is_some())
+    }
+
     fn unchanged(&self, seen: &Path, identity: &Identity) -> Option<Inode> {
         (self.0.get(seen) == Some(identity)).then_some(identity.inode)
     }

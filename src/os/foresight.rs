@@ -12,6 +12,12 @@ use std::path::Path;
 /// What a start would fail with by what is on this machine now; nothing where it may succeed. Each is about something
 /// else.
 pub fn obstacles(program: &Program) -> Vec<SpawnFailure> {
+    obstacles_but(program, || false)
+}
+
+/// The same, where `is_there` may know better that the program, and what it is interpreted by, is as it was when it was
+/// started before.
+pub(super) fn obstacles_but(program: &Program, is_there: impl FnOnce() -> bool) -> Vec<SpawnFailure> {
     let mut found = Vec::new();
     let mut search = std::env::var_os("PATH");
     if let Some(path) = &program.env_file {
@@ -25,6 +31,7 @@ pub fn obstacles(program: &Program) -> Vec<SpawnFailure> {
     }
     search = program.env.get("PATH").map(OsString::from).or(search);
     match see_directory(program.directory.as_deref()) {
+        Ok(()) if is_there() => {}
         Ok(()) => found.extend(missing(program, search.as_deref())),
         // Where it is missing nobody knows what is in it.
         Err(failure) => found.push(failure),

@@ -282,6 +282,10 @@ impl Os {
                 let sight = self.processes.look(run, |ids| self.listeners.inodes(ids));
                 self.events.push_back(Event::Run(run, RunEvent::Seen(sight)));
             }
+            Action::Preflight { run, definition } => {
+                let failure = self.spawner.obstacle(&definition.program);
+                self.events.push_back(Event::Run(run, RunEvent::Foreseen(failure)));
+            }
             Action::Probe { run, worker, attempt, target, definition } => {
                 // Of one whose main process has ended the exit is on its way; nothing else is awaited of it.
                 if let Some(pid) = self.processes.main_pid(run) {

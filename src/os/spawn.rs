@@ -6,6 +6,7 @@ use super::cgroup::Leaf;
 use super::child::{Cradle, Executable, Failed, Newborn, Prepared, Tie};
 use super::dispositions::Dispositions;
 use super::environment::{Environment, Ours, env_file_of};
+use super::foresight;
 use super::identity::{self, Becoming};
 use super::inherited::DescriptorLimit;
 use super::lookup::{self, Inode};
@@ -17,7 +18,7 @@ use super::slots::{Lending, Slots};
 use super::strings::Strings;
 use super::voice::{Mark, TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
-use crate::plan::{Definition, Generation, Identity};
+use crate::plan::{Definition, Generation, Identity, Program};
 use crate::protocol::{Dialect, Granted, Numbers, arguments};
 use nix::errno::Errno;
 use std::ffi::CString;
@@ -132,6 +133,13 @@ impl Spawner {
                 Err(failure)
             }
         }
+    }
+
+    /// What a start of this would fail with, as far as that is seen without starting it.
+    pub(super) fn obstacle(&self, program: &Program) -> Option<SpawnFailure> {
+        let (name, directory) = (program.command.first(), program.directory.as_deref());
+        let is_there = || name.is_some_and(|name| self.binaries.knows(name, directory));
+        foresight::obstacles_but(program, is_there).into_iter().next()
     }
 
     /// Starts a program that is no service, with our environment and these descriptors; `argv` is told their numbers.

@@ -34,6 +34,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::RolloutStopped { .. } => "rollout-stopped",
         Fact::Repaired { .. } => "repaired",
         Fact::SpawnFailed { .. } => "spawn-failed",
+        Fact::NotRestarted { .. } => "not-restarted",
         Fact::Asked { .. } => "asked",
         Fact::AskedTooEarly { .. } => "asked-too-early",
         Fact::Answered { .. } => "answered",
@@ -53,7 +54,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::RestartQueued => "restart-queued",
         Fact::WaitsFor { .. } => "waits-for",
         Fact::Stopped => "stopped",
-        Fact::Held => "held",
+        Fact::Held { .. } => "held",
         Fact::LeftAlone { .. } => "left-alone",
         Fact::Signalled { .. } => "signalled",
         Fact::Ordered { .. } => "ordered",
@@ -155,6 +156,9 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::SpawnFailed { failure, next } => {
             format!("could not be started: {}; {}", spawn_failure(failure), and_then(*next))
         }
+        Fact::NotRestarted { failure, serves } => {
+            format!("not restarted: {}; generation {serves} serves on", spawn_failure(failure))
+        }
         Fact::Asked { signal, leave, timeout } => {
             let (what, awaited) = match leave {
                 Leave::Answers => ("stop accepting", "answer"),
@@ -213,7 +217,12 @@ pub(super) fn sentence(fact: &Fact) -> String {
             let who = if *signalled { "which an operator had sent" } else { "and nobody had asked it to" };
             let said =
                 said.as_ref().map_or_else(String::new, |said| format!(" (it had said {:?})", said.as_str()));
-            format!("{} {lived} after its start, {who}{said}; {next}", exited(*status, *before_ready))
+            let hint = if ends_too_well(*status, *before_ready) {
+                "; has it gone into the background? It has to stay in the foreground"
+            } else {
+                ""
+            };
+            format!("{} {lived} after its start, {who}{said}{hint}; {next}", exited(*status, *before_ready))
         }
         Fact::Leftovers { stop_timeout } => {
             let limit = time(*stop_timeout);
@@ -236,7 +245,8 @@ pub(super) fn sentence(fact: &Fact) -> String {
             format!("starts when {} {} up", names.join(", "), if names.len() == 1 { "is" } else { "are" })
         }
         Fact::Stopped => "stopped".into(),
-        Fact::Held => "held: nothing is started until it is released; clients wait".into(),
+        Fact::Held { sockets: true } => "held: nothing is started until it is released; clients wait".into(),
+        Fact::Held { sockets: false } => "held: nothing is started until it is released".into(),
         Fact::LeftAlone { held: true } => "held by an operator, and left so; `release` starts it".into(),
         Fact::LeftAlone { held: false } => {
             "stopped by an operator: not restarted; start it, or restart it by its name".into()
@@ -325,8 +335,12 @@ pub(super) fn sentence(fact: &Fact) -> String {
 
 /// How a run ended that nobody had asked to.
 pub(super) fn exited(status: ExitStatus, before_ready: bool) -> String {
-    let early = if before_ready && status == ExitStatus::Code(0) { " before it was ready" } else { "" };
-    ended(status) + early
+    ended(status) + if ends_too_well(status, before_ready) { " before it was ready" } else { "" }
+}
+
+/// As a program does that goes on in the background.
+fn ends_too_well(status: ExitStatus, before_ready: bool) -> bool {
+    before_ready && status == ExitStatus::Code(0)
 }
 
 /// How long after whatever a run leaves for.

@@ -2,7 +2,7 @@
 
 use super::line::{message, printable};
 use super::sentence::{and_then, exited, last_sign};
-use super::words::ended;
+use super::words::{ended, spawn_failure};
 use crate::core::health::Health;
 use crate::core::history;
 use crate::core::leaving::{Leaving, Phase};
@@ -88,6 +88,9 @@ pub fn failure(report: &Report) -> String {
 
 /// The same, without what follows.
 pub fn cause(report: &Report) -> String {
+    if let Fact::NotRestarted { failure, .. } = &report.fact {
+        return spawn_failure(failure);
+    }
     without_next(failure(report), report)
 }
 

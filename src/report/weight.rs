@@ -28,7 +28,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::RestartQueued
         | Fact::WaitsFor { .. }
         | Fact::Stopped
-        | Fact::Held
+        | Fact::Held { .. }
         | Fact::LeftAlone { .. }
         | Fact::Signalled { .. }
         | Fact::Ordered { .. }
@@ -86,6 +86,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         Fact::Unkillable { .. }
         | Fact::Quarantined { .. }
         | Fact::RolloutStopped { .. }
+        | Fact::NotRestarted { .. }
         | Fact::BindFailed { .. }
         | Fact::BindRefused { .. }
         | Fact::SelectorRefused { .. }

@@ -142,6 +142,29 @@ fn a_restart_that_fails_ends_with_what_served_before() {
     });
 }
 
+/// Such as one that a deployment has removed, or has not brought yet.
+#[test]
+fn a_restart_whose_program_is_missing_leaves_all_that_serves_alone() {
+    tell_some(STORIES / 10, all_up, |world| {
+        world.breaks = Some(Breaks::IsMissing);
+        let before = serving(world);
+        restart_or_edit(world);
+        world.run_for(ENOUGH);
+        let after = serving(world);
+        let ids = |runs: &BTreeMap<u32, Run>| runs.values().map(|run| run.id).collect::<Vec<_>>();
+        assert_eq!(ids(&before), ids(&after));
+        let web = web(&world.core);
+        assert!(web.is_up() && web.history.restart_failed);
+        assert!(web.workers.iter().all(|worker| worker.leaving.is_empty()), "somebody was asked to leave");
+        // It is there again.
+        world.breaks = None;
+        let last = web.last;
+        world.signal(Request::Restart, Duration::ZERO);
+        world.run_for(ENOUGH);
+        assert!(serving(world).values().all(|run| run.generation() > last));
+    });
+}
+
 #[test]
 fn another_number_of_workers_starts_and_ends_only_the_difference() {
     tell_some(STORIES / 10, all_up, |world| {

@@ -121,10 +121,14 @@ pub(crate) enum Breaks {
     DiesReady,
     /// It serves, and so long after its start its answers are bad, for a while.
     Sickens(Duration),
+    /// There is none.
+    IsMissing,
 }
 
 #[path = "world/anew.rs"]
 mod anew;
+#[path = "world/preflight.rs"]
+mod preflight;
 #[path = "world/succession.rs"]
 mod succession;
 #[path = "world/writer.rs"]
@@ -176,6 +180,8 @@ pub(crate) struct World {
     rested: BTreeSet<ServiceId>,
     /// Runs that were asked to make way for a successor before this event, by their workers.
     makes_way: BTreeMap<(ServiceId, u32), Generation>,
+    /// Runs of which the core was told that a successor may be started.
+    cleared: BTreeSet<RunId>,
     addresses: BTreeMap<ListenerId, Address>,
     stopped_at: Option<Time>,
     reloaded_at: Option<Time>,
@@ -244,6 +250,7 @@ impl World {
             clients: Clients::default(),
             rested: BTreeSet::new(),
             makes_way: BTreeMap::new(),
+            cleared: BTreeSet::new(),
             addresses: BTreeMap::new(),
             stopped_at: None,
             reloaded_at: None,
@@ -488,6 +495,7 @@ impl World {
                 self.spawn(run, worker, definition, program_of, &listeners);
             }
             Action::Look { run } => self.look(run),
+            Action::Preflight { run, .. } => self.preflight(run),
             Action::Probe { run, attempt, .. } => self.probe(run, attempt),
             Action::StopProbe { run, attempt } => {
                 assert_eq!(
@@ -516,6 +524,7 @@ impl World {
                 let handshake = self.processes[&run].definition.program.handshake;
                 assert_eq!(signal, handshake.default_stop_signal(), "asked in words it does not know");
                 self.check_sequence(run);
+                self.check_preflight(run);
                 self.ask(run, hearing);
             }
             Action::NameLeftovers { run } => {
@@ -577,6 +586,9 @@ impl World {
             }
             Action::BecomeSuccessor => self.becomes = true,
             Action::Report(Report { fact: Fact::ReloadIgnored, .. }) => self.owed.reload = None,
+            Action::Report(report @ Report { fact: Fact::NotRestarted { .. }, .. }) => {
+                self.not_restarted(&report);
+            }
             Action::Report(Report { fact: Fact::RolloutStopped { .. }, service: Some(name), .. }) => {
                 self.owed.outdated.retain(|run, _| self.processes[run].definition.name != name);
             }
@@ -675,7 +687,8 @@ impl World {
         }
         let temper = self.temper(&definition, program_of);
         let busy = !self.calm && self.busy_programs(run.service);
-        let failed = busy || (!self.calm && self.rng.chance(4));
+        let missing = self.breaks == Some(Breaks::IsMissing) && program_of.is_none();
+        let failed = busy || missing || (!self.calm && self.rng.chance(4));
         let pid = Pid(i32::try_from(self.entries).unwrap_or(1));
         let process = Process {
             worker,
@@ -734,6 +747,7 @@ impl World {
             Some(Breaks::Hangs) => {
                 (temper.accepts_after, temper.says_ready) = (Duration::from_secs(3_600), false);
             }
+            Some(Breaks::IsMissing) => {}
             Some(Breaks::Sickens(after)) => temper.sick = Some((after, after + Duration::from_secs(60))),
             Some(Breaks::DiesReady) => {
                 temper.dies = Some((temper.accepts_after + Duration::from_millis(150), ExitStatus::Code(1)));
@@ -1119,6 +1133,7 @@ impl World {
             State::Stopped | State::Crashed | State::Backoff { .. } => true,
             State::Held
             | State::Up { .. }
+            | State::Preflight { .. }
             | State::Restarting { .. }
             | State::Replacing { .. }
             | State::Baking { .. }
@@ -1260,7 +1275,7 @@ fn kept_program(worker: &Worker) -> Option<RunId> {
             fallback.as_ref().map(|fallback| fallback.pinned)
         }
         State::Baking { back: Back::Fallback(fallback), .. } => Some(fallback.pinned),
-        State::Up { .. } | State::Replacing { .. } => {
+        State::Up { .. } | State::Preflight { .. } | State::Replacing { .. } => {
             let run = worker.serving().expect("one of it serves");
             assert!(run.program_of.is_none(), "what it was started from is not kept");
             None
@@ -1298,6 +1313,7 @@ fn making_way(service: &Service) -> impl Iterator<Item = ((ServiceId, u32), Gene
 fn must_end(worker: &Worker) -> Option<&'static str> {
     match worker.state {
         State::Starting { .. } => Some("starting"),
+        State::Preflight { .. } => Some("preflight"),
         State::Restarting { .. } => Some("restarting"),
         State::Replacing { .. } => Some("replacing"),
         State::Baking { .. } => Some("baking"),
