@@ -71,7 +71,7 @@ const CHANGED: &[Step] = &[
     ("status web", 0, "config …says something else than runs", "/services/0/stale", "\"changed\""),
 ];
 
-/// The same, once its program is missing.
+/// The same, once its program is broken.
 const FAILING: &[Step] = &[
     (
         "reload",
@@ -113,8 +113,8 @@ fn every_command_tells_what_came_of_it_as_text_and_as_json() {
         play(&supervised, STORY, as_json);
         supervised.stage.write("services.toml", &config(ports, "env = { A = \"1\" }"));
         play(&supervised, CHANGED, as_json);
-        let missing = config(ports, "").replacen("command = [", "command = [\"/nonexistent\", ", 1);
-        supervised.stage.write("services.toml", &missing);
+        let broken = config(ports, "").replacen("command = [", "command = [\"false\", ", 1);
+        supervised.stage.write("services.toml", &broken);
         play(&supervised, FAILING, as_json);
         supervised.stage.write("services.toml", "[[service]]\nname = 'web'\nprot = 1");
         play(&supervised, BROKEN, as_json);

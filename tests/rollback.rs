@@ -126,7 +126,9 @@ fn is_not_restarted(program: &[u8], order: &str) {
         &["web: the restart failed; generation 1 serves on: ./server: No such file or directory"],
         5,
     );
-    says(&supervised, "status web", &["the last restart failed", "not restarted: ./server: No such file"], 0);
+    says(&supervised, "status", &["the last restart failed"], 0);
+    says(&supervised, "status web", &["last failure … not restarted: ./server: No such file"], 0);
+    load.wait_requests(200);
     load.finish().must_be_perfect();
     assert_eq!(kept.get("/").unwrap().generation(), 1, "{supervised}");
     assert!(!supervised.said(" asked to stop"), "{supervised}");

@@ -1,7 +1,6 @@
 //! What would keep a program from being started here, as far as that is seen without starting it.
 
 use super::environment::refused;
-use super::spawn::see_directory;
 use super::{env_file, lookup};
 use crate::core::{SpawnFailure, SpawnStage};
 use crate::plan::Program;
@@ -37,6 +36,18 @@ pub(super) fn obstacles_but(program: &Program, is_there: impl FnOnce() -> bool) 
         Err(failure) => found.push(failure),
     }
     found
+}
+
+/// Without this a missing directory would be told as a missing program.
+pub(super) fn see_directory(directory: Option<&Path>) -> Result<(), SpawnFailure> {
+    let Some(path) = directory else { return Ok(()) };
+    let errno = match path.metadata() {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => Errno::ENOTDIR,
+        Err(error) => error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
+    };
+    let subject = path.display().to_string();
+    Err(SpawnFailure { stage: SpawnStage::Directory, errno: errno as i32, subject })
 }
 
 /// The program itself, or what it is interpreted by.

@@ -6,7 +6,7 @@ use super::cgroup::Leaf;
 use super::child::{Cradle, Executable, Failed, Newborn, Prepared, Tie};
 use super::dispositions::Dispositions;
 use super::environment::{Environment, Ours, env_file_of};
-use super::foresight;
+use super::foresight::{obstacles_but, see_directory};
 use super::identity::{self, Becoming};
 use super::inherited::DescriptorLimit;
 use super::lookup::{self, Inode};
@@ -139,7 +139,7 @@ impl Spawner {
     pub(super) fn obstacle(&self, program: &Program) -> Option<SpawnFailure> {
         let (name, directory) = (program.command.first(), program.directory.as_deref());
         let is_there = || name.is_some_and(|name| self.binaries.knows(name, directory));
-        foresight::obstacles_but(program, is_there).into_iter().next()
+        obstacles_but(program, is_there).into_iter().next()
     }
 
     /// Starts a program that is no service, with our environment and these descriptors; `argv` is told their numbers.
@@ -370,17 +370,6 @@ impl<'a> Places<'a> {
 fn ignored_at_first(dialect: &Dialect, signal: i32) -> Option<i32> {
     let ends_it = matches!(signal, libc::SIGTERM | libc::SIGKILL | libc::SIGSTOP);
     (dialect.starts_deaf && !ends_it).then_some(signal)
-}
-
-/// Without this a missing directory would be told as a missing program.
-pub(super) fn see_directory(directory: Option<&Path>) -> Result<(), SpawnFailure> {
-    let Some(path) = directory else { return Ok(()) };
-    let errno = match path.metadata() {
-        Ok(found) if found.is_dir() => return Ok(()),
-        Ok(_) => Errno::ENOTDIR,
-        Err(error) => error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
-    };
-    Err(failure(SpawnStage::Directory, errno, &path.display().to_string()))
 }
 
 /// `ENOENT` for a file that exists means its interpreter.
