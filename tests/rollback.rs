@@ -3,6 +3,7 @@
 mod support;
 
 #[path = "support/command.rs"]
+#[allow(dead_code, reason = "it is for all commands")]
 mod command;
 
 use command::says;
@@ -113,7 +114,7 @@ fn a_broken_binary_is_answered_by_the_program_that_ran_before() {
 #[track_caller]
 fn is_not_restarted(program: &[u8], order: &str) {
     let more = format!("restart_order = \"{order}\"\nrestart = \"always\"\nrestart_delay = \"10ms\"");
-    let (mut supervised, port) = staged(program, &more);
+    let (supervised, port) = staged(program, &more);
     let mut kept = Client::connect(port).unwrap();
     assert_eq!(kept.get("/").unwrap().generation(), 1);
     let load = Load::start("web", port, 2);

@@ -6,6 +6,7 @@ use crate::core::{SpawnFailure, SpawnStage};
 use crate::plan::Program;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::Path;
 
 /// What a start would fail with by what is on this machine now; nothing where it may succeed. Each is about something
@@ -66,5 +67,34 @@ fn missing(program: &Program, search: Option<&OsStr>) -> Option<SpawnFailure> {
     };
     let interpreter = lookup::interpreter(&path, directory)?;
     let there = lookup::seen_from(directory, Path::new(&interpreter)).exists();
-    if there { None } else { failure(SpawnStage::Interpreter, Errno::ENOENT, interpreter) }
+    if there || has_formats(Path::new(FORMATS)) {
+        return None;
+    }
+    failure(SpawnStage::Interpreter, Errno::ENOENT, interpreter)
+}
+
+/// Where the kernel shows the formats of programs that it was told of, such as those of other machines: `binfmt_misc`.
+const FORMATS: &str = "/proc/sys/fs/binfmt_misc";
+
+/// Are there such? They come first, and may run what has no interpreter here.
+fn has_formats(place: &Path) -> bool {
+    let names = fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.into_iter().any(|name| name != "register" && name != "status")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_of_another_machine_is_seen_among_what_is_always_there() {
+        let place = tempfile::tempdir().unwrap();
+        assert!(!has_formats(&place.path().join("not mounted")));
+        for name in ["register", "status"] {
+            fs::write(place.path().join(name), "").unwrap();
+            assert!(!has_formats(place.path()));
+        }
+        fs::write(place.path().join("qemu-aarch64"), "").unwrap();
+        assert!(has_formats(place.path()));
+    }
 }
