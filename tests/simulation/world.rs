@@ -504,17 +504,7 @@ impl World {
                     "a question is given up that nobody asked"
                 );
             }
-            Action::Watch { run } => {
-                assert!(self.processes[&run].definition.policy.watch || self.reloaded_at.is_some());
-                self.watched.insert(run.service, run);
-                if !self.calm && self.rng.chance(30) {
-                    let service = run.service;
-                    for _ in 0..self.rng.pick(&[1, 1, 5]) {
-                        let at = self.now + self.rng.ms_of(&[(0, 2_000), (0, 900_000)]);
-                        self.note(at, Entry::Arrives(Event::ProgramChanged { service }));
-                    }
-                }
-            }
+            Action::Watch { run } => self.watch(run),
             Action::Unwatch { service } => {
                 assert!(self.watched.remove(&service).is_some(), "what is watched no more was not watched");
             }
@@ -593,6 +583,18 @@ impl World {
                 self.owed.outdated.retain(|run, _| self.processes[run].definition.name != name);
             }
             Action::Report(report) => self.reported(&report),
+        }
+    }
+
+    fn watch(&mut self, run: RunId) {
+        assert!(self.processes[&run].definition.policy.watch || self.reloaded_at.is_some());
+        self.watched.insert(run.service, run);
+        if !self.calm && self.rng.chance(30) {
+            let service = run.service;
+            for _ in 0..self.rng.pick(&[1, 1, 5]) {
+                let at = self.now + self.rng.ms_of(&[(0, 2_000), (0, 900_000)]);
+                self.note(at, Entry::Arrives(Event::ProgramChanged { service }));
+            }
         }
     }
 
@@ -739,7 +741,7 @@ impl World {
             Temper::any(&mut self.rng, &definition.policy.ready)
         };
         match self.breaks.filter(|_| program_of.is_none()) {
-            None => {}
+            None | Some(Breaks::IsMissing) => {}
             Some(Breaks::Dies) => {
                 temper.accepts_after = Duration::from_secs(10);
                 temper.dies = Some((Duration::from_millis(1), ExitStatus::Code(1)));
@@ -747,7 +749,6 @@ impl World {
             Some(Breaks::Hangs) => {
                 (temper.accepts_after, temper.says_ready) = (Duration::from_secs(3_600), false);
             }
-            Some(Breaks::IsMissing) => {}
             Some(Breaks::Sickens(after)) => temper.sick = Some((after, after + Duration::from_secs(60))),
             Some(Breaks::DiesReady) => {
                 temper.dies = Some((temper.accepts_after + Duration::from_millis(150), ExitStatus::Code(1)));
