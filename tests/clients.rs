@@ -169,9 +169,11 @@ fn reload_tells_what_it_changed_and_what_came_of_it() {
     supervised.stage.write("services.toml", &config("env = { A = \"2\" }"));
     let (reply, code) = json(&supervised, "reload");
     assert_eq!((&reply["ok"], &reply["applied"]["restarted"], code), (&true.into(), &1.into(), 0));
-    supervised
-        .stage
-        .write("services.toml", &config("").replace("command = [", "command = [\"/nonexistent\", "));
+    let with_program = |program: &str| config("").replace("command = [", &format!("command = [\"{program}\", "));
+    supervised.stage.write("services.toml", &with_program("/nonexistent"));
+    let told = "web: the restart failed; generation 3 serves on: /nonexistent: No such file or directory";
+    says(&supervised, "reload", &[told], 5);
+    supervised.stage.write("services.toml", &with_program("false"));
     says(&supervised, "reload", &["web: the restart failed; what ran before serves, as generation "], 5);
     let wanted =
         ["a reload would change nothing", "web runs what the file said before, until it is restarted"];
