@@ -169,7 +169,8 @@ fn reload_tells_what_it_changed_and_what_came_of_it() {
     supervised.stage.write("services.toml", &config("env = { A = \"2\" }"));
     let (reply, code) = json(&supervised, "reload");
     assert_eq!((&reply["ok"], &reply["applied"]["restarted"], code), (&true.into(), &1.into(), 0));
-    let with_program = |program: &str| config("").replace("command = [", &format!("command = [\"{program}\", "));
+    let with_program =
+        |program: &str| config("").replace("command = [", &format!("command = [\"{program}\", "));
     supervised.stage.write("services.toml", &with_program("/nonexistent"));
     let told = "web: the restart failed; generation 3 serves on: /nonexistent: No such file or directory";
     says(&supervised, "reload", &[told], 5);

@@ -246,6 +246,28 @@ fn what_a_server_says_while_there_is_no_supervisor_is_heard_by_the_next() {
     supervised.stop();
 }
 
+/// It had said so to a socket that nobody had the other end of, and was ended at its `ready_timeout`, while it served.
+#[test]
+fn a_server_that_became_ready_while_there_was_no_supervisor_is_left_alone_however_it_says_so() {
+    let (stage, port) = (Stage::new(), free_port());
+    let server = format!(
+        "while ! [ -e gate ]; do sleep 0.01; done; LISTEN_PID=$$; export LISTEN_PID; exec {} \"$@\"",
+        example("systemd")
+    );
+    let more = "handshake = \"systemd\"\nready = \"notify\"\nready_timeout = \"3s\"";
+    let mut supervised = stage.launch(&service("web", port, &["sh", "-c", &server, "sh"], more));
+    let server = supervised.pid_of("web", 1);
+    supervised.signal(SIGKILL);
+    assert_eq!(supervised.wait_exit(), -9);
+    supervised.stage.write("gate", "");
+    eventually("it serves", || get(port, "/").is_ok());
+    supervised.start_again();
+    supervised.wait_for(" web generation=1 … adopted");
+    supervised.wait_for(" web generation=1 … ready after");
+    assert!(server.is_alive(), "{supervised}");
+    supervised.stop();
+}
+
 /// Both were generation 1: the next supervisor knew one of them, and the other was nobody's.
 #[test]
 fn one_that_was_removed_and_comes_back_while_it_drains_has_other_generations() {

@@ -151,6 +151,43 @@ fn a_restart_to_a_deleted_script_touches_nobody() {
     is_not_restarted(&script(), "stop-first");
 }
 
+/// The whole supervisor hung, and heard no signal any more.
+#[test]
+fn a_pipe_in_the_place_of_a_program_holds_nobody_up() {
+    for more in ["", "watch = true"] {
+        let (supervised, port) = staged(&binary(), more);
+        let pipe = supervised.stage.dir().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        says(&supervised, "check", &["services.toml: ok"], 0);
+        fs::rename(&pipe, supervised.stage.dir().join("server")).unwrap();
+        if more.is_empty() {
+            supervised.signal(SIGUSR1);
+        }
+        supervised.wait_for(" web not restarted: ./server: Permission denied … generation 1 serves on");
+        says(&supervised, "check", &["it would not start here: ./server: Permission denied"], 0);
+        assert_eq!(supervised.get(port).generation(), 1);
+        supervised.stop();
+    }
+}
+
+/// It was ended, and there was nothing to take its place.
+#[test]
+fn a_sick_process_stays_where_nothing_can_take_its_place_and_nothing_comes_back() {
+    let check = "rollback = false\nrestart = \"always\"\ncheck = { exec = [\"test\", \"-e\", \"well\"], period = \"100ms\", \
+                 failures = 1 }";
+    let (stage, port) = (Stage::new(), free_port());
+    stage.write("well", "");
+    deploy(&stage, &binary());
+    let supervised = stage.start(&service("web", port, &["./server"], check), &["web"]);
+    supervised.wait_answer(port, 1);
+    fs::remove_file(supervised.stage.dir().join("server")).unwrap();
+    fs::remove_file(supervised.stage.dir().join("well")).unwrap();
+    supervised.wait_for(" web generation=1 … unhealthy … restarting it");
+    supervised.wait_for(" web not restarted: ./server: No such file … generation 1 serves on");
+    assert_eq!(supervised.get(port).generation(), 1);
+    supervised.stop();
+}
+
 /// There was no way back, and it went down.
 #[test]
 fn a_restart_for_which_there_is_no_interpreter_or_directory_touches_nobody() {
@@ -165,6 +202,15 @@ fn a_restart_for_which_there_is_no_interpreter_or_directory_touches_nobody() {
     supervised.wait_for(
         " web not restarted: its interpreter /no/such/interpreter is missing; generation 1 serves on",
     );
+    supervised.stage.write("place/closed", "");
+    for (first, said) in [
+        ("#!/usr/bin/env no-such-program\n", "no-such-program is missing"),
+        ("#!./closed\n", "./closed: Permission denied"),
+    ] {
+        supervised.stage.deploy("place/server", first.as_bytes());
+        supervised.signal(SIGUSR1);
+        supervised.wait_for(&format!(" web not restarted: its interpreter {said} … generation 1 serves on"));
+    }
     fs::rename(supervised.stage.path("place"), supervised.stage.path("elsewhere")).unwrap();
     supervised.signal(SIGUSR1);
     supervised.wait_for(" web not restarted: directory place: No such file … generation 1 serves on");

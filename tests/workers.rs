@@ -302,3 +302,29 @@ fn fewer_workers_while_it_is_down_are_no_more_at_the_next_start() {
         supervised.stop();
     }
 }
+
+/// Their file had gone since; only those whose turn had not come were safe from that.
+#[test]
+fn those_that_came_through_before_another_failed_come_back_from_their_own_program() {
+    for order in ["start-first", "stop-first"] {
+        let stage = Stage::new();
+        stage.install(example("http"), "server");
+        let more = format!(
+            "ready = \"pipe\"\nworkers = 2\nrestart = \"always\"\nbake_time = \"1s\"\nrestart_order = \"{order}\""
+        );
+        let supervised = stage.start(&service("web", free_port(), &["./server"], &more), &[]);
+        for generation in 1..=2 {
+            supervised.wait_for(&format!(" web generation={generation} pid= … ready after"));
+        }
+        supervised.signal(SIGUSR1);
+        supervised.wait_for(" web generation=3 pid= … ready after");
+        std::fs::remove_file(supervised.stage.dir().join("server")).unwrap();
+        supervised.wait_for(" web … ./server: No such file … generation 2 serves on");
+        let failed = supervised.last_generation("web").max(4);
+        supervised.pid_of("web", 3).signal(SIGKILL);
+        supervised.wait_for(" web generation=3 … was ended by SIGKILL … starting generation");
+        let back = if order == "start-first" { failed + 1 } else { failed };
+        supervised.wait_for(&format!(" web generation={back} pid= … ready after"));
+        supervised.stop();
+    }
+}

@@ -8,7 +8,7 @@ use super::scene::Scene;
 use super::watch::Watch;
 use super::{Action, Sight, SpawnFailure, SpawnStage, Time};
 use crate::limits::{DURATION_MAX, TEXT_BUSY_PATIENCE, TEXT_BUSY_RETRY};
-use crate::plan::{Definition, Pid, Probe, Ready, RunId};
+use crate::plan::{Definition, Handshake, Pid, Probe, Ready, RunId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,7 +140,14 @@ impl Candidate {
         run.watchdog = Watchdog::asleep(&run.definition);
         let ready_by = scene.now + run.definition.policy.ready_timeout;
         let mut candidate = Self { run, ready_by, busy_until: scene.now, step: Step::Ordered, missed: None };
-        let progress = candidate.gate(scene);
+        candidate.gate(scene);
+        if let Step::Gated { word, watch: Some(_), .. } = &mut candidate.step
+            && candidate.run.definition.program.handshake != Handshake::Pipe
+        {
+            // What is said on a socket while nobody has its other end is lost, where a pipe keeps it. That it accepts is enough.
+            *word = false;
+        }
+        let progress = candidate.progress();
         (candidate, progress)
     }
 

@@ -46,6 +46,9 @@ impl Worker {
                 if group_left {
                     scene.out.push(Action::NameLeftovers { run: self.leaving[at].run.id });
                     self.leaving[at].quiet(scene.now);
+                    if let Some(fact) = self.leaving[at].tell_the_rest(scene) {
+                        scene.report_on(&self.leaving[at].run, fact);
+                    }
                     self.quiet(generation, scene);
                 } else {
                     self.leaving.remove(at);

@@ -131,6 +131,18 @@ impl Leaving {
         waits
     }
 
+    /// Its main process has ended: where that had SIGTERM, the rest of its group gets it now. Else the first that it heard would
+    /// be SIGKILL.
+    pub fn tell_the_rest(&mut self, scene: &mut Scene<'_>) -> Option<Fact> {
+        if !matches!(self.phase, Phase::Terminating { .. }) {
+            return None;
+        }
+        scene.out.push(Action::Terminate { run: self.run.id });
+        let stop_timeout = self.policy().stop_timeout;
+        self.phase = Phase::Terminating { by: scene.now + stop_timeout };
+        Some(Fact::Leftovers { stop_timeout })
+    }
+
     /// Begins to look from outside whether it still accepts.
     pub fn watch(&mut self, now: Time) {
         self.watch = Some(Watch::from(now));

@@ -48,9 +48,10 @@ impl Worker {
     }
 }
 
-/// A sick one is better replaced by the program that it runs than left as it is; and the address of one that has other sockets
-/// than its service may be another's by now.
+/// A sick one is better replaced by the program that it runs than left as it is, where that comes back; and the address of one
+/// that has other sockets than its service may be another's by now.
 fn may_stay(run: &Run, scene: &Scene<'_>) -> bool {
-    let sick = run.health.is_being_replaced(scene.policy());
-    !sick && run.definition.has_the_same_sockets(scene.definition)
+    let policy = scene.policy();
+    let comes_anew = policy.rollback && run.health.is_being_replaced(policy);
+    !comes_anew && run.definition.has_the_same_sockets(scene.definition)
 }

@@ -269,6 +269,10 @@ impl Service {
                 Turn::Over(round, end) => {
                     self.history.restart_failed = !matches!(end, End::Through(_));
                     self.history.restarts.failed += u32::from(self.history.restart_failed);
+                    if self.history.restart_failed {
+                        // Of those that have come through as well: their file may be gone by now.
+                        self.each(now, out, |worker, scene| worker.keep_what_serves(scene));
+                    }
                     self.ended.extend(round.map(|round| (round, end)));
                 }
             }

@@ -147,15 +147,10 @@ impl Worker {
                 self.state = state;
                 self.start_if_down(scene);
             }
-            State::Up { run } => {
-                let restarts = &mut scene.history.restarts;
-                let sick = run.health.is_being_replaced(&scene.definition.policy);
-                *(if sick { &mut restarts.unhealthy } else { &mut restarts.asked }) += 1;
-                match scene.policy().restart_order {
-                    RestartOrder::StopFirst => self.make_way(run, scene),
-                    RestartOrder::StartFirst => self.start_beside(run, scene),
-                }
-            }
+            State::Up { run } => match scene.policy().restart_order {
+                RestartOrder::StopFirst => self.make_way(run, scene),
+                RestartOrder::StartFirst => self.start_beside(run, scene),
+            },
             // The start to come is later than this order, so it fulfils it; a start that is done already is
             // waited for by the rollout. And what has to end does not come back.
             state @ (State::Starting { .. }
@@ -170,12 +165,14 @@ impl Worker {
 
     /// Starts a successor beside what serves.
     pub(super) fn start_beside(&mut self, run: Run, scene: &mut Scene<'_>) {
+        count_restart(&run, scene);
         let candidate = Candidate::start(scene, self.index, scene.definition.clone(), None);
         self.state = State::Replacing { old: Box::new(run), candidate };
     }
 
     /// Asks what serves to stop accepting; its successor starts when it does.
     pub(super) fn stop_first(&mut self, run: Run, scene: &mut Scene<'_>) {
+        count_restart(&run, scene);
         let goes_back = scene.policy().rollback && run.definition.has_the_same_sockets(scene.definition);
         let fallback = goes_back.then(|| self.pin(&run, scene));
         self.state = State::Restarting { old: run.generation(), fallback };
@@ -300,6 +297,13 @@ impl Worker {
             }
         }
     }
+}
+
+/// Somebody is to take the place of a run that serves: because it is sick, or because somebody asked.
+fn count_restart(run: &Run, scene: &mut Scene<'_>) {
+    let restarts = &mut scene.history.restarts;
+    let sick = run.health.is_being_replaced(&scene.definition.policy);
+    *(if sick { &mut restarts.unhealthy } else { &mut restarts.asked }) += 1;
 }
 
 /// Drops what was kept to come back to.

@@ -40,6 +40,14 @@ impl Interpreter {
     }
 }
 
+/// The program that `env` looks for, where a script that begins like this is run by it.
+pub(super) fn looked_for_by_env(head: &[u8]) -> Option<&str> {
+    match words(head)?[..] {
+        [env, name] if env.ends_with(b"/env") && is_plain(name) => str::from_utf8(name).ok(),
+        _ => None,
+    }
+}
+
 fn own(words: &[&[u8]]) -> Vec<Vec<u8>> {
     words.iter().map(|word| word.to_vec()).collect()
 }

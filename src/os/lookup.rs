@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Device and inode: which file it is, whatever its name.
@@ -112,13 +113,24 @@ fn check(path: &Path) -> Result<(), Errno> {
     if metadata.is_dir() {
         return Err(Errno::EISDIR);
     }
+    // What the kernel says of a pipe or a device.
+    if !metadata.is_file() {
+        return Err(Errno::EACCES);
+    }
+    may_execute(path)
+}
+
+/// May we execute this file, or enter this directory?
+pub(super) fn may_execute(path: &Path) -> Result<(), Errno> {
     nix::unistd::faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS)
 }
 
 /// The program that the kernel needs to run this one: the `#!` line's, or the loader of an ELF file. Asked
 /// when `execve` says `ENOENT` although the file exists: then it is this one that is missing.
 pub(super) fn interpreter(path: &Path, directory: Option<&Path>) -> Option<String> {
-    let mut file = File::open(seen_from(directory, path)).ok()?;
+    // Non-blocking, because to open a pipe that nobody writes to would block for ever.
+    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(seen_from(directory, path));
+    let mut file = opened.ok()?;
     let mut head = [0; 256];
     let len = file.read(&mut head).ok()?;
     let head = head.get(..len)?;
@@ -255,6 +267,15 @@ mod tests {
             assert_eq!(find(&path, None, None), Err(errno), "{path}");
         }
         assert_eq!(find("", None, None), Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn a_pipe_is_no_program_and_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(find(path.to_str().unwrap(), None, None), Err(Errno::EACCES));
+        assert_eq!(interpreter(&path, None), None);
     }
 
     #[test]

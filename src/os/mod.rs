@@ -23,6 +23,7 @@ mod env_file;
 mod env_files;
 mod environment;
 mod foresight;
+mod guise;
 mod heard;
 mod identity;
 mod inherited;

@@ -67,7 +67,8 @@ pub fn spawn_failure(failure: &SpawnFailure) -> String {
         }
         SpawnStage::Listener if *number == libc::EEXIST => format!("{subject}: {SOMETHING_ELSE}"),
         SpawnStage::Lookup | SpawnStage::Listener | SpawnStage::Exec => format!("{subject}: {why}"),
-        SpawnStage::Interpreter => format!("its interpreter {subject} is missing"),
+        SpawnStage::Interpreter if *number == libc::ENOENT => format!("its interpreter {subject} is missing"),
+        SpawnStage::Interpreter => format!("its interpreter {subject}: {why}"),
     }
 }
 

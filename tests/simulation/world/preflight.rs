@@ -25,8 +25,8 @@ impl World {
         self.hear(run, RunEvent::Foreseen(failure));
     }
 
-    /// Whoever makes way was looked for a successor of, but for one that is sick, and one that has other sockets than its
-    /// service.
+    /// Whoever makes way was looked for a successor of, but for one that is sick and comes back, and one that has other sockets
+    /// than its service.
     pub(super) fn check_preflight(&mut self, run: RunId) {
         let was_cleared = self.cleared.remove(&run);
         let Some(service) = self.core.services().find(|s| s.id == run.service) else { return };
@@ -40,7 +40,7 @@ impl World {
             return;
         }
         let known = known_of(worker).find(|known| known.id == run).expect("it is leaving");
-        let sick = known.health.sign().is_some();
+        let sick = known.health.sign().is_some() && service.definition.policy.rollback;
         let moves = !known.definition.has_the_same_sockets(&service.definition);
         assert!(was_cleared || sick || moves, "{run:?} makes way for what may not be there");
     }
