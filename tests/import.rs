@@ -563,6 +563,35 @@ fn a_service_that_says_when_it_is_ready_has_as_long_as_systemd_gives_it() {
     }
 }
 
+/// In systemd the file wins over the unit, and here `env` over `env_file`: what the file sets must not stand in `env`.
+#[test]
+fn a_default_of_a_unit_does_not_hide_what_the_file_sets() {
+    let stage = Stage::new();
+    stage.write("defaults", "# A=0\n; B=0\nA=2\nexport WORKERS=\"8\"\n");
+    let here = stage.dir().join("defaults").to_str().unwrap().to_owned();
+    let of = |file: &str| {
+        let unit = format!(
+            "[Service]\nExecStart=/bin/a\nEnvironment=A=1 WORKERS=2\nEnvironmentFile={file}\nEnvironment=B=3\n"
+        );
+        let text = ours(Origin::Systemd, &[("a.service", &unit)]);
+        let env: Vec<String> = only(&text).program.env.keys().cloned().collect();
+        (env, text)
+    };
+    let (env, text) = of(&here);
+    assert_eq!(env, ["B"], "{text}");
+    for comment in [
+        format!("# Environment=A: left out, since {here} sets it, and `env` would win over it here"),
+        format!("# Environment=WORKERS: left out, since {here} sets it, and `env` would win over it here"),
+        format!("# Environment=B: wins here over {here}, which does not set it now; if it does one day, take it out of `env`"),
+    ] {
+        assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
+    }
+    let (env, text) = of("/nowhere/defaults");
+    assert_eq!(env, ["A", "B", "WORKERS"], "{text}");
+    let unread = "wins here over /nowhere/defaults, which cannot be read now; there the file wins: take out of `env` what it sets";
+    assert_eq!(text.matches(unread).count(), 3, "{text}");
+}
+
 #[test]
 fn a_socket_of_systemd_keeps_its_kind_and_its_name() {
     let service = "[Service]\nExecStart=/bin/a\n";

@@ -122,6 +122,11 @@ impl Draft {
         self.keys.iter().any(|(other, _)| *other == key)
     }
 
+    /// The text that a key holds.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.keys.iter().find(|(other, _)| *other == key).and_then(|(_, value)| value.as_str())
+    }
+
     /// Sets a key that holds a duration, if it is one that we take.
     pub(super) fn set_time(&mut self, key: &'static str, time: Duration) -> bool {
         let whole = Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
@@ -170,6 +175,16 @@ impl Draft {
         } else {
             self.env.insert(name.into(), value.into());
         }
+    }
+
+    /// The names of its variables.
+    pub(super) fn variables(&self) -> Vec<String> {
+        self.env.keys().cloned().collect()
+    }
+
+    /// Takes a variable back.
+    pub(super) fn without_variable(&mut self, name: &str) {
+        self.env.remove(name);
     }
 
     /// A comment on the service.

@@ -15,6 +15,7 @@ mod supervisord;
 mod supervisord_text;
 mod systemd;
 mod systemd_command;
+mod systemd_environment;
 mod systemd_order;
 mod systemd_socket;
 mod systemd_unit;

@@ -5,6 +5,7 @@ use super::draft::{Draft, Drafts};
 use super::output::{Output, Stream};
 use super::rights;
 use super::systemd_command;
+use super::systemd_environment;
 use super::systemd_order::Order;
 use super::systemd_socket;
 use super::systemd_unit::{Unit, has_specifier, units, without_specifiers};
@@ -98,6 +99,7 @@ fn service(unit: &Unit<'_>, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) -> 
         draft.set("handshake", "systemd");
     }
     output.write(draft);
+    systemd_environment::settle(draft);
     of_units
 }
 
@@ -142,16 +144,7 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
             true
         }
         "Type" => kind(value, draft),
-        "Environment" => match shlex::split(value) {
-            Some(words) => {
-                for word in words {
-                    let (name, content) = word.split_once('=').unwrap_or((&word, ""));
-                    draft.variable(name, &without_specifiers(content));
-                }
-                !has_specifier(value)
-            }
-            None => false,
-        },
+        "Environment" => systemd_environment::variables(value, draft),
         "EnvironmentFile" if value.starts_with('/') && !draft.has("env_file") => {
             draft.set("env_file", without_specifiers(value));
             !has_specifier(value)
