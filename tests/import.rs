@@ -432,6 +432,22 @@ fn a_procfile_is_its_lines() {
     }
 }
 
+/// `exec` is no program, and `exec exec` starts one of that name.
+#[test]
+fn a_line_of_a_procfile_may_begin_with_exec() {
+    for (line, expected) in [
+        ("exec ./server -p 80", &["./server", "-p", "80"][..]),
+        ("exec  ./server -p $PORT", &["sh", "-c", "exec ./server -p $PORT"]),
+        ("exec\t./server", &["./server"]),
+        ("exec ./a && true", &["sh", "-c", "exec ./a && true"]),
+        ("executor a", &["executor", "a"]),
+        ("exec -a web $X", &["sh", "-c", "exec -a web $X"]),
+    ] {
+        let text = ours(Origin::Procfile, &[("Procfile", &format!("web: {line}\n"))]);
+        assert_eq!(only(&text).program.command, expected, "{text}");
+    }
+}
+
 #[test]
 fn a_service_of_systemd_takes_its_socket_along() {
     let service = "[Unit]\nDescription=The site\nAfter=network.target\n\n[Service]\nType=notify\n\

@@ -41,22 +41,30 @@ pub(super) fn read(input: &Input, drafts: &mut Drafts) {
     }
 }
 
+/// A line without the `exec` at its front, which is for a shell alone.
+fn without_exec(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("exec")?;
+    rest.starts_with([' ', '\t']).then(|| rest.trim_start())
+}
+
 /// Without a shell where none is needed.
-fn of_line(draft: &mut Draft, line: &str) {
+fn of_line(draft: &mut Draft, whole: &str) {
+    let line = without_exec(whole).unwrap_or(whole);
+    let has_exec = line != whole;
+    // An option is one of `exec`, and `NAME=value command` is the shell's, too.
+    let of_shell = (has_exec && line.starts_with('-'))
+        || line.split_whitespace().next().is_some_and(|word| word.contains('='));
     let needs_shell =
         line.contains(['$', '`', '|', '&', ';', '<', '>', '(', ')', '*', '?', '~', '#', '[', '{']);
-    // `NAME=value command` is the shell's, too.
-    let assigns = line.split_whitespace().next().is_some_and(|word| word.contains('='));
+    let simple = !line.contains(['|', '&', ';', '(', '`']);
     match shlex::split(line) {
-        Some(words) if !needs_shell && !assigns => {
+        Some(words) if !needs_shell && !of_shell => {
             draft.command(words.iter().map(|word| literal(word)).collect());
         }
+        _ if simple && !of_shell => draft.shell(&format!("exec {line}")),
         _ => {
-            draft.shell(line);
-            let simple = !line.contains(['|', '&', ';', '(', '`']);
-            if simple && !assigns {
-                draft.shell(&format!("exec {line}"));
-            } else {
+            draft.shell(whole);
+            if !has_exec {
                 draft.note(
                     "a shell stands between, and takes the stop signal; `exec` before the server helps",
                 );
