@@ -598,7 +598,9 @@ fn a_default_of_a_unit_does_not_hide_what_the_file_sets() {
     for comment in [
         format!("# Environment=A: left out, since {here} sets it, and `env` would win over it here"),
         format!("# Environment=WORKERS: left out, since {here} sets it, and `env` would win over it here"),
-        format!("# Environment=B: wins here over {here}, which does not set it now; if it does one day, take it out of `env`"),
+        format!(
+            "# Environment=B: wins here over {here}, which does not set it now; if it does one day, take it out of `env`"
+        ),
     ] {
         assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
     }
