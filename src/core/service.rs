@@ -271,7 +271,7 @@ impl Service {
                     self.history.restarts.failed += u32::from(self.history.restart_failed);
                     if self.history.restart_failed {
                         // Of those that have come through as well: their file may be gone by now.
-                        self.each(now, out, |worker, scene| worker.keep_what_serves(scene));
+                        self.each(now, out, Worker::keep_what_serves);
                     }
                     self.ended.extend(round.map(|round| (round, end)));
                 }
