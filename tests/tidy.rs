@@ -34,7 +34,8 @@ const FOREIGN_TO_VALUES: [&str; 8] =
 const UNSAFE: [(&str, &str); 13] = [
     ("src/os/child.rs", "clone, and what stands between it and execve"),
     ("src/os/children.rs", "waitid, waitpid and kill with numbers that have no name"),
-    ("src/os/dispositions.rs", "src/os/guise.rs", "the dispositions of all signals, before execve too"),
+    ("src/os/dispositions.rs", "the dispositions of all signals, before execve too"),
+    ("src/os/guise.rs", "whose rights a look at a file has"),
     ("src/os/identity.rs", "what a child becomes between clone and execve"),
     ("src/os/inherited.rs", "descriptors that nobody here owns"),
     ("src/os/memory.rs", "memory that goes back to the kernel"),
