@@ -31,7 +31,7 @@ const FOREIGN_TO_VALUES: [&str; 8] =
     ["std::fs", "std::io", "std::env", "std::process", "std::thread", "SystemTime", "Instant", "nix::"];
 
 /// The files that may have `unsafe`, and what for.
-const UNSAFE: [(&str, &str); 13] = [
+const UNSAFE: [(&str, &str); 14] = [
     ("src/os/child.rs", "clone, and what stands between it and execve"),
     ("src/os/children.rs", "waitid, waitpid and kill with numbers that have no name"),
     ("src/os/dispositions.rs", "the dispositions of all signals, before execve too"),
