@@ -302,12 +302,15 @@ fn what_comes_back_has_the_env_file_of_then() {
     };
     for (failed, back) in [(2, 3), (4, 5)] {
         supervised.stage.write("a.env", "ROUND=two\n");
+        // What was asked to leave is still there when the supervisor becomes another program.
+        let (_, answer) = in_flight(port, Duration::from_millis(700));
         supervised.signal(SIGUSR1);
         supervised
             .wait_for(&format!(" web generation={failed} … exit code 3 … going back to what ran before"));
         has_round_one(back);
         supervised.signal(SIGUSR2);
         supervised.wait_for(" is now … as before");
+        assert!(answer.join().unwrap().is_ok(), "{supervised}");
     }
     supervised.stage.write("a.env", "ROUND\n");
     supervised.signal(SIGUSR1);

@@ -234,7 +234,9 @@ impl Origin {
 #[serde(deny_unknown_fields)]
 pub(super) struct KeptPin {
     run: RunId,
-    file: RawFd,
+    /// None where it is to be kept and cannot be: what else is kept for the run depends on that it is to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<RawFd>,
     script: bool,
     /// Its interpreter, and what comes before the script in the arguments.
     #[serde(default)]
@@ -244,21 +246,25 @@ pub(super) struct KeptPin {
 impl Pins {
     /// Leaves them to the next program.
     pub(super) fn keep_all(&self, numbers: &mut Numbers) -> Vec<KeptPin> {
-        let kept = |(run, pinned): (&RunId, &Pinned)| KeptPin {
-            run: *run,
-            file: numbers.keep(&pinned.file),
-            script: !matches!(pinned.kind, Kind::Binary),
-            interpreter: match &pinned.kind {
-                Kind::Binary | Kind::Script => None,
-                Kind::Interpreted { file, words } => Some((numbers.keep(file), words.clone())),
+        let kept = |(run, pinned): (&RunId, &Option<Pinned>)| match pinned {
+            None => KeptPin { run: *run, file: None, script: false, interpreter: None },
+            Some(pinned) => KeptPin {
+                run: *run,
+                file: Some(numbers.keep(&pinned.file)),
+                script: !matches!(pinned.kind, Kind::Binary),
+                interpreter: match &pinned.kind {
+                    Kind::Binary | Kind::Script => None,
+                    Kind::Interpreted { file, words } => Some((numbers.keep(file), words.clone())),
+                },
             },
         };
-        self.0.iter().filter_map(|(run, pinned)| Some((run, pinned.as_ref()?))).map(kept).collect()
+        self.0.iter().map(kept).collect()
     }
 
     /// Takes them over.
     pub(super) fn restore(kept: &[KeptPin], legacy: &mut Legacy) -> nix::Result<Self> {
         let pinned = |pin: &KeptPin| {
+            let Some(file) = pin.file else { return Ok((pin.run, None)) };
             let kind = match &pin.interpreter {
                 Some((number, words)) => {
                     Kind::Interpreted { file: legacy.claim(*number)?, words: words.clone() }
@@ -266,7 +272,7 @@ impl Pins {
                 None if pin.script => Kind::Script,
                 None => Kind::Binary,
             };
-            Ok((pin.run, Some(Pinned { file: legacy.claim(pin.file)?, kind })))
+            Ok((pin.run, Some(Pinned { file: legacy.claim(file)?, kind })))
         };
         kept.iter().map(pinned).collect::<nix::Result<_>>().map(Self)
     }
