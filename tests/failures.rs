@@ -412,3 +412,34 @@ fn a_config_with_mistakes_is_refused_with_78_and_a_missing_one_too() {
     stage.write("services.toml", &http("web", free_port(), ""));
     assert_eq!(stage.run(&["-c", "services.toml", "check"]).status.code(), Some(0));
 }
+
+/// The first signal that it heard was SIGKILL.
+#[test]
+fn a_server_behind_a_wrapper_hears_sigterm_before_it_is_killed() {
+    let stage = Stage::new();
+    let server = "trap 'echo heard >heard; exit 0' TERM; echo on >on; while :; do sleep 0.05; done";
+    let wrapper = format!("sh -c {server:?}; true");
+    let more = "ready = \"started\"\nhandover_timeout = \"200ms\"\nstop_timeout = \"20s\"";
+    let supervised = stage.start(&service("web", free_port(), &["sh", "-c", &wrapper, "sh"], more), &["web"]);
+    let there = |name: &str| fs::exists(supervised.stage.path(name)).unwrap();
+    eventually("it has its handler", || there("on"));
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=1 … no answer after … sent SIGTERM");
+    supervised.wait_for(" web generation=1 … left processes of its group behind; sent them SIGTERM");
+    supervised.wait_for(" web generation=1 … the last process of its group has ended");
+    assert!(there("heard"), "{supervised}");
+    supervised.stop();
+}
+
+#[test]
+fn a_hold_speaks_of_clients_only_where_there_are_any() {
+    let config =
+        http("web", free_port(), "") + "[[service]]\nname = \"job\"\ncommand = [\"sleep\", \"1000\"]\n";
+    let supervised = Supervised::start(&config, &["web", "job"]);
+    let output = supervised.stage.run(&["-c", "services.toml", "hold", "web", "job"]);
+    assert!(output.status.success(), "{output:?}");
+    let held =
+        |name: &str| supervised.wait_for(&format!(" {name} held: nothing is started until it is released"));
+    assert!(held("web").ends_with("; clients wait") && held("job").ends_with("released"), "{supervised}");
+    supervised.stop();
+}

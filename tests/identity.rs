@@ -53,6 +53,37 @@ fn is_nobody(process: Process) {
     assert_eq!(process.status("NoNewPrivs").as_deref(), Some("1"));
 }
 
+/// Root sees what is closed to others: the old process was asked to leave, and nothing could take its place.
+#[test]
+fn what_is_closed_to_its_user_is_seen_before_anybody_is_asked_to_leave() {
+    if !is_root() {
+        return;
+    }
+    let (stage, port) = (Stage::public(), free_port());
+    let place = stage.dir().join("place");
+    fs::create_dir(&place).unwrap();
+    stage.install(example("http"), "place/server");
+    let allow = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let server = place.join("server");
+    allow(&place, 0o755);
+    allow(&server, 0o755);
+    let more = format!("user = \"{UID}\"\nrollback = false\ndirectory = {place:?}");
+    let supervised = stage.start(&support::service("web", port, &["./server"], &more), &["web"]);
+    supervised.wait_answer(port, 1);
+    for (path, closed, said) in [
+        (&place, 0o700, format!("directory {} (as user \"{UID}\"): Permission denied", place.display())),
+        (&server, 0o700, format!("./server (in {}) (as user \"{UID}\"): Permission denied", place.display())),
+    ] {
+        allow(path, closed);
+        supervised.signal(Signal::SIGUSR1);
+        supervised.wait_for(&format!(" web not restarted: {said}; generation 1 serves on"));
+        allow(path, 0o755);
+    }
+    supervised.signal(Signal::SIGUSR1);
+    supervised.wait_answer(port, 2);
+    supervised.stop();
+}
+
 #[test]
 fn a_port_of_root_is_served_by_nobody_over_restarts() {
     if !is_root() {

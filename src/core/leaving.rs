@@ -125,22 +125,22 @@ impl Leaving {
     pub fn hurry(&mut self, scene: &mut Scene<'_>) -> bool {
         let waits = matches!(self.phase, Phase::Asked { .. } | Phase::Draining { .. });
         if waits {
-            scene.out.push(Action::Terminate { run: self.run.id });
-            self.phase = Phase::Terminating { by: scene.now + self.policy().stop_timeout };
+            self.terminate_now(scene);
         }
         waits
     }
 
-    /// Its main process has ended: where that had SIGTERM, the rest of its group gets it now. Else the first that it heard would
-    /// be SIGKILL.
-    pub fn tell_the_rest(&mut self, scene: &mut Scene<'_>) -> Option<Fact> {
-        if !matches!(self.phase, Phase::Terminating { .. }) {
-            return None;
-        }
+    fn terminate_now(&mut self, scene: &mut Scene<'_>) {
         scene.out.push(Action::Terminate { run: self.run.id });
-        let stop_timeout = self.policy().stop_timeout;
-        self.phase = Phase::Terminating { by: scene.now + stop_timeout };
-        Some(Fact::Leftovers { stop_timeout })
+        self.phase = Phase::Terminating { by: scene.now + self.policy().stop_timeout };
+    }
+
+    /// Its main process has ended: where that had SIGTERM, the rest of its group gets it now, for the first that it heard would
+    /// be SIGKILL. It has as long as is left: there may be a next main process, and one after that.
+    pub fn tell_the_rest(&mut self, scene: &mut Scene<'_>) -> Option<Fact> {
+        let Phase::Terminating { by } = self.phase else { return None };
+        scene.out.push(Action::Terminate { run: self.run.id });
+        Some(Fact::Leftovers { stop_timeout: by - scene.now })
     }
 
     /// Begins to look from outside whether it still accepts.
@@ -234,7 +234,6 @@ impl Leaving {
     fn escalate(&mut self, scene: &mut Scene<'_>) -> Option<Fact> {
         let (now, run) = (scene.now, self.run.id);
         let (after, stop_timeout) = (now - self.since, self.policy().stop_timeout);
-        let terminating = Phase::Terminating { by: now + stop_timeout };
         match self.phase {
             Phase::Asked { by, early, .. } if now < by => {
                 self.phase = Phase::Asked { by, again_at: None, early };
@@ -243,13 +242,11 @@ impl Leaving {
                 None
             }
             Phase::Asked { .. } => {
-                scene.out.push(Action::Terminate { run });
-                self.phase = terminating;
+                self.terminate_now(scene);
                 Some(Fact::Silent { after, stop_timeout })
             }
             Phase::Draining { .. } => {
-                scene.out.push(Action::Terminate { run });
-                self.phase = terminating;
+                self.terminate_now(scene);
                 Some(Fact::DrainTooLong { after, by_itself: self.by_itself, stop_timeout })
             }
             Phase::Terminating { .. } => {

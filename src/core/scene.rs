@@ -39,8 +39,8 @@ impl Scene<'_> {
 
     /// Reports about the service as a whole.
     pub fn report(&mut self, fact: Fact) {
-        let service = Some(self.definition.name.clone());
-        self.out.push(Action::Report(Report { service, generation: None, pid: None, fact }));
+        let report = self.report_of_all(fact);
+        self.out.push(Action::Report(report));
     }
 
     /// Reports about one of its runs.
@@ -51,17 +51,21 @@ impl Scene<'_> {
 
     /// Reports that one of its runs failed, which a client may want to know as well.
     pub fn report_failure(&mut self, run: &Run, fact: Fact) {
-        let report = self.report_of(run, fact);
-        self.history.failed(report.clone(), Some(self.now));
-        self.out.push(Action::Report(report));
+        self.failed(self.report_of(run, fact));
     }
 
     /// Reports that something failed which none of its runs had a part in.
     pub fn report_failure_of_all(&mut self, fact: Fact) {
-        let service = Some(self.definition.name.clone());
-        let report = Report { service, generation: None, pid: None, fact };
+        self.failed(self.report_of_all(fact));
+    }
+
+    fn failed(&mut self, report: Report) {
         self.history.failed(report.clone(), Some(self.now));
         self.out.push(Action::Report(report));
+    }
+
+    fn report_of_all(&self, fact: Fact) -> Report {
+        Report { service: Some(self.definition.name.clone()), generation: None, pid: None, fact }
     }
 
     fn report_of(&self, run: &Run, fact: Fact) -> Report {

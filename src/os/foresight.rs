@@ -8,9 +8,8 @@ use crate::core::{SpawnFailure, SpawnStage};
 use crate::plan::Program;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// What a start would fail with by what is on this machine now; nothing where it may succeed. Each is about something
@@ -36,7 +35,8 @@ pub(super) fn obstacles_but(program: &Program, is_there: impl FnOnce() -> bool) 
     search = program.env.get("PATH").map(OsString::from).or(search);
     // The rest is open, or closed, to whoever the process will be.
     let guise = Guise::of(&program.identity);
-    let failure = match see_directory(program.directory.as_deref(), guise.is_some()) {
+    let directory = program.directory.as_deref();
+    let failure = match see_directory(directory).and_then(|()| enter(directory)) {
         Ok(()) if guise.is_none() && is_there() => None,
         Ok(()) => missing(program, search.as_deref()),
         // Where it is missing nobody knows what is in it.
@@ -45,28 +45,33 @@ pub(super) fn obstacles_but(program: &Program, is_there: impl FnOnce() -> bool) 
     let whose = program.identity.user.as_ref().filter(|_| guise.is_some());
     found.extend(failure.map(|failure| match whose {
         Some(user) if failure.errno == libc::EACCES => {
-            SpawnFailure { subject: format!("{} (as user {})", failure.subject, user.name), ..failure }
+            SpawnFailure { subject: format!("{} (as user {user})", failure.subject), ..failure }
         }
         Some(_) | None => failure,
     }));
     found
 }
 
-/// Without this a missing directory would be told as a missing program. Where it is to be `entered`, too, that has to be
-/// allowed.
-pub(super) fn see_directory(directory: Option<&Path>, entered: bool) -> Result<(), SpawnFailure> {
+/// Without this a missing directory would be told as a missing program.
+pub(super) fn see_directory(directory: Option<&Path>) -> Result<(), SpawnFailure> {
     let Some(path) = directory else { return Ok(()) };
     let errno = match path.metadata() {
-        Ok(found) if !found.is_dir() => Errno::ENOTDIR,
-        Ok(_) if !entered => return Ok(()),
-        Ok(_) => match lookup::may_execute(path) {
-            Ok(()) => return Ok(()),
-            Err(errno) => errno,
-        },
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => Errno::ENOTDIR,
         Err(error) => error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
     };
-    let subject = path.display().to_string();
-    Err(SpawnFailure { stage: SpawnStage::Directory, errno: errno as i32, subject })
+    Err(closed(path, errno))
+}
+
+/// May it be entered?
+fn enter(directory: Option<&Path>) -> Result<(), SpawnFailure> {
+    let Some(path) = directory else { return Ok(()) };
+    lookup::may_execute(path).map_err(|errno| closed(path, errno))
+}
+
+fn closed(directory: &Path, errno: Errno) -> SpawnFailure {
+    let subject = directory.display().to_string();
+    SpawnFailure { stage: SpawnStage::Directory, errno: errno as i32, subject }
 }
 
 /// The program itself, or what it is interpreted by.
@@ -84,28 +89,20 @@ fn missing(program: &Program, search: Option<&OsStr>) -> Option<SpawnFailure> {
         Err(errno) => return failure(SpawnStage::Lookup, errno, lookup::named(name, directory)),
     };
     let interpreter = lookup::interpreter(&path, directory)?;
-    let head = head(&lookup::seen_from(directory, &path));
-    let by_env = looked_for_by_env(&head).filter(|name| !name.contains('/'));
-    let errno = match (lookup::find(&interpreter, None, directory), by_env) {
-        (Err(errno), _) => errno,
-        (Ok(_), None) => return None,
-        (Ok(_), Some(name)) => {
-            let errno = lookup::find(name, search, directory).err()?;
-            return failure(SpawnStage::Interpreter, errno, name.into());
-        }
-    };
-    if has_formats(Path::new(FORMATS)) {
-        return None;
+    if let Err(errno) = lookup::check(&lookup::seen_from(directory, Path::new(&interpreter))) {
+        let may_run = has_formats(Path::new(FORMATS));
+        return if may_run { None } else { failure(SpawnStage::Interpreter, errno, interpreter) };
     }
-    failure(SpawnStage::Interpreter, errno, interpreter)
+    let head = head(&lookup::seen_from(directory, &path));
+    let name = looked_for_by_env(&head)?;
+    let errno = lookup::find(name, search, directory).err()?;
+    failure(SpawnStage::Interpreter, errno, name.into())
 }
 
 /// How a file begins.
 fn head(path: &Path) -> Vec<u8> {
     let mut head = Vec::new();
-    // It was opened a moment ago, so it is no pipe that would hold us up.
-    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let _ = opened.and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head));
+    let _ = lookup::open(path).and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head));
     head
 }
 

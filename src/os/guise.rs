@@ -11,6 +11,8 @@ pub(super) struct Guise {
     gid: gid_t,
     groups: Vec<gid_t>,
     dumpable: c_int,
+    /// The signal that this process gets when its own parent dies.
+    tie: c_int,
 }
 
 impl Guise {
@@ -23,13 +25,17 @@ impl Guise {
         let groups: Vec<gid_t> =
             identity.supplementary_groups.iter().flatten().map(|group| group.gid).collect();
         let ours = getgroups().ok()?.into_iter().map(nix::unistd::Gid::as_raw).collect();
-        // SAFETY: an integer; it changes nothing.
-        let dumpable = unsafe { libc::prctl(libc::PR_GET_DUMPABLE) };
+        let mut tie = 0;
+        // SAFETY: an integer, and a place for one. They change nothing of us.
+        let dumpable = unsafe {
+            libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut tie);
+            libc::prctl(libc::PR_GET_DUMPABLE)
+        };
         set_groups(&groups);
         // SAFETY: integers. Where it is refused the look is that of somebody with more rights, which is no worse than none.
         let (gid, uid) = unsafe { (libc::setfsgid(group.gid), libc::setfsuid(user.uid)) };
         let (gid, uid) = (gid.cast_unsigned(), uid.cast_unsigned());
-        Some(Self { uid, gid, groups: ours, dumpable })
+        Some(Self { uid, gid, groups: ours, dumpable, tie })
     }
 }
 
@@ -41,9 +47,12 @@ impl Drop for Guise {
             libc::setfsgid(self.gid);
         }
         set_groups(&self.groups);
-        // SAFETY: an integer. The kernel has taken us for a program that changed its user, and would show nothing of us to
-        // those who may see it.
-        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, self.dumpable) };
+        // SAFETY: integers. The kernel has taken us for a program that changed its user: it would show nothing of us to those
+        // who may see it, and has forgotten the signal.
+        unsafe {
+            libc::prctl(libc::PR_SET_DUMPABLE, self.dumpable);
+            libc::prctl(libc::PR_SET_PDEATHSIG, self.tie);
+        }
     }
 }
 
@@ -55,4 +64,57 @@ fn set_groups(groups: &[gid_t]) {
     use libc::SYS_setgroups32 as SYS_setgroups;
     // SAFETY: the list is readable for the time of the call, and as long as is said.
     unsafe { libc::syscall(SYS_setgroups, groups.len(), groups.as_ptr()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Capabilities, Group, User};
+    use std::fs;
+
+    /// What is said of this thread in /proc.
+    fn said(field: &str) -> String {
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        line.unwrap().split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn nobody() -> Identity {
+        Identity {
+            user: Some(User { name: "nobody".into(), uid: 65_534, account: None }),
+            group: Some(Group { name: "nobody".into(), gid: 65_534 }),
+            supplementary_groups: Some(Vec::new()),
+            ..Identity::default()
+        }
+    }
+
+    #[test]
+    fn whoever_looks_as_another_is_itself_again_afterwards() {
+        let all = || {
+            let mut tie: c_int = 0;
+            // SAFETY: an integer, and a place for one.
+            let dumpable = unsafe {
+                libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut tie);
+                libc::prctl(libc::PR_GET_DUMPABLE)
+            };
+            (said("Uid:"), said("Gid:"), said("Groups:"), said("CapEff:"), dumpable, tie)
+        };
+        // SAFETY: an integer; of this thread only, which ends with the test.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGUSR2) };
+        let before = all();
+        let guise = Guise::of(&nobody()).unwrap();
+        if nix::unistd::geteuid().is_root() {
+            assert!(said("Uid:").ends_with(" 0 65534") && said("Gid:").ends_with(" 65534"), "{before:?}");
+            assert_eq!(said("Groups:"), "");
+        }
+        drop(guise);
+        assert_eq!(all(), before);
+    }
+
+    #[test]
+    fn nobody_is_played_whose_rights_a_look_does_not_show() {
+        assert!(Guise::of(&Identity::default()).is_none());
+        let rights = Capabilities(1 << 1);
+        assert!(Guise::of(&Identity { ambient_capabilities: Some(rights), ..nobody() }).is_none());
+    }
 }

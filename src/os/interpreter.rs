@@ -27,13 +27,11 @@ pub(super) struct Interpreter {
 impl Interpreter {
     /// That of a script which begins like this. One that `env` looks for is looked for in `search`, as it would.
     pub(super) fn of(head: &[u8], search: Option<&OsStr>, directory: Option<&Path>) -> Option<Self> {
-        let words = words(head)?;
-        let (path, words) = match &words[..] {
-            [env, name] if env.ends_with(b"/env") && is_plain(name) => {
-                let found = lookup::find(std::str::from_utf8(name).ok()?, search, directory).ok()?;
-                (found, vec![name.to_vec()])
-            }
-            words => (Path::new(OsStr::from_bytes(words.first()?)).into(), own(words)),
+        let (path, words) = if let Some(name) = looked_for_by_env(head) {
+            (lookup::find(name, search, directory).ok()?, vec![name.into()])
+        } else {
+            let words = words(head)?;
+            (Path::new(OsStr::from_bytes(words.first()?)).into(), own(&words))
         };
         let inode = Inode::of(&stat(&lookup::seen_from(directory, &path)).ok()?);
         Some(Self { inode, words })

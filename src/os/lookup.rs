@@ -7,7 +7,7 @@ use nix::unistd::AccessFlags;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -107,7 +107,8 @@ pub(super) fn named(program: &str, directory: Option<&Path>) -> String {
     }
 }
 
-fn check(path: &Path) -> Result<(), Errno> {
+/// Is there a program that we may execute at this path, as we see it?
+pub(super) fn check(path: &Path) -> Result<(), Errno> {
     let metadata =
         path.metadata().map_err(|error| error.raw_os_error().map_or(Errno::ENOENT, Errno::from_raw))?;
     if metadata.is_dir() {
@@ -128,9 +129,7 @@ pub(super) fn may_execute(path: &Path) -> Result<(), Errno> {
 /// The program that the kernel needs to run this one: the `#!` line's, or the loader of an ELF file. Asked
 /// when `execve` says `ENOENT` although the file exists: then it is this one that is missing.
 pub(super) fn interpreter(path: &Path, directory: Option<&Path>) -> Option<String> {
-    // Non-blocking, because to open a pipe that nobody writes to would block for ever.
-    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(seen_from(directory, path));
-    let mut file = opened.ok()?;
+    let mut file = open(&seen_from(directory, path)).ok()?;
     let mut head = [0; 256];
     let len = file.read(&mut head).ok()?;
     let head = head.get(..len)?;
@@ -144,6 +143,11 @@ pub(super) fn interpreter(path: &Path, directory: Option<&Path>) -> Option<Strin
     };
     // A carriage return at the end of a `#!` line is the classic mistake, and invisible.
     Some(String::from_utf8_lossy(&name).escape_debug().to_string())
+}
+
+/// Opens what may be anything. Non-blocking, because to open a pipe that nobody writes to would block for ever.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// The `PT_INTERP` of an ELF file of this machine's byte order.

@@ -213,7 +213,7 @@ impl Spawner {
         let environment = Environment::of_child(&self.ours, definition, granted, &env_file)?;
         let argv = arguments(definition, granted);
         let program = argv.first().map_or("", String::as_str).to_owned();
-        see_directory(directory, false)?;
+        see_directory(directory)?;
         let search = environment.get("PATH");
         let found = self.binaries.find(&program, search, directory);
         // A script that is still where it was is started there: it may look for its like beside its `$0`.

@@ -184,7 +184,11 @@ fn order(rng: &mut Rng) -> Request {
 fn run_event(rng: &mut Rng) -> RunEvent {
     match rng.below(26) {
         24 => RunEvent::NotItsProcess(Pid(1)),
-        25 => RunEvent::Foreseen(None),
+        25 => RunEvent::Foreseen(rng.chance(50).then(|| SpawnFailure {
+            stage: SpawnStage::Lookup,
+            errno: libc::ENOENT,
+            subject: "x".into(),
+        })),
         0..6 => RunEvent::Spawned { pid: Pid(1 + i32::try_from(rng.below(100)).expect("small")) },
         6 => RunEvent::SpawnFailed(SpawnFailure {
             stage: SpawnStage::Exec,

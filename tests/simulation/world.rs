@@ -68,6 +68,8 @@ struct Process {
     noted: bool,
     /// It is written down that it was asked to leave, or has said that it does.
     told: bool,
+    /// The rest of its group has had SIGTERM since its main process ended.
+    rest_told: bool,
     worker: u32,
     definition: Arc<Definition>,
     started: Time,
@@ -576,9 +578,6 @@ impl World {
             }
             Action::BecomeSuccessor => self.becomes = true,
             Action::Report(Report { fact: Fact::ReloadIgnored, .. }) => self.owed.reload = None,
-            Action::Report(report @ Report { fact: Fact::NotRestarted { .. }, .. }) => {
-                self.not_restarted(&report);
-            }
             Action::Report(Report { fact: Fact::RolloutStopped { .. }, service: Some(name), .. }) => {
                 self.owed.outdated.retain(|run, _| self.processes[run].definition.name != name);
             }
@@ -715,6 +714,7 @@ impl World {
             adopted: None,
             withheld: false,
             told: false,
+            rest_told: false,
         };
         assert_eq!(self.processes.insert(run, process).is_some(), again, "started twice: {run:?}");
         if failed {
@@ -881,6 +881,7 @@ impl World {
         let process = self.processes.get_mut(&run).expect("terminated is who was started");
         process.asked = true;
         process.told = true;
+        process.rest_told |= !process.main_alive;
         // The longest pause between two tries is a second, and the poller may be late.
         let could_hear = process.started + process.temper.listens_after + Duration::from_millis(1_100);
         assert!(!process.missed || now < could_hear, "terminated, although it could have been asked again");
@@ -889,6 +890,18 @@ impl World {
         if let Some(after) = process.temper.obeys_term {
             self.note(now + after, Entry::Does(run, deed));
         }
+    }
+
+    /// Nobody whose time was over has SIGKILL as the first signal that it hears. What was taken over may have had one before.
+    fn check_killed(&self, report: &Report) {
+        let is_it = |(run, process): &(&RunId, &Process)| {
+            Some(run.generation) == report.generation
+                && Some(&process.definition.name) == report.service.as_ref()
+                && process.killed_at == Some(self.now)
+        };
+        let (run, process) = self.processes.iter().find(is_it).expect("killed is who was started");
+        let is_rest = !process.main_alive && process.on_their_way == 0 && process.adopted.is_none();
+        assert!(!is_rest || process.rest_told, "what is left of {run:?} is killed, and had no SIGTERM");
     }
 
     fn kill(&mut self, run: RunId) {
@@ -1055,6 +1068,10 @@ impl World {
     fn reported(&mut self, report: &Report) {
         self.check_pause(report);
         self.check_ready(report);
+        self.not_restarted(report);
+        if let Fact::Killed { .. } = report.fact {
+            self.check_killed(report);
+        }
     }
 
     /// Nobody is ready before it is what its gate asks for.

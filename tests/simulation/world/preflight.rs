@@ -1,7 +1,7 @@
 //! Nobody makes way for a successor that cannot be started: that is seen before.
 
-use super::World;
-use super::{Breaks, known_of};
+use super::{Breaks, World, known_of};
+use bootstrap::core::leaving::Leaving;
 use bootstrap::core::service::Service;
 use bootstrap::core::state::State;
 use bootstrap::core::worker::Worker;
@@ -33,8 +33,7 @@ impl World {
         let makes_way =
             |worker: &&Worker| matches!(worker.state, State::Restarting { old, .. } if old == run.generation);
         let Some(worker) = service.workers.iter().find(makes_way) else { return };
-        let asked_now =
-            |leaving: &bootstrap::core::leaving::Leaving| leaving.run.id == run && leaving.since == self.now;
+        let asked_now = |leaving: &Leaving| leaving.run.id == run && leaving.since == self.now;
         if !worker.leaving.iter().any(asked_now) {
             // It was asked before, and did not hear it.
             return;
