@@ -5,7 +5,9 @@ mod support;
 
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGTERM, SIGUSR1};
 use std::time::Duration;
-use support::{Load, Stage, Supervised, eventually, example, free_port, get, http, in_flight, rude, service};
+use support::{
+    Failure, Load, Stage, Supervised, eventually, example, free_port, get, http, in_flight, rude, service,
+};
 
 const START_FIRST: &str = "restart_order = \"start-first\"";
 
@@ -303,5 +305,48 @@ fn the_address_of_a_process_that_serves_on_is_held_and_can_be_taken_back() {
     supervised.signal(SIGHUP);
     supervised.wait_for(" web generation=3 … ready after");
     supervised.wait_answer(here, 3);
+    supervised.stop();
+}
+
+/// It once answered there beside the new owner, without end.
+#[test]
+fn who_fails_to_move_away_makes_way_for_the_new_owner_of_its_address() {
+    let [shop, blog, new] = [(); 3].map(|()| free_port());
+    let front =
+        |name: &str, port: u16| service(name, port, &[&*example("http"), "--name", "front"], START_FIRST);
+    let mut supervised = Supervised::start(&(front("shop", shop) + &front("blog", blog)), &["shop", "blog"]);
+    supervised.wait_for(" blog generation=1 … ready after");
+    supervised.wait_for(" shop generation=1 … ready after");
+    let load = Load::start("front", shop, 2);
+    let gives_up = service("shop", new, &["sh", "-c", "exit 4"], START_FIRST);
+    let both = format!("\"tcp://127.0.0.1:{blog}\", \"tcp://127.0.0.1:{shop}\"");
+    let takes = front("blog", blog).replace(&format!("\"tcp://127.0.0.1:{blog}\""), &both);
+    reload(&mut supervised, &(gives_up + &takes));
+    supervised.wait_for(" shop generation=2 … generation 1 serves on");
+    let why = format!("still serves tcp://127.0.0.1:{shop}, which is blog's by now; it makes way");
+    supervised.wait_for(&format!(" shop generation=1 … {why}"));
+    supervised.wait_for(" shop generation=1 … ended with exit code 0");
+    supervised.wait_for(" blog generation=2 … ready after");
+    for _ in 0..20 {
+        assert_eq!(get(shop, "/").unwrap().pid(), supervised.pid_of("blog", 2).0, "{supervised}");
+    }
+    load.wait_requests(400);
+    load.finish().must_be_perfect();
+    supervised.stop();
+}
+
+/// Nobody is asked to leave for a program that is not there, whatever address it is to have.
+#[test]
+fn a_move_to_another_address_without_a_program_leaves_what_serves_where_it_is() {
+    let (here, there) = (free_port(), free_port());
+    let mut supervised = Supervised::start(&http("web", here, ""), &["web"]);
+    supervised.wait_answer(here, 1);
+    reload(&mut supervised, &service("web", there, &["./missing"], ""));
+    supervised.wait_for(" web not restarted: … No such file or directory; generation 1 serves on");
+    assert_eq!(get(here, "/").unwrap().generation(), 1);
+    assert_eq!(get(there, "/"), Err(Failure::Refused), "{supervised}");
+    reload(&mut supervised, &http("web", there, ""));
+    supervised.wait_answer(there, 2);
+    eventually("the old address refuses", || get(here, "/") == Err(Failure::Refused));
     supervised.stop();
 }

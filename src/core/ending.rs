@@ -35,6 +35,12 @@ impl Ending {
         well && self.role != Role::Candidate
     }
 
+    /// How long it was what it was started for. One that never became ready was that for no time, however long it took: it
+    /// would come again and again without a pause where `ready_timeout` is longer than `healthy_after` (simulation, moves).
+    pub(super) fn life_of(&self, run: &Run, now: Time) -> Duration {
+        if self.role == Role::Candidate { Duration::ZERO } else { now - run.started }
+    }
+
     /// What is told of it.
     pub(super) fn into_fact(self, run: &Run, now: Time, next: Next) -> Fact {
         let before_ready = self.role == Role::Candidate;

@@ -167,6 +167,8 @@ pub enum Fact {
     Stopped,
     /// A successor could not be started, by what was seen before anybody was asked to leave; this one serves on.
     NotRestarted { failure: SpawnFailure, serves: Generation },
+    /// It serves on at an address that is another service's by now: it makes way.
+    Displaced { address: Address, owner: ServiceName },
     /// Its processes are asked to leave, and none is started until it is released. With `sockets` clients wait.
     Held { sockets: bool },
     /// A restart was asked for of more than this one, which an operator holds or has stopped.

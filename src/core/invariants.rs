@@ -51,6 +51,9 @@ impl Supervisor {
             if self.phase == Phase::Running {
                 check_wish(service, self.is_to_stop(*id), self.waits(*id)).map_err(broken)?;
             }
+            if let Some((_, address, owner)) = self.displaced(*id).first() {
+                return Err(broken(format!("it serves on at {address}, which is {owner}'s")));
+            }
             if serves && self.phase == Phase::Stopping && !self.stops.contains(id) {
                 return Err(broken("everything stops, yet it serves".into()));
             }

@@ -274,7 +274,7 @@ impl Worker {
 
     /// The crash rule: what follows an end that nobody asked for and that leaves nobody serving.
     fn crashed(&mut self, run: &Run, ending: Ending, scene: &mut Scene<'_>) {
-        let lived = scene.now - run.started;
+        let lived = ending.life_of(run, scene.now);
         let next = self.next_after(lived, ending.is_success(), scene);
         self.dismiss(run, ending, next, scene);
         match next {

@@ -11,6 +11,7 @@ pub mod candidate;
 mod care;
 mod cast;
 mod deadlines;
+mod displaced;
 mod ending;
 mod event;
 mod fact;

@@ -48,10 +48,9 @@ impl Worker {
     }
 }
 
-/// A sick one is better replaced by the program that it runs than left as it is, where that comes back; and the address of one
-/// that has other sockets than its service may be another's by now.
+/// A sick one is better replaced by the program that it runs than left as it is, where that comes back.
 fn may_stay(run: &Run, scene: &Scene<'_>) -> bool {
     let policy = scene.policy();
-    let comes_anew = policy.rollback && run.health.is_being_replaced(policy);
-    !comes_anew && run.definition.has_the_same_sockets(scene.definition)
+    let comes_back = policy.rollback && run.definition.has_the_same_sockets(scene.definition);
+    !(comes_back && run.health.is_being_replaced(policy))
 }

@@ -169,10 +169,18 @@ impl Supervisor {
         for change in changes {
             let name = change.name().clone();
             let last = formers.get(&name).copied().unwrap_or(Generation::NONE);
-            taken.extend(self.apply(change, last, now, out).map(|(id, goal)| (name, id, goal)));
+            let is_new = matches!(change, Change::Added(_));
+            let Some((id, goal)) = self.apply(change, last, now, out) else { continue };
+            taken.push((name, id, goal));
+            // A socket that it took from another service may be parked (simulation, seeds 404 and 1994).
+            if let Some(service) = self.services.get(id).filter(|_| is_new && !boot) {
+                service.take_sockets(&[], out);
+            }
         }
         self.plan = plan;
         self.planned = specs(&self.plan).count();
+        // Their addresses may be others' from now on.
+        self.touched.extend(&self.astray);
         self.adopt(now, out);
         if reordered {
             self.order_all();
@@ -285,10 +293,6 @@ impl Supervisor {
                 self.names.insert(definition.name.clone(), id);
                 let mut service = Service::new(id, definition, listeners);
                 service.last = last;
-                // A socket that it took from another service may be parked (simulation, seed 1994).
-                if self.planned > 0 {
-                    service.take_sockets(&[], out);
-                }
                 keep(&mut self.captured, id, service.is_captured());
                 self.services.insert(service);
                 // It starts at the end of this event, or when those it needs are up.

@@ -98,7 +98,7 @@ impl Worker {
     /// restart that failed may have other sockets than its service.
     pub fn reaches(&self, address: &Address) -> bool {
         match &self.state {
-            State::Up { run } => run.definition.listeners.iter().any(|spec| spec.address == *address),
+            State::Up { run } => run.definition.listens_at(address),
             State::Held
             | State::Starting { .. }
             | State::Preflight { .. }

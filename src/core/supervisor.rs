@@ -157,6 +157,7 @@ impl Supervisor {
             Event::Bound => self.bound(now, out),
             Event::BindRefused { failures } => self.bind_refused(failures, out),
         }
+        self.make_way_for_owners(now, out);
         self.go_on(now, out);
         self.close_sockets(out);
         self.park_sockets(out);

@@ -55,6 +55,11 @@ impl Definition {
         }
         sockets(self).eq(sockets(other))
     }
+
+    /// Has it a socket at this address?
+    pub fn listens_at(&self, address: &Address) -> bool {
+        self.listeners.iter().any(|spec| spec.address == *address)
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod difference;
 mod level;
 mod line;
 mod logs;
+mod repairs;
 mod sentence;
 mod status;
 mod succession;

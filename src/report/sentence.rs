@@ -2,12 +2,13 @@
 
 use super::control;
 use super::logs;
+use super::repairs;
 use super::succession;
 use super::words::{
     answer, beginning, bind_failed, count, ended, leftovers, missed, pipe_ended, quoted, signal_name,
     spawn_failure, text, time, verb_words,
 };
-use crate::core::{Applied, ExitStatus, Fact, Leave, Next, Outcome, Repair, Sign};
+use crate::core::{Applied, ExitStatus, Fact, Leave, Next, Outcome, Sign};
 use crate::plan::{Change, Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Repaired { .. } => "repaired",
         Fact::SpawnFailed { .. } => "spawn-failed",
         Fact::NotRestarted { .. } => "not-restarted",
+        Fact::Displaced { .. } => "displaced",
         Fact::Asked { .. } => "asked",
         Fact::AskedTooEarly { .. } => "asked-too-early",
         Fact::Answered { .. } => "answered",
@@ -136,20 +138,7 @@ pub(super) fn sentence(fact: &Fact) -> String {
             time(*after),
             time(*drain_timeout)
         ),
-        Fact::Repaired { address, what } => match what {
-            Repair::ListensAgain => {
-                format!("a server had shut {address} down; it listens again; clients that waited were lost")
-            }
-            Repair::PathPutBack => format!("somebody had removed the path of {address}; it is there again"),
-            Repair::PathBoundAnew => format!(
-                "somebody had destroyed {address}; it is bound anew; clients that waited were lost, and servers \
-                 that run already do not have the new one"
-            ),
-            Repair::PathTaken => format!(
-                "something else is at the path of {address}, and is left there; it starts all the same, and clients \
-                 do not reach it there until that is removed"
-            ),
-        },
+        Fact::Repaired { address, what } => repairs::sentence(address, *what),
         Fact::RolloutStopped { left } => {
             format!("the restart of a worker failed; {} not restarted", count(*left, "worker"))
         }
@@ -158,6 +147,9 @@ pub(super) fn sentence(fact: &Fact) -> String {
         }
         Fact::NotRestarted { failure, serves } => {
             format!("not restarted: {}; generation {serves} serves on", spawn_failure(failure))
+        }
+        Fact::Displaced { address, owner } => {
+            format!("still serves {address}, which is {owner}'s by now; it makes way")
         }
         Fact::Asked { signal, leave, timeout } => {
             let (what, awaited) = match leave {

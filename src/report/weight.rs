@@ -87,6 +87,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::Quarantined { .. }
         | Fact::RolloutStopped { .. }
         | Fact::NotRestarted { .. }
+        | Fact::Displaced { .. }
         | Fact::BindFailed { .. }
         | Fact::BindRefused { .. }
         | Fact::SelectorRefused { .. }

@@ -4,6 +4,7 @@
 //! what the fuzzer has found.
 
 mod clients;
+mod moves;
 mod overlaps;
 mod plans;
 mod process;

@@ -10,7 +10,7 @@ use bootstrap::core::service::Service;
 use bootstrap::core::state::State;
 use bootstrap::core::worker::Worker;
 use bootstrap::core::{Request, Supervisor};
-use bootstrap::plan::{Definition, Generation, RestartOrder};
+use bootstrap::plan::{Definition, Generation, Ready, Restart, RestartOrder};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -177,5 +177,30 @@ fn another_number_of_workers_starts_and_ends_only_the_difference() {
         for (worker, run) in &after {
             assert!(before.get(worker).is_none_or(|was| was.id == run.id), "worker {worker} is another");
         }
+    });
+}
+
+/// A start that comes to nothing is no life, however long it takes.
+#[test]
+fn who_is_never_ready_is_started_less_and_less_often() {
+    let hopeless = |mut rng: Rng| {
+        let plan = plans::changed(&plans::replicated(&mut rng), |web| {
+            let policy = &mut *web.policy;
+            (policy.restart, policy.ready) = (Restart::Always, Ready::Accepting);
+            policy.ready_timeout = policy.healthy_after * 2;
+        });
+        let mut world = World::of(plan, rng, true);
+        world.breaks = Some(Breaks::Hangs);
+        world
+    };
+    tell_some(STORIES / 100, hopeless, |world| {
+        world.run_for(ENOUGH);
+        let before = web(&world.core).last;
+        world.run_for(ENOUGH);
+        let policy = &web(&world.core).definition.policy;
+        let starts = web(&world.core).last.0 - before.0;
+        let each = policy.ready_timeout + policy.restart_delay_max;
+        let most = policy.workers * (1 + u32::try_from(ENOUGH.as_secs() / each.as_secs()).expect("few"));
+        assert!(starts <= most, "{starts} starts of {} workers, and {most} at most", policy.workers);
     });
 }

@@ -129,6 +129,8 @@ pub(crate) enum Breaks {
 
 #[path = "world/anew.rs"]
 mod anew;
+#[path = "world/displaced.rs"]
+mod displaced;
 #[path = "world/preflight.rs"]
 mod preflight;
 #[path = "world/succession.rs"]
@@ -1149,16 +1151,17 @@ impl World {
             // (simulation, seed 10130).
             State::Starting { candidate, .. } => candidate.run.generation() > run.generation,
             State::Stopped | State::Crashed | State::Backoff { .. } => true,
+            // What was kept in reserve has to make way by now.
+            State::Restarting { old, .. } => self.makes_way_for_another(RunId { generation: *old, ..run }),
             State::Held
             | State::Up { .. }
             | State::Preflight { .. }
-            | State::Restarting { .. }
             | State::Replacing { .. }
             | State::Baking { .. }
             | State::Stopping { .. }
             | State::Gone => false,
         };
-        if sick && back {
+        if sick && back || self.makes_way_for_another(run) {
             return;
         }
         let Some(successor) = worker.serving() else {

@@ -25,8 +25,8 @@ impl World {
         self.hear(run, RunEvent::Foreseen(failure));
     }
 
-    /// Whoever makes way was looked for a successor of, but for one that is sick and comes back, and one that has other sockets
-    /// than its service.
+    /// Whoever makes way was looked for a successor of, but for one that is sick and comes back, and one whose address is
+    /// another's by now.
     pub(super) fn check_preflight(&mut self, run: RunId) {
         let was_cleared = self.cleared.remove(&run);
         let Some(service) = self.core.services().find(|s| s.id == run.service) else { return };
@@ -39,9 +39,13 @@ impl World {
             return;
         }
         let known = known_of(worker).find(|known| known.id == run).expect("it is leaving");
-        let sick = known.health.sign().is_some() && service.definition.policy.rollback;
-        let moves = !known.definition.has_the_same_sockets(&service.definition);
-        assert!(was_cleared || sick || moves, "{run:?} makes way for what may not be there");
+        let comes_back =
+            service.definition.policy.rollback && known.definition.has_the_same_sockets(&service.definition);
+        let sick = known.health.sign().is_some() && comes_back;
+        assert!(
+            was_cleared || sick || self.makes_way_for_another(run),
+            "{run:?} makes way for what may not be there"
+        );
     }
 
     /// It serves on, and that was told: nobody is owed a start.
@@ -49,7 +53,11 @@ impl World {
         let Fact::NotRestarted { serves, .. } = report.fact else { return };
         let of = |service: &&Service| {
             Some(&service.definition.name) == report.service.as_ref()
-                && service.workers.iter().any(|w| w.serving().is_some_and(|run| run.generation() == serves))
+                && service.workers.iter().any(|w| {
+                    let serves_on = w.serving().is_some_and(|run| run.generation() == serves);
+                    let id = RunId { service: service.id, generation: serves };
+                    serves_on || self.makes_way_for_another(id)
+                })
         };
         let id = self.core.services().find(of).expect("what is told to serve on serves").id;
         self.owed.start.remove(&id);
