@@ -3,6 +3,7 @@
 mod support;
 
 use nix::sys::signal::Signal::SIGUSR1;
+use std::fs;
 use support::{Stage, Supervised, eventually, free_port, get, get_unix};
 
 /// Serves one client at a time, and harms its socket when it is asked to.
@@ -85,5 +86,41 @@ fn the_path_of_a_unix_socket_that_a_leaving_server_removed_is_put_back() {
         supervised.wait_for(&format!(" web generation={} … ready after", round + 1));
         assert_eq!(get_unix(&path, "/").unwrap().generation(), u32::try_from(round).unwrap() + 1);
     }
+    supervised.stop();
+}
+
+/// It once failed each start of the service, its port with it.
+#[test]
+fn a_directory_that_is_gone_takes_its_socket_with_it_and_nothing_else() {
+    let (stage, port) = (Stage::new(), free_port());
+    let directory = stage.dir().join("gone");
+    let path = directory.join("web.sock");
+    fs::create_dir(&directory).unwrap();
+    stage.write("server.py", SERVER);
+    let config = format!(
+        "[bootstrap]\nwhen_idle = \"wait\"\n[[service]]\nname = \"web\"\nhandshake = \"none\"\n\
+         listen = [{{ name = \"port\", address = \"tcp://127.0.0.1:{port}\" }}, \"unix:{}\"]\n\
+         command = [\"python3\", \"server.py\", \"{{fd:port}}\"]\n",
+        path.display()
+    );
+    let supervised = stage.start(&config, &["web"]);
+    supervised.wait_for(" web generation=1 … ready after");
+    fs::remove_dir_all(&directory).unwrap();
+    let said = "nothing can be put at the path of unix: … No such file or directory; it starts all the same";
+    supervised.signal(SIGUSR1);
+    supervised.wait_answer(port, 2);
+    supervised.wait_for(&format!(" web {said}"));
+    // Stopped, the socket is shut down: there is another one for the next server.
+    for verb in ["stop", "start"] {
+        let done = supervised.stage.run(&["-c", "services.toml", verb, "web"]);
+        assert!(done.status.success(), "{done:?}");
+    }
+    supervised.wait_answer(port, 3);
+    assert_eq!(supervised.count(&format!(" web {said}")), 2, "{supervised}");
+    fs::create_dir(&directory).unwrap();
+    supervised.signal(SIGUSR1);
+    supervised.wait_answer(port, 4);
+    supervised.wait_for(" web somebody had destroyed unix: … it is bound anew");
+    assert!(path.exists());
     supervised.stop();
 }

@@ -1,6 +1,7 @@
 //! What the world tells the core. An event about a process names its run, so that a late one is
 //! recognised; the outcome of every action comes back as one of these.
 
+use super::repair::Repair;
 use super::request::{Request, Ticket};
 use crate::plan::{Address, ListenerId, Outlet, Pid, Plan, RunId, Selector, ServiceId, ServiceName};
 use crate::protocol::{Notice, Word};
@@ -238,21 +239,6 @@ pub enum Miss {
     Exited(ExitStatus),
     /// The command could not be started.
     NotStarted(SpawnFailure),
-}
-
-/// What was done to a socket that a server had harmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Repair {
-    /// A server shut a TCP socket down; it listens again. Clients that waited were lost.
-    ListensAgain,
-    /// A server removed the path of a unix socket; it is there again. Clients that waited still do.
-    PathPutBack,
-    /// A server shut a unix socket down, or removed all its names; there is a new one at the path, which servers
-    /// that were started before do not have. Clients that waited were lost.
-    PathBoundAnew,
-    /// Something else is at the path of a unix socket, and is not ours to remove. Servers have the socket; clients do not
-    /// reach it by the path before that is free again.
-    PathTaken,
 }
 
 /// A process that outlived the main process of its run.

@@ -2,9 +2,10 @@
 
 use super::Outcome;
 use super::Verb;
-use super::event::{BindFailure, ExitStatus, Leftover, Miss, PipeEnd, Repair, SpawnFailure};
+use super::event::{BindFailure, ExitStatus, Leftover, Miss, PipeEnd, SpawnFailure};
 use super::health::Sign;
 use super::logs::LogFact;
+use super::repair::Repair;
 use super::status_text::StatusText;
 use super::succession::Succession;
 use crate::plan::{Address, Change, Definition, Generation, Pid, Ready, ServiceName};

@@ -35,6 +35,7 @@ mod proven;
 mod pulse;
 mod quarantine;
 mod reconcile;
+mod repair;
 mod request;
 mod rollout;
 mod said;
@@ -63,7 +64,7 @@ pub use above::{Above, Message};
 pub use action::{Action, Hearing};
 pub use answer::{Answer, Crew, Refusal, Verdict};
 pub use event::{
-    BindFailure, Event, ExitStatus, Leftover, Miss, Owner, PipeEnd, Repair, RunEvent, Sight, SpawnFailure,
+    BindFailure, Event, ExitStatus, Leftover, Miss, Owner, PipeEnd, RunEvent, Sight, SpawnFailure,
     SpawnStage, UpgradeRefusal, WriterEvent,
 };
 pub use fact::{Applied, ControlFact, Fact, Leave, Next, Report};
@@ -72,6 +73,7 @@ pub use logs::LogFact;
 pub use orphan::Orphan;
 pub use outcome::Outcome;
 pub use pack::{Growth, pack};
+pub use repair::Repair;
 pub use request::{Request, Ticket, Verb, Wait};
 pub use succession::{Succession, Unwanted};
 pub use supervisor::Supervisor;

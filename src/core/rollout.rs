@@ -183,6 +183,10 @@ impl Rollout {
             if std::mem::take(&mut self.again) {
                 let of_it = |worker: &&Worker| over.iter().all(|round| round.is_of_the_next(worker.index));
                 self.begin_round(workers.filter(of_it), last);
+                // Whoever is not in it has come through already; it may be that nobody else is left (simulation, seed 2602).
+                if let Some((next, over)) = self.under_way.as_deref_mut().zip(over.as_deref()) {
+                    next.newest = over.newest;
+                }
             }
             return Turn::Over(number, end);
         }
@@ -265,6 +269,11 @@ fn end_of(worker: &Worker, before: Generation) -> End {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::{
+        Action, Answer, Event, Request, RunEvent, Supervisor, Ticket, Time, Verb, Verdict, Wait,
+    };
+    use crate::plan::{Pid, RunId, Selector, ServiceId};
+    use crate::protocol::Word;
 
     #[test]
     fn a_restart_of_sick_workers_takes_no_number_that_was_promised_to_another() {
@@ -286,5 +295,46 @@ mod tests {
         let begun = rollout.begin(&[], Generation::NONE);
         assert_eq!(begun, Begun { round: 1, waits: false });
         assert!(rollout.is_open(1) && !rollout.is_open(2));
+    }
+
+    /// It was told to have been restarted as generation 0 (simulation, seed 2602).
+    #[test]
+    fn one_that_finds_nobody_to_restart_has_come_through_with_the_one_before() {
+        let plan = |workers: u32| {
+            crate::config::parse(
+                "a.toml",
+                &format!(
+                    "[[service]]\nname = 'web'\ncommand = '/bin/true'\nlisten = 'tcp://127.0.0.1:8000'\n\
+                     ready = 'started'\nworkers = {workers}\nmax_unavailable = 2\n"
+                ),
+            )
+        };
+        let (now, mut out) = (Time { ms: 1000 }, Vec::new());
+        let mut core = Supervisor::boot(plan(2).unwrap(), now, &mut out);
+        let id = RunId { service: ServiceId(1), generation: Generation::NONE };
+        let run = |generation: u32, event: RunEvent| {
+            Event::Run(RunId { generation: Generation(generation), ..id }, event)
+        };
+        let spawned = |generation: u32| run(generation, RunEvent::Spawned { pid: Pid(7) });
+        let quiet = |generation: u32| run(generation, RunEvent::Said(Word::Success));
+        let order = |ticket: u64| {
+            let (verb, selector) = (Verb::Restart, Selector::All);
+            let order = Request::Order { ticket: Ticket(ticket), verb, selector, wait: Wait::Outcome };
+            Event::Request(order)
+        };
+        let up = [Event::Bound, spawned(1), spawned(2)];
+        let asked = [order(1), run(1, RunEvent::Foreseen(None)), run(2, RunEvent::Foreseen(None))];
+        // The first worker is slow, and the second through already when a restart and then its end are asked for.
+        let overtaken = [quiet(2), spawned(3), order(2), Event::Request(Request::Reload)];
+        let shrunk = [Event::PlanLoaded(Box::new(plan(1).unwrap())), order(3), quiet(1), spawned(4)];
+        for event in up.into_iter().chain(asked).chain(overtaken).chain(shrunk) {
+            core.handle(now, event, &mut out);
+        }
+        let answers = out.iter().filter_map(|action| {
+            let Action::Answer { ticket, answer: Answer::Done { services } } = action else { return None };
+            Some((ticket.0, services[0].1.clone()))
+        });
+        let up = Verdict::Up { generation: Generation(4) };
+        assert_eq!(answers.collect::<Vec<_>>(), [1, 2, 3].map(|ticket| (ticket, up.clone())));
     }
 }

@@ -21,6 +21,19 @@ pub(super) fn bind_ip(address: SocketAddr, kind: Type) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// A unix stream socket that nobody can reach: its name is gone when this returns, and a name without a path would be there
+/// for everybody.
+pub(super) fn bind_nowhere() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let directory = nix::unistd::mkdtemp(&std::env::temp_dir().join("bootstrap-XXXXXX"))?;
+    let path = directory.join("s");
+    let bound = SockAddr::unix(&path).and_then(|address| socket.bind(&address));
+    // Where it was not bound there is nothing to remove; and what stays is an empty directory.
+    let _ = std::fs::remove_file(&path);
+    let _ = std::fs::remove_dir(&directory);
+    bound.map(|()| socket)
+}
+
 /// A unix stream socket; a path that its owner left behind is taken.
 pub(super) fn bind_unix(path: &Path) -> io::Result<(Socket, UnixPath)> {
     let address = SockAddr::unix(path)?;

@@ -1,7 +1,7 @@
 //! One socket that is held for a service: bound once, then listening or parked, its settings written back
 //! before each start.
 
-use super::bind::{bind_ip, bind_unix};
+use super::bind::{bind_ip, bind_nowhere, bind_unix};
 use super::sockopt::{set_defer_accept, tcp_queue, udp_queue};
 use super::unix_path::{Found, UnixPath};
 use crate::core::Repair;
@@ -101,15 +101,16 @@ impl Listener {
         if std::mem::take(&mut self.untouched) && !self.parked && self.path.is_none() {
             return Ok(None);
         }
-        let path = self.mend_path()?;
-        let repair = if self.parked {
+        let path = self.mend_path().or_else(|error| self.stand_in(error))?;
+        let lost = matches!(path, Some(Repair::PathTaken | Repair::PathLost(_)));
+        let repair = if self.parked && !lost {
             None
         } else if matches!(self.spec.address, Address::Tcp(_)) && self.is_shut_down()? {
             Some(Repair::ListensAgain)
         } else {
             path
         };
-        self.write_settings(in_use, repair != Some(Repair::PathTaken))?;
+        self.write_settings(in_use, !lost)?;
         self.parked = false;
         Ok(repair)
     }
@@ -148,6 +149,22 @@ impl Listener {
         }
         self.bind_anew()?;
         Ok(Some(Repair::PathBoundAnew))
+    }
+
+    /// The path cannot be had. A server is started all the same, for it may have other sockets: with one that listens, where the
+    /// old one cannot any more.
+    fn stand_in(&mut self, error: io::Error) -> io::Result<Option<Repair>> {
+        let Address::Unix(path) = &self.spec.address else { return Err(error) };
+        if self.is_shut_down()? {
+            let Ok(socket) = bind_nowhere() else { return Err(error) };
+            self.release();
+            self.path = Some(Box::new(UnixPath::lost(path)));
+            self.socket = socket;
+        }
+        Ok(Some(match error.raw_os_error() {
+            Some(libc::EEXIST) => Repair::PathTaken,
+            number => Repair::PathLost(number.unwrap_or(libc::EIO)),
+        }))
     }
 
     /// Does nothing to one that listens, else [`restore`](Self::restore).

@@ -124,7 +124,7 @@ impl Listeners {
                 let repair = listener
                     .restore(in_use(*id))
                     .map_err(|error| failure(errno(&error), listener.address().to_string()))?;
-                self.changed |= repair == Some(Repair::PathBoundAnew);
+                self.changed |= matches!(repair, Some(Repair::PathBoundAnew | Repair::PathLost(_)));
                 repairs.extend(repair.map(|what| Event::Repaired { listener: *id, what }));
                 Ok(listener.number())
             })

@@ -59,6 +59,11 @@ impl UnixPath {
         is_socket(path).then(|| Self::just_bound(path).ok()).flatten()
     }
 
+    /// A path at which nothing is ours.
+    pub(super) fn lost(path: &Path) -> Self {
+        Self { path: path.into(), inode: (0, 0), spare: None }
+    }
+
     /// Sees to it that the path leads to our socket. A socket there that nobody holds any more is removed: a server that
     /// unlinks what it inherited and binds for itself leaves one. `own` is what `/proc` knows our socket by.
     pub(super) fn put_back(&self, own: u64) -> Found {

@@ -1,5 +1,6 @@
 //! What is said of a socket that is whole again, or could not be made whole.
 
+use super::words::errno;
 use crate::core::Repair;
 use crate::plan::Address;
 
@@ -17,6 +18,11 @@ pub(super) fn sentence(address: &Address, what: Repair) -> String {
         Repair::PathTaken => format!(
             "something else is at the path of {address}, and is left there; it starts all the same, and clients \
              do not reach it there until that is removed"
+        ),
+        Repair::PathLost(number) => format!(
+            "nothing can be put at the path of {address}: {}; it starts all the same, and clients reach it there after \
+             the first start with that mended",
+            errno(number)
         ),
     }
 }

@@ -124,6 +124,7 @@ fn event(rng: &mut Rng, plan: &mut Plan, runs: &[RunId]) -> Event {
                 Repair::PathPutBack,
                 Repair::PathBoundAnew,
                 Repair::PathTaken,
+                Repair::PathLost(libc::ENOENT),
             ]),
         },
         28 => match rng.below(4) {

@@ -108,9 +108,11 @@ fn every_way_of_waiting_is_seen_until_the_server_is_asked_to_leave() {
          t.socket = s\ntry: t.serve_forever()\nexcept Leave: s.close()\ndrain()",
         "import selectors\nx = selectors.DefaultSelector()\ntry:\n    x.register(s, selectors.EVENT_READ)\n    x.select()\n\
          except Leave: x.unregister(s)\ndrain()",
-        "import asyncio\nasync def main():\n    server = await asyncio.start_server(lambda r, w: None, sock=s)\n    \
-         asyncio.get_running_loop().add_signal_handler(15, server.close)\n    await asyncio.Event().wait()\n\
-         asyncio.run(main())",
+        // Its handler is there before it can be seen to accept.
+        "import asyncio\nasync def main():\n    \
+         server = await asyncio.start_server(lambda r, w: None, sock=s, start_serving=False)\n    \
+         asyncio.get_running_loop().add_signal_handler(15, server.close)\n    await server.start_serving()\n    \
+         await asyncio.Event().wait()\nasyncio.run(main())",
         // A worker has the listener and the main process has not.
         "try:
     if os.fork() == 0:

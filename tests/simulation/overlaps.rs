@@ -230,3 +230,22 @@ fn another_number_of_workers_in_the_middle_of_a_restart_is_what_there_is_in_the_
         assert_eq!(world.living(), workers as usize);
     });
 }
+
+/// A restart that follows on one that is under way may find that whoever it was to restart is gone.
+#[test]
+fn a_restart_that_is_ordered_while_workers_go_tells_what_serves_in_the_end() {
+    tell_some(STORIES / 4, all_up, |world| {
+        begin(world);
+        world.signal(bootstrap::core::Request::Restart, Duration::ZERO);
+        let after = world.rng.ms(0..1_000);
+        world.run_for(after);
+        let workers = world.rng.pick(&[1, 2]);
+        edit(world, |web| web.policy.workers = workers);
+        let after = world.rng.ms(0..200);
+        world.run_for(after);
+        world.order(Verb::Restart);
+        world.run_for(ENOUGH);
+        assert!(web(&world.core).is_up());
+        world.check_all_answered();
+    });
+}

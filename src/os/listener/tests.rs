@@ -158,12 +158,38 @@ fn a_dead_socket_at_the_path_gives_way_and_all_else_is_left_there() {
     std::fs::write(&path, "precious").unwrap();
     assert_eq!(listener.restore(false).unwrap(), Some(Repair::PathTaken));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
-    // One that was parked would be of no use to a server: it needs a new one.
+    // One that was parked would be of no use to a server: it has another, which is at no path.
     listener.park().unwrap();
-    assert_eq!(errno(listener.restore(false)), Some(libc::EEXIST));
+    assert_eq!(listener.restore(false).unwrap(), Some(Repair::PathTaken));
+    assert!(!listener.is_shut_down().unwrap() && listener.socket.is_listener().unwrap());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
     std::fs::remove_file(&path).unwrap();
-    listener.restore(false).unwrap();
+    assert_eq!(listener.restore(false).unwrap(), Some(Repair::PathBoundAnew));
     UnixStream::connect(&path).unwrap();
+}
+
+/// A server has other sockets, too: it starts whatever became of one path.
+#[test]
+fn where_nothing_can_be_put_at_the_path_there_is_a_socket_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    for is_parked in [false, true] {
+        let (mut listener, path) = unix(&dir);
+        if is_parked {
+            listener.park().unwrap();
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+        for _ in 0..2 {
+            assert_eq!(listener.restore(false).unwrap(), Some(Repair::PathLost(libc::ENOENT)));
+            assert!(!listener.is_shut_down().unwrap() && listener.socket.is_listener().unwrap());
+            assert_eq!(listener.mend().ok().flatten(), None, "told at each start, and not at each word");
+        }
+        let own = listener.socket.local_addr().unwrap();
+        assert!(own.as_pathname().is_some_and(|path| !path.exists()), "nobody reaches it: {own:?}");
+        std::fs::create_dir(&dir).unwrap();
+        assert_eq!(listener.restore(false).unwrap(), Some(Repair::PathBoundAnew));
+        UnixStream::connect(&path).unwrap();
+        listener.release();
+    }
 }
 
 #[test]
