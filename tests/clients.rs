@@ -334,6 +334,25 @@ fn what_does_not_come_in_time_ends_with_six_and_goes_on() {
     );
 }
 
+/// Whoever may write a config is not to write to the terminal of whoever looks.
+#[test]
+fn no_terminal_takes_an_order_from_the_path_of_a_socket() {
+    let stage = Stage::new();
+    let path = format!("{}/\\u001B[31m.sock", stage.dir().display());
+    let listen = format!("listen = \"unix:{path}\"");
+    let config = http("web", free_port(), "");
+    let line = config.lines().find(|line| line.starts_with("listen")).unwrap().to_owned();
+    let supervised = stage.start(&config.replace(&line, &listen), &["web"]);
+    supervised.wait_for(" web generation=1 … ready after");
+    for words in [&["status"][..], &["status", "web"]] {
+        let output = supervised.stage.run(&[&["-c", "services.toml"], words].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        assert!(words.len() == 1 || text.contains("/\\u{1b}[31m.sock"), "{text}");
+    }
+    supervised.stop();
+}
+
 #[test]
 fn stop_start_hold_and_release() {
     let (supervised, ports) = two("");

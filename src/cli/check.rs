@@ -173,9 +173,9 @@ fn unbound(path: &Path) -> Option<String> {
     (!found.file_type().is_socket()).then(|| format!("{shown} is no socket: unix:{shown} cannot be bound"))
 }
 
-/// The directory of a file, where there is none.
+/// The directory of a file, where there is none. That of a bare name is the one that bootstrap is in.
 fn missing_directory(path: &Path) -> Option<&Path> {
-    path.parent().filter(|directory| !directory.is_dir())
+    path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.is_dir())
 }
 
 fn told(mistake: &Mistake) -> Told {

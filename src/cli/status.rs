@@ -11,6 +11,7 @@ use crate::exit::ExitCode;
 use crate::protocol::control::ControlRequest;
 use crate::protocol::status::{ConfigState, ServiceStatus, Stale, SupervisorStatus};
 use crate::protocol::{StatusAsItCame, StatusAsItComes};
+use crate::report::printable;
 use clap::Args;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -155,7 +156,7 @@ fn row(table: &mut Table<8>, service: &ServiceStatus) {
     table.plain(Known(service.uptime_ms.map(Age)));
     table.plain(counts.asked + counts.crash + counts.unhealthy + counts.rollback);
     table.plain(queue(&service.sockets));
-    table.plain(notes(service).join("; "));
+    table.plain(printable(&notes(service).join("; ")));
 }
 
 fn paint(service: &ServiceStatus) -> Paint {
@@ -231,7 +232,7 @@ fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> 
         }
         (None, ConfigState::Applied | ConfigState::Changed) => {}
     }
-    lines.extend(rows.into_iter().map(|[key, text]| format!("  {key:<12} {text}")));
+    lines.extend(rows.into_iter().map(|[key, text]| format!("  {key:<12} {}", printable(&text))));
     lines
 }
 

@@ -176,6 +176,9 @@ fn service<'t>(
     if let (Some(listeners), Some(Handshake::Inetd)) = (&listeners, handshake) {
         one_socket(&raw, listeners, notes);
     }
+    if let (Some(listeners), Some(Handshake::ServerStarter)) = (&listeners, handshake) {
+        plain_paths(&raw, listeners, notes);
+    }
     let program = program(&raw, header, defaults, listeners.as_deref(), handshake, notes);
     let output = output::of(&raw, &mut unique.log_files, notes);
     let policy = policy::of(&raw, handshake, listeners.as_deref(), notes);
@@ -204,6 +207,22 @@ fn one_socket(raw: &Service<'_>, listeners: &[ListenerSpec], notes: &mut Notes<'
         && let Some(span) = raw.handshake.span()
     {
         notes.add(span, Problem::OneSocket { found: listeners.len() });
+    }
+}
+
+/// Paths that stay whole between `=` and `;`.
+fn plain_paths(raw: &Service<'_>, listeners: &[ListenerSpec], notes: &mut Notes<'_>) {
+    let Some(span) = raw.handshake.span() else { return };
+    for ListenerSpec { address, .. } in listeners {
+        if let Address::Unix(path) = address
+            && path.as_os_str().as_encoded_bytes().iter().any(|byte| b"=;".contains(byte))
+        {
+            let rule = Rule::StarterPath;
+            notes.add(
+                span.clone(),
+                Problem::NotForAddress { key: raw.handshake.key, address: address.clone(), rule },
+            );
+        }
     }
 }
 

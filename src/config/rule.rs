@@ -24,6 +24,7 @@ pub enum Rule {
     Address(AddressError),
     StreamOnly,
     TcpOnly,
+    StarterPath,
     Command,
     CommandEmpty,
     Argument,
@@ -118,6 +119,9 @@ impl fmt::Display for Rule {
             Self::Address(error) => write!(f, "{error}"),
             Self::StreamOnly => write!(f, "only TCP and unix sockets have clients that wait"),
             Self::TcpOnly => write!(f, "only TCP has it"),
+            Self::StarterPath => {
+                write!(f, "its servers take `=` and `;` for the end of a path: give it one without")
+            }
             Self::Command => {
                 write!(f, "write an array such as [\"./server\", \"-v\"], or text such as \"./server -v\"")
             }

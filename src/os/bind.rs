@@ -25,7 +25,7 @@ pub(super) fn bind_ip(address: SocketAddr, kind: Type) -> io::Result<Socket> {
 /// for everybody.
 pub(super) fn bind_nowhere() -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    let directory = nix::unistd::mkdtemp(&std::env::temp_dir().join("bootstrap-XXXXXX"))?;
+    let directory = nix::unistd::mkdtemp(&std::env::temp_dir().join(format!("bootstrap-{:X<6}", "")))?;
     let path = directory.join("s");
     let bound = SockAddr::unix(&path).and_then(|address| socket.bind(&address));
     // Where it was not bound there is nothing to remove; and what stays is an empty directory.

@@ -84,7 +84,7 @@ fn subject(line: &mut String, report: &Report) -> fmt::Result {
 }
 
 /// One line stays one line, and no terminal takes an order from a command or a file name.
-pub(super) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     push_printable(&mut line, text);
     line

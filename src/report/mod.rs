@@ -14,6 +14,6 @@ mod words;
 
 pub use difference::differences;
 pub use level::Level;
-pub use line::{Format, format, message};
+pub use line::{Format, format, message, printable};
 pub use status::{all_draining, cause, failure, of_service};
 pub use words::{beginning, overlap, signal_name, spawn_failure, verb_words};

@@ -133,6 +133,11 @@ fn settings_of_a_listener_are_checked() {
             "`defer_accept` is given for unix:a; only TCP has it",
         ),
         (
+            "handshake = 'server-starter'\nlisten = 'unix:/run/a;b'",
+            "`handshake` is given for unix:/run/a;b; its servers take `=` and `;` for the end of a path: give it one \
+             without",
+        ),
+        (
             "listen = [{ name = 'a', address = 'unix:a' }, { name = 'a', address = 'unix:b' }]",
             "the listener in line 3 is named \"a\" as well; `{fd:NAME}` needs a name for each",
         ),

@@ -54,8 +54,12 @@ pub(crate) fn import_text(bytes: &[u8]) {
         // Who a service is and what it may do is never left out: this machine may lack it, or people may have misspelt it.
         let is_right = |told: &str| RIGHTS.iter().any(|key| told.contains(key));
         let decisions = refused.mistakes().iter().all(|mistake| {
-            matches!(mistake.problem, Problem::AddressTaken { .. } | Problem::OneSocket { .. })
-                || is_right(&mistake.to_string())
+            matches!(
+                mistake.problem,
+                Problem::AddressTaken { .. }
+                    | Problem::OneSocket { .. }
+                    | Problem::NotForAddress { key: "handshake", .. }
+            ) || is_right(&mistake.to_string())
         });
         assert!(decisions, "{origin:?}: {}\n--- of\n{text}\n--- came\n{ours}", refused.render(false));
     }
