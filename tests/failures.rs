@@ -5,7 +5,7 @@ mod support;
 use bootstrap::limits::OWN_DESCRIPTORS;
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use support::{
     Failure, Process, Stage, Supervised, eventually, example, free_port, get, get_unix, http, rude, service,
@@ -428,6 +428,35 @@ fn a_server_behind_a_wrapper_hears_sigterm_before_it_is_killed() {
     supervised.wait_for(" web generation=1 … left processes of its group behind; sent them SIGTERM");
     supervised.wait_for(" web generation=1 … the last process of its group has ended");
     assert!(there("heard"), "{supervised}");
+    supervised.stop();
+}
+
+/// It binds its port itself: whoever came before the last process of its predecessor had ended did not get it. And that
+/// heard nothing before `drain_timeout` was over.
+#[test]
+fn the_successor_of_what_has_no_socket_starts_when_the_last_of_its_group_has_ended() {
+    let (stage, port) = (Stage::new(), free_port());
+    let server = "import signal, socket, sys, time\n\
+                  def leave(*_):\n    time.sleep(0.3)\n    sys.exit()\n\
+                  signal.signal(signal.SIGTERM, leave)\n\
+                  s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
+                  while True: s.accept()[0].close()\n";
+    stage.write("server.py", server);
+    let wrapper = format!("python3 server.py {port}; true");
+    let config = format!("[[service]]\nname = \"own\"\ncommand = [\"sh\", \"-c\", {wrapper:?}]\n");
+    let supervised = stage.start(&config, &["own"]);
+    let serves = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+    for generation in 1..=3 {
+        supervised.wait_for(&format!(" own generation={generation} pid= … started"));
+        eventually("it serves", serves);
+        supervised.signal(SIGUSR1);
+        let old = format!(" own generation={generation} …");
+        supervised.wait_for(&format!("{old} left processes of its group behind; sent them SIGTERM"));
+        supervised.wait_for(&format!("{old} the last process of its group has ended"));
+    }
+    supervised.wait_for(" own generation=4 pid= … started");
+    eventually("it serves", serves);
+    assert_eq!(supervised.count("Address already in use"), 0, "{supervised}");
     supervised.stop();
 }
 

@@ -45,11 +45,13 @@ impl Worker {
                 scene.report_on(&leaving.run, Fact::Left { status, after, by_itself, group_left });
                 if group_left {
                     scene.out.push(Action::NameLeftovers { run: self.leaving[at].run.id });
-                    self.leaving[at].quiet(scene.now);
                     if let Some(fact) = self.leaving[at].tell_the_rest(scene) {
                         scene.report_on(&self.leaving[at].run, fact);
                     }
-                    self.quiet(generation, scene);
+                    if !self.leaving[at].has_to_end() {
+                        self.leaving[at].quiet(scene.now);
+                        self.quiet(generation, scene);
+                    }
                 } else {
                     self.leaving.remove(at);
                     self.gone(generation, scene);

@@ -135,12 +135,28 @@ impl Leaving {
         self.phase = Phase::Terminating { by: scene.now + self.policy().stop_timeout };
     }
 
-    /// Its main process has ended: where that had SIGTERM, the rest of its group gets it now, for the first that it heard would
-    /// be SIGKILL. It has as long as is left: there may be a next main process, and one after that.
+    /// Its main process has ended. The rest of its group gets SIGTERM where that had it, for the first that it heard would be
+    /// SIGKILL; and where it has to end. It has as long as is left: there may be a next main process, and one after that.
     pub fn tell_the_rest(&mut self, scene: &mut Scene<'_>) -> Option<Fact> {
-        let Phase::Terminating { by } = self.phase else { return None };
+        let has_to_end = self.has_to_end();
+        let stop_timeout = match self.phase {
+            Phase::Terminating { by } => by - scene.now,
+            Phase::Asked { .. } | Phase::Draining { .. } if has_to_end => {
+                self.drain(scene.now);
+                self.patience(scene.now) + self.policy().stop_timeout
+            }
+            Phase::Asked { .. } | Phase::Draining { .. } | Phase::Killed { .. } | Phase::Stuck => {
+                return None;
+            }
+        };
         scene.out.push(Action::Terminate { run: self.run.id });
-        Some(Fact::Leftovers { stop_timeout: by - scene.now })
+        Some(Fact::Leftovers { stop_timeout })
+    }
+
+    /// Is its successor, if there is to be one, to wait until all of its group have ended? It has no socket of ours, but may have
+    /// an address of its own, and it has not said that it is done.
+    pub fn has_to_end(&self) -> bool {
+        self.run.definition.listeners.is_empty() && self.quiet_since.is_none()
     }
 
     /// Begins to look from outside whether it still accepts.
@@ -189,6 +205,11 @@ impl Leaving {
     pub fn quiet(&mut self, now: Time) {
         self.quiet_since.get_or_insert(now);
         self.watch = None;
+        self.drain(now);
+    }
+
+    /// Nothing more is awaited of it but its end.
+    fn drain(&mut self, now: Time) {
         if matches!(self.phase, Phase::Asked { .. }) {
             self.phase = Phase::Draining { by: now + self.policy().drain_timeout };
         }

@@ -658,6 +658,7 @@ impl World {
                 !accepts,
                 "stop-first: the successor starts, and {old} has not said that it accepts no more"
             );
+            self.check_alone(RunId { generation: *old, ..run });
         }
         if self.rested.contains(&run.service) {
             // The newest of that name: an older one was removed, and may still be ending.
@@ -1175,6 +1176,15 @@ impl World {
         let seen = gates == [&Ready::Accepting; 2] && !process.temper.hidden && !listeners.is_empty();
         let was_ready = process.started + process.temper.accepts_after <= self.now;
         assert!(!seen || was_ready, "start-first: {run:?} asked to leave before the successor accepts");
+    }
+
+    /// What has no socket of ours may have one of its own, and so may what is left of its group: the successor would not get it.
+    /// Who speaks may have said that it is done.
+    fn check_alone(&self, old: RunId) {
+        let process = &self.processes[&old];
+        let left = process.definition.listeners.is_empty() && process.child_until.is_some();
+        let may_be = process.talks() && process.quiet_at.is_some() || process.killed_at.is_some();
+        assert!(!left || may_be, "{old:?} has no socket of ours, and processes of it are left");
     }
 
     fn check_leaving(&self, service: &Service) {
