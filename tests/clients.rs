@@ -11,7 +11,7 @@ mod support;
 mod command;
 
 use command::{command, is_valid, json, says};
-use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
+use nix::sys::signal::Signal::{SIGKILL, SIGTERM, SIGUSR2};
 use serde_json::Value;
 use support::{Log, Stage, Supervised, Wire, eventually, free_port, get, http, rude, service};
 
@@ -415,6 +415,13 @@ fn events_are_followed_as_json_lines() {
     });
     says(&supervised, "restart", &["api: up"], 0);
     assert!(log.wait(0, "\"event\":\"ready\"").is_some());
+    supervised.signal(SIGUSR2);
+    supervised.wait_for(" bootstrap pid= … is now");
+    let before = log.lines().len();
+    eventually("it follows the next program", || {
+        let _ = command(&supervised, "restart web");
+        log.lines().len() > before
+    });
     supervised.signal(SIGTERM);
     assert_eq!(child.wait().unwrap().code(), Some(0), "the end of the supervisor is the end of the events");
     log.wait_end();

@@ -22,9 +22,17 @@ pub struct EventsArgs {
 
 /// Prints each event as a JSON object in a line, until the supervisor ends or nobody reads any more.
 pub(super) fn events(config: &Path, args: &EventsArgs) -> ExitCode {
-    match follow(config, args) {
-        Ok(code) => code,
-        Err(trouble) => in_trouble(&trouble),
+    loop {
+        match follow(config, args) {
+            Ok(code) => return code,
+            // The next one has the socket of this one, and hears whoever asks it.
+            Err(Trouble::Upgraded) => {
+                complain(
+                    "the supervisor became another program; what it reported in that moment is missing here",
+                );
+            }
+            Err(trouble) => return in_trouble(&trouble),
+        }
     }
 }
 
