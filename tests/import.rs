@@ -4,6 +4,7 @@ mod support;
 
 use bootstrap::config::{parse, tables};
 use bootstrap::import::{Input, Origin, import};
+use bootstrap::limits::DURATION_MAX;
 use bootstrap::plan::{
     Address, Definition, Handshake, Keeping, Outlet, Output, Plan, Ready, Restart, RestartOrder,
 };
@@ -504,6 +505,49 @@ fn what_systemd_says_in_other_words_is_said_in_ours() {
     assert_eq!([policy.ready_timeout, policy.drain_timeout], [Duration::from_secs(420); 2], "{text}");
 }
 
+/// A service that had all the time it needed to finish was cut off after a minute.
+#[test]
+fn a_service_has_as_long_to_end_as_systemd_gives_it() {
+    for (keys, limit) in [
+        ("", Duration::from_secs(90)),
+        ("TimeoutStopSec=5", Duration::from_secs(5)),
+        ("TimeoutStopSec=infinity", DURATION_MAX),
+        ("TimeoutSec=0", DURATION_MAX),
+    ] {
+        let text = ours(Origin::Systemd, &[("a.service", &format!("[Service]\nExecStart=/bin/a\n{keys}\n"))]);
+        assert_eq!(only(&text).policy.drain_timeout, limit, "{text}");
+        assert!(!text.contains('#'), "{text}");
+    }
+}
+
+/// What is left out is the limit of bootstrap, and what could not be set would refuse the whole file.
+#[test]
+fn what_may_be_missing_there_is_told() {
+    let keys = "WorkingDirectory=-/srv/app\nLimitNOFILE=infinity\nLimitCORE=infinity\n";
+    let text = ours(Origin::Systemd, &[("a.service", &format!("[Service]\nExecStart=/bin/a\n{keys}"))]);
+    assert_eq!(only(&text).program.directory.as_deref(), Some(Path::new("/srv/app")), "{text}");
+    assert!(text.contains("rlimits = { core = \"unlimited\" }\n"), "{text}");
+    for comment in [
+        "# WorkingDirectory=-/srv/app: see `directory`; ours has to be there",
+        "# LimitNOFILE=infinity: see `rlimits`",
+    ] {
+        assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
+    }
+}
+
+#[test]
+fn what_supervisord_says_of_all_its_programs_is_said_of_each() {
+    let foreign = "[supervisord]\numask=027\nenvironment=A=\"1\",B=2\n\
+                   [program:a]\ncommand=/bin/a\n[program:b]\ncommand=/bin/b\numask=077\nenvironment=B=3\n";
+    let text = ours(Origin::Supervisord, &[("supervisord.conf", foreign)]);
+    let of = |service: &Definition| {
+        let env: Vec<_> = service.program.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (env.join(" "), service.program.identity.umask)
+    };
+    let all: Vec<_> = plan(&text).services.iter().map(|service| of(service)).collect();
+    assert_eq!(all, [("A=1 B=2".to_owned(), Some(0o027)), ("A=1 B=3".to_owned(), Some(0o077))], "{text}");
+}
+
 /// An override of `systemctl edit` takes the old command back with an empty `ExecStart=`; what was started was the old one.
 #[test]
 fn what_a_unit_takes_back_is_gone_and_drop_ins_are_of_their_unit() {
@@ -756,6 +800,21 @@ fn a_command_line_of_start_server_is_a_service_that_starts_first() {
     assert_eq!(addresses, ["tcp://0.0.0.0:80", "tcp://127.0.0.1:8080", "unix:/run/app.sock"]);
     for comment in ["# export A=1: is no start_server", "# --pid-file=/run/app.pid: has no counterpart"] {
         assert!(text.lines().any(|line| line == comment), "no {comment:?} in\n{text}");
+    }
+}
+
+/// Words that only a shell does something with were arguments of the server.
+#[test]
+fn what_a_shell_does_for_a_command_of_start_server_it_does_here() {
+    for (line, expected) in [
+        ("start_server --port 80 -- ./app '>' x", &["sh", "-c", "exec ./app '>' x"][..]),
+        ("exec start_server --port 80 -- ./app >> log 2>&1", &["sh", "-c", "exec ./app >> log 2>&1"]),
+        ("start_server --port 80 -- ./app -n $N", &["sh", "-c", "exec ./app -n $N"]),
+        ("start_server --port 80 -- ./app 'a b'", &["./app", "a b"]),
+        ("start_server --port 80 '--' ./app", &["./app"]),
+    ] {
+        let text = ours(Origin::StartServer, &[("run.sh", line)]);
+        assert_eq!(only(&text).program.command, expected, "{text}");
     }
 }
 

@@ -10,6 +10,7 @@ mod ini;
 mod output;
 mod procfile;
 mod rights;
+mod shell_line;
 mod start_server;
 mod supervisord;
 mod supervisord_text;

@@ -1,7 +1,8 @@
 //! A Procfile: `NAME: COMMAND` lines, each for a shell.
 
 use super::Input;
-use super::draft::{Draft, Drafts, literal};
+use super::draft::{Draft, Drafts};
+use super::shell_line;
 
 /// What foreman gives the first process as `PORT`, and how far the next is from it.
 const FIRST_PORT: u32 = 5000;
@@ -24,7 +25,7 @@ pub(super) fn read(input: &Input, drafts: &mut Drafts) {
             continue;
         };
         let mut draft = Draft::new(name);
-        of_line(&mut draft, command);
+        shell_line::set(&mut draft, command);
         // Each has one, whether its command line says so or a file that it reads.
         draft.variable("PORT", &port.to_string());
         if command.contains("PORT") {
@@ -38,37 +39,5 @@ pub(super) fn read(input: &Input, drafts: &mut Drafts) {
         }
         port += PORT_STEP;
         drafts.add(draft);
-    }
-}
-
-/// A line without the `exec` at its front, which is for a shell alone.
-fn without_exec(line: &str) -> Option<&str> {
-    let rest = line.strip_prefix("exec")?;
-    rest.starts_with([' ', '\t']).then(|| rest.trim_start())
-}
-
-/// Without a shell where none is needed.
-fn of_line(draft: &mut Draft, whole: &str) {
-    let line = without_exec(whole).unwrap_or(whole);
-    let has_exec = line != whole;
-    // An option is one of `exec`, and `NAME=value command` is the shell's, too.
-    let of_shell = (has_exec && line.starts_with('-'))
-        || line.split_whitespace().next().is_some_and(|word| word.contains('='));
-    let needs_shell =
-        line.contains(['$', '`', '|', '&', ';', '<', '>', '(', ')', '*', '?', '~', '#', '[', '{']);
-    let simple = !line.contains(['|', '&', ';', '(', '`']);
-    match shlex::split(line) {
-        Some(words) if !needs_shell && !of_shell => {
-            draft.command(words.iter().map(|word| literal(word)).collect());
-        }
-        _ if simple && !of_shell => draft.shell(&format!("exec {line}")),
-        _ => {
-            draft.shell(whole);
-            if !has_exec {
-                draft.note(
-                    "a shell stands between, and takes the stop signal; `exec` before the server helps",
-                );
-            }
-        }
     }
 }

@@ -8,7 +8,9 @@ use toml::Value;
 pub(super) fn set(ours: &'static str, key: &str, value: &str, draft: &mut Draft) -> bool {
     if ours == "rlimits" {
         let name = key.trim_start_matches("Limit").to_lowercase();
-        return is_limit(&name) && limit(value).map(|both| draft.limit(&name, &both)).is_some();
+        // The kernel has a number for the most descriptors, which is that of the machine.
+        let is_none = name == "nofile" && value.contains("infinity");
+        return is_limit(&name) && !is_none && limit(value).map(|both| draft.limit(&name, &both)).is_some();
     }
     let read = match ours {
         "user" | "group" => account(value),

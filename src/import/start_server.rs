@@ -2,6 +2,7 @@
 
 use super::Input;
 use super::draft::{Draft, Drafts, literal};
+use super::shell_line;
 use std::time::Duration;
 use toml::Value;
 
@@ -31,7 +32,13 @@ fn of_command(before: &[String], after: &[String], line: &str, drafts: &mut Draf
     if command.is_empty() {
         draft.note(format!("{line}: no command follows `--`"));
     }
-    draft.command(command.iter().map(|word| literal(word)).collect());
+    // What stands behind `--` may be quoted, and then its text is nowhere in the line.
+    match line.split_once(" -- ").map(|(_, text)| text.trim()) {
+        Some(text) if shlex::split(text).is_some_and(|words| words == command) => {
+            shell_line::set(&mut draft, text);
+        }
+        _ => draft.command(command.iter().map(|word| literal(word)).collect()),
+    }
     let mut listen = Listen::default();
     draft.set("handshake", "server-starter");
     draft.set("restart", "always");

@@ -10,6 +10,9 @@ use super::supervisord_text::{self, Expanded, Expansions, Number, filled, is_pla
 use crate::limits::{LOG_BACKUPS, WORKERS};
 use std::time::Duration;
 
+/// What `[supervisord]` says of all its programs, each of which may say otherwise.
+const OF_ALL: [&str; 2] = ["environment", "umask"];
+
 pub(super) fn read(input: &Input, drafts: &mut Drafts) {
     let mut sections: Vec<(String, Vec<(String, String)>)> = Vec::new();
     for entry in read_ini(&input.text, Continues::Indented) {
@@ -27,13 +30,19 @@ pub(super) fn read(input: &Input, drafts: &mut Drafts) {
         here: &input.directory,
         group: groups.iter().find(|(member, _)| member == program).map(|(_, group)| &**group),
     };
+    let is_of_all = |section: &str, key: &str| section.trim_end() == "supervisord" && OF_ALL.contains(&key);
+    let of_all: Vec<(String, String)> = sections
+        .iter()
+        .flat_map(|(section, keys)| keys.iter().filter(|(key, _)| is_of_all(section, key)).cloned())
+        .collect();
     for (section, keys) in sections {
+        let with_all = || [of_all.clone(), keys.clone()].concat();
         match section.split_once(':') {
-            Some(("program", name)) => program(name, from(name), false, &keys, drafts),
-            Some(("fcgi-program", name)) => program(name, from(name), true, &keys, drafts),
+            Some(("program", name)) => program(name, from(name), false, &with_all(), drafts),
+            Some(("fcgi-program", name)) => program(name, from(name), true, &with_all(), drafts),
             _ => {
                 drafts.note(format!("[{section}]: has no counterpart"));
-                for (key, value) in keys {
+                for (key, value) in keys.iter().filter(|(key, _)| !is_of_all(&section, key)) {
                     drafts.note(format!("    {key}={value}"));
                 }
             }

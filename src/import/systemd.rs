@@ -9,6 +9,7 @@ use super::systemd_environment;
 use super::systemd_order::Order;
 use super::systemd_socket;
 use super::systemd_unit::{Unit, has_specifier, units, without_specifiers};
+use crate::limits::DURATION_MAX;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,8 +32,9 @@ const OF_CGROUP: [&str; 6] = ["MemoryMax", "MemoryHigh", "MemoryLimit", "CPUQuot
 /// What all limits of `setrlimit(2)` begin with.
 const LIMIT: &str = "Limit";
 
-/// How long systemd waits for a service that says when it is ready, where nothing is said (`DefaultTimeoutStartSec`).
-const START: Duration = Duration::from_secs(90);
+/// How long systemd waits for a service that says when it is ready, and for one to end, where nothing is said
+/// (`DefaultTimeoutStartSec`, `DefaultTimeoutStopSec`).
+const PATIENCE: Duration = Duration::from_secs(90);
 
 pub(super) fn read(inputs: &[Input], drafts: &mut Drafts) {
     let (units, lost) = units(inputs);
@@ -78,6 +80,7 @@ type OfUnits = Vec<(String, String)>;
 
 fn service(unit: &Unit<'_>, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) -> OfUnits {
     let mut of_units = OfUnits::new();
+    draft.set_time("drain_timeout", PATIENCE);
     let mut output = Output::default();
     // Where nothing else is said.
     output.join();
@@ -137,6 +140,8 @@ fn written(key: &str, value: &str, output: &mut Output) -> bool {
 fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) -> bool) {
     let time =
         |key: &'static str, draft: &mut Draft| timespan(value).is_some_and(|time| draft.set_time(key, time));
+    let timeout =
+        |key: &'static str, draft: &mut Draft| patience(value).is_some_and(|time| draft.set_time(key, time));
     let done = match key {
         "ExecStart" if draft.has("command") => false,
         "ExecStart" => {
@@ -153,15 +158,18 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
             draft.note(format!("{key}={value}: see `env_file`; ours has to be there"));
             true
         }
-        "WorkingDirectory" if value.starts_with('/') => {
-            draft.set("directory", without_specifiers(value));
+        "WorkingDirectory" if value.trim_start_matches('-').starts_with('/') => {
+            draft.set("directory", without_specifiers(value.trim_start_matches('-')));
+            if value.starts_with('-') {
+                draft.note(format!("{key}={value}: see `directory`; ours has to be there"));
+            }
             !has_specifier(value)
         }
         "Restart" => restart(value, draft),
         "RestartSec" => time("restart_delay", draft) && within_the_longest_pause(value, draft),
-        "TimeoutStartSec" => time("ready_timeout", draft),
-        "TimeoutStopSec" => time("drain_timeout", draft),
-        "TimeoutSec" => time("ready_timeout", draft) && time("drain_timeout", draft),
+        "TimeoutStartSec" => timeout("ready_timeout", draft),
+        "TimeoutStopSec" => timeout("drain_timeout", draft),
+        "TimeoutSec" => timeout("ready_timeout", draft) && timeout("drain_timeout", draft),
         "WatchdogSec" => time("watchdog", draft),
         "KillSignal" => {
             draft.stop_signal(key, value);
@@ -187,7 +195,7 @@ fn kind(value: &str, draft: &mut Draft) -> bool {
             draft.set("handshake", "systemd");
             draft.set("ready", "notify");
             if !draft.has("ready_timeout") {
-                draft.set_time("ready_timeout", START);
+                draft.set_time("ready_timeout", PATIENCE);
             }
             value == "notify"
         }
@@ -214,6 +222,12 @@ fn restart(value: &str, draft: &mut Draft) -> bool {
 fn within_the_longest_pause(value: &str, draft: &mut Draft) -> bool {
     let long = timespan(value).filter(|time| *time > crate::plan::Policy::default().restart_delay_max);
     long.is_none_or(|time| draft.set_time("restart_delay_max", time))
+}
+
+/// The same of a timeout: none is the longest that we take.
+fn patience(text: &str) -> Option<Duration> {
+    let time = if text == "infinity" { Some(Duration::ZERO) } else { timespan(text) };
+    time.map(|time| if time.is_zero() { DURATION_MAX } else { time })
 }
 
 /// `90`, `5min 20s`: a number without a unit counts seconds.
