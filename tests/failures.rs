@@ -445,17 +445,17 @@ fn the_successor_of_what_has_no_socket_starts_when_the_last_of_its_group_has_end
     let wrapper = format!("python3 server.py {port}; true");
     let config = format!("[[service]]\nname = \"own\"\ncommand = [\"sh\", \"-c\", {wrapper:?}]\n");
     let supervised = stage.start(&config, &["own"]);
-    let serves = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+    let accepts = || TcpStream::connect(("127.0.0.1", port)).is_ok();
     for generation in 1..=3 {
         supervised.wait_for(&format!(" own generation={generation} pid= … started"));
-        eventually("it serves", serves);
+        eventually("it serves", accepts);
         supervised.signal(SIGUSR1);
         let old = format!(" own generation={generation} …");
         supervised.wait_for(&format!("{old} left processes of its group behind; sent them SIGTERM"));
         supervised.wait_for(&format!("{old} the last process of its group has ended"));
     }
     supervised.wait_for(" own generation=4 pid= … started");
-    eventually("it serves", serves);
+    eventually("it serves", accepts);
     assert_eq!(supervised.count("Address already in use"), 0, "{supervised}");
     supervised.stop();
 }
