@@ -145,8 +145,13 @@ impl Service {
             // Most were asked, by the supervisor before.
             let mut leaving = Leaving::by_itself(run, &scene);
             leaving.by_itself = false;
+            // What it has said is not known: without a socket it has to end.
+            leaving.quiet_since.take_if(|_| leaving.run.definition.listeners.is_empty());
             if orphan.bereft {
                 scene.out.push(Action::NameLeftovers { run: leaving.run.id });
+                if let Some(fact) = leaving.tell_the_rest(&mut scene) {
+                    scene.report_on(&leaving.run, fact);
+                }
             }
             worker.leaving.push(leaving);
         } else if let Some(why) = unwanted {

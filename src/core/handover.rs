@@ -3,7 +3,7 @@
 use super::fact::{Fact, Next};
 use super::leaving::Phase;
 use super::scene::Scene;
-use super::state::State;
+use super::state::{State, Successor};
 use super::status_text::StatusText;
 use super::worker::Worker;
 use super::{Action, RunEvent, Sight};
@@ -108,10 +108,13 @@ impl Worker {
     /// A leaving run accepts no more. Late counts too: a successor is due even if SIGTERM was sent meanwhile.
     fn quiet(&mut self, generation: Generation, scene: &mut Scene<'_>) {
         let awaited = matches!(self.state, State::Restarting { old, .. } if old == generation);
-        if let Some(State::Restarting { fallback, .. }) =
+        if let Some(State::Restarting { fallback, successor, .. }) =
             awaited.then(|| mem::replace(&mut self.state, State::Stopped))
         {
-            self.start(fallback, scene);
+            match successor {
+                Successor::New => self.start(fallback, scene),
+                Successor::Kept => self.start_kept(scene),
+            }
         }
     }
 

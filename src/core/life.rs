@@ -295,13 +295,7 @@ impl Worker {
 
     fn start_again(&mut self, scene: &mut Scene<'_>) {
         scene.history.restarts.crash += 1;
-        match self.proven.as_deref() {
-            Some(proven) if proven.definition.has_the_same_sockets(scene.definition) => {
-                let (definition, pinned) = (proven.definition.clone(), proven.pinned);
-                self.start_pinned(definition, pinned, scene);
-            }
-            Some(_) | None => self.start(None, scene),
-        }
+        self.start_kept(scene);
     }
 
     fn next_after(&mut self, lived: Duration, success: bool, scene: &Scene<'_>) -> Next {
@@ -325,8 +319,8 @@ impl Worker {
             Some(Fallback { definition, pinned }) if definition.has_the_same_sockets(scene.definition) => {
                 self.dismiss(run, ending, Next::RollsBack(scene.last.next()), scene);
                 scene.history.restarts.rollback += 1;
-                self.start_pinned(definition.clone(), pinned, scene);
                 self.proven = Some(Box::new(Fallback { definition, pinned }));
+                self.start_kept(scene);
             }
             fallback => {
                 unpin(fallback, scene);

@@ -4,11 +4,10 @@ use super::Action;
 use super::candidate::Candidate;
 use super::generation::Run;
 use super::scene::Scene;
-use super::state::{Fallback, State};
+use super::state::{Fallback, State, Successor};
 use super::worker::{Worker, unpin};
-use crate::plan::{Definition, RunId};
+use crate::plan::RunId;
 use std::mem;
-use std::sync::Arc;
 
 impl Worker {
     /// The run whose program is kept, because what serves was started from it.
@@ -40,17 +39,31 @@ impl Worker {
         }
     }
 
-    /// Starts a program that is kept, as a generation of its own.
-    pub(super) fn start_pinned(&mut self, definition: Arc<Definition>, pinned: RunId, scene: &mut Scene<'_>) {
-        let candidate = Candidate::start(scene, self.index, definition, Some(pinned));
-        self.state = State::Starting { candidate, fallback: None };
+    /// Starts the program that is kept, as a generation of its own, once nobody is in its way; what applies, where there is none
+    /// or its sockets are given up.
+    pub(super) fn start_kept(&mut self, scene: &mut Scene<'_>) {
+        let proven = self.proven.as_deref();
+        let Some(kept) = proven.filter(|kept| kept.definition.has_the_same_sockets(scene.definition)) else {
+            return self.start(None, scene);
+        };
+        let Fallback { definition, pinned } = kept.clone();
+        self.state = if let Some(old) = self.in_the_way(scene) {
+            State::Restarting { old, fallback: None, successor: Successor::Kept }
+        } else {
+            let candidate = Candidate::start(scene, self.index, definition, Some(pinned));
+            State::Starting { candidate, fallback: None }
+        };
     }
 
     /// Does anything serve that was started from it, or will it once a pause is over?
     pub(super) fn needs_proven(&self) -> bool {
         let proven = self.proven();
         let of_it = |run: &Run| Some(run.id) == proven || run.program_of.as_deref() == proven.as_ref();
-        matches!(self.state, State::Backoff { .. }) || self.state.cast().runs().any(of_it)
+        let is_to_come = matches!(
+            self.state,
+            State::Backoff { .. } | State::Restarting { successor: Successor::Kept, .. }
+        );
+        is_to_come || self.state.cast().runs().any(of_it)
     }
 
     /// Keeps it no longer than it is needed.

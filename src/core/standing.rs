@@ -4,7 +4,7 @@ use super::Time;
 use super::candidate::Candidate;
 use super::generation::Run;
 use super::leaving::Leaving;
-use super::state::{State, Then};
+use super::state::{State, Successor, Then};
 use super::supervisor::Supervisor;
 use super::worker::Worker;
 use crate::plan::{Address, Generation};
@@ -50,7 +50,11 @@ impl Worker {
 
     /// Is a start to come that was ordered already? It fulfils a restart that is asked for now.
     pub fn starts_later(&self) -> bool {
-        matches!(self.state, State::Preflight { .. } | State::Restarting { .. }) || self.busy().is_some()
+        let makes_way = matches!(
+            self.state,
+            State::Preflight { .. } | State::Restarting { successor: Successor::New, .. }
+        );
+        makes_way || self.busy().is_some()
     }
 
     /// The generation whose program is tried again, because its file was still being written. A rollback does not

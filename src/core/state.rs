@@ -33,12 +33,16 @@ pub enum State {
         /// The run.
         run: Box<Run>,
     },
-    /// Stop-first: the run that served was asked to stop accepting; its successor starts when it does.
+    /// Stop-first: the run that served was asked to stop accepting; its successor starts when it does. Without a socket also:
+    /// whoever came before has to end, whatever made it leave.
     Restarting {
         /// It is in the list of leaving runs.
         old: Generation,
         /// What comes back if the successor fails.
         fallback: Option<Fallback>,
+        /// What is started then.
+        #[serde(default, skip_serializing_if = "Successor::is_new")]
+        successor: Successor,
     },
     /// Start-first: one serves, its successor is not ready yet.
     Replacing {
@@ -79,6 +83,22 @@ pub struct Fallback {
     pub definition: Arc<Definition>,
     /// The run whose program is pinned.
     pub pinned: RunId,
+}
+
+/// What is started when another has made way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Successor {
+    /// What applies by then.
+    #[default]
+    New,
+    /// The program that is kept, because it served before.
+    Kept,
+}
+
+impl Successor {
+    fn is_new(&self) -> bool {
+        *self == Self::New
+    }
 }
 
 /// What comes back if a new generation does not prove itself.

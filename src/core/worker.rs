@@ -10,10 +10,10 @@ use super::generation::Run;
 use super::leaving::Leaving;
 use super::pulse::Pulse;
 use super::scene::Scene;
-use super::state::{Back, Fallback, State, Then};
+use super::state::{Back, Fallback, State, Successor, Then};
 use super::{Action, Time};
 use crate::limits::LEAVING;
-use crate::plan::{Definition, Handshake, RestartOrder};
+use crate::plan::{Definition, Generation, Handshake, RestartOrder};
 use serde::{Deserialize, Serialize};
 use std::mem;
 use std::sync::Arc;
@@ -69,10 +69,23 @@ impl Worker {
         }
     }
 
-    /// Starts a generation, whatever came before.
+    /// Starts a generation, once nobody is in its way.
     pub(super) fn start(&mut self, fallback: Option<Fallback>, scene: &mut Scene<'_>) {
+        if let Some(old) = self.in_the_way(scene) {
+            self.state = State::Restarting { old, fallback, successor: Successor::New };
+            return;
+        }
         let candidate = Candidate::start(scene, self.index, scene.definition.clone(), None);
         self.state = State::Starting { candidate, fallback };
+    }
+
+    /// The last of those that have to end before another one can be started, where two must not run side by side.
+    pub(super) fn in_the_way(&self, scene: &mut Scene<'_>) -> Option<Generation> {
+        let alone = scene.policy().restart_order == RestartOrder::StopFirst;
+        let mut left = self.leaving.iter().rev().filter(|leaving| alone && leaving.awaited());
+        let old = left.find(|leaving| leaving.has_to_end())?.run.generation();
+        scene.report(Fact::WaitsFor { names: Vec::new() });
+        Some(old)
     }
 
     /// Is no generation of it ready yet, and none failed?
@@ -134,7 +147,8 @@ impl Worker {
                 if !leaving.run.can_answer() && !leaving.run.definition.listeners.is_empty() {
                     leaving.watch(scene.now);
                 }
-                self.state = State::Restarting { old: leaving.run.generation(), fallback: None };
+                let old = leaving.run.generation();
+                self.state = State::Restarting { old, fallback: None, successor: Successor::New };
             }
             None => self.start(None, scene),
         }
@@ -175,7 +189,7 @@ impl Worker {
         count_restart(&run, scene);
         let goes_back = scene.policy().rollback && run.definition.has_the_same_sockets(scene.definition);
         let fallback = goes_back.then(|| self.pin(&run, scene));
-        self.state = State::Restarting { old: run.generation(), fallback };
+        self.state = State::Restarting { old: run.generation(), fallback, successor: Successor::New };
         let definition = &run.definition;
         let unspoken = definition.program.handshake != Handshake::Pipe && !definition.listeners.is_empty();
         self.ask_to_leave(run, scene);

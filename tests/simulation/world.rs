@@ -651,6 +651,9 @@ impl World {
         };
         assert!(self.processes.iter().filter(unasked).count() <= beside, "too many that stay (I13)");
         self.check_start(run.service);
+        if service.definition.policy.restart_order == RestartOrder::StopFirst {
+            self.check_alone(run, service);
+        }
         if let Some(old) = self.makes_way.get(&(run.service, worker)) {
             let mut left = service.workers.iter().filter(|w| w.index == worker).flat_map(|w| &w.leaving);
             let accepts = left.any(|leaving| leaving.run.generation() == *old && leaving.may_accept());
@@ -658,7 +661,6 @@ impl World {
                 !accepts,
                 "stop-first: the successor starts, and {old} has not said that it accepts no more"
             );
-            self.check_alone(RunId { generation: *old, ..run });
         }
         if self.rested.contains(&run.service) {
             // The newest of that name: an older one was removed, and may still be ending.
@@ -1178,13 +1180,19 @@ impl World {
         assert!(!seen || was_ready, "start-first: {run:?} asked to leave before the successor accepts");
     }
 
-    /// What has no socket of ours may have one of its own, and so may what is left of its group: the successor would not get it.
-    /// Who speaks may have said that it is done.
-    fn check_alone(&self, old: RunId) {
-        let process = &self.processes[&old];
-        let left = process.definition.listeners.is_empty() && process.child_until.is_some();
-        let may_be = process.talks() && process.quiet_at.is_some() || process.killed_at.is_some();
-        assert!(!left || may_be, "{old:?} has no socket of ours, and processes of it are left");
+    /// Stop-first: what has no socket of ours may have one of its own, and so may what is left of its group: another one would not
+    /// get it. Who speaks may have said that it is done.
+    fn check_alone(&self, new: RunId, service: &Service) {
+        let its = |worker: &&Worker| worker.staying().any(|run| run.id == new);
+        for Leaving { run, .. } in service.workers.iter().filter(its).flat_map(|worker| &worker.leaving) {
+            let process = &self.processes[&run.id];
+            let lives = process.main_alive || process.child_until.is_some();
+            let may_be = process.quiet_at.is_some() || process.killed_at.is_some();
+            assert!(
+                !lives || may_be || !process.definition.listeners.is_empty(),
+                "{new:?} starts, and {run:?}, which has no socket of ours, is there still"
+            );
+        }
     }
 
     fn check_leaving(&self, service: &Service) {

@@ -12,7 +12,7 @@ impl World {
         let waits_for_it = |service: &Service| {
             let states = service.workers.iter().map(|worker| &worker.state);
             states.into_iter().any(
-                |state| matches!(state, State::Restarting { old, fallback: None } if *old == run.generation),
+                |state| matches!(state, State::Restarting { old, fallback: None, .. } if *old == run.generation),
             )
         };
         let has_it = |other: &Service| {

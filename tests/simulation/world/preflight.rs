@@ -41,7 +41,8 @@ impl World {
         let known = known_of(worker).find(|known| known.id == run).expect("it is leaving");
         let comes_back =
             service.definition.policy.rollback && known.definition.has_the_same_sockets(&service.definition);
-        let sick = known.health.sign().is_some() && comes_back;
+        // What was sick in its bake time goes, and without a socket it is waited for.
+        let sick = known.health.sign().is_some() && (comes_back || known.definition.listeners.is_empty());
         assert!(
             was_cleared || sick || self.makes_way_for_another(run),
             "{run:?} makes way for what may not be there"

@@ -69,6 +69,7 @@ impl World {
         self.watched.clear();
         self.waiting_since.clear();
         self.owed = super::Owed::default();
+        self.makes_way.clear();
         // What operators ordered is lost with the one that they ordered it of.
         self.clients = Clients::default();
         self.rested.clear();
