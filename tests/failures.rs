@@ -431,32 +431,86 @@ fn a_server_behind_a_wrapper_hears_sigterm_before_it_is_killed() {
     supervised.stop();
 }
 
-/// It binds its port itself: whoever came before the last process of its predecessor had ended did not get it. And that
-/// heard nothing before `drain_timeout` was over.
+/// Binds its port itself, and takes a while to leave.
+const OWN_PORT: &str = "import signal, socket, sys, time
+def leave(*_):
+    time.sleep(0.3)
+    sys.exit()
+signal.signal(signal.SIGTERM, leave)
+s = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+while True: s.accept()[0].close()
+";
+
+/// A service of that server, which a shell stays in front of or not.
+fn own_port(port: u16, has_shell: bool, more: &str) -> String {
+    let server = format!("python3 server.py {port}; true");
+    let command = if has_shell {
+        format!("[\"sh\", \"-c\", {server:?}]")
+    } else {
+        format!("\"python3 server.py {port}\"")
+    };
+    format!("[[service]]\nname = \"own\"\ncommand = {command}\n{more}\n")
+}
+
+/// Waits until this generation has the port, which nobody else had when it came.
+fn has_its_port(supervised: &Supervised, port: u16, generation: u32) {
+    supervised.wait_for(&format!(" own generation={generation} pid= … started"));
+    eventually("it serves", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    assert_eq!(supervised.count("Address already in use"), 0, "{supervised}");
+}
+
+/// Whoever came before the last process of its predecessor had ended did not get its port. And that heard nothing before
+/// `drain_timeout` was over.
 #[test]
 fn the_successor_of_what_has_no_socket_starts_when_the_last_of_its_group_has_ended() {
     let (stage, port) = (Stage::new(), free_port());
-    let server = "import signal, socket, sys, time\n\
-                  def leave(*_):\n    time.sleep(0.3)\n    sys.exit()\n\
-                  signal.signal(signal.SIGTERM, leave)\n\
-                  s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
-                  while True: s.accept()[0].close()\n";
-    stage.write("server.py", server);
-    let wrapper = format!("python3 server.py {port}; true");
-    let config = format!("[[service]]\nname = \"own\"\ncommand = [\"sh\", \"-c\", {wrapper:?}]\n");
-    let supervised = stage.start(&config, &["own"]);
-    let accepts = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+    stage.write("server.py", OWN_PORT);
+    let supervised = stage.start(&own_port(port, true, "restart = \"always\""), &["own"]);
     for generation in 1..=3 {
-        supervised.wait_for(&format!(" own generation={generation} pid= … started"));
-        eventually("it serves", accepts);
-        supervised.signal(SIGUSR1);
+        has_its_port(&supervised, port, generation);
+        if generation == 3 {
+            supervised.pid_of("own", generation).signal(SIGKILL);
+        } else {
+            supervised.signal(SIGUSR1);
+        }
         let old = format!(" own generation={generation} …");
         supervised.wait_for(&format!("{old} left processes of its group behind; sent them SIGTERM"));
         supervised.wait_for(&format!("{old} the last process of its group has ended"));
     }
-    supervised.wait_for(" own generation=4 pid= … started");
-    eventually("it serves", accepts);
-    assert_eq!(supervised.count("Address already in use"), 0, "{supervised}");
+    has_its_port(&supervised, port, 4);
+    supervised.stop();
+}
+
+/// A rollback, and what was removed and is in the file again.
+#[test]
+fn what_comes_back_without_a_socket_waits_for_whoever_was_there() {
+    let (stage, port) = (Stage::new(), free_port());
+    stage.write("server.py", OWN_PORT);
+    stage.write("good", "");
+    let more = "ready = \"exec\"\ncheck = { exec = [\"test\", \"-e\", \"good\"], period = \"50ms\" }\n\
+                ready_timeout = \"500ms\"";
+    let config = |has_own: bool| {
+        let own = own_port(port, false, more);
+        let other = "[[service]]\nname = \"other\"\ncommand = \"sleep 1000\"\n";
+        if has_own { format!("{other}{own}") } else { other.to_owned() }
+    };
+    let supervised = stage.start(&config(true), &["own"]);
+    supervised.wait_for(" own generation=1 … ready after");
+    fs::remove_file(supervised.stage.path("good")).unwrap();
+    supervised.signal(SIGUSR1);
+    supervised
+        .wait_for(" own generation=2 … not ready after … going back to what ran before, as generation 3");
+    supervised.wait_for(" own starts when its last process has ended");
+    supervised.stage.write("good", "");
+    has_its_port(&supervised, port, 3);
+    supervised.wait_for(" own generation=3 … ready after");
+    for has_own in [false, true] {
+        supervised.stage.write("services.toml", &config(has_own));
+        supervised.signal(SIGHUP);
+        supervised
+            .wait_for(&format!(" bootstrap reload: … {}", if has_own { "1 added" } else { "1 removed" }));
+    }
+    has_its_port(&supervised, port, 4);
     supervised.stop();
 }
 

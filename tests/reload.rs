@@ -334,3 +334,22 @@ fn an_address_is_narrowed_in_two_reloads_and_refused_in_one() {
     assert_ne!(supervised.get(port).pid(), pid, "{supervised}");
     supervised.stop();
 }
+
+/// Its socket was shut down under the server that still accepted: it ended, or was ended, with a client in flight.
+#[test]
+fn an_address_that_a_stopped_service_takes_is_served_until_its_server_accepts_no_more() {
+    let [one, two, new] = [(); 3].map(|()| free_port());
+    let waits = "[bootstrap]\nwhen_idle = \"wait\"\n";
+    let before = waits.to_owned() + &http("one", one, "") + &http("two", two, "");
+    let mut supervised = Supervised::start(&before, &["one", "two"]);
+    supervised.wait_answer(two, 1);
+    let stopped = supervised.stage.run(&["-c", "services.toml", "stop", "one"]);
+    assert!(stopped.status.success(), "{stopped:?}");
+    let (pid, answer) = in_flight(two, Duration::from_secs(1));
+    reload(&mut supervised, &(waits.to_owned() + &http("one", two, "") + &http("two", new, "")));
+    supervised.wait_answer(new, 2);
+    assert_eq!(answer.join().unwrap().unwrap().pid(), pid, "what was in flight is answered");
+    supervised.wait_for(" two generation=1 … ended with exit code 0");
+    eventually("the stopped one refuses", || get(two, "/") == Err(Failure::Refused));
+    supervised.stop();
+}

@@ -81,12 +81,12 @@ impl Service {
         self.workers.iter().all(|worker| worker.state == State::Held && !worker.has_company())
     }
 
-    /// What became of a restart.
-    pub(super) fn verdict_of(&self, end: End) -> Verdict {
+    /// What became of a restart; nothing yet, where it failed and somebody else is on his way already.
+    pub(super) fn verdict_of(&self, end: End) -> Option<Verdict> {
         let why = self.history.why();
-        match end {
+        Some(match end {
             End::Through(generation) => Verdict::Up { generation },
-            End::Down => self.come_to_rest().unwrap_or(Verdict::Crashed { why }),
+            End::Down => return self.come_to_rest(),
             End::OldServes(one) | End::RolledBack(one) => {
                 // Of several workers others may run the new program.
                 let (back, all) = (self.crew(|run| run.program_of.is_some()), self.crew(|_| true));
@@ -98,10 +98,10 @@ impl Service {
                         Verdict::RolledBack { generation, crew: back, why }
                     }
                     (_, _, Some(serving)) => Verdict::Failed { serving, crew: all, why },
-                    (_, _, None) => self.come_to_rest().unwrap_or(Verdict::Crashed { why }),
+                    (_, _, None) => return self.come_to_rest(),
                 }
             }
-        }
+        })
     }
 
     /// Who serves, as far as it counts, and how many do not.

@@ -325,9 +325,8 @@ impl Supervisor {
         for (round, end) in ended {
             for (ticket, goal) in self.tickets.goals_of(id) {
                 if goal == Goal::Round(round)
-                    && let Some(service) = self.services.get(id)
+                    && let Some(verdict) = self.services.get(id).and_then(|service| service.verdict_of(end))
                 {
-                    let verdict = service.verdict_of(end);
                     self.settle(ticket, id, verdict, out);
                 }
             }

@@ -347,14 +347,14 @@ impl Supervisor {
         definition.listeners.iter().map(|spec| self.sockets[&spec.address]).collect()
     }
 
-    /// Has clients refused where nobody serves them, or will. A server that nobody has asked to leave may still
-    /// serve an address that was given to another service: it keeps it.
+    /// Has clients refused where nobody serves them, or will. A server may still serve an address that was given to another
+    /// service: it keeps it for as long as it may accept there, for a parked socket is shut down under it.
     pub(super) fn park_sockets(&mut self, out: &mut Vec<Action>) {
         if self.idle_sockets.is_empty() {
             return;
         }
         let astray = self.astray.iter().filter_map(|id| self.services.get(*id));
-        let served: BTreeSet<Address> = astray.flat_map(Service::served_addresses).cloned().collect();
+        let served: BTreeSet<Address> = astray.flat_map(Service::taken_addresses).cloned().collect();
         for id in self.idle_sockets.clone() {
             self.touch(id, out, |service, out| service.park_idle(&served, out));
         }

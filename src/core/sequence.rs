@@ -7,7 +7,7 @@ use super::service::{Ending, Service, Wish};
 use super::supervisor::{Phase, Supervisor};
 use super::tickets::Goal;
 use super::{Action, Time};
-use crate::plan::{Change, Definition, ServiceId, ServiceName};
+use crate::plan::{Change, Definition, Generation, RestartOrder, ServiceId, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Supervisor {
@@ -33,7 +33,9 @@ impl Supervisor {
         let definition = service.definition.clone();
         let before = definition.predecessors().filter_map(|name| self.names.get(name)).copied();
         let after: Vec<ServiceId> = self.turns.dependents(&definition.name).collect();
-        self.turns.stir(before.chain(after).chain([id]));
+        // One of its name, that came after it was removed.
+        let second = self.names.get(&definition.name).copied();
+        self.turns.stir(before.chain(after).chain(second).chain([id]));
         if definition.predecessors().any(|name| !self.names.contains_key(name)) {
             // It came after one that a reload has removed, which still stops (simulation, seed 10786).
             self.turns.stir(self.stops.iter().copied());
@@ -132,12 +134,28 @@ impl Supervisor {
         if self.replacing.contains(&id) && !service.is_down() || !service.lacks_a_worker() {
             return true;
         }
+        if self.is_preceded(service) {
+            return false;
+        }
         let up = |name: &ServiceName| self.named(name).is_none_or(Service::is_up);
         let settled = |name: &ServiceName| {
             let waits = self.names.get(name).is_some_and(|id| self.waiting.contains(id));
             !waits && self.named(name).is_none_or(|other| other.is_up() || other.is_stuck())
         };
         service.definition.requires.iter().all(up) && service.definition.after.iter().all(settled)
+    }
+
+    /// Is one of the same name, which was removed, there still, and has it no socket of ours? It may have an address of its own.
+    fn is_preceded(&self, service: &Service) -> bool {
+        // Most services had nobody before them, and nobody is asked.
+        let is_second = service.workers.is_empty() && service.last != Generation::NONE;
+        let alone = service.definition.policy.restart_order == RestartOrder::StopFirst;
+        let is_former = |other: &Service| {
+            other.is_removed()
+                && other.definition.name == service.definition.name
+                && other.definition.listeners.is_empty()
+        };
+        is_second && alone && self.services.values().any(is_former)
     }
 
     /// Have all that start after it ended, as far as they are to?

@@ -1,6 +1,7 @@
 //! Which sockets of a service listen: those that somebody serves, or will. The others refuse clients.
 
 use super::Action;
+use super::generation::Run;
 use super::service::{Service, Wish};
 use super::worker::Worker;
 use crate::plan::{Address, ListenerId};
@@ -59,26 +60,32 @@ impl Service {
         self.idle_sockets().next().is_some()
     }
 
-    /// Does a run that nobody has asked to leave have other sockets than the service?
+    /// Does a run have other sockets than the service, as long as it may accept there? Those of a service that was removed may be
+    /// anybody's.
     pub(super) fn is_astray(&self) -> bool {
-        let mut staying = self.workers.iter().flat_map(Worker::staying);
-        staying.any(|run| {
-            !Arc::ptr_eq(&run.definition, &self.definition)
-                && !run.definition.has_the_same_sockets(&self.definition)
+        let mut accepting = self.workers.iter().flat_map(Worker::staying).chain(self.accepting());
+        accepting.any(|run| {
+            self.wish == Wish::Remove
+                || !Arc::ptr_eq(&run.definition, &self.definition)
+                    && !run.definition.has_the_same_sockets(&self.definition)
         })
     }
 
+    /// Those who were asked to leave and still accept, as far as is known.
+    fn accepting(&self) -> impl Iterator<Item = &Run> {
+        let leaving = self.workers.iter().flat_map(|worker| &worker.leaving);
+        leaving.filter(|leaving| leaving.may_accept()).map(|leaving| &leaving.run)
+    }
+
     /// Where the runs that nobody has asked to leave serve, or will.
-    pub(super) fn served_addresses(&self) -> impl Iterator<Item = &Address> {
+    fn served_addresses(&self) -> impl Iterator<Item = &Address> {
         let runs = self.workers.iter().flat_map(Worker::staying);
         runs.flat_map(|run| &run.definition.listeners).map(|spec| &spec.address)
     }
 
     /// The same, and where those who were asked still accept, as far as is known.
     pub(super) fn taken_addresses(&self) -> impl Iterator<Item = &Address> {
-        let leaving = self.workers.iter().flat_map(|worker| &worker.leaving);
-        let accepting = leaving.filter(|leaving| leaving.may_accept()).map(|leaving| &leaving.run);
-        let theirs = accepting.flat_map(|run| &run.definition.listeners).map(|spec| &spec.address);
+        let theirs = self.accepting().flat_map(|run| &run.definition.listeners).map(|spec| &spec.address);
         self.served_addresses().chain(theirs)
     }
 }

@@ -48,7 +48,7 @@ pub struct Supervisor {
     pub(super) stops: BTreeSet<ServiceId>,
     /// Services with sockets that listen, although nobody of theirs serves them, or will.
     pub(super) idle_sockets: BTreeSet<ServiceId>,
-    /// Services of which a run has other sockets than they have now.
+    /// Services of which a run may accept at other sockets than they have now.
     pub(super) astray: BTreeSet<ServiceId>,
     pub(super) tickets: Tickets,
     /// Services that changed in this event; empty between two.

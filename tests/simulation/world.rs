@@ -619,6 +619,12 @@ impl World {
         *self.listening.get_mut(&listener).expect("a parked socket is held") = false;
         let address = &self.addresses[&listener];
         assert!(self.claims().get(address) != Some(&true), "{address} is parked under a serving process");
+        let leaving = self.core.services().flat_map(|s| &s.workers).flat_map(|worker| &worker.leaving);
+        let accepting = leaving.filter(|leaving| leaving.may_accept()).map(|leaving| &leaving.run);
+        for run in accepting.filter(|run| run.definition.listens_at(address)) {
+            let lives = self.processes[&run.id].alive();
+            assert!(!lives, "{address} is parked, and {:?} has not said that it accepts no more", run.id);
+        }
     }
 
     fn spawn(
@@ -1219,6 +1225,12 @@ impl World {
             let lives = self.processes[&run.id].alive();
             for spec in &run.definition.listeners {
                 *claims.entry(&spec.address).or_default() |= lives;
+            }
+        }
+        // One that was asked may accept there still.
+        for leaving in self.core.services().flat_map(|s| &s.workers).flat_map(|worker| &worker.leaving) {
+            for spec in leaving.run.definition.listeners.iter().filter(|_| leaving.may_accept()) {
+                claims.entry(&spec.address).or_default();
             }
         }
         claims
