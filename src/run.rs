@@ -325,6 +325,7 @@ impl World {
             | Action::StartWriter
             | Action::RetireWriter
             | Action::Terminate { .. }
+            | Action::TerminateGroup { .. }
             | Action::Kill { .. }
             | Action::Bind { .. }
             | Action::Configure { .. }

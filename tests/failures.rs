@@ -414,21 +414,32 @@ fn a_config_with_mistakes_is_refused_with_78_and_a_missing_one_too() {
 }
 
 /// The first signal that it heard was SIGKILL.
+/// A shell that ends by the signal, and one that has a trap for it, which it heeds when the server has ended.
 #[test]
 fn a_server_behind_a_wrapper_hears_sigterm_before_it_is_killed() {
-    let stage = Stage::new();
-    let server = "trap 'echo heard >heard; exit 0' TERM; echo on >on; while :; do sleep 0.05; done";
-    let wrapper = format!("sh -c {server:?}; true");
-    let more = "ready = \"started\"\nhandover_timeout = \"200ms\"\nstop_timeout = \"20s\"";
-    let supervised = stage.start(&service("web", free_port(), &["sh", "-c", &wrapper, "sh"], more), &["web"]);
-    let there = |name: &str| fs::exists(supervised.stage.path(name)).unwrap();
-    eventually("it has its handler", || there("on"));
-    supervised.signal(SIGUSR1);
-    supervised.wait_for(" web generation=1 … no answer after … sent SIGTERM");
-    supervised.wait_for(" web generation=1 … left processes of its group behind; sent them SIGTERM");
-    supervised.wait_for(" web generation=1 … the last process of its group has ended");
-    assert!(there("heard"), "{supervised}");
-    supervised.stop();
+    for (trap, told) in [
+        ("", "left processes of its group behind; sent them SIGTERM"),
+        (
+            "trap 'echo bye' TERM; ",
+            "still there; sent SIGTERM to all of its process group; SIGKILL follows in 1s 500ms",
+        ),
+    ] {
+        let stage = Stage::new();
+        let server = "trap 'echo heard >heard; exit 0' TERM; echo on >on; while :; do sleep 0.05; done";
+        let wrapper = format!("{trap}sh -c {server:?}; true");
+        let more = "ready = \"started\"\nhandover_timeout = \"200ms\"\nstop_timeout = \"3s\"";
+        let command = ["sh", "-c", &wrapper, "sh"];
+        let supervised = stage.start(&service("web", free_port(), &command, more), &["web"]);
+        let there = |name: &str| fs::exists(supervised.stage.path(name)).unwrap();
+        eventually("it has its handler", || there("on"));
+        supervised.signal(SIGUSR1);
+        supervised.wait_for(" web generation=1 … no answer after … sent SIGTERM");
+        supervised.wait_for(&format!(" web generation=1 … {told}"));
+        eventually("the server has heard it", || there("heard"));
+        supervised.wait_for(" web generation=2 pid= … started");
+        assert_eq!(supervised.count("sent SIGKILL"), 0, "{supervised}");
+        supervised.stop();
+    }
 }
 
 /// Binds its port itself, and takes a while to leave.

@@ -131,6 +131,11 @@ pub enum Action {
         /// Whom.
         run: RunId,
     },
+    /// Send SIGTERM to the whole group: a main process that waits for the others, such as a shell, passes nothing on.
+    TerminateGroup {
+        /// Whom.
+        run: RunId,
+    },
     /// Send SIGKILL to the whole group.
     Kill {
         /// Whom.

@@ -93,6 +93,8 @@ pub enum Fact {
         by_itself: bool,
         stop_timeout: Duration,
     },
+    /// SIGTERM to its main process did not end it; all of its group have it now.
+    GroupTerminated { rest: Duration },
     /// SIGTERM did not end it; SIGKILL was sent to its group.
     Killed { timeout: Duration },
     /// Too many of its predecessors are still leaving; this one is ended early.

@@ -53,6 +53,9 @@ pub enum Phase {
     Terminating {
         /// Then SIGKILL follows.
         by: Time,
+        /// When all of its group get it, where the main process alone has had it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        all_at: Option<Time>,
     },
     /// SIGKILL was sent to its group.
     Killed {
@@ -86,10 +89,17 @@ impl Leaving {
         Self { quiet_since: Some(scene.now), by_itself: true, ..Self::new(run, phase, scene) }
     }
 
-    /// Sends SIGTERM to a run, or to what is left of its group.
+    /// Sends SIGTERM to a run.
     pub fn terminate(run: Run, scene: &mut Scene<'_>) -> Self {
+        let mut leaving = Self::new(run, Phase::Stuck, scene);
+        leaving.terminate_now(scene);
+        leaving
+    }
+
+    /// Sends SIGTERM to what is left of the group of a run.
+    pub fn terminate_rest(run: Run, scene: &mut Scene<'_>) -> Self {
         scene.out.push(Action::Terminate { run: run.id });
-        let phase = Phase::Terminating { by: scene.now + run.definition.policy.stop_timeout };
+        let phase = Phase::Terminating { by: scene.now + run.definition.policy.stop_timeout, all_at: None };
         Self::new(run, phase, scene)
     }
 
@@ -132,7 +142,9 @@ impl Leaving {
 
     fn terminate_now(&mut self, scene: &mut Scene<'_>) {
         scene.out.push(Action::Terminate { run: self.run.id });
-        self.phase = Phase::Terminating { by: scene.now + self.policy().stop_timeout };
+        let stop_timeout = self.policy().stop_timeout;
+        self.phase =
+            Phase::Terminating { by: scene.now + stop_timeout, all_at: Some(scene.now + half(stop_timeout)) };
     }
 
     /// Its main process has ended. The rest of its group gets SIGTERM where that had it, for the first that it heard would be
@@ -140,7 +152,10 @@ impl Leaving {
     pub fn tell_the_rest(&mut self, scene: &mut Scene<'_>) -> Option<Fact> {
         let has_to_end = self.has_to_end();
         let stop_timeout = match self.phase {
-            Phase::Terminating { by } => by - scene.now,
+            Phase::Terminating { by, .. } => {
+                self.phase = Phase::Terminating { by, all_at: None };
+                by - scene.now
+            }
             Phase::Asked { .. } | Phase::Draining { .. } if has_to_end => {
                 self.drain(scene.now);
                 self.patience(scene.now) + self.policy().stop_timeout
@@ -185,7 +200,8 @@ impl Leaving {
     fn deadline_of_phase(&self) -> Option<Time> {
         match self.phase {
             Phase::Asked { by, again_at, .. } => Some(again_at.map_or(by, |at| at.min(by))),
-            Phase::Draining { by } | Phase::Terminating { by } | Phase::Killed { by } => Some(by),
+            Phase::Terminating { by, all_at } => Some(all_at.unwrap_or(by)),
+            Phase::Draining { by } | Phase::Killed { by } => Some(by),
             Phase::Stuck => None,
         }
     }
@@ -195,7 +211,7 @@ impl Leaving {
         match self.phase {
             Phase::Asked { by, .. }
             | Phase::Draining { by }
-            | Phase::Terminating { by }
+            | Phase::Terminating { by, .. }
             | Phase::Killed { by } => by - now,
             Phase::Stuck => Duration::ZERO,
         }
@@ -270,7 +286,14 @@ impl Leaving {
                 self.terminate_now(scene);
                 Some(Fact::DrainTooLong { after, by_itself: self.by_itself, stop_timeout })
             }
-            Phase::Terminating { .. } => {
+            Phase::Terminating { all_at: Some(_), .. } => {
+                // However late it is: nobody hears SIGKILL as the first signal.
+                let rest = half(stop_timeout);
+                self.phase = Phase::Terminating { by: now + rest, all_at: None };
+                scene.out.push(Action::TerminateGroup { run });
+                Some(Fact::GroupTerminated { rest })
+            }
+            Phase::Terminating { all_at: None, .. } => {
                 self.kill_now(scene);
                 Some(Fact::Killed { timeout: stop_timeout })
             }
@@ -282,4 +305,9 @@ impl Leaving {
             Phase::Stuck => None,
         }
     }
+}
+
+/// Half of a time, and never nothing: the clock of the core counts milliseconds.
+fn half(time: Duration) -> Duration {
+    (time / 2).max(Duration::from_millis(1))
 }

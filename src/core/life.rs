@@ -253,9 +253,8 @@ impl Worker {
             Why::Said(_) | Why::Stopping => Some(Leaving::by_itself(run.clone(), scene)),
             // It may have clients all the same.
             Why::Sick(_) => Some(Leaving::ask(run.clone(), scene)),
-            Why::NotReady(..) | Why::Exited { group_left: true, .. } => {
-                Some(Leaving::terminate(run.clone(), scene))
-            }
+            Why::NotReady(..) => Some(Leaving::terminate(run.clone(), scene)),
+            Why::Exited { group_left: true, .. } => Some(Leaving::terminate_rest(run.clone(), scene)),
             Why::SpawnFailed(_) | Why::Exited { group_left: false, .. } => None,
         };
         if matches!(ending.why, Why::Exited { group_left: true, .. }) {

@@ -266,7 +266,12 @@ impl Os {
                 self.events.extend(self.processes.ask(run, signal, hearing));
             }
             Action::Terminate { run } => self.events.extend(self.processes.terminate(&self.poller, run)),
-            Action::Kill { run } => self.events.extend(self.processes.kill(&self.poller, run)),
+            Action::TerminateGroup { run } => {
+                self.events.extend(self.processes.signal_group(&self.poller, run, libc::SIGTERM));
+            }
+            Action::Kill { run } => {
+                self.events.extend(self.processes.signal_group(&self.poller, run, libc::SIGKILL))
+            }
             Action::Bind { sockets } => {
                 let taken_back = &mut self.finds.sockets;
                 self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));

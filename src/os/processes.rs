@@ -310,12 +310,12 @@ impl Processes {
         self.signal_all(poller, leader, libc::SIGTERM)
     }
 
-    /// Sends SIGKILL to the whole group.
-    pub(super) fn kill(&mut self, poller: &Poller, run: RunId) -> Option<Event> {
+    /// Has the whole group end, by SIGTERM or SIGKILL.
+    pub(super) fn signal_group(&mut self, poller: &Poller, run: RunId, signal: i32) -> Option<Event> {
         let leader = *self.leaders.get(&run)?;
         self.retire(leader);
         self.changes.push((run, Change::Asked));
-        self.signal_all(poller, leader, libc::SIGKILL)
+        self.signal_all(poller, leader, signal)
     }
 }
 

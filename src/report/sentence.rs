@@ -44,6 +44,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::PipeEnded { .. } => "pipe-ended",
         Fact::Silent { .. } => "silent",
         Fact::DrainTooLong { .. } => "drain-too-long",
+        Fact::GroupTerminated { .. } => "group-terminated",
         Fact::Killed { .. } => "killed",
         Fact::Unkillable { .. } => "unkillable",
         Fact::Left { .. } => "left",
@@ -186,6 +187,10 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::DrainTooLong { after, by_itself, stop_timeout } => {
             let (after, limit) = (since(*after, *by_itself), time(*stop_timeout));
             format!("still there {after}; sent SIGTERM; SIGKILL follows in {limit}")
+        }
+        Fact::GroupTerminated { rest } => {
+            let limit = time(*rest);
+            format!("still there; sent SIGTERM to all of its process group; SIGKILL follows in {limit}")
         }
         Fact::Killed { timeout } => {
             format!("SIGTERM did not end it within {}; sent SIGKILL to its process group", time(*timeout))

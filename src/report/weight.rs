@@ -56,6 +56,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::Repaired { .. }
         | Fact::Silent { .. }
         | Fact::DrainTooLong { .. }
+        | Fact::GroupTerminated { .. }
         | Fact::Killed { .. }
         | Fact::Leftovers { .. }
         | Fact::SelectorUnmatched { .. }

@@ -68,7 +68,7 @@ struct Process {
     noted: bool,
     /// It is written down that it was asked to leave, or has said that it does.
     told: bool,
-    /// The rest of its group has had SIGTERM since its main process ended.
+    /// All of its group have had SIGTERM, or all that were left when its main process had ended.
     rest_told: bool,
     worker: u32,
     definition: Arc<Definition>,
@@ -533,6 +533,14 @@ impl World {
             }
             Action::Answer { ticket, answer } => self.answered(ticket, &answer),
             Action::Terminate { run } => self.terminate(run),
+            Action::TerminateGroup { run } => {
+                let process = self.processes.get_mut(&run).expect("who leaves was started");
+                process.rest_told = true;
+                // The main process has had it before.
+                if !process.main_alive {
+                    self.terminate(run);
+                }
+            }
             Action::Kill { run } => self.kill(run),
             Action::Bind { sockets } => self.bind(sockets),
             Action::Configure { listener, .. } => {
@@ -903,7 +911,7 @@ impl World {
         }
     }
 
-    /// Nobody whose time was over has SIGKILL as the first signal that it hears. What was taken over may have had one before.
+    /// Nobody whose time was over has SIGKILL as the first signal that it hears.
     fn check_killed(&self, report: &Report) {
         let is_it = |(run, process): &(&RunId, &Process)| {
             Some(run.generation) == report.generation
@@ -911,8 +919,7 @@ impl World {
                 && process.killed_at == Some(self.now)
         };
         let (run, process) = self.processes.iter().find(is_it).expect("killed is who was started");
-        let is_rest = !process.main_alive && process.on_their_way == 0 && process.adopted.is_none();
-        assert!(!is_rest || process.rest_told, "what is left of {run:?} is killed, and had no SIGTERM");
+        assert!(process.rest_told, "{run:?} is killed, and not all of its group had SIGTERM");
     }
 
     fn kill(&mut self, run: RunId) {
