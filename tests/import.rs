@@ -537,13 +537,16 @@ fn what_may_be_missing_there_is_told() {
 
 #[test]
 fn what_supervisord_says_of_all_its_programs_is_said_of_each() {
-    let foreign = "[supervisord]\numask=027\nenvironment=A=\"1\",B=2\n\
+    let foreign = "[supervisord]\numask=027\nuser=nobody\ndirectory=/tmp\nenvironment=A=\"1\",B=2\n\
                    [program:a]\ncommand=/bin/a\n[program:b]\ncommand=/bin/b\numask=077\nenvironment=B=3\n";
     let text = ours(Origin::Supervisord, &[("supervisord.conf", foreign)]);
     let of = |service: &Definition| {
         let env: Vec<_> = service.program.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         (env.join(" "), service.program.identity.umask)
     };
+    for key in ["user = \"nobody\"\n", "directory = \"/tmp\"\n"] {
+        assert_eq!(text.matches(key).count(), 2, "{text}");
+    }
     let all: Vec<_> = plan(&text).services.iter().map(|service| of(service)).collect();
     assert_eq!(all, [("A=1 B=2".to_owned(), Some(0o027)), ("A=1 B=3".to_owned(), Some(0o077))], "{text}");
 }
@@ -699,6 +702,21 @@ fn who_a_service_is_and_what_it_may_do_comes_along() {
         text.contains("# EnvironmentFile=-/etc/default/app: see `env_file`; ours has to be there\n"),
         "{text}"
     );
+    // Each line adds to those before, and an empty set is one.
+    let unit = |keys: &str| {
+        let unit = format!("[Service]\nExecStart=/srv/app\n{keys}\n");
+        ours(Origin::Systemd, &[("app.service", &unit)])
+    };
+    let text = unit(
+        "CapabilityBoundingSet=CAP_NET_ADMIN\nCapabilityBoundingSet=CAP_NET_RAW CAP_NET_ADMIN\n\
+         SupplementaryGroups=daemon\nSupplementaryGroups=mail",
+    );
+    assert!(text.contains("capabilities = [\"net_admin\", \"net_raw\"]\n"), "{text}");
+    assert!(text.contains("supplementary_groups = [\"daemon\", \"mail\"]\n"), "{text}");
+    assert!(unit("CapabilityBoundingSet=").contains("\ncapabilities = []\n"));
+    let text =
+        unit("CapabilityBoundingSet=CAP_CHOWN\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_KILL");
+    assert!(text.contains("\ncapabilities = [\"kill\"]\n"), "{text}");
     // What cannot be read is told, and whom this machine does not have is a mistake of the file.
     let unit = "[Service]\nExecStart=/srv/app\nUser=%i\nCapabilityBoundingSet=~CAP_CHOWN\n";
     let text = ours(Origin::Systemd, &[("app.service", unit)]);
@@ -812,6 +830,15 @@ fn what_a_shell_does_for_a_command_of_start_server_it_does_here() {
         ("start_server --port 80 -- ./app -n $N", &["sh", "-c", "exec ./app -n $N"]),
         ("start_server --port 80 -- ./app 'a b'", &["./app", "a b"]),
         ("start_server --port 80 '--' ./app", &["./app"]),
+        // What ends the command is no part of it.
+        ("start_server --port 80 -- ./app >> log 2>&1 &", &["sh", "-c", "exec ./app >> log 2>&1"]),
+        ("if true; then start_server --port 80 -- ./app; fi", &["./app"]),
+        ("(cd /tmp && exec start_server --port 80 -- ./app)", &["./app"]),
+        (
+            "start_server --port 80 -- ./app 'a;b' ${C} $(d; e) && echo ok",
+            &["sh", "-c", "./app 'a;b' ${C} $(d; e)"],
+        ),
+        ("start_server --port 80 -- ./app | tee log", &["sh", "-c", "./app | tee log"]),
     ] {
         let text = ours(Origin::StartServer, &[("run.sh", line)]);
         assert_eq!(only(&text).program.command, expected, "{text}");

@@ -96,6 +96,7 @@ pub enum Successor {
 }
 
 impl Successor {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     fn is_new(&self) -> bool {
         *self == Self::New
     }

@@ -110,6 +110,14 @@ impl Draft {
         }
     }
 
+    /// Adds one to a key that holds an array, unless it is in there.
+    pub(super) fn add_once(&mut self, key: &'static str, value: Value) {
+        let held = self.keys.iter().find(|(other, _)| *other == key).and_then(|(_, all)| all.as_array());
+        if held.is_none_or(|all| !all.contains(&value)) {
+            self.extend(key, vec![value]);
+        }
+    }
+
     /// Adds a limit.
     pub(super) fn limit(&mut self, name: &str, both: &str) {
         match self.keys.iter_mut().find(|(other, _)| *other == "rlimits") {

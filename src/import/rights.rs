@@ -12,13 +12,20 @@ pub(super) fn set(ours: &'static str, key: &str, value: &str, draft: &mut Draft)
         let is_none = name == "nofile" && value.contains("infinity");
         return is_limit(&name) && !is_none && limit(value).map(|both| draft.limit(&name, &both)).is_some();
     }
+    let several = match ours {
+        "supplementary_groups" => Some(each(value, account)),
+        "capabilities" | "ambient_capabilities" => Some(each(value, capability)),
+        _ => None,
+    };
+    if let Some(read) = several {
+        // Each line adds to those before.
+        return read.map(|all| all.into_iter().for_each(|one| draft.add_once(ours, one))).is_some();
+    }
     let read = match ours {
         "user" | "group" => account(value),
-        "supplementary_groups" => each(value, account),
         "umask" => umask(value),
         "nice" | "oom_score_adjust" => value.parse::<i64>().ok().map(Value::from),
         "no_new_privs" => truth(value).map(Value::from),
-        "capabilities" | "ambient_capabilities" => each(value, capability),
         _ => None,
     };
     read.map(|read| draft.set(ours, read)).is_some()
@@ -54,9 +61,8 @@ fn capability(text: &str) -> Option<Value> {
     Some(name.into())
 }
 
-fn each(text: &str, read: impl Fn(&str) -> Option<Value>) -> Option<Value> {
-    let all: Option<Vec<Value>> = text.split_whitespace().map(read).collect();
-    all.filter(|all| !all.is_empty()).map(Value::Array)
+fn each(text: &str, read: impl Fn(&str) -> Option<Value>) -> Option<Vec<Value>> {
+    text.split_whitespace().map(read).collect()
 }
 
 /// Those whose plain numbers count the same there and here. Niceness is counted from the other end.

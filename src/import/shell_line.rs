@@ -34,3 +34,42 @@ pub(super) fn set(draft: &mut Draft, whole: &str) {
         }
     }
 }
+
+/// The first command of a line, with its pipes and redirections, and what stands behind it: the end of a block, another command,
+/// or `&`, which would put it into the background.
+pub(super) fn first_command(line: &str) -> (&str, &str) {
+    let (mut quote, mut escaped, mut before) = (None, false, ' ');
+    for (at, c) in line.char_indices() {
+        let after = &line[at + c.len_utf8()..];
+        let ends = match c {
+            ';' | ')' | '}' => true,
+            // `2>&1`, `<&3`, `&>file`; but `&&` is a list.
+            '&' => !matches!(before, '>' | '<') && !after.starts_with('>'),
+            '|' => after.starts_with('|'),
+            _ => false,
+        };
+        match (quote, c) {
+            _ if escaped => escaped = false,
+            (None | Some('"'), '\\') => escaped = true,
+            (Some(open), _) if open == c => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            // `${NAME}` and `$(COMMAND)` are words.
+            (None, _) if ends && !is_in_word(&line[..at], c) => {
+                return (line[..at].trim_end(), line[at..].trim());
+            }
+            (Some(_) | None, _) => {}
+        }
+        before = c;
+    }
+    (line, "")
+}
+
+/// Does this bracket close one that was opened on the line?
+fn is_in_word(before: &str, bracket: char) -> bool {
+    let open = match bracket {
+        ')' => '(',
+        '}' => '{',
+        _ => return before.matches('(').count() > before.matches(')').count(),
+    };
+    before.matches(open).count() > before.matches(bracket).count()
+}

@@ -35,7 +35,11 @@ fn of_command(before: &[String], after: &[String], line: &str, drafts: &mut Draf
     // What stands behind `--` may be quoted, and then its text is nowhere in the line.
     match line.split_once(" -- ").map(|(_, text)| text.trim()) {
         Some(text) if shlex::split(text).is_some_and(|words| words == command) => {
-            shell_line::set(&mut draft, text);
+            let (own, behind) = shell_line::first_command(text);
+            if !behind.is_empty() {
+                draft.note(format!("{behind}: stands behind the command"));
+            }
+            shell_line::set(&mut draft, own);
         }
         _ => draft.command(command.iter().map(|word| literal(word)).collect()),
     }

@@ -11,7 +11,7 @@ use crate::limits::{LOG_BACKUPS, WORKERS};
 use std::time::Duration;
 
 /// What `[supervisord]` says of all its programs, each of which may say otherwise.
-const OF_ALL: [&str; 2] = ["environment", "umask"];
+const OF_ALL: [&str; 4] = ["directory", "environment", "umask", "user"];
 
 pub(super) fn read(input: &Input, drafts: &mut Drafts) {
     let mut sections: Vec<(String, Vec<(String, String)>)> = Vec::new();

@@ -171,6 +171,10 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
         "TimeoutStopSec" => timeout("drain_timeout", draft),
         "TimeoutSec" => timeout("ready_timeout", draft) && timeout("drain_timeout", draft),
         "WatchdogSec" => time("watchdog", draft),
+        "CapabilityBoundingSet" if value.is_empty() => {
+            draft.set("capabilities", Vec::<toml::Value>::new());
+            true
+        }
         "KillSignal" => {
             draft.stop_signal(key, value);
             true

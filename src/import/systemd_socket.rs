@@ -66,6 +66,12 @@ pub(super) fn add(unit: &Unit<'_>, draft: &mut Draft) {
         return;
     }
     // Names are for one socket each; systemd gives all of a unit the same.
+    if let Some(name) = name.as_ref().filter(|_| addresses.len() > 1) {
+        draft.note(format!(
+            "{}: FileDescriptorName={name}: is the name of all its sockets there; here each has one of its own",
+            unit.name
+        ));
+    }
     let name = name.filter(|_| addresses.len() == 1);
     let entry = |address: String| {
         let backlog = backlog.filter(|_| !address.starts_with("udp:"));

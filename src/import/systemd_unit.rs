@@ -52,6 +52,10 @@ impl<'a> Unit<'a> {
                 Entry::Strange(text) => self.strange.push(text),
                 Entry::Key(key, value) if value.is_empty() => {
                     self.keys.retain(|(of, known, _)| (of, known) != (&section, &key));
+                    // Here it is no default that comes back, but a set without anything in it.
+                    if key == "CapabilityBoundingSet" {
+                        self.keys.push((section.clone(), key, value));
+                    }
                 }
                 Entry::Key(key, value) => self.keys.push((section.clone(), key, value)),
             }

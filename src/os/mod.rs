@@ -270,7 +270,7 @@ impl Os {
                 self.events.extend(self.processes.signal_group(&self.poller, run, libc::SIGTERM));
             }
             Action::Kill { run } => {
-                self.events.extend(self.processes.signal_group(&self.poller, run, libc::SIGKILL))
+                self.events.extend(self.processes.signal_group(&self.poller, run, libc::SIGKILL));
             }
             Action::Bind { sockets } => {
                 let taken_back = &mut self.finds.sockets;
