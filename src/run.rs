@@ -135,6 +135,8 @@ impl World {
                     self.flush_logs(&mut core);
                     self.answer_late(&core, true);
                 }
+                // Who follows is told while there is a connection.
+                self.tell_reports();
                 let end = if outcome == Outcome::BindRefused { Os::leave } else { Os::release };
                 end(&mut self.os);
                 self.flush_logs(&mut core);

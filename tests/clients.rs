@@ -425,6 +425,8 @@ fn events_are_followed_as_json_lines() {
     supervised.signal(SIGTERM);
     assert_eq!(child.wait().unwrap().code(), Some(0), "the end of the supervisor is the end of the events");
     log.wait_end();
+    let last = log.lines().pop().unwrap_or_default();
+    assert!(last.contains("\"event\":\"stopped\""), "it is told up to the end: {last}");
     for line in log.lines() {
         let event: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(event["service"], "web", "{line}");

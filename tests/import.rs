@@ -467,7 +467,7 @@ fn a_service_of_systemd_takes_its_socket_along() {
     assert_eq!(env, ["A=1", "B=x y"]);
     assert_eq!(app.program.directory.as_deref(), Some(Path::new("/srv")));
     assert_eq!((app.policy.restart, app.policy.stop_signal), (Restart::OnFailure, libc::SIGQUIT));
-    assert_eq!(app.policy.restart_delay, Duration::from_secs(45));
+    assert_eq!([app.policy.restart_delay, app.policy.restart_delay_max], [Duration::from_secs(45); 2]);
     assert_eq!(app.policy.drain_timeout, Duration::from_secs(65));
     assert_eq!(app.policy.ready_timeout, Duration::from_secs(20));
     let addresses: Vec<String> = app.listeners.iter().map(|listener| listener.address.to_string()).collect();

@@ -166,7 +166,8 @@ fn of_service(key: &str, value: &str, draft: &mut Draft, knows: &dyn Fn(&str) ->
             !has_specifier(value)
         }
         "Restart" => restart(value, draft),
-        "RestartSec" => time("restart_delay", draft) && within_the_longest_pause(value, draft),
+        // There each pause is as long as the first.
+        "RestartSec" => time("restart_delay", draft) && time("restart_delay_max", draft),
         "TimeoutStartSec" => timeout("ready_timeout", draft),
         "TimeoutStopSec" => timeout("drain_timeout", draft),
         "TimeoutSec" => timeout("ready_timeout", draft) && timeout("drain_timeout", draft),
@@ -220,12 +221,6 @@ fn restart(value: &str, draft: &mut Draft) -> bool {
     };
     draft.set("restart", ours);
     same
-}
-
-/// `restart_delay` must not be longer than `restart_delay_max`.
-fn within_the_longest_pause(value: &str, draft: &mut Draft) -> bool {
-    let long = timespan(value).filter(|time| *time > crate::plan::Policy::default().restart_delay_max);
-    long.is_none_or(|time| draft.set_time("restart_delay_max", time))
 }
 
 /// The same of a timeout: none is the longest that we take.

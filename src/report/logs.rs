@@ -52,7 +52,7 @@ pub(super) fn sentence(fact: &LogFact) -> String {
         }
         LogFact::WriterEnded { status, pause } => {
             format!(
-                "the log writer {}; what was not written is still in the pipes; {}",
+                "the log writer {}; what it had in memory is lost, what had not reached it is still in the pipes; {}",
                 ended(*status),
                 next(*pause)
             )
