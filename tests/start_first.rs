@@ -308,6 +308,22 @@ fn the_address_of_a_process_that_serves_on_is_held_and_can_be_taken_back() {
     supervised.stop();
 }
 
+/// Its address is given up with it, and there is nothing else to start.
+#[test]
+fn a_crash_after_a_move_that_failed_starts_what_the_file_says() {
+    let (here, there) = (free_port(), free_port());
+    let more = format!("{START_FIRST}\nrestart = \"on-failure\"");
+    let mut supervised = Supervised::start(&http("web", here, &more), &["web"]);
+    supervised.wait_for(" web generation=1 … ready after");
+    let pid = supervised.pid_of("web", 1);
+    reload(&mut supervised, &service("web", there, &["sh", "-c", "exit 4"], &more));
+    supervised.wait_for(" web generation=2 … generation 1 serves on");
+    pid.signal(SIGKILL);
+    supervised.wait_for(" web generation=3 pid= … started: sh -c");
+    eventually("the old address refuses", || get(here, "/") == Err(Failure::Refused));
+    supervised.stop();
+}
+
 /// It once answered there beside the new owner, without end.
 #[test]
 fn who_fails_to_move_away_makes_way_for_the_new_owner_of_its_address() {

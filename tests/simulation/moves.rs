@@ -16,14 +16,14 @@ const SHOP: &str = "/run/shop";
 
 /// Two services of some workers each, all of which serve.
 fn two_up(mut rng: Rng) -> World {
-    let named = |name: &str, mut plan: Plan| {
+    let called = |name: &str, mut plan: Plan| {
         let mut definition = (*plan.services.remove(0)).clone();
         definition.name = ServiceName::parse(name).expect("a good name");
         definition.listeners = [at(&format!("/run/{name}"))].into();
         Arc::new(definition)
     };
     let settings = plans::replicated(&mut rng).settings;
-    let services = ["blog", "shop"].map(|name| named(name, plans::replicated(&mut rng))).into();
+    let services = ["blog", "shop"].map(|name| called(name, plans::replicated(&mut rng))).into();
     let mut world = World::of(Plan { settings, services }, rng, true);
     world.run_for(ENOUGH);
     assert!(world.core.services().all(Service::is_up));
