@@ -47,12 +47,11 @@ impl Worker {
             return self.start(None, scene);
         };
         let Fallback { definition, pinned } = kept.clone();
-        self.state = if let Some(old) = self.in_the_way(scene) {
-            State::Restarting { old, fallback: None, successor: Successor::Kept }
-        } else {
-            let candidate = Candidate::start(scene, self.index, definition, Some(pinned));
-            State::Starting { candidate, fallback: None }
-        };
+        if let Some(old) = self.in_the_way(scene) {
+            return self.wait_for(old, None, Successor::Kept, scene);
+        }
+        let candidate = Candidate::start(scene, self.index, definition, Some(pinned));
+        self.state = State::Starting { candidate, fallback: None };
     }
 
     /// Does anything serve that was started from it, or will it once a pause is over?

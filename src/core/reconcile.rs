@@ -265,13 +265,9 @@ impl Supervisor {
     /// The last generations of those that were removed and still end: each process of a name has a number of its own.
     fn last_of_formers(&self) -> BTreeMap<ServiceName, Generation> {
         let mut last = BTreeMap::new();
-        // Most of the time there is none, and nobody is asked.
-        let some_end = self.services.len() > self.names.len();
-        for former in some_end.then(|| self.services.values()).into_iter().flatten() {
-            if former.is_removed() {
-                let name = former.definition.name.clone();
-                last.entry(name).and_modify(|last| *last = former.last.max(*last)).or_insert(former.last);
-            }
+        for former in self.formers() {
+            let name = former.definition.name.clone();
+            last.entry(name).and_modify(|last| *last = former.last.max(*last)).or_insert(former.last);
         }
         last
     }

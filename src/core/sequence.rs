@@ -147,15 +147,19 @@ impl Supervisor {
 
     /// Is one of the same name, which was removed, there still, and has it no socket of ours? It may have an address of its own.
     fn is_preceded(&self, service: &Service) -> bool {
-        // Most services had nobody before them, and nobody is asked.
         let is_second = service.workers.is_empty() && service.last != Generation::NONE;
         let alone = service.definition.policy.restart_order == RestartOrder::StopFirst;
-        let is_former = |other: &Service| {
-            other.is_removed()
-                && other.definition.name == service.definition.name
-                && other.definition.listeners.is_empty()
+        let in_the_way = |former: &Service| {
+            former.definition.name == service.definition.name && former.definition.listeners.is_empty()
         };
-        is_second && alone && self.services.values().any(is_former)
+        is_second && alone && self.formers().any(in_the_way)
+    }
+
+    /// Those that were removed and still end. Most of the time there is none, and nobody is asked.
+    pub(super) fn formers(&self) -> impl Iterator<Item = &Service> {
+        let some_end = self.services.len() > self.names.len();
+        let all = some_end.then(|| self.services.values()).into_iter().flatten();
+        all.filter(|service| service.is_removed())
     }
 
     /// Have all that start after it ended, as far as they are to?

@@ -72,20 +72,29 @@ impl Worker {
     /// Starts a generation, once nobody is in its way.
     pub(super) fn start(&mut self, fallback: Option<Fallback>, scene: &mut Scene<'_>) {
         if let Some(old) = self.in_the_way(scene) {
-            self.state = State::Restarting { old, fallback, successor: Successor::New };
-            return;
+            return self.wait_for(old, fallback, Successor::New, scene);
         }
         let candidate = Candidate::start(scene, self.index, scene.definition.clone(), None);
         self.state = State::Starting { candidate, fallback };
     }
 
     /// The last of those that have to end before another one can be started, where two must not run side by side.
-    pub(super) fn in_the_way(&self, scene: &mut Scene<'_>) -> Option<Generation> {
+    pub(super) fn in_the_way(&self, scene: &Scene<'_>) -> Option<Generation> {
         let alone = scene.policy().restart_order == RestartOrder::StopFirst;
         let mut left = self.leaving.iter().rev().filter(|leaving| alone && leaving.awaited());
-        let old = left.find(|leaving| leaving.has_to_end())?.run.generation();
+        left.find(|leaving| leaving.has_to_end()).map(|leaving| leaving.run.generation())
+    }
+
+    /// Starts when that one has ended.
+    pub(super) fn wait_for(
+        &mut self,
+        old: Generation,
+        fallback: Option<Fallback>,
+        successor: Successor,
+        scene: &mut Scene<'_>,
+    ) {
         scene.report(Fact::WaitsFor { names: Vec::new() });
-        Some(old)
+        self.state = State::Restarting { old, fallback, successor };
     }
 
     /// Is no generation of it ready yet, and none failed?

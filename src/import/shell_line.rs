@@ -64,12 +64,8 @@ pub(super) fn first_command(line: &str) -> (&str, &str) {
     (line, "")
 }
 
-/// Does this bracket close one that was opened on the line?
-fn is_in_word(before: &str, bracket: char) -> bool {
-    let open = match bracket {
-        ')' => '(',
-        '}' => '{',
-        _ => return before.matches('(').count() > before.matches(')').count(),
-    };
-    before.matches(open).count() > before.matches(bracket).count()
+/// Does this character stand in brackets that were opened on the line, or close them?
+fn is_in_word(before: &str, c: char) -> bool {
+    let (open, close) = if c == '}' { ('{', '}') } else { ('(', ')') };
+    before.matches(open).count() > before.matches(close).count()
 }

@@ -30,7 +30,7 @@ pub(super) fn read(input: &Input, drafts: &mut Drafts) {
         here: &input.directory,
         group: groups.iter().find(|(member, _)| member == program).map(|(_, group)| &**group),
     };
-    let is_of_all = |section: &str, key: &str| section.trim_end() == "supervisord" && OF_ALL.contains(&key);
+    let is_of_all = |section: &str, key: &str| section == "supervisord" && OF_ALL.contains(&key);
     let of_all: Vec<(String, String)> = sections
         .iter()
         .flat_map(|(section, keys)| keys.iter().filter(|(key, _)| is_of_all(section, key)).cloned())
