@@ -170,7 +170,7 @@ pub const CONTROL_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// So many changes of runs are noted after one more look, which finds that most have gone on since.
 pub const NOTED_AT_ONCE: usize = 8;
 
-/// Texts of records that are kept for the next start of the same service. One that is written anew costs some ten
+/// Texts of records that are kept for the next start of the same service. One that is written anew costs some five
 /// microseconds: it is for those that start again by themselves, and nothing in a wave.
 pub const TEXTS_KEPT: usize = 8;
 

@@ -30,6 +30,12 @@ pub(super) fn read<T>(
     notes: &mut Notes<'_>,
     check: impl FnOnce(&Spanned<DeTable<'_>>, &mut Notes<'_>) -> Option<T>,
 ) -> Option<T> {
+    // A large file without a mistake is gone through once.
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return check(&table, notes);
+    }
+    drop(table);
     let mut mended = Mended { text: text.into(), hurt: Vec::new(), defaults: false };
     for _ in 0..ROUNDS {
         let errors = syntax_errors(&mended.text);

@@ -34,7 +34,7 @@ impl Supervisor {
         let before = definition.predecessors().filter_map(|name| self.names.get(name)).copied();
         let after: Vec<ServiceId> = self.turns.dependents(&definition.name).collect();
         // One of its name, that came after it was removed.
-        let second = self.names.get(&definition.name).copied();
+        let second = self.some_end().then(|| self.names.get(&definition.name).copied()).flatten();
         self.turns.stir(before.chain(after).chain(second).chain([id]));
         if definition.predecessors().any(|name| !self.names.contains_key(name)) {
             // It came after one that a reload has removed, which still stops (simulation, seed 10786).
@@ -155,11 +155,15 @@ impl Supervisor {
         is_second && alone && self.formers().any(in_the_way)
     }
 
-    /// Those that were removed and still end. Most of the time there is none, and nobody is asked.
+    /// Those that were removed and still end. Most of the time there are none, and nobody is asked.
     pub(super) fn formers(&self) -> impl Iterator<Item = &Service> {
-        let some_end = self.services.len() > self.names.len();
-        let all = some_end.then(|| self.services.values()).into_iter().flatten();
+        let all = self.some_end().then(|| self.services.values()).into_iter().flatten();
         all.filter(|service| service.is_removed())
+    }
+
+    /// Are there such?
+    fn some_end(&self) -> bool {
+        self.services.len() > self.names.len()
     }
 
     /// Have all that start after it ended, as far as they are to?

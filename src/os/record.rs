@@ -10,10 +10,12 @@ use super::output::PipeMark;
 use super::remains::Whose;
 use super::voice::Mark;
 use crate::core::Time;
-use crate::plan::{Definition, Generation};
+use crate::plan::{Common, Definition, Generation, ListenerSpec, Policy, Program, ServiceName};
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Weak;
 
 /// The version that is written, and the only one that is read.
 pub(super) const VERSION: u32 = 1;
@@ -129,16 +131,62 @@ pub(super) struct Record<'a> {
 /// What of a record is mostly the same in that of the next run. It is the most of it, and comes last in the text.
 #[derive(Serialize)]
 struct Lasting<'a> {
-    definition: &'a Definition,
+    definition: DefinitionText<'a>,
     sockets: &'a [HeldSocket],
     program: &'a Path,
     inode: Option<Inode>,
 }
 
+/// A definition, with the text of what it has in common with others.
+#[derive(Serialize)]
+struct DefinitionText<'a> {
+    name: &'a ServiceName,
+    listeners: &'a [ListenerSpec],
+    after: &'a [ServiceName],
+    requires: &'a [ServiceName],
+    program: &'a RawValue,
+    policy: &'a RawValue,
+}
+
+impl<'a> DefinitionText<'a> {
+    fn of(definition: &'a Definition, written: &'a mut WrittenCommons) -> Option<Self> {
+        let Definition { name, listeners, after, requires, program, policy } = definition;
+        let (program, policy) = (written.program.of(program)?, written.policy.of(policy)?);
+        Some(Self { name, listeners, after, requires, program, policy })
+    }
+}
+
+/// What many services have in common becomes text once for those that are written down one after the other: it is most of
+/// a definition.
+#[derive(Default)]
+pub(super) struct WrittenCommons {
+    program: Written<Program>,
+    policy: Written<Policy>,
+}
+
+/// The value that was written last, and its text.
+struct Written<T>(Option<(Weak<T>, Box<RawValue>)>);
+
+impl<T> Default for Written<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Serialize> Written<T> {
+    fn of(&mut self, value: &Common<T>) -> Option<&RawValue> {
+        if !self.0.as_ref().is_some_and(|(mark, _)| value.has_mark(mark)) {
+            self.0 = Some((value.mark(), to_raw_value(value).ok()?));
+        }
+        self.0.as_ref().map(|(_, text)| &**text)
+    }
+}
+
 impl Record<'_> {
     /// What lasts of it, as text.
-    pub(super) fn lasting(&self) -> Option<Vec<u8>> {
+    pub(super) fn lasting(&self, written: &mut WrittenCommons) -> Option<Vec<u8>> {
         let Self { definition, sockets, program, inode, .. } = self;
+        let definition = DefinitionText::of(definition, written)?;
         serde_json::to_vec(&Lasting { definition, sockets, program, inode: *inode }).ok()
     }
 
@@ -186,6 +234,31 @@ impl Record<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn written(definition: &Definition, written: &mut WrittenCommons) -> serde_json::Value {
+        let text = serde_json::to_string(&DefinitionText::of(definition, written).unwrap()).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_definition_is_written_as_it_is_whatever_was_written_before() {
+        let first = Definition::least("first");
+        let mut alike = Definition { name: ServiceName::parse("alike").unwrap(), ..first.clone() };
+        let mut commons = WrittenCommons::default();
+        for definition in [&first, &alike, &first] {
+            assert_eq!(written(definition, &mut commons), serde_json::to_value(definition).unwrap());
+        }
+        drop(first);
+        // Nobody else has it now: it is changed where it is, or has moved.
+        alike.policy.workers = 7;
+        alike.program.command = vec!["other".into()];
+        let value = written(&alike, &mut commons);
+        assert_eq!(value, serde_json::to_value(&alike).unwrap());
+        assert_eq!(
+            (&value["policy"]["workers"], &value["program"]["command"][0]),
+            (&7.into(), &"other".into())
+        );
+    }
 
     #[test]
     fn the_first_line_is_read_as_it_was_written_and_what_is_none_is_not() {

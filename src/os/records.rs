@@ -22,7 +22,7 @@ use super::birth::{Paper, start_ticks, ticks_now};
 use super::listener::HeldSocket;
 use super::lookup::Inode;
 use super::output::PipeMark;
-use super::record::{Head, Record, RunMark, SIGNED_AT, VERSION};
+use super::record::{Head, Record, RunMark, SIGNED_AT, VERSION, WrittenCommons};
 use super::voice::Mark;
 use crate::core::{Growth, Time, pack};
 use crate::plan::{Definition, ListenerId, RunId};
@@ -278,7 +278,8 @@ impl Records {
             record.pid = pid;
             // Of two about one run the later counts.
             let mark = self.mark_at(before).ok_or(io::ErrorKind::InvalidData)?;
-            let (lasting, mut lines) = (record.lasting().ok_or(io::ErrorKind::InvalidData)?, Vec::new());
+            let lasting = record.lasting(&mut WrittenCommons::default()).ok_or(io::ErrorKind::InvalidData)?;
+            let mut lines = Vec::new();
             record.write(mark, &lasting, &mut lines).ok_or(io::ErrorKind::InvalidData)?;
             self.append(&lines)
         };

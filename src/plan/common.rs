@@ -3,10 +3,23 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// A value that others may share. It is used, compared and written as the value itself.
 pub struct Common<T>(Arc<T>);
+
+impl<T> Common<T> {
+    /// What tells this value from all others, and no more: it does not keep it. As long as it is there, no other is where
+    /// this was.
+    pub(crate) fn mark(&self) -> Weak<T> {
+        Arc::downgrade(&self.0)
+    }
+
+    /// Is it the very value that has this mark? Whoever has changed it has another.
+    pub(crate) fn has_mark(&self, mark: &Weak<T>) -> bool {
+        std::ptr::eq(mark.as_ptr(), Arc::as_ptr(&self.0))
+    }
+}
 
 impl<T> From<T> for Common<T> {
     fn from(value: T) -> Self {

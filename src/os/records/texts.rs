@@ -2,7 +2,7 @@
 
 use super::super::listener::HeldSocket;
 use super::super::lookup::Inode;
-use super::super::record::Record;
+use super::super::record::{Record, WrittenCommons};
 use crate::limits::TEXTS_KEPT;
 use crate::plan::Definition;
 use std::collections::VecDeque;
@@ -30,24 +30,27 @@ impl Text {
 
 /// Some texts, the latest last.
 #[derive(Default)]
-pub(super) struct Texts(VecDeque<Text>);
+pub(super) struct Texts {
+    latest: VecDeque<Text>,
+    commons: WrittenCommons,
+}
 
 impl Texts {
     /// That of a record of this definition.
     pub(super) fn of(&mut self, record: &Record<'_>, definition: &Arc<Definition>) -> Option<&[u8]> {
-        let known = self.0.iter().position(|text| text.is_of(record, definition));
+        let known = self.latest.iter().position(|text| text.is_of(record, definition));
         let at = if let Some(at) = known {
             at
         } else {
-            let json = record.lasting()?;
-            if self.0.len() >= TEXTS_KEPT {
-                self.0.pop_front();
+            let json = record.lasting(&mut self.commons)?;
+            if self.latest.len() >= TEXTS_KEPT {
+                self.latest.pop_front();
             }
             let (definition, sockets) = (Arc::downgrade(definition), record.sockets.clone());
             let (program, inode) = (record.program.clone(), record.inode);
-            self.0.push_back(Text { definition, sockets, program, inode, json });
-            self.0.len() - 1
+            self.latest.push_back(Text { definition, sockets, program, inode, json });
+            self.latest.len() - 1
         };
-        self.0.get(at).map(|text| &*text.json)
+        self.latest.get(at).map(|text| &*text.json)
     }
 }
