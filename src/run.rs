@@ -365,7 +365,7 @@ impl World {
     fn tell_reports(&mut self) {
         for (at, report) in self.reports.drain(..) {
             self.os.log(&report::format(&report, at, self.format));
-            self.control.reported(&mut self.os, &report);
+            self.control.reported(&mut self.os, &report, at);
         }
         self.reports.shrink_to(REPORTS);
     }

@@ -597,9 +597,14 @@ fn a_command_line_of_systemd_is_the_same_words_here() {
         (":/bin/a ${X} $$", vec!["/bin/a", "${X}", "$$"]),
         ("@/bin/a name real args", vec!["/bin/a", "real", "args"]),
         ("/bin/a a$b 5$", vec!["/bin/a", "a$b", "5$"]),
+        (r"/bin/a it\'s\x20a 'b\tc' \d", vec!["/bin/a", "it's a", "b\tc", r"\d"]),
+        (r"/bin/a \; ';'", vec!["/bin/a", ";", ";"]),
+        ("/bin/a x ; /bin/b", vec!["/bin/a", "x"]),
     ] {
         assert_eq!(show(line).0, words, "{line}");
     }
+    let (_, text) = show("/bin/a x ; /bin/b");
+    assert!(text.contains("only the first of its commands"), "{text}");
     let (command, text) = show("@/bin/a name");
     assert!(command == ["/bin/a"] && text.contains("under its own name, not as \"name\""), "{text}");
     // With variables a shell runs it. It has to come to the same words.

@@ -19,6 +19,7 @@ use crate::protocol::control::{ControlRequest, ErrorCode, Reply};
 use crate::report::{self, Format};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// The clients that wait for something, and what they wait for.
 pub struct Control {
@@ -216,8 +217,8 @@ impl Control {
         }
     }
 
-    /// Tells those who follow what is reported, and those who asked for an upgrade what came of it.
-    pub fn reported(&self, os: &mut Os, report: &Report) {
+    /// Tells those who follow what is reported and when it was, and those who asked for an upgrade what came of it.
+    pub fn reported(&self, os: &mut Os, report: &Report, at: SystemTime) {
         upgrade::reported(os, &report.fact);
         let is_command = matches!(report.fact, Fact::Control(ControlFact::Commanded { .. }));
         let concerns = |follower: &Follower| match &report.service {
@@ -226,7 +227,7 @@ impl Control {
         };
         let mut line = None;
         for (client, follower) in self.followers.iter().filter(|(_, follower)| concerns(follower)) {
-            let line = line.get_or_insert_with(|| report::format(report, Os::wall_clock(), Format::Json));
+            let line = line.get_or_insert_with(|| report::format(report, at, Format::Json));
             os.tell(*client, follower.id, &Reply::event_line(follower.id, line));
         }
     }

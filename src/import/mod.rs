@@ -20,6 +20,7 @@ mod systemd_environment;
 mod systemd_order;
 mod systemd_socket;
 mod systemd_unit;
+mod systemd_words;
 
 use draft::Drafts;
 use std::fmt;

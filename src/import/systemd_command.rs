@@ -2,6 +2,7 @@
 
 use super::draft::{Draft, literal};
 use super::systemd_unit::{has_specifier, without_specifiers};
+use super::systemd_words;
 
 /// Takes over a command line. One with variables is run by a shell, in which all else means itself.
 pub(super) fn set(value: &str, draft: &mut Draft) {
@@ -13,9 +14,14 @@ pub(super) fn set(value: &str, draft: &mut Draft) {
     if has_specifier(bare) {
         draft.note(format!("ExecStart={value}: write what its specifiers (%) stand for"));
     }
-    let Some(mut words) = shlex::split(&without_specifiers(bare)) else {
-        return draft.note(format!("ExecStart={value}: a quote in it is never closed"));
+    let Some(commands) = systemd_words::commands(&without_specifiers(bare)) else {
+        return draft.note(format!("ExecStart={value}: a quote in it is never closed, or it is no text"));
     };
+    let mut commands = commands.into_iter();
+    let mut words = commands.next().unwrap_or_default();
+    if commands.next().is_some() {
+        draft.note(format!("ExecStart={value}: only the first of its commands is taken over"));
+    }
     if prefixes.contains('@') && words.len() > 1 {
         let own_name = words.remove(1);
         draft.note(format!("ExecStart={value}: it is started under its own name, not as {own_name:?}"));

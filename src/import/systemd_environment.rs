@@ -3,6 +3,7 @@
 
 use super::draft::Draft;
 use super::systemd_unit::{has_specifier, without_specifiers};
+use super::systemd_words;
 use crate::limits::ENV_FILE_BYTES;
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +11,7 @@ use std::path::Path;
 
 /// `Environment=A=1 "B=x y"`; tells whether all of it could be read.
 pub(super) fn variables(value: &str, draft: &mut Draft) -> bool {
-    let Some(words) = shlex::split(value) else { return false };
+    let Some(words) = systemd_words::split(value) else { return false };
     for word in words {
         let (name, content) = word.split_once('=').unwrap_or((&word, ""));
         draft.variable(name, &without_specifiers(content));
