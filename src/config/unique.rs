@@ -99,11 +99,12 @@ impl Unique {
     }
 }
 
-/// The path without detours: `./web.sock` and `web.sock` are one file, and so are `/run/x/../web.sock` and `/run/web.sock`.
-/// Where `x` is a symbolic link they are not, but nobody who reads the file could know.
+/// The path from the root, without detours: `./web.sock` and `web.sock` are one file, and so are `/run/x/../web.sock` and
+/// `/run/web.sock`. Where `x` is a symbolic link they are not, but nobody who reads the file could know.
 fn plain(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.into());
     let mut plain = PathBuf::new();
-    for part in path.components() {
+    for part in whole.components() {
         match (part, plain.components().next_back()) {
             // There is nothing above the root.
             (Component::CurDir, _) | (Component::ParentDir, Some(Component::RootDir)) => {}
@@ -112,4 +113,19 @@ fn plain(path: &Path) -> PathBuf {
         }
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_the_same_however_it_is_written() {
+        let whole = std::env::current_dir().unwrap().join("web.sock");
+        for path in ["web.sock", "./web.sock", "x/../web.sock", ".//web.sock"] {
+            assert_eq!(plain(Path::new(path)), whole, "{path}");
+        }
+        assert_eq!(plain(Path::new("/../run/./web.sock")), Path::new("/run/web.sock"));
+        assert_ne!(plain(Path::new("/web.sock")), whole);
+    }
 }
