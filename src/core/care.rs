@@ -177,6 +177,39 @@ impl Worker {
         }
     }
 
+    /// Its policy has changed, which had this `before`: a restart or a start that is to come by itself may not be wanted any
+    /// more, and one that was left alone although it is sick is to be restarted.
+    pub(super) fn reconsider(&mut self, before: Restart, scene: &mut Scene<'_>) {
+        let restart = scene.policy().restart;
+        match &mut self.state {
+            State::Up { run } => match &mut run.health {
+                Health::Unhealthy(sick) if restart == Restart::No => {
+                    let sign = sick.sign.clone();
+                    if sick.restart_at.take().is_some() {
+                        let run = run.clone();
+                        scene.report_on(&run, Fact::Unhealthy { sign, next: Next::LeftAlone });
+                    }
+                }
+                Health::Unhealthy(sick) if before == Restart::No => {
+                    let sign = sick.sign.clone();
+                    self.found_sick(sign, scene);
+                }
+                Health::Unhealthy(_) | Health::Unknown | Health::Healthy { .. } | Health::Failing { .. } => {}
+            },
+            State::Backoff { .. } => self.reconsider_start(scene),
+            State::Stopped
+            | State::Crashed
+            | State::Held
+            | State::Starting { .. }
+            | State::Preflight { .. }
+            | State::Restarting { .. }
+            | State::Replacing { .. }
+            | State::Baking { .. }
+            | State::Stopping { .. }
+            | State::Gone => {}
+        }
+    }
+
     /// Is it time to restart it because it is sick? Tells so once.
     pub(super) fn take_restart(&mut self, now: Time) -> bool {
         let State::Up { run } = &mut self.state else { return false };
@@ -220,3 +253,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

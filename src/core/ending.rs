@@ -4,7 +4,9 @@ use super::event::Miss;
 use super::fact::{Fact, Next};
 use super::generation::Run;
 use super::health::Sign;
+use super::state::State;
 use super::{ExitStatus, SpawnFailure, Time};
+use crate::plan::Restart;
 use crate::protocol::Word;
 use std::time::Duration;
 
@@ -60,6 +62,15 @@ impl Ending {
             Why::Stopping => Fact::SaidStopping { next },
             Why::Sick(sign) => Fact::Unhealthy { sign, next },
         }
+    }
+}
+
+/// What a worker is after an end, a `success` or not, from which this policy does not bring it back.
+pub(super) fn end_for_good(policy: Restart, success: bool) -> Option<State> {
+    match (policy, success) {
+        (Restart::Always, _) | (Restart::OnFailure, false) => None,
+        (Restart::OnFailure | Restart::No, true) => Some(State::Stopped),
+        (Restart::No, false) => Some(State::Crashed),
     }
 }
 

@@ -168,6 +168,8 @@ pub enum Fact {
     WaitsFor { names: Vec<ServiceName> },
     /// All its processes have ended, as it was asked to.
     Stopped,
+    /// It was to start after a pause; its policy was changed, and does not bring it back.
+    StaysDown,
     /// A successor could not be started, by what was seen before anybody was asked to leave; this one serves on.
     NotRestarted { failure: SpawnFailure, serves: Generation },
     /// It serves on at an address that is another service's by now: it makes way.

@@ -5,7 +5,7 @@ use super::health::{Health, Watchdog};
 use super::status_text::StatusText;
 use super::{Hearing, Time};
 use crate::limits::LISTENS_AFTER;
-use crate::plan::{Definition, Generation, Handshake, Pid, RunId};
+use crate::plan::{Definition, Generation, Handshake, Pid, Probe, RunId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -51,6 +51,17 @@ impl Run {
     /// Which of the service's runs.
     pub fn generation(&self) -> Generation {
         self.id.generation
+    }
+
+    /// Takes another policy. What another check has found is not what this one finds.
+    pub(super) fn redefine(&mut self, definition: &Arc<Definition>) {
+        fn probe(definition: &Definition) -> Option<&Probe> {
+            definition.policy.check.as_ref().map(|check| &check.probe)
+        }
+        if probe(&self.definition) != probe(definition) {
+            self.health.forget_checks();
+        }
+        self.definition = definition.clone();
     }
 
     /// Can it say that it accepts no more?

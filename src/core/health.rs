@@ -136,6 +136,13 @@ impl Health {
         news
     }
 
+    /// It was found to be so by a check that nobody asks any more.
+    pub(super) fn forget_checks(&mut self) {
+        if let Some(Sign::Checks { .. }) = self.sign() {
+            *self = Self::Unknown;
+        }
+    }
+
     /// When its restart is due, if it is to come.
     pub(super) fn restart_at(&self) -> Option<Time> {
         match self {

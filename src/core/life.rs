@@ -1,7 +1,7 @@
 //! What happens to the runs of a worker, and what follows: readiness, the hand-over, the crash rule, the way back.
 
 use super::candidate::{Candidate, Progress};
-use super::ending::{Ending, Role, Why};
+use super::ending::{Ending, Role, Why, end_for_good};
 use super::event::Miss;
 use super::fact::{Fact, Next};
 use super::generation::Run;
@@ -11,8 +11,8 @@ use super::leaving::Leaving;
 use super::scene::Scene;
 use super::state::{Back, Fallback, State};
 use super::worker::{Worker, unpin};
-use super::{Action, PipeEnd, RunEvent};
-use crate::plan::{Generation, Restart, Stream};
+use super::{Action, ExitStatus, PipeEnd, RunEvent};
+use crate::plan::{Generation, Stream};
 use crate::protocol::{Notice, Word};
 use std::mem;
 use std::time::Duration;
@@ -292,6 +292,15 @@ impl Worker {
         }
     }
 
+    /// Another policy may not bring it back.
+    pub(super) fn reconsider_start(&mut self, scene: &mut Scene<'_>) {
+        let success = scene.history.last_exit.as_ref().is_some_and(|last| last.status == ExitStatus::Code(0));
+        if let Some(end) = end_for_good(scene.policy().restart, success) {
+            self.state = end;
+            scene.report(Fact::StaysDown);
+        }
+    }
+
     fn start_again(&mut self, scene: &mut Scene<'_>) {
         scene.history.restarts.crash += 1;
         self.start_kept(scene);
@@ -300,14 +309,13 @@ impl Worker {
     fn next_after(&mut self, lived: Duration, success: bool, scene: &Scene<'_>) -> Next {
         let policy = scene.policy();
         let generation = scene.last.next();
-        match (policy.restart, success) {
-            (Restart::Always, _) | (Restart::OnFailure, false) => match self.backoff.fail(lived, policy) {
-                Duration::ZERO => Next::StartsNow(generation),
-                // Another worker may start first.
-                pause => Next::StartsIn((policy.workers == 1).then_some(generation), pause),
-            },
-            (Restart::OnFailure | Restart::No, true) => Next::Stopped,
-            (Restart::No, false) => Next::Crashed,
+        if let Some(end) = end_for_good(policy.restart, success) {
+            return if end == State::Crashed { Next::Crashed } else { Next::Stopped };
+        }
+        match self.backoff.fail(lived, policy) {
+            Duration::ZERO => Next::StartsNow(generation),
+            // Another worker may start first.
+            pause => Next::StartsIn((policy.workers == 1).then_some(generation), pause),
         }
     }
 

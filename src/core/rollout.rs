@@ -168,6 +168,12 @@ impl Rollout {
         let Some(round) = &mut self.under_way else { return Turn::Nobody };
         round.take_ended(workers);
         let workers = kept(workers);
+        if round.number.is_none() {
+            // Whoever is well again while it waits, or is to be left alone, stays as it is.
+            round
+                .waiting
+                .retain(|index| workers.clone().any(|w| w.index == *index && w.is_to_be_cured(policy)));
+        }
         if round.failure.is_some() && !round.waiting.is_empty() {
             let left = std::mem::take(&mut round.waiting);
             let serving = workers.filter(|worker| left.contains(&worker.index));
@@ -190,7 +196,9 @@ impl Rollout {
             }
             return Turn::Over(number, end);
         }
-        if round.turns.len() >= round.at_once(policy) {
+        let under_way =
+            if round.number.is_some() { round.turns.len() } else { round.missing(workers.clone()) };
+        if under_way >= round.at_once(policy) {
             return Turn::Nobody;
         }
         let Some(index) = round.next(workers) else { return Turn::Nobody };
@@ -243,6 +251,12 @@ impl Round {
         let mut ready = workers.filter(|w| self.waiting.contains(&w.index) && !w.in_transit());
         let first = ready.clone().next().map(|worker| worker.index);
         ready.find(|worker| worker.serving().is_none()).map(|worker| worker.index).or(first)
+    }
+
+    /// How many workers are on their way, or are down and come back by themselves. Nobody has asked for the restart of one that
+    /// is sick: some answers are better than none, so it serves on while as many others are missing as may be.
+    fn missing<'a>(&self, workers: impl Iterator<Item = &'a Worker>) -> usize {
+        workers.filter(|worker| worker.is_missing() || self.turns.contains_key(&worker.index)).count()
     }
 
     fn at_once(&self, policy: &Policy) -> usize {

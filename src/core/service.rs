@@ -205,6 +205,7 @@ impl Service {
     pub fn redefine(&mut self, new: Redefinition, now: Time, out: &mut Vec<Action>) -> Option<u32> {
         let Redefinition { definition, listeners, restart } = new;
         let same = self.definition.runs_the_same(&definition);
+        let before = self.definition.policy.restart;
         for worker in &mut self.workers {
             worker.redefine(&definition);
             if !same {
@@ -213,16 +214,16 @@ impl Service {
             }
         }
         self.definition = definition;
-        let before = std::mem::replace(&mut self.listeners, listeners);
+        let had = std::mem::replace(&mut self.listeners, listeners);
         self.parked.retain(|listener| self.listeners.contains(listener));
-        // Other checks may apply from now on.
-        self.each(now, out, |_, _| {});
+        // Other checks may apply from now on, and something else may follow from what they found.
+        self.each(now, out, |worker, scene| worker.reconsider(before, scene));
         let round = restart.then(|| self.begin_restart(now, out));
         if self.is_wanted() {
             self.scale(now, out);
         }
         self.turn(now, out);
-        self.take_sockets(&before, out);
+        self.take_sockets(&had, out);
         self.keep_sockets(out);
         self.keep_watch(out);
         round
@@ -244,13 +245,10 @@ impl Service {
     }
 
     fn turn(&mut self, now: Time, out: &mut Vec<Action>) {
-        for worker in &mut self.workers {
-            if worker.take_restart(now) {
-                self.rollout.ask_for(worker.index);
-            }
-        }
         loop {
             match self.rollout.turn(&self.workers, &self.definition.policy, self.last) {
+                // Only now: what has just failed is no turn of the one that is sick.
+                Turn::Nobody if self.ask_for_the_sick(now) => {}
                 Turn::Nobody => break,
                 Turn::Of(index) => {
                     self.those(
@@ -266,6 +264,8 @@ impl Service {
                     self.scene(now, out).1.report(Fact::RolloutStopped { left: left.len() });
                     self.those(|worker| left.contains(&worker), now, out, Worker::keep_what_serves);
                 }
+                // Nobody was restarted after all.
+                Turn::Over(None, End::Through(Generation::NONE)) => {}
                 Turn::Over(round, end) => {
                     self.history.restart_failed = !matches!(end, End::Through(_));
                     self.history.restarts.failed += u32::from(self.history.restart_failed);
@@ -278,6 +278,18 @@ impl Service {
             }
         }
         self.workers.retain(|worker| worker.state != State::Gone);
+    }
+
+    /// Has the workers restarted in their turn that are sick, where it is time for that. Tells whether there are such.
+    fn ask_for_the_sick(&mut self, now: Time) -> bool {
+        let mut some = false;
+        for worker in &mut self.workers {
+            if worker.take_restart(now) {
+                self.rollout.ask_for(worker.index);
+                some = true;
+            }
+        }
+        some
     }
 
     /// A file on the way to its program has changed; more may follow.

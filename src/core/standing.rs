@@ -7,7 +7,7 @@ use super::leaving::Leaving;
 use super::state::{State, Successor, Then};
 use super::supervisor::Supervisor;
 use super::worker::Worker;
-use crate::plan::{Address, Generation};
+use crate::plan::{Address, Generation, Policy};
 
 impl Supervisor {
     /// All runs that are known, and of each whether it serves.
@@ -80,6 +80,16 @@ impl Worker {
                 | State::Replacing { .. }
                 | State::Baking { .. }
         )
+    }
+
+    /// Does nobody of it serve, and will somebody without being asked for?
+    pub fn is_missing(&self) -> bool {
+        self.serving().is_none() && (self.in_transit() || matches!(self.state, State::Backoff { .. }))
+    }
+
+    /// Is it sick, and is its restart due?
+    pub(super) fn is_to_be_cured(&self, policy: &Policy) -> bool {
+        self.serving().is_some_and(|run| run.health.is_being_replaced(policy))
     }
 
     /// May it still change without anybody asking? One that is held may not, but it is not over either.

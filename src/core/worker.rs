@@ -316,7 +316,7 @@ impl Worker {
         }
         for run in self.state.cast_mut().runs() {
             if run.definition.runs_the_same(definition) {
-                run.definition = definition.clone();
+                run.redefine(definition);
             }
         }
     }

@@ -56,6 +56,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Quarantined { .. } => "quarantined",
         Fact::RestartQueued => "restart-queued",
         Fact::WaitsFor { .. } => "waits-for",
+        Fact::StaysDown => "stays-down",
         Fact::Stopped => "stopped",
         Fact::Held { .. } => "held",
         Fact::LeftAlone { .. } => "left-alone",
@@ -236,6 +237,7 @@ pub(super) fn sentence(fact: &Fact) -> String {
              SIGKILL bootstrap and start it again, and they are taken over"
         ),
         Fact::RestartQueued => "restart asked for during a start; it follows once that is done".into(),
+        Fact::StaysDown => "its policy does not bring it back any more; it stays down".into(),
         Fact::WaitsFor { names } if names.is_empty() => "starts when its last process has ended".into(),
         Fact::WaitsFor { names } => {
             let names: Vec<&str> = names.iter().map(ServiceName::as_str).collect();

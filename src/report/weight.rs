@@ -27,6 +27,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::Baking { .. }
         | Fact::RestartQueued
         | Fact::WaitsFor { .. }
+        | Fact::StaysDown
         | Fact::Stopped
         | Fact::Held { .. }
         | Fact::LeftAlone { .. }

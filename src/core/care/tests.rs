@@ -1,0 +1,230 @@
+//! What follows when workers are sick, as those see it who depend on them.
+
+use crate::core::service::Service;
+use crate::core::state::State;
+use crate::core::worker::Worker;
+use crate::core::{
+    Action, Event, ExitStatus, Fact, Miss, Next, Outcome, Report, RunEvent, Sight, Supervisor, Time,
+};
+use crate::plan::{Generation, Pid, Plan, RunId};
+use crate::protocol::{Notice, Word};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// One service, and servers that do what they are to do, but for those that fail.
+struct Stage {
+    core: Supervisor,
+    now: Time,
+    /// New ones end at once.
+    breaks: bool,
+    /// Whose check fails.
+    sick: BTreeSet<Generation>,
+    reports: Vec<Fact>,
+}
+
+fn plan(keys: &str) -> Plan {
+    let delay = if keys.contains("restart_delay") { "" } else { "restart_delay = '10s'\n" };
+    let text = format!(
+        "[[service]]\nname = 'web'\ncommand = '/bin/true'\nlisten = 'unix:/run/web'\n{delay}\
+         restart_delay_max = '10s'\nhealthy_after = '1m'\n{keys}\n"
+    );
+    crate::config::parse("a.toml", &text).unwrap()
+}
+
+const CHECK: &str = "check = { exec = ['/bin/true'], period = '1s', failures = 1 }";
+
+impl Stage {
+    fn new(keys: &str) -> Self {
+        let stage = Self::starting(keys);
+        assert!(stage.web().is_up());
+        stage
+    }
+
+    fn starting(keys: &str) -> Self {
+        let (now, mut out) = (Time { ms: 1000 }, Vec::new());
+        let core = Supervisor::boot(plan(keys), now, &mut out);
+        let mut stage = Self { core, now, breaks: false, sick: BTreeSet::new(), reports: Vec::new() };
+        stage.handle(Event::Bound);
+        stage
+    }
+
+    fn handle(&mut self, event: Event) {
+        let mut out = Vec::new();
+        self.core.handle(self.now, event, &mut out);
+        for action in out {
+            let (run, events) = match action {
+                Action::Spawn { run, .. } if self.breaks => (run, vec![spawned(), ended(1)]),
+                Action::Spawn { run, .. } => (run, vec![spawned()]),
+                Action::Look { run } => (run, vec![RunEvent::Seen(Sight::Accepting)]),
+                Action::Terminate { run } => (run, vec![ended(0)]),
+                Action::Preflight { run, .. } => (run, vec![RunEvent::Foreseen(None)]),
+                Action::Ask { run, .. } => (run, vec![RunEvent::Said(Word::Success), ended(0)]),
+                Action::Probe { run, attempt, .. } => {
+                    let answer =
+                        if self.sick.contains(&run.generation) { Err(Miss::Status(500)) } else { Ok(()) };
+                    (run, vec![RunEvent::Probed { attempt, answer }])
+                }
+                Action::Report(Report { fact, .. }) => {
+                    self.reports.push(fact);
+                    continue;
+                }
+                _ => continue,
+            };
+            for event in events {
+                self.handle(Event::Run(run, event));
+            }
+        }
+        assert_eq!(self.core.check(), Ok(()));
+    }
+
+    /// Goes from deadline to deadline.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(deadline) = self.core.deadline().filter(|deadline| *deadline <= end) {
+            self.now = deadline.max(self.now);
+            self.handle(Event::DeadlinePassed);
+        }
+        self.now = end;
+    }
+
+    fn reload(&mut self, keys: &str) {
+        self.handle(Event::Request(crate::core::Request::Reload));
+        self.handle(Event::PlanLoaded(Box::new(plan(keys))));
+    }
+
+    fn web(&self) -> &Service {
+        self.core.services().next().unwrap()
+    }
+
+    fn serving(&self) -> Vec<u32> {
+        self.web().workers.iter().filter_map(Worker::serving).map(|run| run.generation().0).collect()
+    }
+
+    /// Those that are not ready, or serve, are sick from now on.
+    fn falls_sick(&mut self, generations: &[u32]) {
+        self.sick.extend(generations.iter().map(|number| Generation(*number)));
+    }
+
+    fn says(&mut self, generation: u32, notice: Notice) {
+        let run = RunId { service: self.web().id, generation: Generation(generation) };
+        self.handle(Event::Run(run, RunEvent::Notified(notice)));
+    }
+}
+
+fn spawned() -> RunEvent {
+    RunEvent::Spawned { pid: Pid(7) }
+}
+
+fn ended(code: i32) -> RunEvent {
+    RunEvent::Exited { status: ExitStatus::Code(code), group_left: false }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An outage of what all depend on took down one worker after the other, until nobody served.
+#[test]
+fn no_worker_is_restarted_for_being_sick_while_others_are_missing() {
+    let keys = format!("ready = 'started'\nrestart = 'always'\nworkers = 3\nrollback = false\n{CHECK}");
+    let mut stage = Stage::new(&keys);
+    stage.falls_sick(&[1, 2, 3]);
+    stage.breaks = true;
+    for _ in 0..120 {
+        stage.pass(SECOND);
+        assert_eq!(stage.serving().len(), 2, "{:?}", stage.web().workers);
+    }
+    stage.breaks = false;
+    stage.pass(60 * SECOND);
+    assert!(stage.serving().iter().all(|generation| *generation > 3), "all are new: {:?}", stage.serving());
+    assert_eq!(stage.web().history.restarts.asked, 0);
+}
+
+#[test]
+fn who_is_well_again_while_it_waits_for_its_turn_is_not_restarted() {
+    let keys = format!("ready = 'started'\nrestart = 'always'\nworkers = 2\nrollback = false\n{CHECK}");
+    let mut stage = Stage::new(&keys);
+    stage.breaks = true;
+    stage.falls_sick(&[1]);
+    stage.pass(2 * SECOND);
+    stage.falls_sick(&[2]);
+    stage.pass(2 * SECOND);
+    assert_eq!(stage.serving(), [2]);
+    stage.sick.clear();
+    stage.pass(2 * SECOND);
+    stage.breaks = false;
+    stage.pass(60 * SECOND);
+    assert_eq!(stage.serving().len(), 2);
+    assert!(stage.serving().contains(&2), "{:?}", stage.serving());
+}
+
+/// A policy that nobody has any more restarted what it had found sick, and counted that as asked for.
+#[test]
+fn a_restart_that_is_not_wanted_any_more_does_not_come() {
+    let always = format!("ready = 'started'\nrestart = 'always'\nrollback = false\n{CHECK}");
+    let no = format!("ready = 'started'\nrestart = 'no'\nrollback = false\n{CHECK}");
+    for (changed, is_sick) in
+        [(&*no, true), ("ready = 'started'\nrestart = 'always'\nrollback = false", false)]
+    {
+        let mut stage = Stage::new(&always);
+        stage.falls_sick(&[1, 2]);
+        // The first restart is immediate, and a pause comes before the second.
+        stage.pass(4 * SECOND);
+        assert_eq!(stage.serving(), [2]);
+        stage.reload(changed);
+        stage.pass(60 * SECOND);
+        assert_eq!(stage.serving(), [2], "{changed}");
+        assert_eq!(stage.web().workers[0].serving().unwrap().health.sign().is_some(), is_sick, "{changed}");
+    }
+}
+
+#[test]
+fn a_start_that_is_not_wanted_any_more_does_not_come() {
+    let mut stage = Stage::new("ready = 'started'\nrestart = 'always'");
+    stage.breaks = true;
+    let run = RunId { service: stage.web().id, generation: Generation(1) };
+    stage.handle(Event::Run(run, ended(1)));
+    assert!(matches!(stage.web().workers[0].state, State::Backoff { .. }), "{:?}", stage.web());
+    stage.reload("ready = 'started'\nrestart = 'on-failure'");
+    assert!(matches!(stage.web().workers[0].state, State::Backoff { .. }), "it has failed");
+    stage.reload("ready = 'started'\nrestart = 'no'");
+    assert_eq!(stage.web().workers[0].state, State::Crashed);
+    assert!(stage.reports.contains(&Fact::StaysDown));
+    stage.pass(60 * SECOND);
+    assert_eq!(stage.web().last, Generation(2));
+    assert_eq!(stage.core.outcome(), Some(Outcome::Crashed));
+}
+
+/// Nobody asks a watchdog again.
+#[test]
+fn one_that_was_left_alone_is_restarted_once_its_policy_says_so() {
+    let with = |restart: &str| {
+        format!(
+            "ready = 'started'\nhandshake = 'systemd'\nwatchdog = '1s'\nrestart = '{restart}'\nrollback = false"
+        )
+    };
+    let mut stage = Stage::new(&with("no"));
+    stage.pass(5 * SECOND);
+    assert_eq!(stage.serving(), [1]);
+    stage.reload(&with("on-failure"));
+    assert_eq!(stage.serving(), [2]);
+    assert_eq!(stage.web().history.restarts.unhealthy, 1);
+    stage.says(2, Notice::Watchdog);
+    assert_eq!(stage.serving(), [2]);
+}
+
+/// It was said, and a period later it was said again and done.
+#[test]
+fn a_restart_that_is_told_is_begun_although_another_has_just_failed() {
+    let mut stage = Stage::starting(
+        "ready = 'notify'\nready_timeout = '4s'\nhandshake = 'systemd'\nwatchdog = '3s'\nrestart = 'always'\n\
+         restart_order = 'start-first'\nrestart_delay = '0s'\n",
+    );
+    stage.says(1, Notice::Ready);
+    stage.pass(60 * SECOND);
+    let told = stage
+        .reports
+        .iter()
+        .filter(|fact| matches!(fact, Fact::Unhealthy { next: Next::RestartsNow | Next::RestartsIn(_), .. }));
+    let told = told.count();
+    let begun = stage.web().history.restarts.unhealthy as usize;
+    assert!(told > 2 && told - begun <= 1, "{told} were told and {begun} begun");
+}
