@@ -434,6 +434,7 @@ fn events_are_followed_as_json_lines() {
     for line in log.lines() {
         let event: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(event["service"], "web", "{line}");
+        is_valid(&event);
         is_valid(&serde_json::json!({ "reply": "event", "event": event }));
     }
 }

@@ -826,6 +826,68 @@ fn logs_prints_what_can_be_read_and_names_what_is_damaged() {
     assert_eq!((output.stdout.len(), output.status.code()), (0, Some(0)));
 }
 
+/// It said nothing more until the file was as long as before, and then left out what stood there first.
+#[test]
+fn who_follows_a_file_that_is_cut_short_goes_on_with_what_comes_then() {
+    let stage = Stage::new();
+    let path = stage.path("a.log");
+    fs::write(&path, "first\n").unwrap();
+    stage.write("services.toml", &one_that_writes_to("a", &path));
+    let mut reader = follower(&stage);
+    let mut lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+    let append = |text: &[u8]| File::options().append(true).open(&path).unwrap().write_all(text).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "first");
+    append(b"second\nto");
+    assert_eq!(lines.next().unwrap().unwrap(), "second");
+    // A writer takes back what was torn; that is no loss.
+    File::options().write(true).open(&path).unwrap().set_len(13).unwrap();
+    append(b"third\n");
+    assert_eq!(lines.next().unwrap().unwrap(), "third");
+    File::create(&path).unwrap();
+    append(b"new\n");
+    assert_eq!(lines.next().unwrap().unwrap(), "new");
+    append(b"newer\n");
+    assert_eq!(lines.next().unwrap().unwrap(), "newer");
+    reader.kill().unwrap();
+    let output = reader.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said, format!("bootstrap: {path}: cut short by somebody; lines may be missing here\n"));
+}
+
+/// No file was followed then, and nothing said which was to blame.
+#[test]
+fn a_file_without_a_directory_is_no_reason_not_to_follow_another() {
+    let stage = Stage::new();
+    let (path, lost) = (stage.path("a.log"), stage.path("none/b.log"));
+    fs::write(&path, "first\n").unwrap();
+    stage.write("services.toml", &(one_that_writes_to("a", &path) + &one_that_writes_to("b", &lost)));
+    let mut command = stage.command(&["-c", "services.toml", "logs", "--follow"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    #[expect(clippy::disallowed_methods, reason = "a reader that follows")]
+    let mut reader = command.spawn().unwrap();
+    let mut lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+    eventually("it has read", || lines.next().unwrap().unwrap() == "first");
+    eventually("it goes on", || {
+        File::options().append(true).open(&path).unwrap().write_all(b"second\n").unwrap();
+        lines.next().unwrap().unwrap() == "second"
+    });
+    reader.kill().unwrap();
+    let output = reader.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let wanted = format!("{lost}: not followed: there is no directory {}", stage.path("none"));
+    assert!(said.contains(&wanted), "{said}");
+    // Alone it cannot be waited for.
+    let output = stage.run(&["-c", "services.toml", "logs", "--follow", "b"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+/// A service whose output goes to this file.
+fn one_that_writes_to(name: &str, path: &str) -> String {
+    format!(
+        "[[service]]\nname = \"{name}\"\ncommand = \"true\"\nstdout = \"file:{path}\"\nstderr = \"null\"\n"
+    )
+}
+
 /// `logs --follow` said nothing more, without a word.
 #[test]
 fn who_follows_a_file_is_told_when_its_directory_goes() {

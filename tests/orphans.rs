@@ -191,6 +191,43 @@ fn a_drain_goes_on_under_the_next_supervisor_and_ends() {
     supervised.stop();
 }
 
+/// It was taken for one that accepts no more, and two accepted side by side.
+#[test]
+fn one_that_has_not_answered_yet_is_waited_for_by_the_next_supervisor() {
+    let port = free_port();
+    let rude = [&*example("rude"), "--answer", "success", "--pieces", "300ms"];
+    let mut supervised = Supervised::start(&service("web", port, &rude, ""), &["web"]);
+    supervised.wait_for(" web generation=1 … ready");
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=1 … asked to stop accepting");
+    supervised.kill_and_start_again();
+    supervised
+        .wait_for(" web generation=1 … it was asked to leave; its answer, or its end, is awaited for 10s");
+    supervised.wait_for(" web generation=2 … started");
+    // The supervisor before may have read a part of its answer.
+    let is_quiet = ["answered \"success\"", "ended with exit code 0"]
+        .iter()
+        .any(|what| supervised.said(&format!(" web generation=1 … {what}")));
+    assert!(is_quiet, "{supervised}");
+    supervised.wait_for(" web generation=2 … ready");
+    supervised.stop();
+}
+
+/// As one that serves and is asked by the next supervisor is: `orphans = "stop"` started the others beside it.
+#[test]
+fn one_that_is_asked_by_the_next_supervisor_is_waited_for_as_well() {
+    let port = free_port();
+    let rude = [&*example("rude"), "--answer", "success", "--pieces", "300ms"];
+    let config = format!("[bootstrap]\norphans = \"stop\"\n{}", service("web", port, &rude, ""));
+    let mut supervised = Supervised::start(&config, &["web"]);
+    supervised.wait_for(" web generation=1 … ready");
+    supervised.kill_and_start_again();
+    supervised.wait_for(" web generation=2 … started");
+    assert!(supervised.said(" web generation=1 … answered \"success\""), "{supervised}");
+    supervised.wait_for(" web generation=2 … ready");
+    supervised.stop();
+}
+
 /// The config may have changed meanwhile: then it is a reload.
 #[test]
 fn what_has_changed_meanwhile_is_restarted_and_what_is_gone_is_stopped() {
@@ -344,6 +381,14 @@ fn a_unix_socket_keeps_its_path_and_its_clients() {
     let mut supervised = stage.start(&config, &["web"]);
     supervised.wait_for(" web generation=1 … ready");
     take_over(&mut supervised);
+    // Somebody cleans up while there is no supervisor.
+    supervised.signal(SIGKILL);
+    supervised.wait_exit();
+    fs::remove_file(&path).unwrap();
+    supervised.start_again();
+    supervised.wait_for(" web generation=1 … adopted");
+    supervised.wait_for(" web somebody had removed the path of … it is there again");
+    assert_eq!(get_unix(Path::new(&path), "/").unwrap().generation(), 1);
     supervised.signal(SIGUSR1);
     supervised.wait_for(" web generation=2 … ready");
     assert_eq!(get_unix(Path::new(&path), "/").unwrap().generation(), 2);
@@ -532,7 +577,7 @@ fn a_runtime_directory_that_was_removed_is_made_again_with_all_who_run() {
     let directory = supervised.stage.dir().join("run");
     eventually("it is removed", || fs::remove_dir_all(&directory).is_ok());
     eventually("both are written down", || {
-        written(&supervised) == [('l', 1), ('i', 2)] || written(&supervised) == [('i', 2), ('l', 1)]
+        written(&supervised) == [('q', 1), ('i', 2)] || written(&supervised) == [('i', 2), ('q', 1)]
     });
     let second = supervised.pid_of("web", 2);
     supervised.kill_and_start_again();

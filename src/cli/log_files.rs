@@ -7,7 +7,7 @@ use flate2::read::MultiGzDecoder;
 use nix::fcntl::{Flock, FlockArg};
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -54,6 +54,8 @@ pub(super) struct Part {
     /// Unpacked.
     pub(super) reader: BufReader<Box<dyn Read>>,
     pub(super) identity: Identity,
+    /// How many bytes were taken from it.
+    taken: u64,
     /// The mark of what it was made from, where it is compressed.
     origin: Option<Vec<u8>>,
 }
@@ -62,14 +64,50 @@ impl Part {
     /// A file that holds what was written.
     pub(super) fn plain(path: &Path, file: File) -> io::Result<Self> {
         let identity = identity(&file)?;
-        Ok(Self { path: path.into(), reader: BufReader::new(Box::new(file)), identity, origin: None })
+        let reader: BufReader<Box<dyn Read>> = BufReader::new(Box::new(file));
+        Ok(Self { path: path.into(), reader, identity, taken: 0, origin: None })
     }
 
     fn packed(path: &Path, file: File) -> io::Result<Self> {
         let identity = identity(&file)?;
         let unpacked = MultiGzDecoder::new(file);
         let origin = unpacked.header().and_then(|header| header.comment()).map(<[u8]>::to_vec);
-        Ok(Self { path: path.into(), reader: BufReader::new(Box::new(unpacked)), identity, origin })
+        let reader: BufReader<Box<dyn Read>> = BufReader::new(Box::new(unpacked));
+        Ok(Self { path: path.into(), reader, identity, taken: 0, origin })
+    }
+
+    /// Gives every whole line that is new; what is left has no newline yet.
+    pub(super) fn read(&mut self, mut take: impl FnMut(Vec<u8>)) -> io::Result<Vec<u8>> {
+        let taken = &mut self.taken;
+        let rest = read_lines(&mut self.reader, |line| {
+            *taken += line.len() as u64;
+            take(line);
+        })?;
+        self.taken += rest.len() as u64;
+        Ok(rest)
+    }
+
+    /// The same file, where what was read of it is not there any more, behind the last whole line that is: what was `partial` may
+    /// have been taken back by whoever wrote it. From its beginning, where somebody has cut off more. A backup stays as it is.
+    pub(super) fn cut_short(&self, partial: usize) -> Option<Self> {
+        let found = fs::metadata(&self.path).ok().filter(|_| self.origin.is_none())?;
+        let is_same = (found.dev(), found.ino()) == self.identity;
+        let is_it = is_same && (found.len() < self.taken || partial > 0);
+        let mut file = File::open(&self.path).ok().filter(|_| is_it)?;
+        let taken = Some(self.whole(partial)).filter(|whole| *whole <= found.len()).unwrap_or(0);
+        file.seek(SeekFrom::Start(taken)).ok()?;
+        let part = Self::plain(&self.path, file).ok().filter(|part| part.identity == self.identity)?;
+        Some(Self { taken, ..part })
+    }
+
+    /// How many bytes were taken from it.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// How many bytes of it are whole lines that were read.
+    pub(super) fn whole(&self, partial: usize) -> u64 {
+        self.taken.saturating_sub(partial as u64)
     }
 
     /// Is it this one, or was it made from it?
@@ -104,7 +142,7 @@ pub(super) fn last_lines(wanted: &Wanted, most: usize) -> io::Result<Last> {
         let current = current.unlock().map_err(|(_, errno)| errno)?;
         let mut current = Part::plain(&wanted.path, current)?;
         seen.insert(current.identity);
-        position.partial = read_lines(&mut current.reader, |line| keep(&mut lines, line, wanted, most))?;
+        position.partial = current.read(|line| keep(&mut lines, line, wanted, most))?;
         position.file = Some(current);
     }
     let more = LOG_BACKUPS_AT_ONCE + 1..=LOG_BACKUPS;

@@ -1,7 +1,7 @@
 //! Following log files over rotations: the kernel tells of each change (inotify), nothing is looked at in between.
 
 use super::answer::complain;
-use super::log_files::{Kept, Part, read_lines, said_heading};
+use super::log_files::{Kept, Part, Position, said_heading};
 use super::log_newer::{Newer, newer};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -202,8 +202,20 @@ impl Kept {
         ));
     }
 
+    /// The file that was read so far, where somebody has cut it short.
+    fn cut_short(&mut self) -> Option<Part> {
+        let Position { file: Some(file), partial } = &mut self.position else { return None };
+        let part = file.cut_short(partial.len())?;
+        if part.taken() < file.whole(partial.len()) {
+            complain(&format!("{}: cut short by somebody; lines may be missing here", file.path.display()));
+        }
+        partial.clear();
+        Some(part)
+    }
+
     /// The lines that are new, and wanted: of the next part, or else of the one that was read so far.
     fn read(&mut self, next: Option<Part>) -> Vec<Vec<u8>> {
+        let next = next.or_else(|| self.cut_short());
         let (mut lines, wanted) = (Vec::new(), &self.wanted);
         let mut partial = std::mem::take(&mut self.position.partial);
         let part = match next {
@@ -211,7 +223,7 @@ impl Kept {
             None => self.position.file.as_mut(),
         };
         if let Some(part) = part {
-            let rest = read_lines(&mut part.reader, |line| {
+            let rest = part.read(|line| {
                 let mut whole = std::mem::take(&mut partial);
                 whole.extend_from_slice(&line);
                 if wanted.has(&whole) {

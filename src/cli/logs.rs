@@ -116,8 +116,20 @@ fn print(
     Ok(kept)
 }
 
-/// Prints what is written from now on.
-fn go_on(kept: Vec<Kept>, out: &mut impl io::Write, code: ExitCode) -> ExitCode {
+/// Prints what is written from now on. A file without a directory cannot be waited for, and is no reason not to follow others.
+fn go_on(mut kept: Vec<Kept>, out: &mut impl io::Write, code: ExitCode) -> ExitCode {
+    kept.retain(|Kept { wanted, .. }| {
+        let directory = wanted.path.parent().unwrap_or(Path::new("/"));
+        let is_there = directory.is_dir();
+        if !is_there {
+            let (path, directory) = (wanted.path.display(), directory.display());
+            complain(&format!("{path}: not followed: there is no directory {directory}"));
+        }
+        is_there
+    });
+    if kept.is_empty() {
+        return ExitCode::Failed;
+    }
     match follow(kept, out) {
         Ok(End::Gone(directory)) => complain(&format!(
             "{}: renamed or removed, with the files in it; follow it again",

@@ -8,6 +8,7 @@ use super::progress::Progress;
 use super::table::Paint;
 use super::trouble::{Trouble, in_trouble};
 use super::way::{Services, Timeout, Way};
+use crate::core::Time;
 use crate::exit::ExitCode;
 use crate::limits::ANSWER_GRACE;
 use crate::os::Os;
@@ -195,13 +196,8 @@ fn outcome(call: Call<'_>, request: &ControlRequest) -> Result<Ended, Trouble> {
     let Call { way, timeout: Timeout { timeout }, .. } = call;
     let began = Os::clock();
     let until = timeout.map(|timeout| began + timeout.max(ANSWER_GRACE));
-    let mut connection = match (request, timeout) {
-        // Without a time to wait a mistake in the command line would wait for ever.
-        (ControlRequest::Wait { .. }, Some(timeout)) => Connection::to_come(call.config, way, timeout)?,
-        _ => Connection::to(call.config, way)?,
-    };
-    // One that does not answer is to find no order when it wakes up.
-    if let refusal @ Reply::Error { .. } = connection.answer(&ControlRequest::Version {}, call.timeout)? {
+    let (mut connection, greeting) = greeted(call, request, began)?;
+    if let refusal @ Reply::Error { .. } = greeting {
         return Ok(Ended::Answered(refusal));
     }
     let mut interrupts = Interrupts::catch().map_err(Trouble::Lost)?;
@@ -235,6 +231,24 @@ fn outcome(call: Call<'_>, request: &ControlRequest) -> Result<Ended, Trouble> {
             }
             Ok(None) => progress.wait(),
             Err(trouble) => return Err(trouble),
+        }
+    }
+}
+
+/// A connection to a supervisor that answers: one that does not is to find no order when it wakes up.
+fn greeted(call: Call<'_>, request: &ControlRequest, began: Time) -> Result<(Connection, Reply), Trouble> {
+    // Without a time to wait a mistake in the command line would wait for ever.
+    let timeout = call.timeout.timeout.filter(|_| matches!(request, ControlRequest::Wait { .. }));
+    loop {
+        let patience = timeout.map(|timeout| timeout.saturating_sub(Os::clock() - began));
+        let mut connection = match patience {
+            Some(patience) => Connection::to_come(call.config, call.way, patience)?,
+            None => Connection::to(call.config, call.way)?,
+        };
+        match connection.answer(&ControlRequest::Version {}, call.timeout) {
+            // One that was killed takes connections until its end.
+            Err(Trouble::Lost(_)) if patience.is_some_and(|patience| !patience.is_zero()) => {}
+            answer => return answer.map(|answer| (connection, answer)),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::Color;
 use super::table::Paint;
 use crate::core::Time;
 use crate::os::Os;
+use crate::report::printable;
 use serde_json::Value;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -58,7 +59,8 @@ impl Progress {
             _ => Paint::Plain,
         };
         let subject = paint.on(&format!("{service}{generation}"), self.color).into_owned();
-        self.line(&format!("{subject} {}", text("message")));
+        // What stands in it may come from a command line.
+        self.line(&format!("{subject} {}", printable(&text("message"))));
     }
 
     /// Says that some are missing.

@@ -171,7 +171,8 @@ fn paint(service: &ServiceStatus) -> Paint {
 
 /// One service with all that is known of it.
 fn show(service: &ServiceStatus, supervisor: &SupervisorStatus, color: bool) -> Vec<String> {
-    let since = service.uptime_ms.map_or_else(String::new, |uptime| format!(" for {}", Age(uptime)));
+    let words = if service.state == "up" { " for" } else { "; up for" };
+    let since = service.uptime_ms.map_or_else(String::new, |uptime| format!("{words} {}", Age(uptime)));
     let state = paint(service).on(&service.state, color);
     let mut lines = vec![format!("{}: {state}{since}", service.name)];
     let mut rows = Vec::new();

@@ -107,7 +107,9 @@ fn words(verdict: &Verdict) -> (&'static str, Option<Generation>, String) {
             ("up", Some(*generation), format!("up: generation {generation} serves"))
         }
         Verdict::Stopped => ("stopped", None, "stopped".into()),
-        Verdict::Held => ("held", None, "held: clients wait until it is released".into()),
+        Verdict::Held => {
+            ("held", None, "held: nothing is started, and clients wait, until it is released".into())
+        }
         Verdict::LeftStopped => {
             ("stopped", None, "stopped by an operator, and left so; name it, or `start` it".into())
         }

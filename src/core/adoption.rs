@@ -9,6 +9,7 @@ use super::generation::Run;
 use super::health::Watchdog;
 use super::leaving::Leaving;
 use super::orphan::Orphan;
+use super::scene::Scene;
 use super::service::{Ending, Service};
 use super::state::State;
 use super::succession::{Succession, Unwanted};
@@ -131,28 +132,9 @@ impl Service {
         self.history.begun = self.history.begun.max(worker.index + 1);
         let (_, mut scene) = self.scene(now, out);
         if orphan.leaving {
-            let drain_timeout = run.definition.policy.drain_timeout;
-            scene.report_on(
-                &run,
-                Fact::Succession(if orphan.bereft {
-                    Succession::AdoptedBereft { drain_timeout }
-                } else {
-                    Succession::AdoptedLeaving
-                }),
-            );
             // Those that were hurried before look as patient as the others now (simulation, seed 64).
             worker.make_room_to_leave(&mut scene);
-            // Most were asked, by the supervisor before.
-            let mut leaving = Leaving::by_itself(run, &scene);
-            leaving.by_itself = false;
-            // What it has said is not known: without a socket it has to end.
-            leaving.quiet_since.take_if(|_| leaving.run.definition.listeners.is_empty());
-            if orphan.bereft {
-                scene.out.push(Action::NameLeftovers { run: leaving.run.id });
-                if let Some(fact) = leaving.tell_the_rest(&mut scene) {
-                    scene.report_on(&leaving.run, fact);
-                }
-            }
+            let leaving = worker.adopt_leaving(run, orphan, &mut scene);
             worker.leaving.push(leaving);
         } else if let Some(why) = unwanted {
             scene.report_on(&run, Fact::Succession(Succession::AdoptedToLeave { why }));
@@ -183,9 +165,38 @@ impl Service {
         self.shrink(now, out);
         self.each(now, out, |worker, scene| {
             if worker.state == State::Stopped {
-                worker.start(None, scene);
+                worker.start_when_quiet(scene);
             }
         });
         self.settle(now, out);
+    }
+}
+
+impl Worker {
+    /// Takes over a run that another supervisor has asked to leave, or that has said that it does. Where it has not said that it
+    /// accepts no more it may still: then that is waited for, as after any other order to leave.
+    fn adopt_leaving(&self, run: Run, orphan: &Orphan, scene: &mut Scene<'_>) -> Leaving {
+        let drain_timeout = run.definition.policy.drain_timeout;
+        if !orphan.quiet && !orphan.bereft {
+            let leaving = Leaving::asked_before(run, scene);
+            let timeout = leaving.patience(scene.now);
+            scene.report_on(&leaving.run, Fact::Succession(Succession::AdoptedAsked { timeout }));
+            return leaving;
+        }
+        let mut leaving = Leaving::by_itself(run, scene);
+        // Most were asked, by the supervisor before.
+        leaving.by_itself = false;
+        if orphan.bereft {
+            scene.report_on(&leaving.run, Fact::Succession(Succession::AdoptedBereft { drain_timeout }));
+            // Without a socket of ours all of it has to end.
+            leaving.quiet_since.take_if(|_| leaving.run.definition.listeners.is_empty());
+            scene.out.push(Action::NameLeftovers { run: leaving.run.id });
+            if let Some(fact) = leaving.tell_the_rest(scene) {
+                scene.report_on(&leaving.run, fact);
+            }
+        } else {
+            scene.report_on(&leaving.run, Fact::Succession(Succession::AdoptedLeaving));
+        }
+        leaving
     }
 }

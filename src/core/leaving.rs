@@ -72,10 +72,22 @@ impl Leaving {
         let policy = &run.definition.policy;
         let hearing = run.hearing(scene.now);
         scene.out.push(Action::Ask { run: run.id, signal: policy.stop_signal, hearing });
-        let phase = if run.definition.program.handshake == Handshake::Pipe {
-            // A server whose runtime swallowed the first signal (no handler of its own yet), or that still ignored it,
-            // gets a second chance before it is terminated.
-            let again_at = Some(scene.now + policy.handover_timeout / 2);
+        // A server whose runtime swallowed the first signal (no handler of its own yet), or that still ignored it,
+        // gets a second chance before it is terminated.
+        let again_at = Some(scene.now + policy.handover_timeout / 2);
+        let speaks = run.definition.program.handshake == Handshake::Pipe;
+        Self::asked(run, speaks, again_at, scene)
+    }
+
+    /// Takes note of a run that was asked before, by another supervisor: it has as long as if that was now.
+    pub fn asked_before(run: Run, scene: &Scene<'_>) -> Self {
+        let speaks = run.can_answer();
+        Self::asked(run, speaks, None, scene)
+    }
+
+    fn asked(run: Run, speaks: bool, again_at: Option<Time>, scene: &Scene<'_>) -> Self {
+        let policy = &run.definition.policy;
+        let phase = if speaks {
             Phase::Asked { by: scene.now + policy.handover_timeout, again_at, early: None }
         } else {
             Phase::Draining { by: scene.now + policy.drain_timeout }

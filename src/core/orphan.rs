@@ -29,6 +29,9 @@ pub struct Orphan {
     pub serves: bool,
     /// Whether it was asked to leave.
     pub leaving: bool,
+    /// Whether it has said that it accepts no more. Then it is leaving.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quiet: bool,
     /// Whether its main process has ended, and others of its group or cgroup live. Then it is leaving.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bereft: bool,

@@ -32,6 +32,8 @@ pub enum Succession {
     Adopted { for_long: Duration },
     /// The same, and it is on its way out.
     AdoptedLeaving,
+    /// It was asked to leave, and has not said that it accepts no more.
+    AdoptedAsked { timeout: Duration },
     /// Its main process has ended since, and others of its group live on: they finish.
     AdoptedBereft { drain_timeout: Duration },
     /// It was left behind, and is asked to leave.

@@ -126,7 +126,10 @@ impl Worker {
                 let fallback = self.proven.take().map(|proven| *proven);
                 self.start(fallback, scene);
             }
-            State::Held => self.start_when_quiet(scene),
+            State::Held => {
+                self.count_start(scene);
+                self.start_when_quiet(scene);
+            }
             // It runs, or will without this; and what has to end does not come back.
             State::Starting { .. }
             | State::Up { .. }
@@ -147,8 +150,7 @@ impl Worker {
 
     /// Starts the next generation as a restart would: where the order is stop-first, not before the last run that
     /// was asked to leave accepts no more.
-    fn start_when_quiet(&mut self, scene: &mut Scene<'_>) {
-        self.count_start(scene);
+    pub(super) fn start_when_quiet(&mut self, scene: &mut Scene<'_>) {
         let stop_first = scene.policy().restart_order == RestartOrder::StopFirst;
         let mut last = self.leaving.iter_mut().rev().filter(|leaving| leaving.may_accept());
         match last.next().filter(|_| stop_first) {

@@ -80,8 +80,9 @@ impl Os {
         let Some(records) = &mut self.records else { return };
         for (run, change) in changes {
             match change {
-                Change::Asked if ended.contains(&run) => {}
+                Change::Asked | Change::Quiet if ended.contains(&run) => {}
                 Change::Asked => records.asked(run),
+                Change::Quiet => records.quiet(run),
                 Change::Main(pid) => records.turned_to(run, pid),
                 Change::Ended => {}
             }

@@ -134,6 +134,13 @@ impl Listener {
         }
     }
 
+    /// Puts its path back where somebody has removed it, as far as it can be the path of this very socket: its server has no
+    /// other.
+    pub(super) fn put_path_back(&self) -> Option<Repair> {
+        let found = self.path.as_ref()?.put_back(self.inode().ok()?);
+        (found == Found::PutBack).then_some(Repair::PathPutBack)
+    }
+
     /// Sees to it that the path leads to a socket that can listen.
     fn mend_path(&mut self) -> io::Result<Option<Repair>> {
         let Some(path) = &self.path else { return Ok(None) };

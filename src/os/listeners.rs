@@ -19,12 +19,14 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds all or none. They are watched from here on. Of those that were `taken_back` what is not bound stays there.
+    /// Binds all or none. They are watched from here on. Of those that were `taken_back` what is not bound stays there; what had
+    /// to be repaired of the others is added to `repairs`.
     pub(super) fn bind(
         &mut self,
         poller: &Poller,
         sockets: Vec<(ListenerId, ListenerSpec)>,
         taken_back: &mut BTreeMap<Address, Listener>,
+        repairs: &mut impl Extend<Event>,
     ) -> Event {
         let is_back = |(_, spec): &(ListenerId, ListenerSpec)| taken_back.contains_key(&spec.address);
         let (back, new): (Vec<_>, Vec<_>) = sockets.into_iter().partition(is_back);
@@ -42,6 +44,8 @@ impl Listeners {
                 let Some(mut listener) = taken_back.remove(&spec.address) else { continue };
                 // Its settings are written again before the next start, where a failure is told.
                 let _ = listener.configure(spec);
+                let repair = listener.put_path_back();
+                repairs.extend(repair.map(|what| Event::Repaired { listener: id, what }));
                 bound.push((id, listener));
             }
             for (id, listener) in bound {

@@ -273,8 +273,9 @@ impl Os {
                 self.events.extend(self.processes.signal_group(&self.poller, run, libc::SIGKILL));
             }
             Action::Bind { sockets } => {
-                let taken_back = &mut self.finds.sockets;
-                self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back));
+                let (taken_back, mut repairs) = (&mut self.finds.sockets, Vec::new());
+                self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back, &mut repairs));
+                self.events.extend(repairs);
             }
             Action::NoteServing { run } => self.note_serving(run),
             Action::Adopt { run, pid, listeners } => self.adopt(run, pid, &listeners),

@@ -71,7 +71,8 @@ impl Finds {
         reports.extend(unreadable.into_iter().map(of_file));
         let mut commons = Commons::default();
         for Found { place, mark, record } in found {
-            let leaving = mark == RunMark::Leaving;
+            let quiet = mark == RunMark::Quiet;
+            let leaving = quiet || mark == RunMark::Leaving;
             let report = |what| Report {
                 service: Some(record.definition.name.clone()),
                 generation: Some(record.generation),
@@ -111,6 +112,7 @@ impl Finds {
                         started: record.started,
                         serves: mark.serves(),
                         leaving: leaving || bereft,
+                        quiet,
                         bereft,
                         pipe_open: voice.is_some(),
                         held,

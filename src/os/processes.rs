@@ -76,8 +76,10 @@ struct Process {
 /// What is to be noted of a run for a supervisor that comes later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// It was told to leave, or has said that it does. One that ignores the signal still was not told.
+    /// It was told to leave. One that ignores the signal still was not.
     Asked,
+    /// It has said that it accepts no more.
+    Quiet,
     /// This is its main process from now on.
     Main(i32),
     /// All its processes have ended.

@@ -35,12 +35,15 @@ pub(super) enum RunMark {
     ServingItself,
     /// It was asked to leave.
     Leaving,
+    /// It has said that it accepts no more.
+    Quiet,
     /// It has ended, or was not born.
     Ended,
 }
 
 impl RunMark {
-    const ALL: [Self; 5] = [Self::Started, Self::Serving, Self::ServingItself, Self::Leaving, Self::Ended];
+    const ALL: [Self; 6] =
+        [Self::Started, Self::Serving, Self::ServingItself, Self::Leaving, Self::Quiet, Self::Ended];
 
     /// One that has just been started.
     pub(super) fn at_first(definition: &Definition) -> Self {
@@ -54,6 +57,7 @@ impl RunMark {
             Self::Serving => b's',
             Self::ServingItself => b'i',
             Self::Leaving => b'l',
+            Self::Quiet => b'q',
             Self::Ended => b'e',
         }
     }

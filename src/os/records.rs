@@ -294,10 +294,18 @@ impl Records {
         self.places.contains_key(&run)
     }
 
-    /// Notes that a run was asked to leave.
+    /// Notes that a run was asked to leave. One that has said that it does is asked for nothing more than to end.
     pub(super) fn asked(&self, run: RunId) {
-        if let Some(place) = self.places.get(&run) {
+        let place = self.places.get(&run).filter(|place| self.mark_at(**place) != Some(RunMark::Quiet));
+        if let Some(place) = place {
             self.mark(*place, RunMark::Leaving);
+        }
+    }
+
+    /// Notes that a run has said that it accepts no more.
+    pub(super) fn quiet(&self, run: RunId) {
+        if let Some(place) = self.places.get(&run) {
+            self.mark(*place, RunMark::Quiet);
         }
     }
 

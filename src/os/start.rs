@@ -128,9 +128,10 @@ impl Os {
             if serving {
                 self.note_serving(run.id);
             }
-            if let Some(records) = self.records.as_mut().filter(|_| !self.processes.stays(run.id)) {
-                records.asked(run.id);
-            }
+            let Some(records) = self.records.as_ref().filter(|_| !self.processes.stays(run.id)) else {
+                continue;
+            };
+            if self.processes.is_quiet(run.id) { records.quiet(run.id) } else { records.asked(run.id) }
         }
     }
 }

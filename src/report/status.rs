@@ -8,7 +8,7 @@ use crate::core::history;
 use crate::core::leaving::{Leaving, Phase};
 use crate::core::service::Service;
 use crate::core::worker::Worker;
-use crate::core::{ExitStatus, Fact, Report, Time};
+use crate::core::{ExitStatus, Fact, Next, Report, Time};
 use crate::plan::{Definition, ListenerId, ListenerSpec};
 use crate::protocol::status::{
     DrainStatus, LastExit, Queue, RestartCounts, RunStatus, ServiceStatus, SocketStatus, Unhealthy,
@@ -24,6 +24,7 @@ pub fn of_service(
     let kept = || service.workers.iter().filter(|worker| !worker.is_being_removed());
     let youngest = kept().filter_map(Worker::serving).map(|run| run.started).max();
     let history = &service.history;
+    let failed = history.last_failure.as_deref().filter(|failed| !ended_well(&failed.report.fact));
     let state = word(service);
     ServiceStatus {
         name: service.definition.name.as_str().into(),
@@ -47,16 +48,20 @@ pub fn of_service(
         sockets: sockets(service, queue),
         waits_for: Vec::new(),
         last_exit: history.last_exit.as_ref().map(|exit| last_exit(exit, now)),
-        last_failure: history.last_failure.as_ref().map(|failed| failure(&failed.report)),
-        last_failure_age_ms: history.last_failure.as_ref().and_then(|failed| Some(ms(now - failed.at?))),
-        last_words: history.words_of_failure().to_vec(),
+        last_failure: failed.map(|failed| failure(&failed.report)),
+        last_failure_age_ms: failed.and_then(|failed| Some(ms(now - failed.at?))),
+        last_words: failed.map_or_else(Vec::new, |failed| failed.words.clone()),
         restart_failed: history.restart_failed,
-        reason: history
-            .last_failure
-            .as_ref()
+        reason: failed
             .filter(|_| matches!(state, "crashed" | "backoff"))
             .map(|failed| reason(&failed.report)),
     }
+}
+
+/// Is it no failure, although nobody had asked for it? What came of that may be one all the same, and is told by this.
+fn ended_well(fact: &Fact) -> bool {
+    let well = ExitStatus::Code(0);
+    matches!(fact, Fact::Exited { status, before_ready: false, next: Next::Stopped, .. } if *status == well)
 }
 
 /// The runs of a service that were asked to leave and have not ended.

@@ -11,6 +11,7 @@ pub(super) fn level(what: &Succession) -> Level {
         | Succession::Upgraded { .. }
         | Succession::Adopted { .. }
         | Succession::AdoptedLeaving
+        | Succession::AdoptedAsked { .. }
         | Succession::ChecksEnded { .. }
         | Succession::GivenBack { .. } => Level::Info,
         Succession::AdoptedToLeave { .. }
@@ -36,6 +37,7 @@ pub(super) fn name(what: &Succession) -> &'static str {
         Succession::Upgraded { .. } => "upgraded",
         Succession::Adopted { .. } => "adopted",
         Succession::AdoptedLeaving => "adopted-leaving",
+        Succession::AdoptedAsked { .. } => "adopted-asked",
         Succession::AdoptedBereft { .. } => "adopted-bereft",
         Succession::AdoptedToLeave { .. } => "adopted-to-leave",
         Succession::OrphanChanged => "orphan-changed",
@@ -64,6 +66,10 @@ pub(super) fn sentence(what: &Succession) -> String {
         Succession::AdoptedLeaving => {
             "left behind by a supervisor that was killed; adopted: it was asked to leave, and finishes".into()
         }
+        Succession::AdoptedAsked { timeout } => format!(
+            "left behind by a supervisor that was killed; adopted: it was asked to leave; its answer, or its end, is awaited for {}",
+            time(*timeout)
+        ),
         Succession::AdoptedBereft { drain_timeout } => format!(
             "left behind by a supervisor that was killed; its main process has ended since; adopted: other processes of it still finish; SIGTERM follows in {}",
             time(*drain_timeout)

@@ -1197,7 +1197,9 @@ impl World {
     /// get it. Who speaks may have said that it is done.
     fn check_alone(&self, new: RunId, service: &Service) {
         let its = |worker: &&Worker| worker.staying().any(|run| run.id == new);
-        for Leaving { run, .. } in service.workers.iter().filter(its).flat_map(|worker| &worker.leaving) {
+        for Leaving { run, since, .. } in
+            service.workers.iter().filter(its).flat_map(|worker| &worker.leaving)
+        {
             let process = &self.processes[&run.id];
             let lives = process.main_alive || process.child_until.is_some();
             let may_be = process.quiet_at.is_some() || process.killed_at.is_some();
@@ -1205,6 +1207,11 @@ impl World {
                 !lives || may_be || !process.definition.listeners.is_empty(),
                 "{new:?} starts, and {run:?}, which has no socket of ours, is there still"
             );
+            // Nor does one accept beside another that was taken over and leaves, where that can be known. It says so a little
+            // before.
+            let soon = self.now + Duration::from_millis(5);
+            let accepts = process.adopted == Some(*since) && process.accepts(soon) && !process.temper.hidden;
+            assert!(!accepts || !process.talks(), "{new:?} starts, and {run:?} accepts still");
         }
     }
 

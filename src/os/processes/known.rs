@@ -43,6 +43,11 @@ impl Processes {
         self.of(run).is_some_and(|(_, process)| process.manner == Manner::Stays)
     }
 
+    /// Has it said that it accepts no more?
+    pub(in super::super) fn is_quiet(&self, run: RunId) -> bool {
+        self.of(run).is_some_and(|(_, process)| process.manner == Manner::Quiet)
+    }
+
     /// Does the main process run the binary that it was started from? Wrappers become another one.
     pub(in super::super) fn is_what_was_started(&self, run: RunId) -> bool {
         self.of(run).is_some_and(|(leader, process)| {

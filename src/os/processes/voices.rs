@@ -54,7 +54,7 @@ impl Processes {
             if let Some(process) = self.by_leader.get_mut(&leader) {
                 process.manner = Manner::Quiet;
             }
-            self.changes.push((run, Change::Asked));
+            self.changes.push((run, Change::Quiet));
         }
         let events = heard.into_iter().filter_map(|heard| match heard {
             Heard::Notice(Notice::MainPid(pid)) => self.turn_to_main(poller, leader, pid),

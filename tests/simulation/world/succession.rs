@@ -6,7 +6,7 @@ use bootstrap::core::worker::Worker;
 use bootstrap::core::{Event, Orphan, RunEvent, Supervisor, Time, snapshot};
 use bootstrap::plan::{Definition, ListenerId, Pid, Ready, RunId, ServiceName};
 use bootstrap::protocol::{Notice, Word};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ const DEATHS_WITHIN: Duration = Duration::from_secs(60);
 pub(super) struct Left {
     process: Process,
     service: ServiceName,
+    /// It has said that it accepts no more, and that was read.
+    quiet: bool,
     /// What it will do.
     deeds: Vec<(Time, Deed)>,
     /// What it has said and nobody has read yet: that is still in its pipe.
@@ -91,13 +93,17 @@ impl World {
         let agenda = mem::take(&mut self.agenda);
         let has_any = |process: &Process| process.alive() || process.child_until.is_some();
         let living = mem::take(&mut self.processes).into_iter().filter(|(_, process)| has_any(process));
+        let leaving =
+            self.core.services().flat_map(|service| &service.workers).flat_map(|worker| &worker.leaving);
+        let quiet: BTreeSet<RunId> = leaving.filter(|l| l.quiet_since.is_some()).map(|l| l.run.id).collect();
         let mut pids = BTreeMap::new();
         for (run, mut process) in living {
             // One that its service has forgotten hangs in the kernel.
             let Some(service) = names.get(&run.service).cloned() else { continue };
             pids.insert(run, process.pid);
             process.withheld = !process.definition.listeners.is_empty() && self.rng.chance(3);
-            let left = Left { process, service, deeds: Vec::new(), unread: Vec::new() };
+            let quiet = quiet.contains(&run) && process.talks();
+            let left = Left { process, service, quiet, deeds: Vec::new(), unread: Vec::new() };
             self.left.insert(left.process.pid, left);
         }
         for ((time, _), entry) in agenda {
@@ -206,6 +212,7 @@ impl Left {
             started: process.started,
             serves: process.noted,
             leaving: process.told || !process.alive(),
+            quiet: self.quiet,
             bereft: !process.alive(),
             pipe_open: process.talks() && process.alive(),
             held: !process.withheld && process.quiet_at.is_none_or(|quiet| now < quiet),
