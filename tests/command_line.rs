@@ -154,6 +154,7 @@ fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
         ("lost", &format!("command = './good'\nstdout = 'file:{link}'\nstderr = 'file:{link}'")),
         ("log-there", &format!("command = './good'\nstdout = 'file:{}'", stage.dir().display())),
         ("log-nowhere", "command = './good'\nstdout = 'file:/no/such/a.log'"),
+        ("checked", "command = './good'\ncheck = { exec = ['./no-check'] }"),
         ("at-nowhere", "command = './good'\nlisten = 'unix:/no/such/s'"),
         ("at-a-file", &format!("command = './good'\nlisten = 'unix:{}'", stage.path("plain"))),
         // These start.
@@ -180,6 +181,7 @@ fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
         ),
         &format!("service \"log-there\": {} is a directory: nothing is written there", stage.dir().display()),
         "service \"log-nowhere\": there is no directory /no/such: nothing is written to /no/such/a.log before somebody makes it",
+        "service \"checked\": its `check` would fail here: ./no-check: No such file or directory",
         "service \"at-nowhere\": there is no directory /no/such: unix:/no/such/s cannot be bound",
         &format!("service \"at-a-file\": {0} is no socket: unix:{0} cannot be bound", stage.path("plain")),
     ];

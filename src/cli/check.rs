@@ -3,9 +3,10 @@
 use super::answer::complain;
 use super::{Color, said, shell, untaken};
 use crate::config::{self, Mistake, Refused};
+use crate::core::SpawnFailure;
 use crate::exit::ExitCode;
 use crate::os;
-use crate::plan::{Address, Definition, Plan};
+use crate::plan::{Address, Definition, Plan, Program, Target};
 use crate::{protocol, report};
 use clap::Args;
 use serde::Serialize;
@@ -133,6 +134,9 @@ fn notes_of(service: &Definition) -> Vec<String> {
     };
     let would_fail = |failure| format!("it would not start here: {}", report::spawn_failure(&failure));
     let obstacles = os::obstacles(&service.program).into_iter().map(would_fail);
+    let check_would_fail =
+        |failure| format!("its `check` would fail here: {}", report::spawn_failure(&failure));
+    let of_check = obstacles_of_check(service).into_iter().map(check_would_fail);
     let files = service.program.output.iter().flat_map(|output| output.files());
     let files: BTreeSet<&Path> = files.collect();
     let sockets = service.listeners.iter().filter_map(|listener| match &listener.address {
@@ -145,9 +149,20 @@ fn notes_of(service: &Definition) -> Vec<String> {
         .chain(untaken::note(service))
         .chain(variables.map(mistaken))
         .chain(obstacles)
+        .chain(of_check)
         .chain(files.into_iter().filter_map(unwritten))
         .chain(sockets)
         .collect()
+}
+
+/// What the command of its check would fail with, beside what the service itself does: it is started as that is.
+fn obstacles_of_check(service: &Definition) -> Vec<SpawnFailure> {
+    let Some(Target::Exec(command)) = service.policy.check.as_ref().map(|check| &check.probe.target) else {
+        return Vec::new();
+    };
+    let program = Program { command: command.clone(), ..Program::clone(&service.program) };
+    let of_itself = os::obstacles(&service.program);
+    os::obstacles(&program).into_iter().filter(|failure| !of_itself.contains(failure)).collect()
 }
 
 /// Why a log file is not written to as the machine is now.
