@@ -134,7 +134,7 @@ impl Service {
         if orphan.leaving {
             // Those that were hurried before look as patient as the others now (simulation, seed 64).
             worker.make_room_to_leave(&mut scene);
-            let leaving = worker.adopt_leaving(run, orphan, &mut scene);
+            let leaving = Leaving::adopt(run, orphan, &mut scene);
             worker.leaving.push(leaving);
         } else if let Some(why) = unwanted {
             scene.report_on(&run, Fact::Succession(Succession::AdoptedToLeave { why }));
@@ -172,18 +172,18 @@ impl Service {
     }
 }
 
-impl Worker {
+impl Leaving {
     /// Takes over a run that another supervisor has asked to leave, or that has said that it does. Where it has not said that it
     /// accepts no more it may still: then that is waited for, as after any other order to leave.
-    fn adopt_leaving(&self, run: Run, orphan: &Orphan, scene: &mut Scene<'_>) -> Leaving {
+    fn adopt(run: Run, orphan: &Orphan, scene: &mut Scene<'_>) -> Self {
         let drain_timeout = run.definition.policy.drain_timeout;
         if !orphan.quiet && !orphan.bereft {
-            let leaving = Leaving::asked_before(run, scene);
+            let leaving = Self::asked_before(run, scene);
             let timeout = leaving.patience(scene.now);
             scene.report_on(&leaving.run, Fact::Succession(Succession::AdoptedAsked { timeout }));
             return leaving;
         }
-        let mut leaving = Leaving::by_itself(run, scene);
+        let mut leaving = Self::by_itself(run, scene);
         // Most were asked, by the supervisor before.
         leaving.by_itself = false;
         if orphan.bereft {

@@ -48,6 +48,7 @@ impl Stage {
         stage
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others change nothing here")]
     fn handle(&mut self, event: Event) {
         let mut out = Vec::new();
         self.core.handle(self.now, event, &mut out);
