@@ -196,8 +196,9 @@ impl Worker {
                 }
                 Health::Unhealthy(_) | Health::Unknown | Health::Healthy { .. } | Health::Failing { .. } => {}
             },
-            State::Backoff { .. } => self.reconsider_start(scene),
-            State::Stopped
+            State::Backoff { .. } if restart == Restart::No => self.stay_down(scene),
+            State::Backoff { .. }
+            | State::Stopped
             | State::Crashed
             | State::Held
             | State::Starting { .. }

@@ -292,9 +292,11 @@ impl Worker {
         }
     }
 
-    /// Another policy may not bring it back.
-    pub(super) fn reconsider_start(&mut self, scene: &mut Scene<'_>) {
-        let success = scene.history.last_exit.as_ref().is_some_and(|last| last.status == ExitStatus::Code(0));
+    /// Its policy brings nobody back any more.
+    pub(super) fn stay_down(&mut self, scene: &mut Scene<'_>) {
+        let well = |status: &ExitStatus| *status == ExitStatus::Code(0);
+        let last = scene.history.last_failure.as_ref().map(|failed| &failed.report.fact);
+        let success = matches!(last, Some(Fact::Exited { status, before_ready: false, .. }) if well(status));
         if let Some(end) = end_for_good(scene.policy().restart, success) {
             self.state = end;
             scene.report(Fact::StaysDown);
