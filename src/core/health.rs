@@ -136,6 +136,14 @@ impl Health {
         news
     }
 
+    /// A restart has failed, and was the one that was due where it was sick: the next follows when it is found so again
+    /// (simulation, seed 2688).
+    pub(super) fn restart_was_tried(&mut self, now: Time) {
+        if let Self::Unhealthy(sickness) = self {
+            sickness.restart_at.take_if(|at| *at <= now);
+        }
+    }
+
     /// It was found to be so by a check that nobody asks any more.
     pub(super) fn forget_checks(&mut self) {
         if let Some(Sign::Checks { .. }) = self.sign() {

@@ -25,7 +25,8 @@ impl Worker {
     }
 
     /// Its successor has failed. What its file is now is not to be started by a crash.
-    pub(super) fn serve_on(&mut self, old: Run, scene: &mut Scene<'_>) {
+    pub(super) fn serve_on(&mut self, mut old: Run, scene: &mut Scene<'_>) {
+        old.health.restart_was_tried(scene.now);
         self.state = State::Up { run: old };
         self.keep_what_serves(scene);
     }

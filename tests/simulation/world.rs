@@ -1207,11 +1207,16 @@ impl World {
                 !lives || may_be || !process.definition.listeners.is_empty(),
                 "{new:?} starts, and {run:?}, which has no socket of ours, is there still"
             );
-            // Nor does one accept beside another that was taken over and leaves, where that can be known. It says so a little
-            // before.
+        }
+        // Nor does it accept beside the one before, where that was taken over on its way out, as far as that can be known. That
+        // says so a little before.
+        let workers = service.workers.iter().filter(its);
+        for Leaving { run, since, .. } in workers.filter_map(|worker| worker.leaving.last()) {
+            let process = &self.processes[&run.id];
             let soon = self.now + Duration::from_millis(5);
             let accepts = process.adopted == Some(*since) && process.accepts(soon) && !process.temper.hidden;
-            assert!(!accepts || !process.talks(), "{new:?} starts, and {run:?} accepts still");
+            let is_free = process.killed_at.is_some() || !process.talks();
+            assert!(!accepts || is_free, "{new:?} starts, and {run:?} accepts still");
         }
     }
 
