@@ -1197,9 +1197,7 @@ impl World {
     /// get it. Who speaks may have said that it is done.
     fn check_alone(&self, new: RunId, service: &Service) {
         let its = |worker: &&Worker| worker.staying().any(|run| run.id == new);
-        for Leaving { run, since, .. } in
-            service.workers.iter().filter(its).flat_map(|worker| &worker.leaving)
-        {
+        for Leaving { run, .. } in service.workers.iter().filter(its).flat_map(|worker| &worker.leaving) {
             let process = &self.processes[&run.id];
             let lives = process.main_alive || process.child_until.is_some();
             let may_be = process.quiet_at.is_some() || process.killed_at.is_some();
