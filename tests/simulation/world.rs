@@ -843,7 +843,8 @@ impl World {
         if !process.alive() {
             return;
         }
-        let seen = process.accepts(self.now) && !self.rng.chance(10);
+        // A look may come a moment too soon; in the calm that brings everything up at once there is no such trouble.
+        let seen = process.accepts(self.now) && (self.calm || !self.rng.chance(10));
         let sight = match process.temper.hidden {
             true => Sight::Hidden,
             false if seen => Sight::Accepting,

@@ -54,7 +54,10 @@ impl Processes {
             if let Some(process) = self.by_leader.get_mut(&leader) {
                 process.manner = Manner::Quiet;
             }
-            self.changes.push((run, Change::Quiet));
+            // That it is stopping says nothing of whether it accepts.
+            let is_word = |heard: &Heard| matches!(heard, Heard::Word(Word::Success | Word::Failed));
+            let change = if heard.iter().any(is_word) { Change::Quiet } else { Change::Asked };
+            self.changes.push((run, change));
         }
         let events = heard.into_iter().filter_map(|heard| match heard {
             Heard::Notice(Notice::MainPid(pid)) => self.turn_to_main(poller, leader, pid),
