@@ -188,7 +188,7 @@ fn what_is_not_on_this_machine_is_a_note_of_check_and_no_mistake() {
     let output = stage.run(&["-c", "a.toml", "check"]);
     let told: Vec<String> = notes.iter().map(|note| format!("bootstrap: a.toml: note: {note}")).collect();
     assert_eq!(stderr(&output).lines().collect::<Vec<_>>(), told);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "a.toml: ok: 20 services, 3 sockets\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a.toml: ok: 21 services, 3 sockets\n");
     assert_eq!(output.status.code(), Some(0));
     let output = stage.run(&["-c", "a.toml", "check", "--json"]);
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

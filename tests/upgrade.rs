@@ -104,7 +104,7 @@ fn a_program_that_cannot_go_on_is_refused_in_so_many_words() {
         assert_eq!(supervised.get(port).pid(), server.0);
     };
     fs::remove_file(&path).unwrap();
-    refused(&mut supervised, "the program is not there: No such file or directory");
+    refused(&mut supervised, &format!("there is no program {}: No such file or directory", path.display()));
     deploy(&supervised.stage, Path::new("/bin/true"));
     refused(&mut supervised, "the program is no bootstrap that can be upgraded to");
     deploy(&supervised.stage, liar.path());
@@ -152,7 +152,8 @@ fn the_command_tells_what_came_of_it() {
 
     fs::remove_file(&path).unwrap();
     let said = command(&mut supervised, &["upgrade"], 1);
-    assert!(said.contains("the program is not there: No such file or directory") && said.contains("goes on"));
+    let missing = format!("there is no program {}: No such file or directory", path.display());
+    assert!(said.contains(&missing) && said.contains("goes on"), "{said}");
     deploy(&supervised.stage, Path::new("/bin/true"));
     let said = command(&mut supervised, &["upgrade"], 1);
     assert!(said.contains("no bootstrap that can be upgraded to"), "{said}");

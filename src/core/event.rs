@@ -6,6 +6,7 @@ use super::request::{Request, Ticket};
 use crate::plan::{Address, ListenerId, Outlet, Pid, Plan, RunId, Selector, ServiceId, ServiceName};
 use crate::protocol::{Notice, Word};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// One thing that happened.
@@ -338,8 +339,13 @@ pub enum SpawnStage {
 /// Why the supervisor stays what it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpgradeRefusal {
-    /// There is no program at the path; the system's error number.
-    Missing(i32),
+    /// There is no program at the path.
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// The system's error number.
+        errno: i32,
+    },
     /// The program could not be started.
     NotStarted(SpawnFailure),
     /// It did not say in time whether it can go on.

@@ -55,7 +55,8 @@ impl Check {
         by: Time,
     ) -> Result<Self, UpgradeRefusal> {
         let unable = |error: io::Error| UpgradeRefusal::System(error.raw_os_error().unwrap_or(libc::EIO));
-        let identity = Identity::of(path).map_err(|errno| UpgradeRefusal::Missing(errno as i32))?;
+        let identity = Identity::of(path)
+            .map_err(|errno| UpgradeRefusal::Missing { path: path.into(), errno: errno as i32 })?;
         let state = seal(&shown).map_err(unable)?;
         let (answer, theirs) =
             nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from).map_err(unable)?;

@@ -147,7 +147,9 @@ pub(super) fn sentence(what: &Succession) -> String {
 /// Why the supervisor stays what it is.
 fn upgrade_refused(why: &UpgradeRefusal) -> String {
     match why {
-        UpgradeRefusal::Missing(number) => format!("the program is not there: {}", errno(*number)),
+        UpgradeRefusal::Missing { path, errno: number } => {
+            format!("there is no program {}: {}", path.display(), errno(*number))
+        }
         UpgradeRefusal::NotStarted(failure) => {
             format!("the program could not be started: {}", spawn_failure(failure))
         }

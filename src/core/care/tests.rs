@@ -6,9 +6,13 @@ use crate::core::worker::Worker;
 use crate::core::{
     Action, Event, ExitStatus, Fact, Miss, Next, Outcome, Report, RunEvent, Sight, Supervisor, Time,
 };
-use crate::plan::{Generation, Pid, Plan, RunId};
+use crate::plan::{
+    Address, Check, Definition, Generation, Handshake, ListenerSpec, Pid, Plan, Probe, Ready, Restart,
+    RestartOrder, RunId, Scope, Settings, Target,
+};
 use crate::protocol::{Notice, Word};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One service, and servers that do what they are to do, but for those that fail.
@@ -22,27 +26,33 @@ struct Stage {
     reports: Vec<Fact>,
 }
 
-fn plan(keys: &str) -> Plan {
-    let delay = if keys.contains("restart_delay") { "" } else { "restart_delay = '10s'\n" };
-    let text = format!(
-        "[[service]]\nname = 'web'\ncommand = '/bin/true'\nlisten = 'unix:/run/web'\n{delay}\
-         restart_delay_max = '10s'\nhealthy_after = '1m'\n{keys}\n"
-    );
-    crate::config::parse("a.toml", &text).unwrap()
+/// One that is checked each second, comes back after a pause, and has nothing to go back to; and what is `changed` of that.
+fn plan(change: impl Fn(&mut Definition)) -> Plan {
+    let mut web = Definition::least("web");
+    web.listeners = [ListenerSpec::new(Address::Unix("/run/web".into()))].into();
+    let policy = &mut web.policy;
+    policy.ready = Ready::Started;
+    policy.restart = Restart::Always;
+    policy.rollback = false;
+    (policy.restart_delay, policy.restart_delay_max) = (10 * SECOND, 10 * SECOND);
+    policy.healthy_after = 60 * SECOND;
+    let target = Target::Exec(vec!["true".into()]);
+    let probe = Probe { target, scope: Scope::Run, timeout: SECOND };
+    policy.check = Some(Check { probe, period: SECOND, failures: 1 }.into());
+    change(&mut web);
+    Plan { settings: Settings::default(), services: vec![Arc::new(web)] }
 }
 
-const CHECK: &str = "check = { exec = ['/bin/true'], period = '1s', failures = 1 }";
-
 impl Stage {
-    fn new(keys: &str) -> Self {
-        let stage = Self::starting(keys);
+    fn new(change: impl Fn(&mut Definition)) -> Self {
+        let stage = Self::starting(change);
         assert!(stage.web().is_up());
         stage
     }
 
-    fn starting(keys: &str) -> Self {
+    fn starting(change: impl Fn(&mut Definition)) -> Self {
         let (now, mut out) = (Time { ms: 1000 }, Vec::new());
-        let core = Supervisor::boot(plan(keys), now, &mut out);
+        let core = Supervisor::boot(plan(change), now, &mut out);
         let mut stage = Self { core, now, breaks: false, sick: BTreeSet::new(), reports: Vec::new() };
         stage.handle(Event::Bound);
         stage
@@ -88,9 +98,9 @@ impl Stage {
         self.now = end;
     }
 
-    fn reload(&mut self, keys: &str) {
+    fn reload(&mut self, change: impl Fn(&mut Definition)) {
         self.handle(Event::Request(crate::core::Request::Reload));
-        self.handle(Event::PlanLoaded(Box::new(plan(keys))));
+        self.handle(Event::PlanLoaded(Box::new(plan(change))));
     }
 
     fn web(&self) -> &Service {
@@ -120,13 +130,21 @@ fn ended(code: i32) -> RunEvent {
     RunEvent::Exited { status: ExitStatus::Code(code), group_left: false }
 }
 
+/// It has a watchdog in the place of a check.
+fn watched(web: &mut Definition, period: Duration, restart: Restart) {
+    web.program.handshake = Handshake::Systemd;
+    web.program.watchdog = Some(period);
+    web.policy.stop_signal = Handshake::Systemd.default_stop_signal();
+    web.policy.restart = restart;
+    web.policy.check = None;
+}
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// An outage of what all depend on took down one worker after the other, until nobody served.
 #[test]
 fn no_worker_is_restarted_for_being_sick_while_others_are_missing() {
-    let keys = format!("ready = 'started'\nrestart = 'always'\nworkers = 3\nrollback = false\n{CHECK}");
-    let mut stage = Stage::new(&keys);
+    let mut stage = Stage::new(|web| web.policy.workers = 3);
     stage.falls_sick(&[1, 2, 3]);
     stage.breaks = true;
     for _ in 0..120 {
@@ -141,8 +159,7 @@ fn no_worker_is_restarted_for_being_sick_while_others_are_missing() {
 
 #[test]
 fn who_is_well_again_while_it_waits_for_its_turn_is_not_restarted() {
-    let keys = format!("ready = 'started'\nrestart = 'always'\nworkers = 2\nrollback = false\n{CHECK}");
-    let mut stage = Stage::new(&keys);
+    let mut stage = Stage::new(|web| web.policy.workers = 2);
     stage.breaks = true;
     stage.falls_sick(&[1]);
     stage.pass(2 * SECOND);
@@ -160,33 +177,31 @@ fn who_is_well_again_while_it_waits_for_its_turn_is_not_restarted() {
 /// A policy that nobody has any more restarted what it had found sick, and counted that as asked for.
 #[test]
 fn a_restart_that_is_not_wanted_any_more_does_not_come() {
-    let always = format!("ready = 'started'\nrestart = 'always'\nrollback = false\n{CHECK}");
-    let no = format!("ready = 'started'\nrestart = 'no'\nrollback = false\n{CHECK}");
-    for (changed, is_sick) in
-        [(&*no, true), ("ready = 'started'\nrestart = 'always'\nrollback = false", false)]
-    {
-        let mut stage = Stage::new(&always);
+    let no: fn(&mut Definition) = |web| web.policy.restart = Restart::No;
+    let unasked: fn(&mut Definition) = |web| web.policy.check = None;
+    for (changed, is_sick) in [(no, true), (unasked, false)] {
+        let mut stage = Stage::new(|_| {});
         stage.falls_sick(&[1, 2]);
         // The first restart is immediate, and a pause comes before the second.
         stage.pass(4 * SECOND);
         assert_eq!(stage.serving(), [2]);
         stage.reload(changed);
         stage.pass(60 * SECOND);
-        assert_eq!(stage.serving(), [2], "{changed}");
-        assert_eq!(stage.web().workers[0].serving().unwrap().health.sign().is_some(), is_sick, "{changed}");
+        assert_eq!(stage.serving(), [2], "{is_sick}");
+        assert_eq!(stage.web().workers[0].serving().unwrap().health.sign().is_some(), is_sick);
     }
 }
 
 #[test]
 fn a_start_that_is_not_wanted_any_more_does_not_come() {
-    let mut stage = Stage::new("ready = 'started'\nrestart = 'always'");
+    let mut stage = Stage::new(|_| {});
     stage.breaks = true;
     let run = RunId { service: stage.web().id, generation: Generation(1) };
     stage.handle(Event::Run(run, ended(1)));
     assert!(matches!(stage.web().workers[0].state, State::Backoff { .. }), "{:?}", stage.web());
-    stage.reload("ready = 'started'\nrestart = 'on-failure'");
+    stage.reload(|web| web.policy.restart = Restart::OnFailure);
     assert!(matches!(stage.web().workers[0].state, State::Backoff { .. }), "it has failed");
-    stage.reload("ready = 'started'\nrestart = 'no'");
+    stage.reload(|web| web.policy.restart = Restart::No);
     assert_eq!(stage.web().workers[0].state, State::Crashed);
     assert!(stage.reports.contains(&Fact::StaysDown));
     stage.pass(60 * SECOND);
@@ -197,15 +212,11 @@ fn a_start_that_is_not_wanted_any_more_does_not_come() {
 /// Nobody asks a watchdog again.
 #[test]
 fn one_that_was_left_alone_is_restarted_once_its_policy_says_so() {
-    let with = |restart: &str| {
-        format!(
-            "ready = 'started'\nhandshake = 'systemd'\nwatchdog = '1s'\nrestart = '{restart}'\nrollback = false"
-        )
-    };
-    let mut stage = Stage::new(&with("no"));
+    let with = |restart| move |web: &mut Definition| watched(web, SECOND, restart);
+    let mut stage = Stage::new(with(Restart::No));
     stage.pass(5 * SECOND);
     assert_eq!(stage.serving(), [1]);
-    stage.reload(&with("on-failure"));
+    stage.reload(with(Restart::OnFailure));
     assert_eq!(stage.serving(), [2]);
     assert_eq!(stage.web().history.restarts.unhealthy, 1);
     stage.says(2, Notice::Watchdog);
@@ -215,10 +226,13 @@ fn one_that_was_left_alone_is_restarted_once_its_policy_says_so() {
 /// It was said, and a period later it was said again and done.
 #[test]
 fn a_restart_that_is_told_is_begun_although_another_has_just_failed() {
-    let mut stage = Stage::starting(
-        "ready = 'notify'\nready_timeout = '4s'\nhandshake = 'systemd'\nwatchdog = '3s'\nrestart = 'always'\n\
-         restart_order = 'start-first'\nrestart_delay = '0s'\n",
-    );
+    let mut stage = Stage::starting(|web| {
+        watched(web, 3 * SECOND, Restart::Always);
+        web.policy.ready = Ready::Word;
+        web.policy.ready_timeout = 4 * SECOND;
+        web.policy.restart_order = RestartOrder::StartFirst;
+        web.policy.restart_delay = Duration::ZERO;
+    });
     stage.says(1, Notice::Ready);
     stage.pass(60 * SECOND);
     let told = stage
