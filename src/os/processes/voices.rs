@@ -31,10 +31,9 @@ impl Processes {
     fn heard(&mut self, poller: &Poller, leader: i32, mut heard: Vec<Heard>, now: Time) -> Vec<Event> {
         let Some(process) = self.by_leader.get_mut(&leader) else { return Vec::new() };
         self.touched.extend(&process.listeners);
-        let leaves = |heard: &Heard| {
-            matches!(heard, Heard::Word(Word::Success | Word::Failed) | Heard::Notice(Notice::Stopping))
-        };
-        let leaves = heard.iter().any(leaves);
+        // That it is stopping says nothing of whether it accepts.
+        let says = heard.iter().any(|heard| matches!(heard, Heard::Word(Word::Success | Word::Failed)));
+        let leaves = says || heard.iter().any(|heard| matches!(heard, Heard::Notice(Notice::Stopping)));
         let quiet = leaves || process.manner == Manner::Quiet;
         let run = process.run;
         let ends = |last: &mut Heard| matches!(last, Heard::End(PipeEnd::Closed) | Heard::Hangup);
@@ -51,13 +50,10 @@ impl Processes {
         }
         if leaves {
             self.retire(leader);
-            if let Some(process) = self.by_leader.get_mut(&leader) {
-                process.manner = Manner::Quiet;
-            }
-            // That it is stopping says nothing of whether it accepts.
-            let is_word = |heard: &Heard| matches!(heard, Heard::Word(Word::Success | Word::Failed));
-            let change = if heard.iter().any(is_word) { Change::Quiet } else { Change::Asked };
-            self.changes.push((run, change));
+            self.changes.push((run, if says { Change::Quiet } else { Change::Asked }));
+        }
+        if says && let Some(process) = self.by_leader.get_mut(&leader) {
+            process.manner = Manner::Quiet;
         }
         let events = heard.into_iter().filter_map(|heard| match heard {
             Heard::Notice(Notice::MainPid(pid)) => self.turn_to_main(poller, leader, pid),
