@@ -394,6 +394,18 @@ fn a_signal_reaches_the_main_process() {
     supervised.stop();
 }
 
+/// A line of its own in an argument looked like what came of the order, and more than that reached the terminal.
+#[test]
+fn no_control_character_of_a_command_line_is_printed_by_a_command_that_waits() {
+    let config = "[[service]]\nname = 'a'\ncommand = ['sh', '-c', 'sleep 60', \"\\na: up\\u001b[31m\"]\n";
+    let supervised = Supervised::start(config, &["a"]);
+    supervised.wait_for(" a generation=1 … ready");
+    let (said, _) = command(&supervised, "restart a");
+    assert!(said.contains("\\na: up\\u{1b}[31m"), "{said:?}");
+    assert!(!said.contains('\u{1b}') && !said.lines().any(|line| line == "a: up"), "{said:?}");
+    supervised.stop();
+}
+
 #[test]
 fn events_are_followed_as_json_lines() {
     use std::process::{Command, Stdio};

@@ -319,6 +319,24 @@ mod tests {
         }
     }
 
+    /// Whoever writes faster than is compressed has larger files (README), and is not kept waiting.
+    #[test]
+    fn while_a_backup_is_compressed_the_file_grows_and_becomes_the_next_one_after_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let mut file = LogFile::new(&path, Keeping { compress: true, ..keeping(10) }, false);
+        let unfinished = backups::backup(&path, 1, ".gz.new");
+        let packing = Flock::lock(File::create(&unfinished).unwrap(), FlockArg::LockExclusive).unwrap();
+        for _ in 0..3 {
+            write(&mut file, "a line\n");
+        }
+        assert_eq!(fs::metadata(&path).unwrap().len(), 21);
+        assert_eq!(file.take_complaint(), None);
+        drop(packing);
+        write(&mut file, "a line\n");
+        assert_eq!(fs::metadata(&path).unwrap().len(), 7);
+    }
+
     #[test]
     fn a_full_disk_leaves_whole_lines_and_a_link_is_not_followed() {
         let mut done = 0;

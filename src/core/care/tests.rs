@@ -243,3 +243,27 @@ fn a_restart_that_is_told_is_begun_although_another_has_just_failed() {
     let begun = stage.web().history.restarts.unhealthy as usize;
     assert!(told > 2 && told - begun <= 1, "{told} were told and {begun} begun");
 }
+
+/// A time that is under way goes on as it began (README).
+#[test]
+fn a_time_that_was_changed_holds_from_the_next_wait_on() {
+    let mut stage = Stage::new(|_| {});
+    stage.breaks = true;
+    let run = RunId { service: stage.web().id, generation: Generation(1) };
+    stage.handle(Event::Run(run, ended(1)));
+    stage.reload(|web| web.policy.restart_delay_max = SECOND);
+    stage.pass(9 * SECOND);
+    assert_eq!(stage.web().last, Generation(2), "the pause that has begun is ten seconds");
+    stage.pass(3 * SECOND);
+    assert_eq!(stage.web().last, Generation(5), "the next ones are one");
+}
+
+/// It has nothing to go back to (README).
+#[test]
+fn a_start_of_what_is_down_waits_for_no_bake_time() {
+    let mut stage = Stage::new(|web| web.policy.bake_time = 60 * SECOND);
+    let run = RunId { service: stage.web().id, generation: Generation(1) };
+    stage.handle(Event::Run(run, ended(1)));
+    assert_eq!(stage.serving(), [2]);
+    assert!(stage.web().is_up());
+}
