@@ -898,10 +898,7 @@ fn who_follows_a_file_is_told_when_its_directory_goes() {
         fs::create_dir(stage.path("logs")).unwrap();
         let path = stage.path("logs/a.log");
         fs::write(&path, "first\n").unwrap();
-        let config = format!(
-            "[[service]]\nname = \"a\"\ncommand = \"true\"\nstdout = \"file:{path}\"\nstderr = \"null\"\n"
-        );
-        stage.write("services.toml", &config);
+        stage.write("services.toml", &one_that_writes_to("a", &path));
         let mut command = stage.command(&["-c", "services.toml", "logs", "--follow"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         #[expect(clippy::disallowed_methods, reason = "a reader that follows")]

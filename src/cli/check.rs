@@ -133,10 +133,10 @@ fn notes_of(service: &Definition) -> Vec<String> {
         format!("`env` sets a variable {name:?}, which is also a key: keys stand before [service.env]")
     };
     let would_fail = |failure| format!("it would not start here: {}", report::spawn_failure(&failure));
-    let obstacles = os::obstacles(&service.program).into_iter().map(would_fail);
+    let obstacles = os::obstacles(&service.program);
     let check_would_fail =
         |failure| format!("its `check` would fail here: {}", report::spawn_failure(&failure));
-    let of_check = obstacles_of_check(service).into_iter().map(check_would_fail);
+    let of_check = obstacles_of_check(service, &obstacles).into_iter().map(check_would_fail);
     let files = service.program.output.iter().flat_map(|output| output.files());
     let files: BTreeSet<&Path> = files.collect();
     let sockets = service.listeners.iter().filter_map(|listener| match &listener.address {
@@ -148,7 +148,7 @@ fn notes_of(service: &Definition) -> Vec<String> {
         .into_iter()
         .chain(untaken::note(service))
         .chain(variables.map(mistaken))
-        .chain(obstacles)
+        .chain(obstacles.into_iter().map(would_fail))
         .chain(of_check)
         .chain(files.into_iter().filter_map(unwritten))
         .chain(sockets)
@@ -156,12 +156,11 @@ fn notes_of(service: &Definition) -> Vec<String> {
 }
 
 /// What the command of its check would fail with, beside what the service itself does: it is started as that is.
-fn obstacles_of_check(service: &Definition) -> Vec<SpawnFailure> {
+fn obstacles_of_check(service: &Definition, of_itself: &[SpawnFailure]) -> Vec<SpawnFailure> {
     let Some(Target::Exec(command)) = service.policy.check.as_ref().map(|check| &check.probe.target) else {
         return Vec::new();
     };
     let program = Program { command: command.clone(), ..Program::clone(&service.program) };
-    let of_itself = os::obstacles(&service.program);
     os::obstacles(&program).into_iter().filter(|failure| !of_itself.contains(failure)).collect()
 }
 

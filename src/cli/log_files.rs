@@ -19,6 +19,11 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// The directory that it is in.
+    pub(super) fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
     /// Is this line wanted? The second word of it is the service, where others write to the file, too.
     pub(super) fn has(&self, line: &[u8]) -> bool {
         let Some(only) = &self.only else { return true };

@@ -51,7 +51,7 @@ pub(super) fn follow(mut kept: Vec<Kept>, out: &mut impl Write) -> io::Result<En
             }
         }
         if let Some(gone) = changes.gone.and_then(|number| kept.get(number)) {
-            return Ok(End::Gone(gone.wanted.path.parent().unwrap_or(Path::new("/")).into()));
+            return Ok(End::Gone(gone.wanted.directory().into()));
         }
         if let Err(error) = changes.wait() {
             return Ok(End::Blind(error));
@@ -84,7 +84,7 @@ impl Changes {
         let watch = |path: &Path| inotify.add_watch(path, comes | GOES);
         let files = kept.iter().map(|file| {
             let path = &file.wanted.path;
-            let number = watch(path.parent().unwrap_or(Path::new("/")))?;
+            let number = watch(file.wanted.directory())?;
             Ok((number, path.file_name().unwrap_or_default().into(), 0))
         });
         let files = files.collect::<io::Result<_>>()?;

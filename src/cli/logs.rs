@@ -119,10 +119,9 @@ fn print(
 /// Prints what is written from now on. A file without a directory cannot be waited for, and is no reason not to follow others.
 fn go_on(mut kept: Vec<Kept>, out: &mut impl io::Write, code: ExitCode) -> ExitCode {
     kept.retain(|Kept { wanted, .. }| {
-        let directory = wanted.path.parent().unwrap_or(Path::new("/"));
-        let is_there = directory.is_dir();
+        let is_there = wanted.directory().is_dir();
         if !is_there {
-            let (path, directory) = (wanted.path.display(), directory.display());
+            let (path, directory) = (wanted.path.display(), wanted.directory().display());
             complain(&format!("{path}: not followed: there is no directory {directory}"));
         }
         is_there

@@ -180,34 +180,18 @@ impl Worker {
     /// Its policy has changed, which had this `before`: a restart or a start that is to come by itself may not be wanted any
     /// more, and one that was left alone although it is sick is to be restarted.
     pub(super) fn reconsider(&mut self, before: Restart, scene: &mut Scene<'_>) {
-        let restart = scene.policy().restart;
-        match &mut self.state {
-            State::Up { run } => match &mut run.health {
-                Health::Unhealthy(sick) if restart == Restart::No => {
-                    let sign = sick.sign.clone();
-                    if sick.restart_at.take().is_some() {
-                        let run = run.clone();
-                        scene.report_on(&run, Fact::Unhealthy { sign, next: Next::LeftAlone });
-                    }
-                }
-                Health::Unhealthy(sick) if before == Restart::No => {
-                    let sign = sick.sign.clone();
-                    self.found_sick(sign, scene);
-                }
-                Health::Unhealthy(_) | Health::Unknown | Health::Healthy { .. } | Health::Failing { .. } => {}
-            },
-            State::Backoff { .. } if restart == Restart::No => self.stay_down(scene),
-            State::Backoff { .. }
-            | State::Stopped
-            | State::Crashed
-            | State::Held
-            | State::Starting { .. }
-            | State::Preflight { .. }
-            | State::Restarting { .. }
-            | State::Replacing { .. }
-            | State::Baking { .. }
-            | State::Stopping { .. }
-            | State::Gone => {}
+        let is_left_alone = scene.policy().restart == Restart::No;
+        if is_left_alone && matches!(self.state, State::Backoff { .. }) {
+            return self.stay_down(scene);
+        }
+        let State::Up { run } = &mut self.state else { return };
+        let Health::Unhealthy(sick) = &mut run.health else { return };
+        let sign = sick.sign.clone();
+        if !is_left_alone && before == Restart::No {
+            self.found_sick(sign, scene);
+        } else if is_left_alone && sick.restart_at.take().is_some() {
+            let run = run.clone();
+            scene.report_on(&run, Fact::Unhealthy { sign, next: Next::LeftAlone });
         }
     }
 

@@ -4,7 +4,6 @@ use super::event::Miss;
 use super::fact::{Fact, Next};
 use super::generation::Run;
 use super::health::Sign;
-use super::state::State;
 use super::{ExitStatus, SpawnFailure, Time};
 use crate::plan::Restart;
 use crate::protocol::Word;
@@ -65,12 +64,12 @@ impl Ending {
     }
 }
 
-/// What a worker is after an end, a `success` or not, from which this policy does not bring it back.
-pub(super) fn end_for_good(policy: Restart, success: bool) -> Option<State> {
+/// What follows an end, a `success` or not, from which this policy does not bring a worker back.
+pub(super) fn end_for_good(policy: Restart, success: bool) -> Option<Next> {
     match (policy, success) {
         (Restart::Always, _) | (Restart::OnFailure, false) => None,
-        (Restart::OnFailure | Restart::No, true) => Some(State::Stopped),
-        (Restart::No, false) => Some(State::Crashed),
+        (Restart::OnFailure | Restart::No, true) => Some(Next::Stopped),
+        (Restart::No, false) => Some(Next::Crashed),
     }
 }
 

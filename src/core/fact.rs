@@ -322,3 +322,10 @@ pub enum Next {
     /// It was to go anyway.
     Nothing,
 }
+
+impl Fact {
+    /// Did it serve, and end with 0, without being asked?
+    pub fn is_good_end(&self) -> bool {
+        matches!(self, Self::Exited { status: ExitStatus::Code(0), before_ready: false, .. })
+    }
+}

@@ -11,7 +11,7 @@ use super::leaving::Leaving;
 use super::scene::Scene;
 use super::state::{Back, Fallback, State};
 use super::worker::{Worker, unpin};
-use super::{Action, ExitStatus, PipeEnd, RunEvent};
+use super::{Action, PipeEnd, RunEvent};
 use crate::plan::{Generation, Stream};
 use crate::protocol::{Notice, Word};
 use std::mem;
@@ -294,11 +294,9 @@ impl Worker {
 
     /// Its policy brings nobody back any more.
     pub(super) fn stay_down(&mut self, scene: &mut Scene<'_>) {
-        let well = |status: &ExitStatus| *status == ExitStatus::Code(0);
-        let last = scene.history.last_failure.as_ref().map(|failed| &failed.report.fact);
-        let success = matches!(last, Some(Fact::Exited { status, before_ready: false, .. }) if well(status));
-        if let Some(end) = end_for_good(scene.policy().restart, success) {
-            self.state = end;
+        let success = scene.history.last_failure.as_ref().is_some_and(|last| last.report.fact.is_good_end());
+        if let Some(next) = end_for_good(scene.policy().restart, success) {
+            self.state = if next == Next::Crashed { State::Crashed } else { State::Stopped };
             scene.report(Fact::StaysDown);
         }
     }
@@ -311,14 +309,11 @@ impl Worker {
     fn next_after(&mut self, lived: Duration, success: bool, scene: &Scene<'_>) -> Next {
         let policy = scene.policy();
         let generation = scene.last.next();
-        if let Some(end) = end_for_good(policy.restart, success) {
-            return if end == State::Crashed { Next::Crashed } else { Next::Stopped };
-        }
-        match self.backoff.fail(lived, policy) {
+        end_for_good(policy.restart, success).unwrap_or_else(|| match self.backoff.fail(lived, policy) {
             Duration::ZERO => Next::StartsNow(generation),
             // Another worker may start first.
             pause => Next::StartsIn((policy.workers == 1).then_some(generation), pause),
-        }
+        })
     }
 
     /// Starts what served before, as a generation of its own; its program stays pinned as long as that serves. Where

@@ -60,8 +60,7 @@ pub fn of_service(
 
 /// Is it no failure, although nobody had asked for it? What came of that may be one all the same, and is told by this.
 fn ended_well(fact: &Fact) -> bool {
-    let well = ExitStatus::Code(0);
-    matches!(fact, Fact::Exited { status, before_ready: false, next: Next::Stopped, .. } if *status == well)
+    fact.is_good_end() && matches!(fact, Fact::Exited { next: Next::Stopped, .. })
 }
 
 /// The runs of a service that were asked to leave and have not ended.
