@@ -8,10 +8,11 @@ use nix::sys::time::TimeValLike as _;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 use std::fs::File;
+use std::rc::Rc;
 
 /// Where a child signs.
 pub(super) struct Paper {
-    pub(super) file: File,
+    pub(super) file: Rc<File>,
     pub(super) at: u64,
 }
 

@@ -26,8 +26,8 @@ const NOT_FOR_CHILDREN: [&str; 9] = [
 /// How the names of others begin that are as untrue.
 const NOT_FOR_CHILDREN_EITHER: [&str; 2] = ["SERVER_STARTER_", "EINHORN_"];
 
-/// Our own variables, as far as they are for children. Nothing changes them while we run.
-pub(super) struct Ours(BTreeMap<OsString, CString>);
+/// Our own variables, as far as they are for children, in the order of their names. Nothing changes them while we run.
+pub(super) struct Ours(Box<[(OsString, CString)]>);
 
 impl Ours {
     /// Those of now.
@@ -45,7 +45,13 @@ impl Ours {
         // What the kernel gave us has no NUL in it.
         let lines =
             ours.filter_map(|(name, value)| Some((name.clone(), CString::new(line(name, value)).ok()?)));
-        Self(lines.collect())
+        let each_once: BTreeMap<OsString, CString> = lines.collect();
+        Self(each_once.into_iter().collect())
+    }
+
+    /// Where this one is.
+    fn place_of(&self, name: &OsStr) -> Option<usize> {
+        self.0.binary_search_by_key(&name, |(name, _)| name).ok()
     }
 }
 
@@ -105,7 +111,7 @@ impl<'a> Environment<'a> {
         if let Some(own) = self.own.get(OsStr::new(name)) {
             return own.as_deref();
         }
-        let line = self.ours.0.get(OsStr::new(name))?;
+        let (_, line) = self.ours.0.get(self.ours.place_of(OsStr::new(name))?)?;
         line.as_bytes().get(name.len() + 1..).map(OsStr::from_bytes)
     }
 
@@ -116,13 +122,11 @@ impl<'a> Environment<'a> {
 
     /// Of all others those that are as ours, as `execve` takes them.
     pub(super) fn inherited(&self) -> impl Iterator<Item = &'a CStr> {
-        // Both are in order: one look at each, where there are some ten of ours to one of its own.
-        let mut own = self.own.keys().peekable();
-        let ours = self.ours.0.iter().filter(move |(name, _)| {
-            while own.next_if(|own| own < name).is_some() {}
-            own.peek() != Some(name)
-        });
-        ours.map(|(_, line)| line.as_c_str())
+        // Both are in order, and few of ours are covered.
+        let mut covered = self.own.keys().filter_map(|name| self.ours.place_of(name)).peekable();
+        let ours = self.ours.0.iter().enumerate();
+        ours.filter(move |(place, _)| covered.next_if_eq(place).is_none())
+            .map(|(_, (_, line))| line.as_c_str())
     }
 
     /// The rest of them as `NAME=value`.

@@ -19,7 +19,7 @@ pub(super) struct Listener {
     socket: Socket,
     spec: ListenerSpec,
     parked: bool,
-    /// Nobody has had it since it was bound: it is as it was made.
+    /// It is as it was made: nobody has had it since it was bound, and it was given no other settings.
     untouched: bool,
     /// Where it is in the file system, if it is there.
     path: Option<Box<UnixPath>>,
@@ -91,6 +91,7 @@ impl Listener {
         if let Some(path) = &self.path {
             path.take_access_back(&before.settings.access, &self.spec.settings.access)?;
         }
+        self.untouched = false;
         if self.parked { Ok(()) } else { self.write_settings(true, true) }
     }
 
@@ -209,10 +210,13 @@ impl Listener {
     }
 
     /// `O_NONBLOCK` is not taken from a socket in use: its server would block in `accept` (uvicorn, start-first). Those of
-    /// the path are written where that leads `here`.
+    /// the path are written where that leads `here`. What one that was just made has by itself is not written to it.
     fn write_settings(&self, in_use: bool, here: bool) -> io::Result<()> {
         let settings = &self.spec.settings;
-        self.socket.set_nonblocking(settings.nonblocking || in_use && self.socket.nonblocking()?)?;
+        let nonblocking = settings.nonblocking || in_use && self.socket.nonblocking()?;
+        if nonblocking || !self.untouched {
+            self.socket.set_nonblocking(nonblocking)?;
+        }
         // The kernel cuts it to `net.core.somaxconn`.
         let backlog = settings.backlog.map_or(i32::MAX, |most| i32::try_from(most).unwrap_or(i32::MAX));
         match self.spec.address {
@@ -225,11 +229,15 @@ impl Listener {
                 self.socket.listen(backlog)?;
             }
             Address::Tcp(_) => {
-                self.socket.set_reuse_address(true)?;
+                if !self.untouched {
+                    self.socket.set_reuse_address(true)?;
+                    self.socket.set_tcp_nodelay(false)?;
+                    self.socket.set_keepalive(false)?;
+                }
                 self.socket.listen(backlog)?;
-                set_defer_accept(&self.socket, settings.defer_accept)?;
-                self.socket.set_tcp_nodelay(false)?;
-                self.socket.set_keepalive(false)?;
+                if settings.defer_accept.is_some() || !self.untouched {
+                    set_defer_accept(&self.socket, settings.defer_accept)?;
+                }
             }
         }
         Ok(())

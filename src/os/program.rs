@@ -69,9 +69,16 @@ impl Origin {
         self.binary().is_some() && binary_of(pid) == self.binary()
     }
 
-    /// The same, if it was still at `path` after that was executed: then it is what was.
+    /// The same, if it is what was executed from `path` just now: a script that is still there. Which binary a process runs is
+    /// looked at when it matters, before it is kept and before it is called the one that was started.
     pub(super) fn if_still_at(self, path: &Path) -> Option<Self> {
-        stat(path).is_ok_and(|found| Inode::of(&found) == self.inode()).then_some(self)
+        let is_it = match &self {
+            Self::Binary(_) => true,
+            Self::Script(_) | Self::LetGo(_) => {
+                stat(path).is_ok_and(|found| Inode::of(&found) == self.inode())
+            }
+        };
+        is_it.then_some(self)
     }
 
     /// Forgets the script.

@@ -187,11 +187,13 @@ impl<T: Serialize> Written<T> {
 }
 
 impl Record<'_> {
-    /// What lasts of it, as text.
-    pub(super) fn lasting(&self, written: &mut WrittenCommons) -> Option<Vec<u8>> {
+    /// What lasts of it, as text, for which so many bytes are enough at first.
+    pub(super) fn lasting(&self, written: &mut WrittenCommons, room: usize) -> Option<Vec<u8>> {
         let Self { definition, sockets, program, inode, .. } = self;
         let definition = DefinitionText::of(definition, written)?;
-        serde_json::to_vec(&Lasting { definition, sockets, program, inode: *inode }).ok()
+        let mut text = Vec::with_capacity(room);
+        serde_json::to_writer(&mut text, &Lasting { definition, sockets, program, inode: *inode }).ok()?;
+        Some(text)
     }
 
     /// Writes both lines to `text`, of which one part was written before. One that is not born yet is to be signed.

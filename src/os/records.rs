@@ -34,6 +34,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use texts::Texts;
 
@@ -97,7 +98,8 @@ struct Pad {
 pub(super) struct Records {
     path: PathBuf,
     boot: String,
-    file: File,
+    /// Held by whoever is to sign in it, too.
+    file: Rc<File>,
     /// What is behind this is about nobody.
     end: u64,
     /// How much of the file is about runs that have not ended.
@@ -127,7 +129,7 @@ impl Records {
         Self {
             path,
             boot,
-            file,
+            file: Rc::new(file),
             end: 0,
             live: 0,
             places: BTreeMap::new(),
@@ -212,11 +214,10 @@ impl Records {
     /// Writes down a run that is about to be born; gives the place where it is to sign. Without one it is written down
     /// once it was started, or not at all.
     pub(super) fn expect(&self, start: Start<'_>, definition: &Arc<Definition>) -> Option<Paper> {
-        let file = self.file.try_clone().ok()?;
         let record = self.record(start, ticks_now()?, definition);
         let place = self.put(&record, definition).ok()?;
         self.expected.set(Some(place));
-        Some(Paper { file, at: place.at() + SIGNED_AT })
+        Some(Paper { file: Rc::clone(&self.file), at: place.at() + SIGNED_AT })
     }
 
     /// It was born, as this process; has it `signed`? Tells whether it can be found by that.
@@ -278,7 +279,8 @@ impl Records {
             record.pid = pid;
             // Of two about one run the later counts.
             let mark = self.mark_at(before).ok_or(io::ErrorKind::InvalidData)?;
-            let lasting = record.lasting(&mut WrittenCommons::default()).ok_or(io::ErrorKind::InvalidData)?;
+            let lasting =
+                record.lasting(&mut WrittenCommons::default(), 0).ok_or(io::ErrorKind::InvalidData)?;
             let mut lines = Vec::new();
             record.write(mark, &lasting, &mut lines).ok_or(io::ErrorKind::InvalidData)?;
             self.append(&lines)

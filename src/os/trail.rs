@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The directory in the runtime directory.
 const DIRECTORY: &str = "checks";
@@ -39,7 +40,7 @@ impl Trail {
             File::create(&path)
         });
         // Where there is none its end is as good as before.
-        made.ok().map(|file| Paper { file, at: 0 })
+        made.ok().map(|file| Paper { file: Rc::new(file), at: 0 })
     }
 
     /// Names the file by the pid of whoever has signed it.

@@ -1,7 +1,8 @@
 //! Where a service is reached, and with which settings.
 
 use super::Common;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -54,8 +55,8 @@ impl fmt::Display for Address {
 }
 
 /// One entry of `listen`: an address and the settings of its socket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Written", into = "Written")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Written")]
 pub struct ListenerSpec {
     /// Its name for `{fd:NAME}`; unique within the service.
     pub name: Option<ListenerName>,
@@ -118,27 +119,36 @@ impl ListenerSpec {
 /// How it is written down: as it is in the file, with the settings beside the address.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "ListenerSpec", deny_unknown_fields)]
-struct Written {
-    name: Option<ListenerName>,
-    address: Address,
+struct Written<'a> {
+    name: Option<Cow<'a, ListenerName>>,
+    address: Cow<'a, Address>,
     backlog: Option<u32>,
     nonblocking: bool,
     defer_accept: Option<Duration>,
-    access: Access,
+    access: Cow<'a, Access>,
 }
 
-impl From<Written> for ListenerSpec {
-    fn from(written: Written) -> Self {
+impl From<Written<'_>> for ListenerSpec {
+    fn from(written: Written<'_>) -> Self {
         let Written { name, address, backlog, nonblocking, defer_accept, access } = written;
+        let access = access.into_owned();
         let settings = SocketSettings { backlog, nonblocking, defer_accept, access };
-        Self { name, address, settings: settings.into() }
+        Self { name: name.map(Cow::into_owned), address: address.into_owned(), settings: settings.into() }
     }
 }
 
-impl From<ListenerSpec> for Written {
-    fn from(spec: ListenerSpec) -> Self {
-        let ListenerSpec { name, address, settings } = spec;
-        let SocketSettings { backlog, nonblocking, defer_accept, access } = SocketSettings::clone(&settings);
-        Self { name, address, backlog, nonblocking, defer_accept, access }
+impl Serialize for ListenerSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { name, address, settings } = self;
+        let SocketSettings { backlog, nonblocking, defer_accept, access } = &**settings;
+        let written = Written {
+            name: name.as_ref().map(Cow::Borrowed),
+            address: Cow::Borrowed(address),
+            backlog: *backlog,
+            nonblocking: *nonblocking,
+            defer_accept: *defer_accept,
+            access: Cow::Borrowed(access),
+        };
+        written.serialize(serializer)
     }
 }

@@ -21,7 +21,8 @@ impl Records {
         let (mut found, mut unreadable) = (BTreeMap::new(), Vec::new());
         let (mut head, mut text) = (None, Vec::new());
         // Where it cannot be read nobody is found.
-        let _ = self.file.rewind().and_then(|()| self.file.read_to_end(&mut text));
+        let mut file = &*self.file;
+        let _ = file.rewind().and_then(|()| file.read_to_end(&mut text));
         self.end = 0;
         for (number, line) in (1..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
             // Torn: what is written at the end is about nobody until it is whole.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::rc::Rc;
 
 /// The name of the file that is to take the place of the other.
 const NEW: &str = "records.new";
@@ -39,7 +40,7 @@ impl Records {
     /// Writes what is about runs that have not ended to a new file, which takes the place of this one; all or nothing.
     pub(super) fn move_to_new_file(&mut self) -> io::Result<()> {
         let path = self.path.with_file_name(NEW);
-        let moved = || -> io::Result<(File, BTreeMap<RunId, Place>, u64)> {
+        let moved = || -> io::Result<(Rc<File>, BTreeMap<RunId, Place>, u64)> {
             let mut file = options().truncate(true).open(&path)?;
             let (mut places, mut end, mut piece) = (self.places.clone(), 0, Vec::new());
             for place in places.values_mut() {
@@ -56,7 +57,7 @@ impl Records {
             }
             file.write_all(&piece)?;
             fs::rename(&path, &self.path)?;
-            Ok((file, places, end))
+            Ok((Rc::new(file), places, end))
         };
         let (file, places, end) = moved().inspect_err(|_| _ = fs::remove_file(&path))?;
         (self.file, self.places, self.end, self.live) = (file, places, end, end);

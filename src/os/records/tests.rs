@@ -206,7 +206,7 @@ fn a_file_of_its_own_that_cannot_be_copied_stays() {
     fs::create_dir(&runs).unwrap();
     fs::write(runs.join("web.1.7"), format!("{{\"pid\":{},\"ticks\":1}}", own())).unwrap();
     let mut records = Records::open(dir.path()).unwrap();
-    records.file = File::open(dir.path().join(NAME)).unwrap();
+    records.file = File::open(dir.path().join(NAME)).unwrap().into();
     assert_eq!(records.take_former(dir.path()), []);
     assert!(runs.join("web.1.7").exists());
 }

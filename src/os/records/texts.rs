@@ -28,6 +28,9 @@ impl Text {
     }
 }
 
+/// By so many bytes a text may be longer than the last one before its room is not enough.
+const ROOM_MORE: usize = 64;
+
 /// Some texts, the latest last.
 #[derive(Default)]
 pub(super) struct Texts {
@@ -42,7 +45,9 @@ impl Texts {
         let at = if let Some(at) = known {
             at
         } else {
-            let json = record.lasting(&mut self.commons)?;
+            // Those of services that have much in common are about as long.
+            let room = self.latest.back().map_or(0, |text| text.json.len() + ROOM_MORE);
+            let json = record.lasting(&mut self.commons, room)?;
             if self.latest.len() >= TEXTS_KEPT {
                 self.latest.pop_front();
             }
