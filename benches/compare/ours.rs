@@ -5,12 +5,12 @@ use crate::peers::ours;
 use crate::support::{Stage, Supervised};
 use crate::table::kib_as_mb;
 use crate::{LIMIT, REST, bare, median, millis};
-use nix::sys::signal::Signal::SIGUSR1;
+use nix::sys::signal::Signal::{SIGTERM, SIGUSR1};
 use std::fs::File;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How often the short ones are measured.
+/// How often a figure is measured of which the median is taken.
 const TIMES: usize = 5;
 
 /// At most so many times the bare loop, or so much.
@@ -35,14 +35,14 @@ const STATUS_MS: f64 = 50.0;
 pub(crate) fn print(count: usize) {
     let goals = if count < MANY { GOALS } else { GOALS_OF_MANY };
     let mut marks = Marks::new();
-    let (started, stopped) = bare::start_and_stop(&mut marks, count);
+    let Some((mut rounds, mut supervised, having)) = rounds(&mut marks, count) else { return };
+    let (started, stopped) = (median(rounds.started), median(rounds.stopped));
     println!();
-    println!("{count} services under bootstrap");
+    println!("{count} services under bootstrap, with {}", having.words());
     println!("{:<44} {:>10}", "bare loop: start until main", millis(started));
     println!("{:<44} {:>10}", "bare loop: kill and reap", millis(stopped));
 
-    let Some((mut supervised, having, boot)) = boot(&mut marks, count) else { return };
-    against("boot until main of all", boot, started, goals.boot);
+    against("boot until main of all", median(rounds.boots), started, goals.boot);
     sleep(2 * REST);
     memory("PSS", &supervised, &goals);
     status("status --json, at rest", &supervised, &["status", "--json"]);
@@ -68,11 +68,45 @@ pub(crate) fn print(count: usize) {
     sleep(2 * REST);
     memory("PSS after these", &supervised, &goals);
 
+    rounds.stops.push(stop(&mut supervised, &mut marks));
+    against("stop until it has ended", median(rounds.stops), stopped, goals.stop);
+}
+
+/// What was measured several times, in turns: a single time says little where others use the machine.
+#[derive(Default)]
+struct Rounds {
+    started: Vec<Duration>,
+    stopped: Vec<Duration>,
+    boots: Vec<Duration>,
+    stops: Vec<Duration>,
+}
+
+/// Boots and stops them, each time after the bare loop; those of the last time go on. None when they cannot be booted.
+fn rounds(marks: &mut Marks, count: usize) -> Option<(Rounds, Supervised, Having)> {
+    let mut rounds = Rounds::default();
+    loop {
+        let (started, stopped) = bare::start_and_stop(marks, count);
+        rounds.started.push(started);
+        rounds.stopped.push(stopped);
+        sleep(REST);
+        let (mut supervised, having, boot) = boot(marks, count)?;
+        rounds.boots.push(boot);
+        if rounds.boots.len() == TIMES {
+            return Some((rounds, supervised, having));
+        }
+        sleep(2 * REST);
+        rounds.stops.push(stop(&mut supervised, marks));
+        sleep(REST);
+    }
+}
+
+/// How long it takes until it and all of its services have ended.
+fn stop(supervised: &mut Supervised, marks: &mut Marks) -> Duration {
     let begin = Instant::now();
-    supervised.signal(nix::sys::signal::Signal::SIGTERM);
+    supervised.signal(SIGTERM);
     supervised.wait_exit();
     marks.wait_ended(LIMIT);
-    against("stop until it has ended", begin.elapsed(), stopped, goals.stop);
+    begin.elapsed()
 }
 
 /// What a service has of ours, beside its process; the most comes first.
@@ -113,7 +147,6 @@ fn boot(marks: &mut Marks, count: usize) -> Option<(Supervised, Having, Duration
         let begin = Instant::now();
         let mut supervised = stage.launch_with(&config, file.into());
         if first(marks, &supervised) && marks.wait(count - 1, LIMIT).is_some() {
-            println!("with {with}");
             return Some((supervised, having, begin.elapsed()));
         }
         let said = std::fs::read_to_string(&log).unwrap_or_default();
@@ -122,7 +155,7 @@ fn boot(marks: &mut Marks, count: usize) -> Option<(Supervised, Having, Duration
             LIMIT.as_secs(),
             said.lines().last().unwrap_or("silent")
         );
-        supervised.signal(nix::sys::signal::Signal::SIGTERM);
+        supervised.signal(SIGTERM);
         supervised.wait_exit();
         marks.wait_ended(LIMIT);
     }
