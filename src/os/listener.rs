@@ -6,17 +6,22 @@ use super::sockopt::{set_defer_accept, tcp_queue, udp_queue};
 use super::unix_path::{Found, UnixPath};
 use crate::core::Repair;
 use crate::plan::{Address, ListenerSpec};
+use crate::protocol::SocketKind;
 use crate::protocol::status::Queue;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Socket, Type};
+use std::cell::Cell;
 use std::io;
 use std::net::Shutdown;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 /// A bound socket.
 pub(super) struct Listener {
     socket: Socket,
+    /// Of the socket, once it was asked for.
+    inode: Cell<Option<NonZeroU64>>,
     spec: ListenerSpec,
     parked: bool,
     /// It is as it was made: nobody has had it since it was bound, and it was given no other settings.
@@ -37,9 +42,14 @@ impl Listener {
             Address::Udp(address) => (bind_ip(*address, Type::DGRAM)?, None),
             Address::Unix(path) => bind_unix(path).map(|(socket, path)| (socket, Some(Box::new(path))))?,
         };
-        let listener = Self { socket, spec, parked: false, untouched: true, path };
+        let listener = Self { untouched: true, ..Self::of(socket, spec, path) };
         listener.write_settings(false, true).inspect_err(|_| listener.release())?;
         Ok(listener)
+    }
+
+    /// A socket that others may have had.
+    fn of(socket: Socket, spec: ListenerSpec, path: Option<Box<UnixPath>>) -> Self {
+        Self { socket, inode: Cell::default(), spec, parked: false, untouched: false, path }
     }
 
     /// The number of its descriptor; another one after a unix socket had to be made anew.
@@ -54,7 +64,18 @@ impl Listener {
 
     /// What `/proc` knows it by.
     pub(super) fn inode(&self) -> nix::Result<u64> {
-        nix::sys::stat::fstat(&self.socket).map(|found| found.st_ino)
+        if let Some(known) = self.inode.get() {
+            return Ok(known.into());
+        }
+        let found = nix::sys::stat::fstat(&self.socket)?.st_ino;
+        self.inode.set(NonZeroU64::new(found));
+        Ok(found)
+    }
+
+    /// Has another socket from now on.
+    fn replace(&mut self, socket: Socket, path: UnixPath) {
+        (self.socket, self.path) = (socket, Some(Box::new(path)));
+        self.inode.set(None);
     }
 
     /// What is watched for its being shut down: a TCP socket. A unix socket cannot be taken back then, and its
@@ -63,19 +84,22 @@ impl Listener {
         matches!(self.spec.address, Address::Tcp(_)).then(|| self.socket.as_fd())
     }
 
-    /// What waits at it, where the kernel tells. `unix` gives what waits at a unix socket, by the inode of that.
-    pub(super) fn queue(&self, unix: impl FnOnce(u64) -> Option<Queue>) -> Option<Queue> {
+    /// What waits at it, where the kernel tells. `known` gives what is known of all sockets of a kind, by the inode.
+    pub(super) fn queue(&self, known: impl FnOnce(SocketKind, u64) -> Option<Queue>) -> Option<Queue> {
         match self.spec.address {
             Address::Udp(_) => {
                 let (bytes, limit, dropped) = udp_queue(&self.socket).ok()?;
                 Some(Queue::Datagrams { bytes: bytes.into(), limit: limit.into(), dropped: dropped.into() })
             }
             Address::Tcp(_) | Address::Unix(_) if self.parked => None,
-            Address::Tcp(_) => {
-                let (waiting, limit) = tcp_queue(&self.socket).ok()?;
-                Some(Queue::Clients { waiting, limit })
+            Address::Tcp(address) => {
+                let kind = if address.is_ipv4() { SocketKind::TcpV4 } else { SocketKind::TcpV6 };
+                known(kind, self.inode().ok()?).or_else(|| {
+                    let (waiting, limit) = tcp_queue(&self.socket).ok()?;
+                    Some(Queue::Clients { waiting, limit })
+                })
             }
-            Address::Unix(_) => unix(self.inode().ok()?),
+            Address::Unix(_) => known(SocketKind::Unix, self.inode().ok()?),
         }
     }
 
@@ -165,9 +189,9 @@ impl Listener {
         let Address::Unix(path) = &self.spec.address else { return Err(error) };
         if self.is_shut_down()? {
             let Ok(socket) = bind_nowhere() else { return Err(error) };
+            let path = UnixPath::lost(path);
             self.release();
-            self.path = Some(Box::new(UnixPath::lost(path)));
-            self.socket = socket;
+            self.replace(socket, path);
         }
         Ok(Some(match error.raw_os_error() {
             Some(libc::EEXIST) => Repair::PathTaken,
@@ -261,8 +285,7 @@ impl Listener {
         let Address::Unix(path) = &self.spec.address else { return Ok(()) };
         self.release();
         let (socket, path) = bind_unix(path)?;
-        self.socket = socket;
-        self.path = Some(Box::new(path));
+        self.replace(socket, path);
         Ok(())
     }
 }

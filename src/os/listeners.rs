@@ -158,6 +158,11 @@ impl Listeners {
         ids.iter().filter_map(|id| self.all.get(id)?.inode().ok()).collect()
     }
 
+    /// How many are held.
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
+    }
+
     /// One that is held.
     pub(super) fn get(&self, id: ListenerId) -> Option<&Listener> {
         self.all.get(&id).map(|listener| &**listener)

@@ -9,9 +9,9 @@ mod granted;
 mod http;
 pub mod logs;
 mod notify;
+mod sock_diag;
 pub mod status;
 mod status_line;
-mod unix_diag;
 mod verdict;
 mod version;
 
@@ -23,6 +23,6 @@ pub use dialect::{Dialect, Numbers, Value, Voice};
 pub use granted::Granted;
 pub use http::{NotHttp, StatusReader, request};
 pub use notify::Notice;
+pub use sock_diag::{Kind as SocketKind, SocketQueue, ask_queues, read_queues};
 pub use status_line::{StatusAsItCame, StatusAsItComes, status_line};
-pub use unix_diag::{UnixQueue, ask_unix_queues, read_unix_queues};
 pub use verdict::{Word, WordReader};

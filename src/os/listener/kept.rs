@@ -41,8 +41,7 @@ impl Listener {
 
     /// A socket that was taken back from a server, which serves on it.
     pub(in super::super) fn taken_back(socket: OwnedFd, spec: ListenerSpec, path: Option<UnixPath>) -> Self {
-        let path = path.map(Box::new);
-        Self { socket: socket.into(), spec, parked: false, untouched: false, path }
+        Self::of(socket.into(), spec, path.map(Box::new))
     }
 
     /// A socket that was given back by whoever kept it. None where it had a path, and nothing of that is left.
@@ -51,7 +50,7 @@ impl Listener {
             Address::Unix(path) => Some(Box::new(UnixPath::found_again(path)?)),
             Address::Tcp(_) | Address::Udp(_) => None,
         };
-        Some(Self { socket, spec, parked: false, untouched: false, path })
+        Some(Self::of(socket, spec, path))
     }
 
     /// Takes it over.
@@ -63,6 +62,6 @@ impl Listener {
         let KeptListener { socket, mut spec, parked, path } = kept;
         commons.share_settings(&mut spec);
         let (socket, path) = (legacy.claim(socket)?.into(), path.map(Box::new));
-        Ok(Self { socket, spec, parked, untouched: false, path })
+        Ok(Self { parked, ..Self::of(socket, spec, path) })
     }
 }

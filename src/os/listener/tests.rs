@@ -316,7 +316,7 @@ fn what_somebody_has_put_at_the_path_is_not_touched() {
 #[test]
 fn the_backlog_is_that_of_the_file_whatever_a_server_made_of_it() {
     let (mut listener, address) = tcp();
-    let limit = |listener: &Listener| match listener.queue(|_| None) {
+    let limit = |listener: &Listener| match listener.queue(|_, _| None) {
         Some(Queue::Clients { limit, .. }) => limit,
         other => panic!("{other:?}"),
     };

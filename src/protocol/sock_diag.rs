@@ -1,5 +1,5 @@
-//! What the kernel is asked about unix sockets that listen, and what it answers: `NETLINK_SOCK_DIAG`, as
-//! `sock_diag(7)` has it. Numbers are in the order of the machine.
+//! What the kernel is asked about sockets that listen, and what it answers: `NETLINK_SOCK_DIAG`, as `sock_diag(7)` has it.
+//! Numbers are in the order of the machine.
 
 /// `SOCK_DIAG_BY_FAMILY`: the kind of the question, and of each answer to it.
 const BY_FAMILY: u16 = 20;
@@ -7,8 +7,13 @@ const BY_FAMILY: u16 = 20;
 /// `NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH`: all of them.
 const DUMP: u16 = 0x301;
 
-/// `AF_UNIX`.
+/// `AF_UNIX`, `AF_INET` and `AF_INET6`.
 const UNIX: u8 = 1;
+const V4: u8 = 2;
+const V6: u8 = 10;
+
+/// `IPPROTO_TCP`.
+const TCP: u8 = 6;
 
 /// The bit of `TCP_LISTEN` among the states.
 const LISTENS: u32 = 1 << 10;
@@ -23,14 +28,33 @@ const QUEUE: u16 = 4;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 
-/// Bytes of the header of a message, of what describes a socket, and of the header of an attribute.
+/// Bytes of the header of a message, of what describes a unix socket, and of the header of an attribute.
 const HEADER: usize = 16;
-const SOCKET: usize = 16;
+const UNIX_SOCKET: usize = 16;
 const ATTRIBUTE: usize = 4;
+
+/// Bytes of the addresses in a question about TCP sockets: those of which state they are is not told by them.
+const ADDRESSES: usize = 48;
+
+/// Where in the description of a TCP socket its queue begins (`idiag_rqueue`, then `idiag_wqueue`), and where its inode is.
+/// Of one that listens they mean who waits, and how many may (`tcp_diag_get_info` in the kernel).
+const TCP_QUEUE: usize = 4 + ADDRESSES + 4;
+const TCP_INODE: usize = TCP_QUEUE + 12;
+
+/// The sockets that one question is about: those of this kind that listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Unix sockets.
+    Unix,
+    /// TCP sockets at a v4 address.
+    TcpV4,
+    /// TCP sockets at a v6 address.
+    TcpV6,
+}
 
 /// Something that the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnixQueue {
+pub enum SocketQueue {
     /// Of a socket that listens.
     Of {
         /// The lower half of its inode, which is all that there is of it.
@@ -44,32 +68,37 @@ pub enum UnixQueue {
     End,
 }
 
-/// The question for the queues of all unix sockets that listen.
-pub fn ask_unix_queues() -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER + 24);
-    bytes.extend(40_u32.to_ne_bytes());
+/// The question for the queues of all sockets of this kind that listen.
+pub fn ask_queues(kind: Kind) -> Vec<u8> {
+    let body = match kind {
+        Kind::Unix => {
+            // Family, protocol, two bytes of nothing; states; no inode; what to show; no cookie.
+            let (states, inode, show) = (LISTENS.to_ne_bytes(), [0; 4], WITH_QUEUE.to_ne_bytes());
+            [&[UNIX, 0, 0, 0][..], &states, &inode, &show, &[0xff; 8]].concat()
+        }
+        // Family, protocol, two bytes of nothing; states; no addresses.
+        Kind::TcpV4 => [&[V4, TCP, 0, 0][..], &LISTENS.to_ne_bytes(), &[0; ADDRESSES]].concat(),
+        Kind::TcpV6 => [&[V6, TCP, 0, 0][..], &LISTENS.to_ne_bytes(), &[0; ADDRESSES]].concat(),
+    };
+    let mut bytes = Vec::with_capacity(HEADER + body.len());
+    bytes.extend(u32::try_from(HEADER + body.len()).unwrap_or(0).to_ne_bytes());
     bytes.extend(BY_FAMILY.to_ne_bytes());
     bytes.extend(DUMP.to_ne_bytes());
     // The number of the question, and of who asks: the kernel fills the second in.
     bytes.extend([0; 8]);
-    // Family, protocol, two bytes of nothing; states; no inode; what to show; no cookie.
-    bytes.extend([UNIX, 0, 0, 0]);
-    bytes.extend(LISTENS.to_ne_bytes());
-    bytes.extend(0_u32.to_ne_bytes());
-    bytes.extend(WITH_QUEUE.to_ne_bytes());
-    bytes.extend([0xff; 8]);
+    bytes.extend(body);
     bytes
 }
 
 /// Reads one datagram of the answer. What is not whole counts as the end.
-pub fn read_unix_queues(mut bytes: &[u8]) -> Vec<UnixQueue> {
+pub fn read_queues(mut bytes: &[u8]) -> Vec<SocketQueue> {
     let mut found = Vec::new();
     let nothing = bytes.is_empty();
     while let Some(message) = first(bytes, u32_at(bytes, 0)) {
         match u16_at(message, 4) {
             Some(BY_FAMILY) => found.extend(queue(message)),
             Some(ERROR | DONE) | None => {
-                found.push(UnixQueue::End);
+                found.push(SocketQueue::End);
                 return found;
             }
             Some(_) => {}
@@ -77,19 +106,31 @@ pub fn read_unix_queues(mut bytes: &[u8]) -> Vec<UnixQueue> {
         bytes = bytes.get(aligned(message.len())..).unwrap_or_default();
     }
     if nothing || !bytes.is_empty() {
-        found.push(UnixQueue::End);
+        found.push(SocketQueue::End);
     }
     found
 }
 
 /// The socket of one message, if it has a queue.
-fn queue(message: &[u8]) -> Option<UnixQueue> {
+fn queue(message: &[u8]) -> Option<SocketQueue> {
+    match *message.get(HEADER)? {
+        UNIX => unix_queue(message),
+        V4 | V6 => {
+            let (waiting, limit) =
+                (u32_at(message, HEADER + TCP_QUEUE)?, u32_at(message, HEADER + TCP_QUEUE + 4)?);
+            Some(SocketQueue::Of { inode: u32_at(message, HEADER + TCP_INODE)?, waiting, limit })
+        }
+        _ => None,
+    }
+}
+
+fn unix_queue(message: &[u8]) -> Option<SocketQueue> {
     let inode = u32_at(message, HEADER + 4)?;
-    let mut rest = message.get(HEADER + SOCKET..)?;
+    let mut rest = message.get(HEADER + UNIX_SOCKET..)?;
     while let Some(attribute) = first(rest, u16_at(rest, 0).map(u32::from)) {
         if u16_at(attribute, 2) == Some(QUEUE) {
             let (waiting, limit) = (u32_at(attribute, ATTRIBUTE)?, u32_at(attribute, ATTRIBUTE + 4)?);
-            return Some(UnixQueue::Of { inode, waiting, limit });
+            return Some(SocketQueue::Of { inode, waiting, limit });
         }
         rest = rest.get(aligned(attribute.len())..).unwrap_or_default();
     }
@@ -149,41 +190,43 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn what_a_kernel_has_said_is_understood() {
-        let of = |inode, waiting, limit| UnixQueue::Of { inode, waiting, limit };
-        assert_eq!(read_unix_queues(&heard()), [of(0x4_7114, 0, 256), of(0x4_7116, 3, 4096)]);
+        let of = |inode, waiting, limit| SocketQueue::Of { inode, waiting, limit };
+        assert_eq!(read_queues(&heard()), [of(0x4_7114, 0, 256), of(0x4_7116, 3, 4096)]);
     }
 
     #[test]
     fn the_question_is_as_long_as_it_says() {
-        let question = ask_unix_queues();
-        assert_eq!(u32_at(&question, 0), Some(u32::try_from(question.len()).unwrap()));
+        for kind in [Kind::Unix, Kind::TcpV4, Kind::TcpV6] {
+            let question = ask_queues(kind);
+            assert_eq!(u32_at(&question, 0), Some(u32::try_from(question.len()).unwrap()), "{kind:?}");
+        }
     }
 
     #[test]
     fn sockets_of_an_answer_are_told_and_its_end() {
         let (a, b) = (message(7, Some((3, 128))), message(8, None));
-        let of = UnixQueue::Of { inode: 7, waiting: 3, limit: 128 };
-        assert_eq!(read_unix_queues(&[&a[..], &b].concat()), [of]);
+        let of = SocketQueue::Of { inode: 7, waiting: 3, limit: 128 };
+        assert_eq!(read_queues(&[&a[..], &b].concat()), [of]);
         let done = whole(DONE, &[0; 4]);
-        assert_eq!(read_unix_queues(&[&a[..], &b, &done, &a].concat()), [of, UnixQueue::End]);
-        assert_eq!(read_unix_queues(&b), [], "one without a queue is not the end");
-        assert_eq!(read_unix_queues(&whole(ERROR, &[0; 4])), [UnixQueue::End]);
-        assert_eq!(read_unix_queues(&[]), [UnixQueue::End]);
+        assert_eq!(read_queues(&[&a[..], &b, &done, &a].concat()), [of, SocketQueue::End]);
+        assert_eq!(read_queues(&b), [], "one without a queue is not the end");
+        assert_eq!(read_queues(&whole(ERROR, &[0; 4])), [SocketQueue::End]);
+        assert_eq!(read_queues(&[]), [SocketQueue::End]);
     }
 
     #[test]
     fn what_is_not_whole_is_the_end() {
         let text = [message(7, Some((3, 128))), message(9, Some((1, 2)))].concat();
         for len in 0..text.len() {
-            let found = read_unix_queues(&text[..len]);
+            let found = read_queues(&text[..len]);
             assert!(found.len() <= 2, "{len}: {found:?}");
-            assert!(len == text.len() / 2 || found.last() == Some(&UnixQueue::End), "{len}: {found:?}");
+            assert!(len == text.len() / 2 || found.last() == Some(&SocketQueue::End), "{len}: {found:?}");
         }
         // Lengths that lead nowhere: none is followed for ever.
         for len in [0_u32, 1, 4, 15, u32::MAX] {
             let mut wrong = text.clone();
             wrong[..4].copy_from_slice(&len.to_ne_bytes());
-            assert_eq!(read_unix_queues(&wrong).last(), Some(&UnixQueue::End), "{len}");
+            assert_eq!(read_queues(&wrong).last(), Some(&SocketQueue::End), "{len}");
         }
     }
 }
