@@ -83,17 +83,19 @@ struct Rounds {
 
 /// Boots and stops them, each time after the bare loop; those of the last time go on. None when they cannot be booted.
 fn rounds(marks: &mut Marks, count: usize) -> Option<(Rounds, Supervised, Having)> {
-    let mut rounds = Rounds::default();
+    let (mut rounds, mut wanted) = (Rounds::default(), Having::ALL.to_vec());
     loop {
         let (started, stopped) = bare::start_and_stop(marks, count);
         rounds.started.push(started);
         rounds.stopped.push(stopped);
         sleep(REST);
-        let (mut supervised, having, boot) = boot(marks, count)?;
+        let (mut supervised, having, boot) = boot(marks, count, &wanted)?;
         rounds.boots.push(boot);
         if rounds.boots.len() == TIMES {
             return Some((rounds, supervised, having));
         }
+        // What was refused once is refused again.
+        wanted = vec![having];
         sleep(2 * REST);
         rounds.stops.push(stop(&mut supervised, marks));
         sleep(REST);
@@ -136,9 +138,9 @@ impl Having {
     }
 }
 
-/// Starts them with as much as the limit of descriptors allows: none when all is refused, or takes too long.
-fn boot(marks: &mut Marks, count: usize) -> Option<(Supervised, Having, Duration)> {
-    for having in Having::ALL {
+/// Starts them with as much of what is `wanted` as the limit of descriptors allows: none when all is refused, or takes too long.
+fn boot(marks: &mut Marks, count: usize, wanted: &[Having]) -> Option<(Supervised, Having, Duration)> {
+    for &having in wanted {
         let with = having.words();
         let stage = Stage::new();
         let log = stage.path("log");
