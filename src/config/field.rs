@@ -76,8 +76,8 @@ impl<'t, T: Value> Field<'t, T> {
         Self { key, found: None, inherited: false, kind: PhantomData }
     }
 
-    pub(super) fn of(table: &'t DeTable<'t>, key: &'static str) -> Self {
-        Self { found: table.get(key), ..Self::absent(key) }
+    pub(super) fn given(key: &'static str, found: &'t Spanned<DeValue<'t>>) -> Self {
+        Self { found: Some(found), ..Self::absent(key) }
     }
 
     /// This field, or where it is absent the one of `[defaults]`.

@@ -21,6 +21,8 @@ use super::value::{
 use crate::plan::{
     self, Address, Handshake, Orphans, Outlet, Restart, RestartOrder, Rights, ServiceName, WhenIdle,
 };
+use std::borrow::Cow;
+use toml::Spanned;
 use toml::de::DeTable;
 
 /// Makes of a list of keys a struct with one [`Field`] each, and what is the same for all tables.
@@ -44,15 +46,20 @@ macro_rules! tables {
             }
 
             /// The table where it is not there.
-            #[allow(dead_code, reason = "an entry of `listen` is always there")]
             pub(super) fn absent() -> Self {
                 Self { $($key: Field::absent(stringify!($key)),)* }
             }
 
-            /// Takes the fields of `table`; notes the keys that it should not have.
+            /// Takes the fields of `table`, which has few of them mostly; notes the keys that it should not have.
             pub(super) fn of(table: &'t DeTable<'t>, notes: &mut Notes<'_>) -> Self {
-                unknown_keys(table, Self::KEYS, notes);
-                Self { $($key: Field::of(table, stringify!($key)),)* }
+                let mut fields = Self::absent();
+                for (key, value) in table {
+                    match key.get_ref().as_ref() {
+                        $(stringify!($key) => fields.$key = Field::given(stringify!($key), value),)*
+                        _ => unknown_key(key, Self::KEYS, notes),
+                    }
+                }
+                fields
             }
 
             /// This table, with the fields that it lacks taken from `defaults`.
@@ -297,8 +304,12 @@ tables! {
 /// Notes the keys of `table` that are none of `known`.
 pub(super) fn unknown_keys(table: &DeTable<'_>, known: &'static [&'static str], notes: &mut Notes<'_>) {
     for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
-        let name = key.get_ref();
-        let meant = similar::key(name, known);
-        notes.add(key.span(), Problem::UnknownKey { key: beginning(name).into(), meant, known });
+        unknown_key(key, known, notes);
     }
+}
+
+fn unknown_key(key: &Spanned<Cow<'_, str>>, known: &'static [&'static str], notes: &mut Notes<'_>) {
+    let name = key.get_ref();
+    let meant = similar::key(name, known);
+    notes.add(key.span(), Problem::UnknownKey { key: beginning(name).into(), meant, known });
 }

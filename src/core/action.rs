@@ -34,7 +34,7 @@ pub enum Action {
         /// a parked one listens again.
         listeners: Vec<ListenerId>,
     },
-    /// Note for a later supervisor that this run serves. Of one that is up by its start that is noted with the start.
+    /// Note for a later supervisor that this run serves, unless it is up by its start: then that is noted with the start.
     NoteServing {
         /// Which one.
         run: RunId,

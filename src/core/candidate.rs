@@ -112,7 +112,9 @@ impl Candidate {
 
     /// The run, which is ready. From now on it is to say that it lives, if it has promised to.
     pub fn into_ready_run(mut self, scene: &mut Scene<'_>) -> Run {
-        scene.out.push(Action::NoteServing { run: self.run.id });
+        if !self.run.definition.is_up_by_its_start() {
+            scene.out.push(Action::NoteServing { run: self.run.id });
+        }
         self.run.watchdog.iter_mut().for_each(|watchdog| watchdog.fed(scene.now));
         self.run.served = true;
         self.run

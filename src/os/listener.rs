@@ -5,7 +5,7 @@ use super::bind::{bind_ip, bind_nowhere, bind_unix};
 use super::sockopt::{set_defer_accept, tcp_queue, udp_queue};
 use super::unix_path::{Found, UnixPath};
 use crate::core::Repair;
-use crate::plan::{Address, ListenerSpec};
+use crate::plan::{Address, Common, ListenerSpec, SocketSettings};
 use crate::protocol::SocketKind;
 use crate::protocol::status::Queue;
 use nix::errno::Errno;
@@ -22,7 +22,8 @@ pub(super) struct Listener {
     socket: Socket,
     /// Of the socket, once it was asked for.
     inode: Cell<Option<NonZeroU64>>,
-    spec: ListenerSpec,
+    address: Address,
+    settings: Common<SocketSettings>,
     parked: bool,
     /// It is as it was made: nobody has had it since it was bound, and it was given no other settings.
     untouched: bool,
@@ -49,7 +50,8 @@ impl Listener {
 
     /// A socket that others may have had.
     fn of(socket: Socket, spec: ListenerSpec, path: Option<Box<UnixPath>>) -> Self {
-        Self { socket, inode: Cell::default(), spec, parked: false, untouched: false, path }
+        let ListenerSpec { name: _, address, settings } = spec;
+        Self { socket, inode: Cell::default(), address, settings, parked: false, untouched: false, path }
     }
 
     /// The number of its descriptor; another one after a unix socket had to be made anew.
@@ -81,12 +83,12 @@ impl Listener {
     /// What is watched for its being shut down: a TCP socket. A unix socket cannot be taken back then, and its
     /// server would not have the new one: it gets one at the next start.
     pub(super) fn watched(&self) -> Option<BorrowedFd<'_>> {
-        matches!(self.spec.address, Address::Tcp(_)).then(|| self.socket.as_fd())
+        matches!(self.address, Address::Tcp(_)).then(|| self.socket.as_fd())
     }
 
     /// What waits at it, where the kernel tells. `known` gives what is known of all sockets of a kind, by the inode.
     pub(super) fn queue(&self, known: impl FnOnce(SocketKind, u64) -> Option<Queue>) -> Option<Queue> {
-        match self.spec.address {
+        match self.address {
             Address::Udp(_) => {
                 let (bytes, limit, dropped) = udp_queue(&self.socket).ok()?;
                 Some(Queue::Datagrams { bytes: bytes.into(), limit: limit.into(), dropped: dropped.into() })
@@ -105,15 +107,14 @@ impl Listener {
 
     /// Where it is.
     pub(super) fn address(&self) -> &Address {
-        &self.spec.address
+        &self.address
     }
 
     /// Takes other settings, and writes them unless it is parked: to write the backlog is to listen.
     pub(super) fn configure(&mut self, spec: ListenerSpec) -> io::Result<()> {
-        let spec = ListenerSpec { address: self.spec.address.clone(), ..spec };
-        let before = std::mem::replace(&mut self.spec, spec);
+        let before = std::mem::replace(&mut self.settings, spec.settings);
         if let Some(path) = &self.path {
-            path.take_access_back(&before.settings.access, &self.spec.settings.access)?;
+            path.take_access_back(&before.access, &self.settings.access)?;
         }
         self.untouched = false;
         if self.parked { Ok(()) } else { self.write_settings(true, true) }
@@ -130,7 +131,7 @@ impl Listener {
         let lost = matches!(path, Some(Repair::PathTaken | Repair::PathLost(_)));
         let repair = if self.parked && !lost {
             None
-        } else if matches!(self.spec.address, Address::Tcp(_)) && self.is_shut_down()? {
+        } else if matches!(self.address, Address::Tcp(_)) && self.is_shut_down()? {
             Some(Repair::ListensAgain)
         } else {
             path
@@ -145,7 +146,7 @@ impl Listener {
         if self.parked {
             return Ok(None);
         }
-        match self.spec.address {
+        match self.address {
             Address::Tcp(_) if self.is_shut_down()? => self.restore(true),
             Address::Tcp(_) | Address::Udp(_) => Ok(None),
             Address::Unix(_) => {
@@ -186,7 +187,7 @@ impl Listener {
     /// The path cannot be had. A server is started all the same, for it may have other sockets: with one that listens, where the
     /// old one cannot any more.
     fn stand_in(&mut self, error: io::Error) -> io::Result<Option<Repair>> {
-        let Address::Unix(path) = &self.spec.address else { return Err(error) };
+        let Address::Unix(path) = &self.address else { return Err(error) };
         if self.is_shut_down()? {
             let Ok(socket) = bind_nowhere() else { return Err(error) };
             let path = UnixPath::lost(path);
@@ -206,7 +207,7 @@ impl Listener {
 
     /// Keeps the address and refuses clients; those that wait are sent away. UDP has no clients to refuse.
     pub(super) fn park(&mut self) -> io::Result<()> {
-        if self.parked || matches!(self.spec.address, Address::Udp(_)) {
+        if self.parked || matches!(self.address, Address::Udp(_)) {
             return Ok(());
         }
         self.parked = true;
@@ -215,7 +216,7 @@ impl Listener {
             Err(error) if error.raw_os_error() != Some(libc::ENOTCONN) => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        match self.spec.address {
+        match self.address {
             // With it another socket could take the port, now that ours does not listen.
             Address::Tcp(_) => self.socket.set_reuse_address(false)?,
             // The kernel lets nobody else in, but keeps those that wait until somebody takes them. One that is
@@ -236,14 +237,14 @@ impl Listener {
     /// `O_NONBLOCK` is not taken from a socket in use: its server would block in `accept` (uvicorn, start-first). Those of
     /// the path are written where that leads `here`. What one that was just made has by itself is not written to it.
     fn write_settings(&self, in_use: bool, here: bool) -> io::Result<()> {
-        let settings = &self.spec.settings;
+        let settings = &self.settings;
         let nonblocking = settings.nonblocking || in_use && self.socket.nonblocking()?;
         if nonblocking || !self.untouched {
             self.socket.set_nonblocking(nonblocking)?;
         }
         // The kernel cuts it to `net.core.somaxconn`.
         let backlog = settings.backlog.map_or(i32::MAX, |most| i32::try_from(most).unwrap_or(i32::MAX));
-        match self.spec.address {
+        match self.address {
             Address::Udp(_) => {}
             Address::Unix(_) => {
                 // Nobody can connect before it listens.
@@ -282,7 +283,7 @@ impl Listener {
 
     /// Puts a new socket where the old one was. Servers that still have the old one are not touched.
     fn bind_anew(&mut self) -> io::Result<()> {
-        let Address::Unix(path) = &self.spec.address else { return Ok(()) };
+        let Address::Unix(path) = &self.address else { return Ok(()) };
         self.release();
         let (socket, path) = bind_unix(path)?;
         self.replace(socket, path);

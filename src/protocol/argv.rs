@@ -55,29 +55,22 @@ enum Piece<'t> {
 }
 
 /// Cuts a template into text and placeholders.
-fn pieces(template: &str) -> Vec<Piece<'_>> {
-    let mut found = Vec::new();
+fn pieces(template: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = template;
-    while let Some(open) = rest.find('{') {
-        let (before, from_brace) = rest.split_at(open);
-        if !before.is_empty() {
-            found.push(Piece::Text(before));
-        }
-        rest = if let Some((literal, len)) = escaped(from_brace) {
-            found.push(Piece::Text(literal));
-            &from_brace[len..]
-        } else if let Some((piece, len)) = placeholder(from_brace) {
-            found.push(piece);
-            &from_brace[len..]
+    std::iter::from_fn(move || {
+        let open = rest.find('{').unwrap_or(rest.len());
+        let (piece, len) = if open > 0 {
+            (Piece::Text(&rest[..open]), open)
+        } else if let Some((literal, len)) = escaped(rest) {
+            (Piece::Text(literal), len)
+        } else if let Some(found) = placeholder(rest) {
+            found
         } else {
-            found.push(Piece::Text("{"));
-            &from_brace[1..]
+            (Piece::Text(rest.get(..1)?), 1)
         };
-    }
-    if !rest.is_empty() {
-        found.push(Piece::Text(rest));
-    }
-    found
+        rest = &rest[len..];
+        Some(piece)
+    })
 }
 
 /// `{{fd}}` at the start of `text`: what it stands for and its length.

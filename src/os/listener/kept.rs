@@ -28,15 +28,20 @@ pub(in super::super) struct HeldSocket {
 }
 
 impl Listener {
+    /// What it is bound to and how. What services call it is not known here.
+    fn spec(&self) -> ListenerSpec {
+        ListenerSpec { name: None, address: self.address.clone(), settings: self.settings.clone() }
+    }
+
     /// Leaves it to the next program.
     pub(in super::super) fn keep(&self, numbers: &mut Numbers) -> KeptListener {
-        let (spec, path) = (self.spec.clone(), self.path.as_deref().cloned());
+        let (spec, path) = (self.spec(), self.path.as_deref().cloned());
         KeptListener { socket: numbers.keep(&self.socket), spec, parked: self.parked, path }
     }
 
     /// What a later supervisor must know to take it back from a server.
     pub(in super::super) fn held(&self) -> nix::Result<HeldSocket> {
-        Ok(HeldSocket { spec: self.spec.clone(), inode: self.inode()?, path: self.path.as_deref().cloned() })
+        Ok(HeldSocket { spec: self.spec(), inode: self.inode()?, path: self.path.as_deref().cloned() })
     }
 
     /// A socket that was taken back from a server, which serves on it.
