@@ -60,7 +60,11 @@ impl<'a> Strings<'a> {
         let owned: Vec<CString> =
             strings.into_iter().map(CString::new).collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)?;
         let own_pid: Vec<OwnPid> = names.iter().map(|name| OwnPid::new(name)).collect();
-        let mut pointers: Vec<*const c_char> = borrowed.into_iter().map(CStr::as_ptr).collect();
+        let borrowed = borrowed.into_iter();
+        // All of them at most, and null.
+        let most = borrowed.size_hint().1.unwrap_or(0) + owned.len() + own_pid.len() + 1;
+        let mut pointers: Vec<*const c_char> = Vec::with_capacity(most);
+        pointers.extend(borrowed.map(CStr::as_ptr));
         pointers.extend(owned.iter().map(|string| string.as_ptr()));
         pointers.extend(own_pid.iter().map(|variable| variable.text.as_ptr().cast::<c_char>()));
         pointers.push(std::ptr::null());
