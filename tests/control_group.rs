@@ -4,8 +4,9 @@ mod support;
 
 use nix::sys::signal::Signal::SIGHUP;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use support::{Stage, Supervised, free_port, http};
 
 /// Numbers that no user and no group of the machine has.
@@ -97,6 +98,76 @@ fn a_member_of_the_group_may_do_what_the_config_grants() {
     grant(&mut supervised, "");
     let (said, code) = run_as(&supervised, &member, "status");
     assert!(code == Some(7) && said.contains("Permission denied"), "{said}");
+    supervised.stop();
+}
+
+/// A member that stays connected: each line that it is given is a request, and what comes back is told.
+fn connected(supervised: &Supervised) -> (Child, impl FnMut(&str) -> String + use<>) {
+    // It was started by root: others may not be let near the interpreter.
+    const TALK: &str = "import os, socket, sys
+path, user, group = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+os.setgroups([group]), os.setgid(user), os.setuid(user)
+s = socket.socket(socket.AF_UNIX)
+s.connect(path)
+said = s.makefile('r')
+for line in sys.stdin:
+    try:
+        s.send(line.encode())
+    except OSError:
+        pass
+    print(said.readline().strip(), flush=True)";
+    let stage = supervised.stage.dir();
+    let mut child = Command::new("python3")
+        .args(["-c", TALK])
+        .arg(stage.join("run/control"))
+        .args([USER, GROUP].map(|number| number.to_string()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut asks, answers) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut answers = BufReader::new(answers).lines();
+    let ask = move |request: &str| {
+        writeln!(asks, "{{\"version\":1,{request}}}").unwrap();
+        answers.next().unwrap().unwrap()
+    };
+    (child, ask)
+}
+
+/// They are looked at for each request, and not when somebody connects.
+#[test]
+fn rights_that_a_reload_takes_away_are_gone_for_those_who_are_connected_too() {
+    let full = format!("control_group = {GROUP}\ncontrol_rights = \"full\"");
+    let Some(mut supervised) = public(&full) else { return };
+    let (mut member, mut ask) = connected(&supervised);
+    let (mut follower, mut follow) = connected(&supervised);
+    assert!(ask("\"request\":\"version\"").contains("\"rights\":\"full\""));
+    assert!(follow("\"request\":\"events\"").contains("following"));
+
+    let file = fs::read_to_string(supervised.stage.dir().join("services.toml")).unwrap();
+    let mut becomes = |from: &str, to: &str| {
+        supervised.stage.write("services.toml", &file.replace(&full, from).replace(from, to));
+        supervised.forget();
+        supervised.signal(SIGHUP);
+        supervised.wait_for("config applied");
+    };
+    let read = format!("control_group = {GROUP}");
+    becomes(&full, &read);
+    assert!(ask("\"request\":\"version\"").contains("\"rights\":\"read\""));
+    let said = ask("\"request\":\"restart\",\"services\":[\"web\"]");
+    assert!(said.contains("\"forbidden\""), "{said}");
+
+    becomes(&read, "");
+    let said = ask("\"request\":\"version\"");
+    assert!(said.contains("\"forbidden\"") && said.contains("may not speak to this supervisor"), "{said}");
+    assert_eq!(ask("\"request\":\"version\""), "", "it is closed");
+    // What came before is told, and then it is over.
+    let told = std::iter::repeat_with(|| follow("")).take(9).collect::<Vec<_>>();
+    assert!(told.iter().any(|line| line.contains("\"forbidden\"")), "{told:?}");
+    assert_eq!(told.last().map(String::as_str), Some(""));
+    drop((ask, follow));
+    member.wait().unwrap();
+    follower.wait().unwrap();
     supervised.stop();
 }
 

@@ -81,7 +81,8 @@ fn credentials(
     if machine::is_own_user(user.uid) && !Uid::effective().is_root() && more.is_none() {
         return Some((Some(user), Some(group), None));
     }
-    let all = groups.into_iter().chain(more.into_iter().flatten()).collect();
+    // As initgroups(3) has it: with the group that it gets, and not with one in the place of which that is.
+    let all = [group.clone()].into_iter().chain(groups).chain(more.into_iter().flatten()).collect();
     Some((Some(user), Some(group), Some(in_order(all))))
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Member {
     pub(super) user: User,
     /// Its own group; none where the machine does not know the user.
     pub(super) group: Option<Group>,
-    /// The groups that it is a member of, its own among them.
+    /// The groups that count it among their members; its own is none of them where it is that by the user alone.
     pub(super) groups: Vec<Group>,
 }
 
@@ -79,10 +79,11 @@ fn user(named: &Named) -> Result<Member, Rule> {
 
 fn member(name: &str, found: unistd::User) -> Result<Member, Rule> {
     let login = CString::new(found.name.as_str()).map_err(|_| Rule::NoSuchUser)?;
-    let gids = unistd::getgrouplist(&login, found.gid).map_err(unanswered)?;
-    let mut groups = gids.into_iter().map(named_group).collect::<Result<Vec<_>, _>>()?;
-    groups.sort_by_key(|group| group.gid);
-    groups.dedup_by_key(|group| group.gid);
+    // The list begins with the group that is given: with none that there is, it has those in which the user stands.
+    let none = Gid::from_raw(u32::MAX);
+    let gids = unistd::getgrouplist(&login, none).map_err(unanswered)?;
+    let listed = gids.into_iter().filter(|gid| *gid != none);
+    let groups = listed.map(named_group).collect::<Result<Vec<_>, _>>()?;
     let is_shell = |path: &std::path::Path| {
         path.file_name().is_some_and(|name| NO_SHELLS.iter().all(|refuses| name != *refuses))
     };

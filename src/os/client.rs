@@ -238,7 +238,8 @@ impl Client {
         waits.then(|| self.moved + CONTROL_ANSWER_PATIENCE)
     }
 
-    fn refuse(&mut self, code: ErrorCode, message: String) {
+    /// Tells it why, and nothing after that.
+    pub(super) fn refuse(&mut self, code: ErrorCode, message: String) {
         self.outbox.extend(Reply::error(code, message).line(0).as_bytes());
         self.inbox = Vec::new();
         self.phase = Phase::Closes;

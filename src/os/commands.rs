@@ -44,8 +44,9 @@ impl Os {
     ///
     /// The socket cannot be given to the group: then nobody else may.
     pub fn admit(&mut self, gid: Option<u32>, rights: Rights) -> io::Result<()> {
+        let now = self.now();
         match (&mut self.control, &self.runtime_dir) {
-            (Some(control), Some(directory)) => control.admit(directory, gid, rights),
+            (Some(control), Some(directory)) => control.admit(&self.poller, directory, (gid, rights), now),
             _ => Ok(()),
         }
     }

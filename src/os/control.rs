@@ -5,22 +5,21 @@
 
 mod kept;
 mod place;
+mod rights;
 
 pub(super) use kept::{KeptClient, KeptControl, LeftControl};
 
 use super::client::{Client, Peer, Read, Then};
 use super::poller::{Poller, Token};
 use super::runtime_dir::{NoRuntimeDir, RuntimeDir};
-use super::sockopt::peer_groups;
 use crate::core::Time;
 use crate::limits::{CONTROL_ANSWER_BYTES, CONTROL_CLIENTS, CONTROL_TURN};
-use crate::plan::Rights;
 use crate::protocol::control::{ErrorCode, Reply};
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use nix::sys::socket::{MsgFlags, getsockopt, send, sockopt};
-use nix::unistd::geteuid;
-use place::{give, is_at, listen};
+use place::{is_at, listen};
+use rights::{Admitted, forbidden, is_owner, rights_of};
 use socket2::Socket;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
@@ -38,13 +37,6 @@ pub enum Heard {
     Line(Peer, Vec<u8>),
     /// It is gone.
     Gone,
-}
-
-/// A group, and what its members may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Admitted {
-    gid: u32,
-    rights: Rights,
 }
 
 /// What came of a look at the socket's path.
@@ -107,24 +99,6 @@ impl ControlSocket {
         Ok(control)
     }
 
-    /// Lets the members of a group speak to it, or nobody but us and root.
-    ///
-    /// # Errors
-    ///
-    /// The socket cannot be given to the group: then nobody else may.
-    pub(super) fn admit(
-        &mut self,
-        directory: &RuntimeDir,
-        gid: Option<u32>,
-        rights: Rights,
-    ) -> io::Result<()> {
-        self.admitted = None;
-        gid.map_or(Ok(()), |gid| directory.admit(gid))?;
-        give(&directory.socket(), gid)?;
-        self.admitted = gid.map(|gid| Admitted { gid, rights });
-        Ok(())
-    }
-
     /// The next thing that a client did.
     pub(super) fn next(&mut self) -> Option<(ClientId, Heard)> {
         self.heard.pop_front()
@@ -185,21 +159,12 @@ impl ControlSocket {
 
     fn welcome(&mut self, poller: &Poller, stream: OwnedFd, now: Time) {
         let Ok(found) = getsockopt(&stream, sockopt::PeerCredentials) else { return };
-        let is_owner = found.uid() == geteuid().as_raw() || found.uid() == 0;
-        let admitted = self
-            .admitted
-            .filter(|admitted| found.gid() == admitted.gid || peer_groups(&stream).contains(&admitted.gid));
-        let rights = match (is_owner, admitted) {
-            (true, _) => Rights::Full,
-            (false, Some(admitted)) => admitted.rights,
-            (false, None) => {
-                let who = found.uid();
-                let message = format!("the user {who} may not speak to this supervisor; see `control_group`");
-                return refuse(&stream, ErrorCode::Forbidden, &message);
-            }
+        let Some(rights) = rights_of(&stream, &found, self.admitted) else {
+            return refuse(&stream, ErrorCode::Forbidden, &forbidden(found.uid()));
         };
-        let others = || self.clients.values().filter(|client| !Self::is_owner(client.peer.uid)).count();
-        if self.clients.len() >= CONTROL_CLIENTS || !is_owner && others() >= CONTROL_CLIENTS / 2 {
+        let others = || self.clients.values().filter(|client| !is_owner(client.peer.uid)).count();
+        let is_full = self.clients.len() >= CONTROL_CLIENTS;
+        if is_full || !is_owner(found.uid()) && others() >= CONTROL_CLIENTS / 2 {
             let message = format!("{} clients are connected already; try again", self.clients.len());
             return refuse(&stream, ErrorCode::Busy, &message);
         }
@@ -208,10 +173,6 @@ impl ControlSocket {
         self.clients.insert(self.last, Client::new(stream, peer, now));
         // What it wants is there already, where it had to wait for us.
         self.serve(poller, self.last, false, now);
-    }
-
-    fn is_owner(uid: u32) -> bool {
-        uid == 0 || uid == geteuid().as_raw()
     }
 
     /// Does what the poller found.
