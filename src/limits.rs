@@ -295,6 +295,10 @@ pub const METRICS_HEADERS: usize = 64;
 /// How long a client of the metrics may take for its request, and for its answer. Half of what Prometheus waits.
 pub const METRICS_PATIENCE: Duration = Duration::from_secs(5);
 
+/// For so long clients of the metrics are told why the supervisor did not answer the last one, and it is not asked again: those
+/// who came meanwhile are heard within a moment.
+pub const METRICS_FAILURE_HOLDS: Duration = Duration::from_millis(100);
+
 /// How long the supervisor may take to answer the metrics; its clients are told then that it does not.
 pub const METRICS_STATUS_PATIENCE: Duration = Duration::from_secs(2);
 

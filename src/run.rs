@@ -333,6 +333,7 @@ impl World {
             | Action::Configure { .. }
             | Action::Listen { .. }
             | Action::Park { .. }
+            | Action::LeaveSockets
             | Action::Close { .. } => self.os.perform(action),
         }
     }

@@ -116,6 +116,11 @@ fn a_socket_that_was_removed_is_made_anew_and_the_directory_too() {
     supervised.wait_for("removed the control socket …it is there again");
     assert_eq!(Wire::to(&supervised).ask("\"version\"")["reply"], "version");
     let run = supervised.stage.dir().join("run");
+    // By whoever removes what is old; another supervisor would take our servers for those of one that was killed.
+    fs::remove_file(run.join("lock")).unwrap();
+    eventually("it is locked again", || run.join("lock").exists());
+    let second = supervised.stage.run(&["-c", "services.toml"]);
+    assert_eq!(second.status.code(), Some(1), "{}", String::from_utf8_lossy(&second.stderr));
     fs::rename(&run, supervised.stage.dir().join("gone")).unwrap();
     eventually("it is there again", || Wire::connect(&Wire::path(&supervised)).is_ok());
     assert_eq!(Wire::to(&supervised).ask("\"version\"")["reply"], "version");

@@ -1,5 +1,7 @@
 //! Who may speak to the control socket: the owner, root, and whom the config grants it.
 
+#![expect(clippy::disallowed_methods, reason = "a member is a process of its own")]
+
 mod support;
 
 use nix::sys::signal::Signal::SIGHUP;

@@ -3,7 +3,7 @@
 mod support;
 
 use bootstrap::limits::OWN_DESCRIPTORS;
-use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1};
+use nix::sys::signal::Signal::{SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGUSR1};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
@@ -535,5 +535,47 @@ fn a_hold_speaks_of_clients_only_where_there_are_any() {
     let held =
         |name: &str| supervised.wait_for(&format!(" {name} held: nothing is started until it is released"));
     assert!(held("web").ends_with("; clients wait") && held("job").ends_with("released"), "{supervised}");
+    supervised.stop();
+}
+
+/// A supervisor may stand still for longer than a deadline: a machine that was paused, a file system that hangs. What came in
+/// time is heard before the time is over.
+#[test]
+fn an_answer_that_came_in_time_counts_even_if_nobody_could_hear_it_then() {
+    let stage = Stage::new();
+    // It answers once the supervisor stands still, and tells when its deadline is over.
+    let text = "#!/usr/bin/env python3
+import os, signal, sys, time
+def there(name):
+    while not os.path.exists(name):
+        time.sleep(0.02)
+def leave(*_):
+    there('stands')
+    os.write(int(sys.argv[2]), b'success')
+    time.sleep(1.5)
+    open('over', 'w').close()
+    there('end')
+    os._exit(0)
+signal.signal(signal.SIGUSR1, leave)
+while True:
+    signal.pause()
+";
+    let program = script(&stage, text, 0o755);
+    let more = "ready = \"started\"\nhandover_timeout = \"1s\"\ndrain_timeout = \"30s\"\n";
+    let mut supervised = stage.start(&service("web", free_port(), &[&program], more), &["web"]);
+    let old = supervised.pid_of("web", 1);
+    eventually("its handler is installed", || old.signals("SigCgt") & 1 << 9 != 0);
+    supervised.forget();
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(" web generation=1 … asked to stop accepting");
+    supervised.signal(SIGSTOP);
+    let there = |name: &str| supervised.stage.dir().join(name).exists();
+    supervised.stage.write("stands", "");
+    eventually("the deadline is over", || there("over"));
+    supervised.signal(SIGCONT);
+    supervised.wait_for(" web generation=1 … answered \"success\"");
+    supervised.stage.write("end", "");
+    supervised.wait_for(" web generation=2 … started");
+    assert!(!supervised.said("no answer after"), "{supervised}");
     supervised.stop();
 }

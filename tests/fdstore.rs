@@ -4,13 +4,13 @@
 
 mod support;
 
-use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR2};
+use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGTERM, SIGUSR2};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use std::collections::BTreeMap;
 use std::io::IoSliceMut;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use support::{Client, Stage, Supervised, eventually, example, free_port, get_unix, http};
 
@@ -139,6 +139,61 @@ fn clients_wait_while_nobody_is_left_and_are_answered_by_who_comes() {
     }
     assert_eq!(manager.told, 2, "it is told once of what it keeps");
     supervised.stop();
+}
+
+/// A stop of the unit is not the end of its sockets: the manager has them, over a restart of it at least.
+#[test]
+fn a_stop_leaves_what_the_manager_has_as_it_is_and_clients_wait_there() {
+    let (mut supervised, mut manager, port, path) = started("16");
+    let both = names(port, &path);
+    let both: Vec<&str> = both.iter().map(String::as_str).collect();
+    manager.wait(&both);
+    for _ in 0..2 {
+        supervised.signal(SIGTERM);
+        supervised.wait_exit();
+        let mut waiting = Client::connect(port).expect("it listens, though nobody is there");
+        waiting.send("/").unwrap();
+        let local = std::thread::spawn({
+            let path = path.clone();
+            move || get_unix(Path::new(&path), "/")
+        });
+        supervised.stage.give(manager.give());
+        supervised.start_again();
+        assert_eq!(waiting.receive().unwrap().generation(), 1);
+        assert_eq!(local.join().unwrap().unwrap().generation(), 1);
+        manager.wait(&both);
+    }
+    supervised.stop();
+}
+
+/// As with a unit for sockets, which would fail if one of them was shut down.
+#[test]
+fn sockets_that_were_given_outlive_a_stop_and_one_that_was_ours_does_not() {
+    let mut stage = Stage::new();
+    let path = stage.path("web.sock");
+    // One whose port the kernel has chosen would lose it where it is shut down.
+    let [port, own] = [free_port(), free_port()];
+    let tcp = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let local = UnixListener::bind(&path).unwrap();
+    let given = [OwnedFd::from(tcp.try_clone().unwrap()), local.try_clone().unwrap().into()];
+    stage.give(given.map(|fd| ("web.socket".into(), fd)).into());
+    let text = config(port, Some(&path)) + &http("own", own, "");
+    let mut supervised = stage.start(&text, &["web", "local", "own"]);
+    supervised.wait_answer(port, 1);
+    supervised.wait_answer(own, 1);
+    // It is known to the program after this one, too.
+    supervised.signal(SIGUSR2);
+    supervised.wait_for(" bootstrap pid= … is now");
+    // Down by an order: refused now, and not by whoever has the socket after us.
+    let stopped = supervised.stage.run(&["-c", "services.toml", "stop", "web"]);
+    assert!(stopped.status.success(), "{stopped:?}");
+    TcpStream::connect(("127.0.0.1", port)).unwrap_err();
+    supervised.signal(SIGTERM);
+    supervised.wait_exit();
+    let _clients = (TcpStream::connect(("127.0.0.1", port)).unwrap(), UnixStream::connect(&path).unwrap());
+    tcp.accept().unwrap();
+    local.accept().unwrap();
+    TcpStream::connect(("127.0.0.1", own)).unwrap_err();
 }
 
 /// The servers live on: then the sockets are theirs and the manager's, and it is one adoption.

@@ -443,6 +443,25 @@ fn probes_are_told_who_is_not_up_and_that_the_supervisor_answers() {
     eventually("it answers again", || page(port, "/healthz").0 == 200);
 }
 
+/// A file says where the supervisor is, and may be gone or broken while that goes on.
+#[test]
+fn the_supervisor_is_found_where_it_was_whatever_becomes_of_the_file() {
+    let port = free_port();
+    let stage = Stage::new();
+    let place = format!("[bootstrap]\nruntime_dir = {:?}\n", stage.dir().join("here"));
+    let supervised = stage.launch(&(place + &metrics(port, "")));
+    supervised.wait_for(" metrics generation=1 … ready after");
+    assert_eq!(page(port, "/readyz").0, 200);
+    let file = supervised.stage.dir().join("services.toml");
+    for text in ["", "[bootstrap]\nruntime_dir = \"/elsewhere\"\n"] {
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(page(port, "/healthz"), (200, "the supervisor answers\n".into()), "{text:?}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    are(&scrape(port), &[("bootstrap_config_state{state=broken}", 1.0)]);
+    supervised.stop();
+}
+
 #[test]
 fn restarts_under_scrapes_fail_none() {
     let port = free_port();

@@ -9,6 +9,7 @@ use crate::os::{self, Arrival, Os, Place};
 use crate::protocol::control::{ControlRequest, Reply};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::iter;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -17,10 +18,15 @@ use std::time::Duration;
 /// Bytes of an answer that are read at once: all that the kernel holds of it.
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// A directory in which the supervisor may be found, and whether somebody named it.
+pub(super) type Spot = (PathBuf, bool);
+
 /// A connection to the supervisor, with one request at a time.
 pub(super) struct Connection {
     stream: BufReader<UnixStream>,
     directory: PathBuf,
+    /// Whether somebody named that.
+    named: bool,
     /// What has come of the next line.
     line: Vec<u8>,
 }
@@ -28,20 +34,38 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects to the supervisor of a config file, wherever it is found.
     pub(super) fn open(config: &Path, way: &Way) -> Result<Self, Trouble> {
-        let mut tried = Vec::new();
-        for (directory, named) in places(config, way) {
+        Self::open_at(config, places(config, way))
+    }
+
+    /// The same for who asks again and again. Where the supervisor was the last time is tried first: the file that says
+    /// where it is may be broken by now, or elsewhere.
+    pub(super) fn open_again(config: &Path, way: &Way, last: &mut Option<Spot>) -> Result<Self, Trouble> {
+        let as_the_file_says = iter::once_with(|| places(config, way)).flatten();
+        let connection = Self::open_at(config, last.iter().cloned().chain(as_the_file_says))?;
+        *last = Some((connection.directory.clone(), connection.named));
+        Ok(connection)
+    }
+
+    fn open_at(config: &Path, spots: impl IntoIterator<Item = Spot>) -> Result<Self, Trouble> {
+        let mut tried: Vec<(PathBuf, io::Error)> = Vec::new();
+        for (directory, named) in spots {
             let path = Place::socket(&directory);
             match connect(&path).and_then(|stream| of_ours(stream, named)) {
                 Ok(stream) => {
                     let stream = BufReader::with_capacity(PIECE_BYTES, stream);
-                    return Ok(Self { stream, directory, line: Vec::new() });
+                    return Ok(Self { stream, directory, named, line: Vec::new() });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let pid = Place::holder(&directory).map(|(pid, _)| pid);
                     return Err(Trouble::Silent { pid, waited: CLIENT_PATIENCE });
                 }
                 // Whoever reads it may be elsewhere.
-                Err(error) => tried.push((std::path::absolute(&path).unwrap_or(path), error)),
+                Err(error) => {
+                    let path = std::path::absolute(&path).unwrap_or(path);
+                    if tried.iter().all(|(before, _)| *before != path) {
+                        tried.push((path, error));
+                    }
+                }
             }
         }
         Err(Trouble::NotReachable { config: config.into(), tried })
@@ -195,8 +219,8 @@ fn of_ours(stream: UnixStream, named: bool) -> io::Result<UnixStream> {
     ))
 }
 
-/// Where the supervisor may be, the likeliest place first, and whether somebody named it.
-fn places(config: &Path, way: &Way) -> Vec<(PathBuf, bool)> {
+/// Where the supervisor may be, the likeliest place first.
+fn places(config: &Path, way: &Way) -> Vec<Spot> {
     if let Some(named) = way.named() {
         return vec![(named, true)];
     }

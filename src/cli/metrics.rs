@@ -1,7 +1,7 @@
 //! `metrics`: the supervisor's numbers for Prometheus, served as one of its services.
 
 use super::answer::complain;
-use super::client::{Connection, left};
+use super::client::{Connection, Spot, left};
 use super::trouble::Trouble;
 use super::way::Way;
 use crate::exit::ExitCode;
@@ -46,7 +46,8 @@ pub(super) fn metrics(config: &Path, args: &MetricsArgs) -> ExitCode {
     let pipe = granted.pop().expect("at least two arguments, and a descriptor for each");
     let own = std::env::var(OWN).ok();
     let way = Way::to(args.runtime_dir.clone());
-    match metrics::serve(granted, pipe, own.as_deref(), &mut || status(config, &way)) {
+    let mut last = None;
+    match metrics::serve(granted, pipe, own.as_deref(), &mut || status(config, &way, &mut last)) {
         Ok(()) => ExitCode::Ok,
         Err(error) => {
             complain(&format!("cannot serve metrics: {error}"));
@@ -56,10 +57,10 @@ pub(super) fn metrics(config: &Path, args: &MetricsArgs) -> ExitCode {
 }
 
 /// How everything is; or why the supervisor does not say it.
-fn status(config: &Path, way: &Way) -> Result<Status, String> {
+fn status(config: &Path, way: &Way, last: &mut Option<Spot>) -> Result<Status, String> {
     // A supervisor that becomes another program gives up its connections, not its socket: the next one is taken.
-    let answer = match ask(config, way) {
-        Err(Trouble::Lost(_)) => ask(config, way),
+    let answer = match ask(config, way, last) {
+        Err(Trouble::Lost(_)) => ask(config, way, last),
         answer => answer,
     };
     match answer {
@@ -78,9 +79,9 @@ fn status(config: &Path, way: &Way) -> Result<Status, String> {
 }
 
 /// One question; no answer if it takes too long.
-fn ask(config: &Path, way: &Way) -> Result<Option<Reply>, Trouble> {
+fn ask(config: &Path, way: &Way, last: &mut Option<Spot>) -> Result<Option<Reply>, Trouble> {
     let until = Os::clock() + METRICS_STATUS_PATIENCE;
-    let mut connection = Connection::open(config, way)?;
+    let mut connection = Connection::open_again(config, way, last)?;
     connection.ask(&ControlRequest::Status { services: Vec::new() })?;
     loop {
         let reply = connection.next(left(Some(until)))?;

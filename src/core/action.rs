@@ -164,6 +164,8 @@ pub enum Action {
         /// Which one.
         listener: ListenerId,
     },
+    /// Everything ends: a socket that the manager above has as well is left to it as it is, with those who wait in it.
+    LeaveSockets,
     /// Give the address up.
     Close {
         /// Which one.

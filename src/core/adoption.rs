@@ -32,7 +32,7 @@ impl Supervisor {
             let mut known = self.names.get(&name).copied();
             while !orphans.is_empty() {
                 let mut own = take_one_of_each(&mut orphans);
-                for orphan in own.iter_mut().filter(|orphan| !orphan.leaving) {
+                for orphan in own.iter_mut().filter(|orphan| !orphan.leaves()) {
                     // It may be the one that serves on: its sockets have to be ours.
                     let mut addresses = orphan.definition.listeners.iter().map(|spec| &spec.address);
                     orphan.held &= stays && addresses.all(|address| self.sockets.contains_key(address));
@@ -85,7 +85,7 @@ impl Supervisor {
 
 /// Takes out one run of each number, in their order: of two with the same the one that nobody asked to leave.
 fn take_one_of_each(orphans: &mut Vec<Orphan>) -> Vec<Orphan> {
-    orphans.sort_by_key(|orphan| (orphan.generation, orphan.leaving));
+    orphans.sort_by_key(|orphan| (orphan.generation, orphan.leaves()));
     let mut taken: Vec<Orphan> = Vec::new();
     let mut left = Vec::new();
     for orphan in orphans.drain(..) {
@@ -104,7 +104,7 @@ impl Service {
         for index in 0..most.max(self.definition.policy.workers) {
             let mut worker = Worker::new(index, now);
             let its: Vec<&Orphan> = orphans.iter().filter(|orphan| orphan.worker == index).collect();
-            let mut stays = its.iter().filter(|orphan| orphan.held && !orphan.leaving);
+            let mut stays = its.iter().filter(|orphan| orphan.held && !orphan.leaves());
             let serves = stays.clone().find(|orphan| orphan.serves);
             let chosen = serves.or(stays.next_back()).map(|orphan| orphan.generation);
             for orphan in its {
@@ -131,7 +131,7 @@ impl Service {
         let mut run = orphan.run(self.id);
         self.history.begun = self.history.begun.max(worker.index + 1);
         let (_, mut scene) = self.scene(now, out);
-        if orphan.leaving {
+        if orphan.leaves() {
             // Those that were hurried before look as patient as the others now (simulation, seed 64).
             worker.make_room_to_leave(&mut scene);
             let leaving = Leaving::adopt(run, orphan, &mut scene);
@@ -183,14 +183,21 @@ impl Leaving {
             scene.report_on(&leaving.run, Fact::Succession(Succession::AdoptedAsked { timeout }));
             return leaving;
         }
-        let mut leaving = Self::by_itself(run, scene);
-        // Most were asked, by the supervisor before.
-        leaving.by_itself = false;
+        // With a supervisor that lived, what is left of one that crashed would have been told to end.
+        let crashed = !orphan.leaving;
         if orphan.bereft {
+            // Before they are told to end.
+            scene.out.push(Action::NameLeftovers { run: run.id });
+        }
+        let mut leaving =
+            if crashed { Self::terminate_rest(run, scene) } else { Self::by_itself(run, scene) };
+        // The others were asked, by the supervisor before.
+        (leaving.by_itself, leaving.quiet_since) = (false, Some(scene.now));
+        if orphan.bereft {
+            let drain_timeout = (!crashed).then_some(drain_timeout);
             scene.report_on(&leaving.run, Fact::Succession(Succession::AdoptedBereft { drain_timeout }));
             // Without a socket of ours all of it has to end.
             leaving.quiet_since.take_if(|_| leaving.run.definition.listeners.is_empty());
-            scene.out.push(Action::NameLeftovers { run: leaving.run.id });
             if let Some(fact) = leaving.tell_the_rest(scene) {
                 scene.report_on(&leaving.run, fact);
             }

@@ -32,7 +32,8 @@ pub struct Orphan {
     /// Whether it has said that it accepts no more. Then it is leaving.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub quiet: bool,
-    /// Whether its main process has ended, and others of its group or cgroup live. Then it is leaving.
+    /// Whether its main process has ended, and others of its group or cgroup live. Then it leaves, and if nobody had asked it
+    /// to, it crashed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bereft: bool,
     /// Whether its pipe may still bring a word.
@@ -42,6 +43,11 @@ pub struct Orphan {
 }
 
 impl Orphan {
+    /// Does it leave, whether it was asked to or not?
+    pub(super) fn leaves(&self) -> bool {
+        self.leaving || self.bereft
+    }
+
     /// The run, under the name that it has from now on.
     pub(super) fn run(&self, service: ServiceId) -> Run {
         Run {

@@ -34,8 +34,9 @@ pub enum Succession {
     AdoptedLeaving,
     /// It was asked to leave, and has not said that it accepts no more.
     AdoptedAsked { timeout: Duration },
-    /// Its main process has ended since, and others of its group live on: they finish.
-    AdoptedBereft { drain_timeout: Duration },
+    /// Its main process has ended since, and others of its group live on: they finish, or have got SIGTERM where nobody had
+    /// asked it to leave.
+    AdoptedBereft { drain_timeout: Option<Duration> },
     /// It was left behind, and is asked to leave.
     AdoptedToLeave { why: Unwanted },
     /// It was left behind, and has become another program since it served.

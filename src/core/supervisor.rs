@@ -296,6 +296,9 @@ impl Supervisor {
 
     /// Nothing is started any more.
     fn give_up(&mut self, now: Time, out: &mut Vec<Action>) {
+        if self.phase != Phase::Stopping {
+            out.push(Action::LeaveSockets);
+        }
         self.phase = Phase::Stopping;
         self.reload = Reload::Idle;
         for id in std::mem::take(&mut self.waiting) {

@@ -86,7 +86,9 @@ impl Wanted {
 }
 
 fn page(target: &str) -> Result<Page, Refusal> {
-    match target.split('?').next().unwrap_or_default() {
+    // Who takes us for a proxy names us as well (RFC 9112, section 3.2.2).
+    let origin = target.strip_prefix("http://").and_then(|rest| Some(&rest[rest.find('/')?..]));
+    match origin.unwrap_or(target).split('?').next().unwrap_or_default() {
         "/metrics" => Ok(Page::Metrics),
         "/healthz" => Ok(Page::Health),
         "/readyz" => Ok(Page::Ready),
@@ -136,6 +138,8 @@ mod tests {
             ("GET /metrics HTTP/1.1\r\n\r\n", Some(Ok(Page::Metrics))),
             ("GET /metrics?x=1 HTTP/1.0\r\nHost: a\r\n\r\n", Some(Ok(Page::Metrics))),
             ("HEAD /healthz HTTP/1.1\r\n\r\n", Some(Ok(Page::Health))),
+            ("GET http://a:80/healthz?x HTTP/1.1\r\n\r\n", Some(Ok(Page::Health))),
+            ("GET http://a HTTP/1.1\r\n\r\n", Some(Err(Refusal::NotFound))),
             ("GET /readyz HTTP/1.1\r\n\r\n", Some(Ok(Page::Ready))),
             ("GET /metrics HTTP/1.1\r\n", None),
             ("", None),

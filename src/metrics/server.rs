@@ -2,7 +2,7 @@
 
 use super::client::{Client, Step};
 use crate::core::Time;
-use crate::limits::METRICS_CLIENTS;
+use crate::limits::{METRICS_CLIENTS, METRICS_FAILURE_HOLDS};
 use crate::os::Os;
 use crate::protocol::Word;
 use crate::protocol::status::Status;
@@ -62,6 +62,8 @@ struct Server<'a> {
     room: usize,
     own: Option<&'a str>,
     source: Source<'a>,
+    /// Why there was no answer the last time, and when that was known.
+    failed: Option<(String, Time)>,
 }
 
 /// What a wait ended with.
@@ -85,7 +87,7 @@ impl<'a> Server<'a> {
             // Another generation may take a client first.
             listener.set_nonblocking(true)?;
         }
-        Ok(Self { listeners, asked, clients: Vec::new(), room: METRICS_CLIENTS, own, source })
+        Ok(Self { listeners, asked, clients: Vec::new(), room: METRICS_CLIENTS, own, source, failed: None })
     }
 
     /// Waits for something to happen and deals with it. Were we asked to leave?
@@ -101,7 +103,7 @@ impl<'a> Server<'a> {
         }
         // Who asks in the same turn is told the same.
         let status = if wants.iter().any(|(_, wanted)| wanted.page.is_ok()) {
-            (self.source)()
+            self.status()
         } else {
             Err(String::new())
         };
@@ -117,6 +119,17 @@ impl<'a> Server<'a> {
             self.accept(&stirred.listeners, now)?;
         }
         Ok(stirred.asked)
+    }
+
+    /// How everything is. Who has asked while we waited for an answer that did not come has waited as well.
+    fn status(&mut self) -> Result<Status, String> {
+        let now = Os::clock();
+        if let Some((why, _)) = self.failed.as_ref().filter(|(_, at)| now < *at + METRICS_FAILURE_HOLDS) {
+            return Err(why.clone());
+        }
+        let status = (self.source)();
+        self.failed = status.as_ref().err().map(|why| (why.clone(), Os::clock()));
+        status
     }
 
     /// Waits until something stirs, or the time of a client is over. Only what is of interest now is watched: what
@@ -173,5 +186,24 @@ impl<'a> Server<'a> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_came_while_an_answer_was_awaited_in_vain_are_told_with_the_first() {
+        let mut asked = 0;
+        let mut source = || {
+            asked += 1;
+            Err(format!("silent {asked}"))
+        };
+        let mut server = Server::new(Vec::new(), None, &mut source).unwrap();
+        let why = |server: &mut Server<'_>| server.status().err().unwrap();
+        assert_eq!([why(&mut server), why(&mut server)], ["silent 1", "silent 1"]);
+        server.failed = server.failed.map(|(why, _)| (why, Time::default()));
+        assert_eq!(why(&mut server), "silent 2");
     }
 }

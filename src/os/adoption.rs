@@ -58,8 +58,14 @@ impl Os {
     /// Notes what became of runs since the last turn.
     pub(super) fn note_changes(&mut self) {
         // What nobody wanted by now is wanted by nobody.
-        for listener in std::mem::take(&mut self.finds).sockets.into_values() {
+        let Finds { sockets, unwanted, .. } = std::mem::take(&mut self.finds);
+        for listener in sockets.into_values() {
             listener.release();
+        }
+        if let Some(records) = &self.records {
+            for place in unwanted {
+                records.forget(place);
+            }
         }
         if self.processes.changes() >= NOTED_AT_ONCE {
             // Many end as soon as they are asked to leave: what has ended by now needs no note of having been asked. Of

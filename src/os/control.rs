@@ -273,10 +273,12 @@ impl ControlSocket {
         }
     }
 
-    /// Somebody removed a name from the directory: is the socket still there?
+    /// Somebody removed a name from the directory: is the socket still there? And the lock: without it another supervisor would
+    /// take our servers for those of one that was killed.
     pub(super) fn look(&mut self, poller: &Poller, directory: &mut RuntimeDir) {
         while let Ok(_) | Err(Errno::EINTR) = self.removals.read_events() {}
         if is_at(&directory.socket(), self.inode) {
+            self.renewed.extend(directory.renew().err().map(Renewed::Failed));
             return;
         }
         let renewed = self.renew(poller, directory).map_or_else(Renewed::Failed, |()| Renewed::Again);

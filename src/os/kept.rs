@@ -18,7 +18,7 @@ use crate::plan::ListenerId;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{OwnedFd, RawFd};
@@ -62,6 +62,9 @@ pub struct Kept {
     /// What the manager above keeps for us, by inode.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) stored: BTreeMap<u64, String>,
+    /// What it has given, by inode.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) handed_down: BTreeSet<u64>,
     /// What happened and was not given out yet.
     pub(super) events: VecDeque<Event>,
 }

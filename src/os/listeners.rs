@@ -16,6 +16,8 @@ pub(super) struct Listeners {
     all: BTreeMap<ListenerId, Box<Listener>>,
     /// Whether a socket came or went since somebody last asked.
     changed: bool,
+    /// By their inodes: those that are left to others as they are, now that everything ends.
+    left: BTreeSet<u64>,
 }
 
 impl Listeners {
@@ -184,8 +186,28 @@ impl Listeners {
         }
     }
 
+    /// Leaves these to others, by their inodes: none of them is parked from now on, and no path of one goes. A TCP socket that
+    /// is parked already listens again; of a unix socket only a new one could.
+    pub(super) fn leave(&mut self, inodes: BTreeSet<u64>) {
+        let is_left = |listener: &Listener| listener.inode().is_ok_and(|inode| inodes.contains(&inode));
+        for listener in self.all.values_mut().filter(|listener| is_left(listener)) {
+            if listener.watched().is_some() {
+                // Where it fails they find it as the operator left it.
+                let _ = listener.listen();
+            }
+        }
+        self.left = inodes;
+    }
+
+    fn is_left(&self, listener: &Listener) -> bool {
+        !self.left.is_empty() && listener.inode().is_ok_and(|inode| self.left.contains(&inode))
+    }
+
     /// Keeps the address and refuses clients.
     pub(super) fn park(&mut self, id: ListenerId) {
+        if self.get(id).is_some_and(|listener| self.is_left(listener)) {
+            return;
+        }
         if let Some(listener) = self.all.get_mut(&id) {
             // What can fail is the memory of the kernel; the address is kept in any case.
             let _ = listener.park();
@@ -204,7 +226,9 @@ impl Listeners {
     /// Gives all addresses up.
     pub(super) fn close_all(&mut self) {
         for listener in std::mem::take(&mut self.all).into_values() {
-            listener.release();
+            if !self.is_left(&listener) {
+                listener.release();
+            }
         }
     }
 }

@@ -114,7 +114,7 @@ use share::Share;
 use signals::Signals;
 use slots::Slots;
 use spawn::Spawner;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use store::{Given, Store};
@@ -153,6 +153,8 @@ pub struct Os {
     left_control: LeftControl,
     /// The poller was asked since a client was last listened to.
     polled: bool,
+    /// The deadline before which it was looked at last what has come.
+    looked_by: Option<Time>,
     /// What happened and was not given out yet.
     events: VecDeque<Event>,
     /// The path that this program was started by.
@@ -179,6 +181,8 @@ pub struct Os {
     store: Option<Store>,
     /// What it gave back to us.
     given: Vec<Given>,
+    /// The inodes of all that the manager above gave, to this program or to one before it.
+    handed_down: BTreeSet<u64>,
 }
 
 impl Os {
@@ -232,6 +236,8 @@ impl Os {
             lavish: true,
             busy_with: 0,
             store: Store::of_environment(&given),
+            looked_by: None,
+            handed_down: given.iter().map(Given::inode).collect(),
             given,
         })
     }
@@ -282,6 +288,7 @@ impl Os {
             Action::Configure { listener, spec } => self.listeners.configure(listener, spec),
             Action::Listen { listener } => self.listeners.listen(listener),
             Action::Park { listener } => self.listeners.park(listener),
+            Action::LeaveSockets => self.leave_sockets(),
             Action::Close { listener } => self.listeners.close(&self.poller, listener),
             Action::Look { run } => {
                 self.processes.touch(run);
@@ -378,7 +385,7 @@ impl Os {
     /// they have.
     pub fn leave(&mut self) {
         self.control.iter_mut().for_each(ControlSocket::look_no_more);
-        if self.finds.held.is_empty() {
+        if self.finds.held.is_empty() && self.finds.unwanted.is_empty() {
             self.records.iter().for_each(Records::release);
         }
         self.release_control();

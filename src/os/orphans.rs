@@ -47,6 +47,8 @@ pub(super) struct Finds {
     pub(super) held: BTreeMap<i32, Held>,
     /// The sockets that were taken back.
     pub(super) sockets: BTreeMap<Address, Listener>,
+    /// What is written down of others, who are not taken over. A start that is refused leaves it to the next.
+    pub(super) unwanted: Vec<Place>,
     /// The log writer of that supervisor, which reads what they write.
     pub(super) former_writer: Option<(i32, Pidfd)>,
 }
@@ -111,7 +113,7 @@ impl Finds {
                         pid: Pid(record.pid),
                         started: record.started,
                         serves: mark.serves(),
-                        leaving: leaving || bereft,
+                        leaving,
                         quiet,
                         bereft,
                         pipe_open: voice.is_some(),
@@ -134,9 +136,7 @@ impl Finds {
                     finds.held.insert(record.pid, held);
                 }
                 Err(what) => {
-                    if let Some(records) = &records {
-                        records.forget(place);
-                    }
+                    finds.unwanted.push(place);
                     reports.push(report(what));
                 }
             }

@@ -46,6 +46,7 @@ impl Os {
         os.runtime_dir = kept.runtime_dir.and_then(|kept| RuntimeDir::restore(kept, legacy));
         os.left_control = LeftControl::restore(kept.control.as_ref(), kept.clients, legacy, clock::now())?;
         os.restore_store(kept.stored);
+        os.handed_down = kept.handed_down;
         os.events = kept.events;
         let (probes, questions) = super::Probes::restore(kept.probes);
         os.probes = probes;
@@ -188,6 +189,7 @@ impl Os {
                 .as_ref()
                 .map_or_else(Vec::new, |control| control.keep_clients(&mut numbers)),
             stored: self.stored(),
+            handed_down: self.handed_down.clone(),
             events: self.events.iter().cloned().chain(self.processes.ends()).collect(),
         };
         write(&kept).map(|text| (text, numbers)).map_err(UpgradeRefusal::Unwritten)

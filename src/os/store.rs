@@ -173,6 +173,12 @@ impl Os {
         self.store.as_ref().and_then(|store| store.retry)
     }
 
+    /// Everything ends. Whoever comes next has from the manager above what that has of ours: clients wait there meanwhile.
+    pub(super) fn leave_sockets(&mut self) {
+        let stored = self.store.iter().flat_map(|store| store.has.keys());
+        self.listeners.leave(self.handed_down.iter().chain(stored).copied().collect());
+    }
+
     /// What the manager above has: for the next program.
     pub(super) fn stored(&self) -> BTreeMap<u64, String> {
         self.store.as_ref().map_or_else(BTreeMap::new, |store| store.has.clone())

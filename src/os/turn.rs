@@ -27,7 +27,13 @@ impl Os {
                 self.busy_with = self.busy_with.saturating_add(1);
                 return (now, Input::Event(event));
             }
-            if deadline.is_some_and(|deadline| deadline <= now) {
+            if let Some(by) = deadline.filter(|by| *by <= now) {
+                // We may have stood still until long after it: what came in time is heard before.
+                if self.looked_by != Some(by) {
+                    self.looked_by = Some(by);
+                    self.look();
+                    continue;
+                }
                 return (now, Input::Event(Event::DeadlinePassed));
             }
             self.log.end_turn(&self.poller);

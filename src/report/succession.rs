@@ -70,7 +70,10 @@ pub(super) fn sentence(what: &Succession) -> String {
             "left behind by a supervisor that was killed; adopted: it was asked to leave; its answer, or its end, is awaited for {}",
             time(*timeout)
         ),
-        Succession::AdoptedBereft { drain_timeout } => format!(
+        Succession::AdoptedBereft { drain_timeout: None } => {
+            "left behind by a supervisor that was killed; its main process has ended since; adopted: other processes of it are told to end (SIGTERM)".into()
+        }
+        Succession::AdoptedBereft { drain_timeout: Some(drain_timeout) } => format!(
             "left behind by a supervisor that was killed; its main process has ended since; adopted: other processes of it still finish; SIGTERM follows in {}",
             time(*drain_timeout)
         ),

@@ -550,6 +550,8 @@ impl World {
                 *self.listening.get_mut(&listener).expect("a socket is held") = true;
             }
             Action::Park { listener } => self.park(listener),
+            // There is no manager above.
+            Action::LeaveSockets => {}
             Action::Close { listener } => {
                 assert!(self.listening.remove(&listener).is_some(), "a socket is closed twice");
             }

@@ -161,7 +161,10 @@ impl World {
         for worker in self.core.services().flat_map(|service| &service.workers) {
             for run in worker.staying() {
                 let Some(orphan) = run.pid.and_then(|pid| orphans.get(&pid)) else { continue };
-                assert!(orphan.held && !orphan.leaving, "taken for one that serves: {orphan:?}");
+                assert!(
+                    orphan.held && !orphan.leaving && !orphan.bereft,
+                    "taken for one that serves: {orphan:?}"
+                );
                 let serves = worker.serving().is_some_and(|serving| serving.id == run.id);
                 assert!(
                     !serves || orphan.serves || asks_for_nothing(&run.definition),
@@ -211,7 +214,7 @@ impl Left {
             definition: process.definition.clone(),
             started: process.started,
             serves: process.noted,
-            leaving: process.told || !process.alive(),
+            leaving: process.told,
             quiet: self.quiet,
             bereft: !process.alive(),
             pipe_open: process.talks() && process.alive(),
