@@ -116,3 +116,17 @@ fn who_waits_for_a_service_waits_for_its_restart_that_was_ordered() {
     says(&supervised, "wait b", &["b: up: generation 2 serves"], 0);
     supervised.stop();
 }
+
+/// What comes back after a crash waits for no room, and takes none: else a few that never come up would keep the others down.
+#[test]
+fn one_that_never_comes_up_keeps_nobody_from_starting_once_it_has_failed() {
+    let never = "ready = \"pipe\"\nready_timeout = \"2s\"\nrestart = \"always\"";
+    let config = "[bootstrap]\nstart_concurrency = 1\n".to_owned()
+        + &service("never", free_port(), &["sleep", "1000"], never)
+        + &http("web", free_port(), "");
+    let supervised = Supervised::start(&config, &["never"]);
+    supervised.wait_for(" never generation=1 … not ready after");
+    supervised.wait_for(" web generation=1 … started");
+    assert!(!supervised.said(" never generation=2 … not ready after"), "{supervised}");
+    supervised.stop();
+}

@@ -2,13 +2,14 @@
 
 use super::error::Place;
 use super::field::{At, Field, Reading, table};
+use super::found::beginning;
 use super::health;
 use super::identity;
 use super::listen::Listen;
 use super::notes::Notes;
 use super::output;
 use super::policy;
-use super::problem::{Problem, beginning};
+use super::problem::Problem;
 use super::raw::{Bootstrap, Service, unknown_keys};
 use super::rights::ServiceGroup;
 use super::rule::Rule;

@@ -1,7 +1,8 @@
 //! One key of a table: what stands there, and how it becomes a value.
 
+use super::found::Found;
 use super::notes::Notes;
-use super::problem::{Found, Problem};
+use super::problem::Problem;
 use super::rule::Rule;
 use serde_json::Value as Json;
 use std::marker::PhantomData;

@@ -81,8 +81,9 @@ fn credentials(
     if machine::is_own_user(user.uid) && !Uid::effective().is_root() && more.is_none() {
         return Some((Some(user), Some(group), None));
     }
-    // As initgroups(3) has it: with the group that it gets, and not with one in the place of which that is.
-    let all = [group.clone()].into_iter().chain(groups).chain(more.into_iter().flatten()).collect();
+    // As initgroups(3) has it for a user that it knows: with the group that it gets, and without its own where that is another.
+    let own = user.account.is_some().then(|| group.clone());
+    let all = own.into_iter().chain(groups).chain(more.into_iter().flatten()).collect();
     Some((Some(user), Some(group), Some(in_order(all))))
 }
 

@@ -19,6 +19,7 @@ mod disk;
 mod document;
 mod error;
 mod field;
+mod found;
 mod health;
 mod identity;
 mod listen;
@@ -48,8 +49,9 @@ pub use described::Key;
 pub use disk::Disk;
 pub use document::{Table, is_key_of_service, json_schema, tables};
 pub use error::{Mistake, Place, Position, Refused};
+pub use found::Found;
 pub use load::{load, outputs, parse, runtime_dir};
-pub use problem::{Found, Problem};
+pub use problem::Problem;
 pub use rule::Rule;
 pub use similar::nearest;
 

@@ -2,6 +2,7 @@
 //!
 //! A sentence names the subject and the value found, then after a semicolon what is allowed or what to do.
 
+use super::found::{Found, beginning};
 use super::rule::{Rule, list};
 use crate::limits::{CONFIG_BYTES, LISTENERS_PER_SERVICE, SERVICES, WATCHDOG_MIN};
 use crate::plan::Address;
@@ -112,78 +113,12 @@ pub enum Problem {
     AddressTaken { address: Address, owner: Address, line: usize },
 }
 
-/// A value as it stands in the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// Text, long ones cut; and whether it is.
-    Text(String, bool),
-    /// A number, a date, `true` or `false`, as written.
-    Word(String),
-    /// An array.
-    Array,
-    /// An array without an element.
-    EmptyArray,
-    /// A table.
-    Table,
-}
-
-/// Longest part of a text that a sentence quotes, in characters.
-const QUOTED_CHARS: usize = 80;
-
-/// The part of a text that a sentence quotes.
-pub(super) fn beginning(text: &str) -> &str {
-    let cut = text.char_indices().nth(QUOTED_CHARS).map_or(text.len(), |(at, _)| at);
-    &text[..cut]
-}
-
-impl Found {
-    /// Text, as sentences quote it.
-    pub(super) fn text(text: &str) -> Self {
-        let start = beginning(text);
-        Self::Text(start.into(), start.len() < text.len())
-    }
-
-    pub(super) fn of(value: &DeValue<'_>) -> Self {
-        match value {
-            DeValue::String(text) => Self::text(text),
-            DeValue::Integer(number) => Self::word(number),
-            DeValue::Float(number) => Self::word(number),
-            DeValue::Boolean(yes) => Self::word(yes),
-            DeValue::Datetime(date) => Self::word(date),
-            DeValue::Array(items) if items.is_empty() => Self::EmptyArray,
-            DeValue::Array(_) => Self::Array,
-            DeValue::Table(_) => Self::Table,
-        }
-    }
-
-    fn word(value: impl fmt::Display) -> Self {
-        let written = value.to_string();
-        match beginning(&written) {
-            whole if whole.len() == written.len() => Self::Word(written),
-            start => Self::Word(format!("{start}...")),
-        }
-    }
-}
-
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text, false) => write!(f, "{text:?}"),
-            Self::Text(text, true) => write!(f, "{text:?}..."),
-            Self::Word(written) => f.write_str(written),
-            Self::Array => f.write_str("an array"),
-            Self::EmptyArray => f.write_str("an empty array"),
-            Self::Table => f.write_str("a table"),
-        }
-    }
-}
-
 impl Rule {
     /// What to do with a value that only lacks its quotes; `otherwise` for those that lack more.
     pub(super) fn quoted(value: &DeValue<'_>, otherwise: Self) -> Self {
         match Found::of(value) {
             Found::Word(written) => Self::Quoted { written },
-            Found::Text(..) | Found::Array | Found::EmptyArray | Found::Table => otherwise,
+            Found::Text(..) | Found::Array | Found::EmptyArray | Found::Table | Found::Hidden(_) => otherwise,
         }
     }
 }
@@ -191,6 +126,19 @@ impl Rule {
 impl Problem {
     pub(super) fn value(key: &str, found: &DeValue<'_>, rule: Rule) -> Self {
         Self::Value { key: beginning(key).into(), found: Found::of(found), rule }
+    }
+
+    /// The same of what may be a secret.
+    pub(super) fn hidden_value(key: &str, found: &DeValue<'_>, rule: Rule) -> Self {
+        Self::Value { key: beginning(key).into(), found: Found::hidden(found), rule }
+    }
+
+    pub(super) fn unknown_key(
+        key: &str,
+        meant: Option<&'static str>,
+        known: &'static [&'static str],
+    ) -> Self {
+        Self::UnknownKey { key: beginning(key).into(), meant, known }
     }
 
     /// Does it say that something is not there, which may stand in a line that could not be read?

@@ -7,7 +7,7 @@ use super::listen::Listen;
 use super::notes::Notes;
 use super::outlet::{Backups, LogBytes};
 use super::probe::{CheckTable, HttpTarget, TcpTarget};
-use super::problem::{Problem, beginning};
+use super::problem::Problem;
 use super::rights::{
     AmbientSet, BoundingSet, Mode, Nice, OomScore, Rlimits, ServiceGroup, ServiceGroups, ServiceUser,
     SocketGroup, SocketUser,
@@ -311,5 +311,5 @@ pub(super) fn unknown_keys(table: &DeTable<'_>, known: &'static [&'static str], 
 fn unknown_key(key: &Spanned<Cow<'_, str>>, known: &'static [&'static str], notes: &mut Notes<'_>) {
     let name = key.get_ref();
     let meant = similar::key(name, known);
-    notes.add(key.span(), Problem::UnknownKey { key: beginning(name).into(), meant, known });
+    notes.add(key.span(), Problem::unknown_key(name, meant, known));
 }

@@ -3,7 +3,7 @@
 use super::field::{Scalar, Value, table};
 use super::machine::{self, Member, Named};
 use super::notes::Notes;
-use super::problem::{Problem, beginning};
+use super::problem::Problem;
 use super::rule::Rule;
 use super::schema;
 use super::similar;
@@ -258,8 +258,7 @@ impl Value for Rlimits {
                 let plain = text.to_lowercase();
                 let bare = plain.strip_prefix("rlimit_").or(plain.strip_prefix("limit")).unwrap_or(&plain);
                 let meant = similar::nearest(bare, &RLIMIT_NAMES);
-                let key = beginning(text).into();
-                notes.add(name.span(), Problem::UnknownKey { key, meant, known: &RLIMIT_NAMES });
+                notes.add(name.span(), Problem::unknown_key(text, meant, &RLIMIT_NAMES));
                 continue;
             };
             let limit = rlimit(value.get_ref(), known, resource);

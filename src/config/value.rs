@@ -1,8 +1,9 @@
 //! What the keys hold, one type for each kind of value.
 
-use super::field::{At, Scalar, Value, table};
+use super::field::{At, Scalar, Value};
+use super::found::Found;
 use super::notes::Notes;
-use super::problem::{Found, Problem};
+use super::problem::Problem;
 use super::rule::Rule;
 use super::schema;
 use crate::limits::{CHECK_FAILURES, CONTROL_DIRECTORY_BYTES, DURATION_MAX, SERVICES, WORKERS};
@@ -352,7 +353,10 @@ fn argument(item: &Spanned<DeValue<'_>>, key: &str, notes: &mut Notes<'_>) -> Op
 impl Value for Env {
     fn read(found: &Spanned<DeValue<'_>>, key: &'static str, notes: &mut Notes<'_>) -> Option<Self> {
         let before = notes.count();
-        let variables = table(found, key, Rule::Env, notes)?;
+        let Some(variables) = found.get_ref().as_table() else {
+            notes.add(found.span(), Problem::hidden_value(key, found.get_ref(), Rule::Env));
+            return None;
+        };
         let mut env = Vec::with_capacity(variables.len());
         for (name, value) in variables {
             let text = name.get_ref();
@@ -363,15 +367,15 @@ impl Value for Env {
                 Some(content) if content.contains('\0') => {
                     notes.add(
                         value.span(),
-                        Problem::value(&format!("env.{text}"), value.get_ref(), Rule::Nul),
+                        Problem::hidden_value(&format!("env.{text}"), value.get_ref(), Rule::Nul),
                     );
                 }
                 Some(content) => {
                     env.push((text.to_string(), At { span: value.span(), value: content.to_string() }));
                 }
                 None => {
-                    let rule = Rule::quoted(value.get_ref(), Rule::Variable);
-                    notes.add(value.span(), Problem::value(&format!("env.{text}"), value.get_ref(), rule));
+                    let (name, value, rule) = (format!("env.{text}"), value, Rule::Variable);
+                    notes.add(value.span(), Problem::hidden_value(&name, value.get_ref(), rule));
                 }
             }
         }

@@ -58,7 +58,8 @@ impl Service {
         !self.workers.is_empty() && kept(&self.workers).all(|worker| worker.serving().is_some())
     }
 
-    /// Does a process of it start, or is one waited for to make way for one that will?
+    /// Does a process of it start, or is one waited for to make way for one that will? What comes back after a crash waits for no
+    /// room, and takes none from others: it may do so again and again.
     pub(super) fn is_starting(&self) -> bool {
         let starts = |worker: &Worker| {
             matches!(
@@ -67,7 +68,7 @@ impl Service {
                     | State::Preflight { .. }
                     | State::Restarting { .. }
                     | State::Replacing { .. }
-            )
+            ) && !worker.comes_back()
         };
         self.workers.iter().any(starts)
     }

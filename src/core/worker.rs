@@ -102,6 +102,11 @@ impl Worker {
         matches!(self.state, State::Starting { .. }) && self.backoff == Backoff::default()
     }
 
+    /// Does it start after a crash, and not because of an order or for the first time?
+    pub(super) fn comes_back(&self) -> bool {
+        matches!(self.state, State::Starting { fallback: None, .. }) && self.backoff != Backoff::default()
+    }
+
     /// Takes an order. One that is fulfilled already, or by what is under way, changes nothing.
     pub(super) fn order(&mut self, order: Order, scene: &mut Scene<'_>) {
         match order {

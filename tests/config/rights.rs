@@ -184,7 +184,8 @@ fn a_user_brings_its_group_and_its_groups_along() {
     assert_eq!(of(&format!("user = '{uid}'")), (Some(uid), Some(gid), Some(vec![gid])));
     assert_eq!(
         of("user = 'nobody'\ngroup = 7\nsupplementary_groups = [9, 8, '9']"),
-        (Some(uid), Some(7), Some(vec![8, 9, gid]))
+        (Some(uid), Some(7), Some(vec![7, 8, 9])),
+        "another group takes the place of its own, as with initgroups(3)"
     );
     assert_eq!(of("group = 7"), (None, Some(7), Some(vec![])), "root's groups do not come along");
     assert_eq!(of("supplementary_groups = []"), (None, None, Some(vec![])));

@@ -261,7 +261,7 @@ fn a_mistake_in_defaults_is_told_once() {
         ("ready_delay = 3", "`ready_delay` is 3; add the unit: \"3s\" or \"3ms\""),
         ("workers = 257", "`workers` is 257; write a number from 1 to 256"),
         ("stop_timeout = 3", "`stop_timeout` is 3; add the unit: \"3s\" or \"3ms\""),
-        ("env = { A = 3 }", "`env.A` is 3; quote it: \"3\""),
+        ("env = { A = 3 }", "`env.A` is a number; the value of a variable is text in quotes"),
         (
             "restart_delay = '31s'",
             "`restart_delay` is \"31s\" and `restart_delay_max` is \"30s\"; the pause grows from the first to the second",
