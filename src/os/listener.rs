@@ -112,11 +112,11 @@ impl Listener {
 
     /// Takes other settings, and writes them unless it is parked: to write the backlog is to listen.
     pub(super) fn configure(&mut self, spec: ListenerSpec) -> io::Result<()> {
+        self.untouched = false;
         let before = std::mem::replace(&mut self.settings, spec.settings);
         if let Some(path) = &self.path {
             path.take_access_back(&before.access, &self.settings.access)?;
         }
-        self.untouched = false;
         if self.parked { Ok(()) } else { self.write_settings(true, true) }
     }
 
