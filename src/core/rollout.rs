@@ -167,6 +167,8 @@ impl Rollout {
     pub(super) fn turn(&mut self, workers: &[Worker], policy: &Policy, last: Generation) -> Turn {
         let Some(round) = &mut self.under_way else { return Turn::Nobody };
         round.take_ended(workers);
+        // One that is to stop may have fewer by a reload meanwhile: who is too many goes with it (simulation, seed 4221).
+        round.waiting.retain(|index| *index < policy.workers);
         let workers = kept(workers);
         if round.number.is_none() {
             // Whoever is well again while it waits, or is to be left alone, stays as it is.
