@@ -116,26 +116,30 @@ fn kill_all(supervised: &mut Supervised) {
     eventually("all are gone", || supervised.offspring().is_empty());
 }
 
+/// Nobody is there: clients of both sockets wait, and are answered by who is started with what the manager has.
+fn clients_wait_for_the_next(supervised: &mut Supervised, manager: &mut Manager, port: u16, path: &str) {
+    let mut waiting = Client::connect(port).expect("it listens, though nobody is there");
+    waiting.send("/").unwrap();
+    let local = std::thread::spawn({
+        let path = path.to_owned();
+        move || get_unix(Path::new(&path), "/")
+    });
+    supervised.stage.give(manager.give());
+    supervised.start_again();
+    supervised.wait_for(" bootstrap … the manager above kept 2 sockets for us");
+    assert_eq!(waiting.receive().unwrap().generation(), 1);
+    assert_eq!(local.join().unwrap().unwrap().generation(), 1);
+    let both = names(port, path);
+    manager.wait(&both.each_ref().map(String::as_str));
+}
+
 #[test]
 fn clients_wait_while_nobody_is_left_and_are_answered_by_who_comes() {
     let (mut supervised, mut manager, port, path) = started("16");
-    let both = names(port, &path);
-    let both: Vec<&str> = both.iter().map(String::as_str).collect();
-    manager.wait(&both);
+    manager.wait(&names(port, &path).each_ref().map(String::as_str));
     for _ in 0..3 {
         kill_all(&mut supervised);
-        let mut waiting = Client::connect(port).expect("it listens, though nobody is there");
-        waiting.send("/").unwrap();
-        let local = std::thread::spawn({
-            let path = path.clone();
-            move || get_unix(Path::new(&path), "/")
-        });
-        supervised.stage.give(manager.give());
-        supervised.start_again();
-        supervised.wait_for(" bootstrap … the manager above kept 2 sockets for us");
-        assert_eq!(waiting.receive().unwrap().generation(), 1);
-        assert_eq!(local.join().unwrap().unwrap().generation(), 1);
-        manager.wait(&both);
+        clients_wait_for_the_next(&mut supervised, &mut manager, port, &path);
     }
     assert_eq!(manager.told, 2, "it is told once of what it keeps");
     supervised.stop();
@@ -145,23 +149,11 @@ fn clients_wait_while_nobody_is_left_and_are_answered_by_who_comes() {
 #[test]
 fn a_stop_leaves_what_the_manager_has_as_it_is_and_clients_wait_there() {
     let (mut supervised, mut manager, port, path) = started("16");
-    let both = names(port, &path);
-    let both: Vec<&str> = both.iter().map(String::as_str).collect();
-    manager.wait(&both);
+    manager.wait(&names(port, &path).each_ref().map(String::as_str));
     for _ in 0..2 {
         supervised.signal(SIGTERM);
         supervised.wait_exit();
-        let mut waiting = Client::connect(port).expect("it listens, though nobody is there");
-        waiting.send("/").unwrap();
-        let local = std::thread::spawn({
-            let path = path.clone();
-            move || get_unix(Path::new(&path), "/")
-        });
-        supervised.stage.give(manager.give());
-        supervised.start_again();
-        assert_eq!(waiting.receive().unwrap().generation(), 1);
-        assert_eq!(local.join().unwrap().unwrap().generation(), 1);
-        manager.wait(&both);
+        clients_wait_for_the_next(&mut supervised, &mut manager, port, &path);
     }
     supervised.stop();
 }

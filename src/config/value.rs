@@ -374,8 +374,9 @@ impl Value for Env {
                     env.push((text.to_string(), At { span: value.span(), value: content.to_string() }));
                 }
                 None => {
-                    let (name, value, rule) = (format!("env.{text}"), value, Rule::Variable);
-                    notes.add(value.span(), Problem::hidden_value(&name, value.get_ref(), rule));
+                    let problem =
+                        Problem::hidden_value(&format!("env.{text}"), value.get_ref(), Rule::Variable);
+                    notes.add(value.span(), problem);
                 }
             }
         }

@@ -189,26 +189,18 @@ impl Listeners {
     /// Leaves these to others, by their inodes: none of them is parked from now on, and no path of one goes. A TCP socket that
     /// is parked already listens again; of a unix socket only a new one could.
     pub(super) fn leave(&mut self, inodes: BTreeSet<u64>) {
-        let is_left = |listener: &Listener| listener.inode().is_ok_and(|inode| inodes.contains(&inode));
-        for listener in self.all.values_mut().filter(|listener| is_left(listener)) {
-            if listener.watched().is_some() {
+        self.left = inodes;
+        for listener in self.all.values_mut() {
+            if listener.watched().is_some() && is_among(&self.left, listener) {
                 // Where it fails they find it as the operator left it.
                 let _ = listener.listen();
             }
         }
-        self.left = inodes;
-    }
-
-    fn is_left(&self, listener: &Listener) -> bool {
-        !self.left.is_empty() && listener.inode().is_ok_and(|inode| self.left.contains(&inode))
     }
 
     /// Keeps the address and refuses clients.
     pub(super) fn park(&mut self, id: ListenerId) {
-        if self.get(id).is_some_and(|listener| self.is_left(listener)) {
-            return;
-        }
-        if let Some(listener) = self.all.get_mut(&id) {
+        if let Some(listener) = self.all.get_mut(&id).filter(|listener| !is_among(&self.left, listener)) {
             // What can fail is the memory of the kernel; the address is kept in any case.
             let _ = listener.park();
         }
@@ -226,11 +218,15 @@ impl Listeners {
     /// Gives all addresses up.
     pub(super) fn close_all(&mut self) {
         for listener in std::mem::take(&mut self.all).into_values() {
-            if !self.is_left(&listener) {
+            if !is_among(&self.left, &listener) {
                 listener.release();
             }
         }
     }
+}
+
+fn is_among(inodes: &BTreeSet<u64>, listener: &Listener) -> bool {
+    !inodes.is_empty() && listener.inode().is_ok_and(|inode| inodes.contains(&inode))
 }
 
 fn errno(error: &io::Error) -> i32 {

@@ -76,9 +76,8 @@ pub fn ask_queues(kind: Kind) -> Vec<u8> {
             let (states, inode, show) = (LISTENS.to_ne_bytes(), [0; 4], WITH_QUEUE.to_ne_bytes());
             [&[UNIX, 0, 0, 0][..], &states, &inode, &show, &[0xff; 8]].concat()
         }
-        // Family, protocol, two bytes of nothing; states; no addresses.
-        Kind::TcpV4 => [&[V4, TCP, 0, 0][..], &LISTENS.to_ne_bytes(), &[0; ADDRESSES]].concat(),
-        Kind::TcpV6 => [&[V6, TCP, 0, 0][..], &LISTENS.to_ne_bytes(), &[0; ADDRESSES]].concat(),
+        Kind::TcpV4 => about_tcp(V4),
+        Kind::TcpV6 => about_tcp(V6),
     };
     let mut bytes = Vec::with_capacity(HEADER + body.len());
     bytes.extend(u32::try_from(HEADER + body.len()).unwrap_or(0).to_ne_bytes());
@@ -88,6 +87,11 @@ pub fn ask_queues(kind: Kind) -> Vec<u8> {
     bytes.extend([0; 8]);
     bytes.extend(body);
     bytes
+}
+
+/// Family, protocol, two bytes of nothing; states; no addresses.
+fn about_tcp(family: u8) -> Vec<u8> {
+    [&[family, TCP, 0, 0][..], &LISTENS.to_ne_bytes(), &[0; ADDRESSES]].concat()
 }
 
 /// Reads one datagram of the answer. What is not whole counts as the end.
