@@ -194,6 +194,10 @@ pub const BUSY_EVENTS: u32 = 256;
 /// time when much is started, and whoever starts goes on then.
 pub const COURTESY_EVENTS: usize = 4;
 
+/// How long we have the processor at once where others want it as well: the least that the kernel gives (Linux 6.12). Who starts
+/// a thousand programs waits for each behind those before it, and with the usual three milliseconds for longer than what it does.
+pub const SLICE_OF_TIME: Duration = Duration::from_micros(100);
+
 /// While much else is to be done, clients of the control socket are listened to this often: a person who asks in the
 /// midst of a restart of everything is not to wait for its end.
 pub const CONTROL_PAUSE: Duration = Duration::from_millis(10);

@@ -1,6 +1,6 @@
 //! The loop: one event, all the actions it caused, then the next event. No decision about a service is made here.
 
-use crate::config;
+use crate::config::{self, Loaded};
 use crate::control::Control;
 use crate::core::snapshot::{self, Snapshot};
 use crate::core::{
@@ -29,13 +29,15 @@ const SELECT: &str = "BOOTSTRAP_SELECT";
 /// # Errors
 ///
 /// What the system refused before anything was bound or started.
-pub fn run(file: &Path, plan: Plan, format: Format) -> Result<ExitCode, NotStarted> {
+pub fn run(file: &Path, loaded: Loaded, format: Format) -> Result<ExitCode, NotStarted> {
+    let Loaded { plan, stamp } = loaded;
     os::make_room(plan.descriptors()).map_err(NotStarted::TooFewDescriptors)?;
     let os = Os::new().map_err(NotStarted::System)?;
     let mut world = World::new(os, file, format);
     world.take_runtime_dir(&plan.settings).map_err(NotStarted::NoRuntimeDir)?;
     let orphans = world.find_orphans(&plan.settings);
     world.look_for_room(&plan);
+    world.control.learn(stamp, plan.clone());
     let mut actions = Vec::new();
     let core = Supervisor::boot_among(plan, orphans, world.os.now(), &mut actions);
     Ok(world.supervise(core, actions))
@@ -280,6 +282,21 @@ impl World {
         }
     }
 
+    /// Reads the file anew, beside the plan that runs.
+    fn load(&mut self, running: &Plan) -> Event {
+        let Loaded { mut plan, stamp } = match config::load_to_run(&self.file) {
+            Ok(loaded) => loaded,
+            Err(refused) => return Event::PlanRefused { mistakes: refused.lines() },
+        };
+        plan.share_with(running);
+        self.control.learn(stamp, plan.clone());
+        if let Err(why) = os::make_more_room(plan.descriptors()) {
+            return Event::PlanRefused { mistakes: vec![format!("{}: {why}", self.file.display())] };
+        }
+        self.look_for_room(&plan);
+        Event::PlanLoaded(Box::new(plan))
+    }
+
     fn check_successor(&mut self, core: &Supervisor) {
         if self.os.check_successor(&|kept| snapshot::write(core, kept)) {
             let program = self.os.program().into();
@@ -293,10 +310,7 @@ impl World {
                 // Where nobody tells of removals, this is when they are noticed.
                 self.os.look_after_control();
                 self.reloads = true;
-                let event = load(&self.file);
-                if let Event::PlanLoaded(plan) = &event {
-                    self.look_for_room(plan);
-                }
+                let event = self.load(core.plan());
                 self.os.post(event);
                 self.os.be_small();
             }
@@ -375,16 +389,6 @@ impl World {
 /// The log line for a report that is made now.
 pub fn line(report: &Report, format: Format) -> String {
     report::format(report, Os::wall_clock(), format)
-}
-
-fn load(file: &Path) -> Event {
-    match config::load(file) {
-        Ok(plan) => match os::make_more_room(plan.descriptors()) {
-            Ok(()) => Event::PlanLoaded(Box::new(plan)),
-            Err(why) => Event::PlanRefused { mistakes: vec![format!("{}: {why}", file.display())] },
-        },
-        Err(refused) => Event::PlanRefused { mistakes: refused.lines() },
-    }
 }
 
 /// What is no text matches no name: it must not be taken for an absent selector, which means everything.

@@ -43,7 +43,7 @@ const UNSAFE: [(&str, &str); 14] = [
     ("src/os/notify.rs", "a datagram with the credentials of its sender"),
     ("src/os/passing.rs", "descriptors that came in a packet"),
     ("src/os/pidfd.rs", "processes by descriptor"),
-    ("src/os/precedence.rs", "the policy of this thread"),
+    ("src/os/precedence.rs", "the policy of this thread, and its slices of time"),
     ("src/os/slots.rs", "numbers instead of descriptors with an owner"),
     ("src/os/sockopt.rs", "options that no crate has"),
 ];

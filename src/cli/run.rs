@@ -21,11 +21,12 @@ pub fn run(invocation: &Invocation) -> ExitCode {
             not_started(format!("cannot begin anew: {errno}; the servers go on"), format)
         });
     }
-    let plan = match config::load(&invocation.config) {
-        Ok(plan) => plan,
+    let loaded = match config::load_to_run(&invocation.config) {
+        Ok(loaded) => loaded,
         Err(refused) => return fail(&told(&refused, format, invocation.color), ExitCode::Config),
     };
-    run::run(&invocation.config, plan, format).unwrap_or_else(|error| not_started(error.to_string(), format))
+    run::run(&invocation.config, loaded, format)
+        .unwrap_or_else(|error| not_started(error.to_string(), format))
 }
 
 /// How log lines look on stderr.

@@ -13,9 +13,18 @@ pub struct Disk {
     read: Option<(Stamp, Result<Plan, Refused>)>,
 }
 
+/// What a file says, and which file that was.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub plan: Plan,
+    /// How it stood just before it was read.
+    pub stamp: Stamp,
+}
+
 /// What changes with a file: another one is there, or it was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
+pub struct Stamp {
     inode: (u64, u64),
     size: u64,
     written: (i64, i64),
@@ -33,38 +42,54 @@ impl Disk {
         &self.file
     }
 
+    /// Somebody else has read the file: it need not be read again as long as it stands as it did then. What is the same in the
+    /// plan that runs is to be shared with it by now.
+    pub fn learn(&mut self, stamp: Stamp, found: Plan) {
+        self.read = Some((stamp, Ok(found)));
+    }
+
     /// What the file says now. What is the same in `plan` is shared with it, so it costs no memory.
     ///
     /// # Errors
     ///
     /// Every mistake of the file; or why it cannot be read.
     pub fn look(&mut self, plan: &Plan) -> Result<&Plan, &Refused> {
-        let stamp = stamp(&self.file);
-        // A file that is not there has no stamp, and is quickly looked for.
-        let known = self.read.take().filter(|(read, _)| stamp.is_some_and(|stamp| stamp == *read));
+        let stamp = Stamp::of(&self.file);
+        // A file that is not there is quickly looked for.
+        let known = self.read.take().filter(|(read, _)| stamp != Stamp::NONE && stamp == *read);
         let read = known.unwrap_or_else(|| {
             let mut found = load(&self.file);
             if let Ok(found) = &mut found {
                 found.share_with(plan);
             }
-            (stamp.unwrap_or(Stamp::NONE), found)
+            (stamp, found)
         });
         self.read.insert(read).1.as_ref()
     }
 }
 
-impl Stamp {
-    const NONE: Self = Self { inode: (0, 0), size: 0, written: (0, 0), changed: (0, 0) };
+/// Reads and checks a config file, for a supervisor that will want to know whether it has changed since.
+///
+/// # Errors
+///
+/// Every mistake of the file; or why it cannot be read.
+pub fn load_to_run(file: &Path) -> Result<Loaded, Refused> {
+    let stamp = Stamp::of(file);
+    Ok(Loaded { plan: load(file)?, stamp })
 }
 
-fn stamp(file: &Path) -> Option<Stamp> {
-    let found = fs::metadata(file).ok()?;
-    Some(Stamp {
-        inode: (found.dev(), found.ino()),
-        size: found.size(),
-        written: (found.mtime(), found.mtime_nsec()),
-        changed: (found.ctime(), found.ctime_nsec()),
-    })
+impl Stamp {
+    /// Of a file that is not there.
+    const NONE: Self = Self { inode: (0, 0), size: 0, written: (0, 0), changed: (0, 0) };
+
+    fn of(file: &Path) -> Self {
+        fs::metadata(file).map_or(Self::NONE, |found| Self {
+            inode: (found.dev(), found.ino()),
+            size: found.size(),
+            written: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +115,27 @@ mod tests {
 
         fs::write(&path, "[[service]]\n").unwrap();
         assert!(disk.look(&plan).is_err());
+        fs::remove_file(&path).unwrap();
+        assert!(disk.look(&plan).is_err());
+    }
+
+    #[test]
+    fn what_somebody_else_has_read_is_not_read_again_until_it_changes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.toml");
+        fs::write(&path, "[[service]]\nname = 'a'\ncommand = 'true'\n").unwrap();
+        let Loaded { plan, stamp } = load_to_run(&path).unwrap();
+        // One that stands nowhere: who gives it has not read the file.
+        let learned = Plan { services: Vec::new(), ..plan.clone() };
+        let mut disk = Disk::of(&path);
+        disk.learn(stamp, learned.clone());
+        assert_eq!(disk.look(&plan).unwrap(), &learned);
+
+        fs::write(&path, "[[service]]\nname = 'b'\ncommand = 'true'\n").unwrap();
+        assert_eq!(disk.look(&plan).unwrap().services[0].name.as_str(), "b");
+
+        // It was changed while it was read, and looks as if it had never been there.
+        disk.learn(Stamp::NONE, learned);
         fs::remove_file(&path).unwrap();
         assert!(disk.look(&plan).is_err());
     }

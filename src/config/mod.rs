@@ -46,7 +46,7 @@ mod words;
 
 pub use address::{AddressError, AddressFault};
 pub use described::Key;
-pub use disk::Disk;
+pub use disk::{Disk, Loaded, Stamp, load_to_run};
 pub use document::{Table, is_key_of_service, json_schema, tables};
 pub use error::{Mistake, Place, Position, Refused};
 pub use found::Found;

@@ -11,10 +11,10 @@ mod upgrade;
 
 use late::LateAnswers;
 
-use crate::config::Disk;
+use crate::config::{Disk, Stamp};
 use crate::core::{Answer, ControlFact, Event, Fact, Report, Request, Supervisor, Ticket, Time, Verb};
 use crate::os::{ClientId, Heard, Os, Peer, Then};
-use crate::plan::{Rights, Selector};
+use crate::plan::{Plan, Rights, Selector};
 use crate::protocol::control::{ControlRequest, ErrorCode, Reply};
 use crate::report::{self, Format};
 use std::collections::BTreeMap;
@@ -61,6 +61,11 @@ impl Control {
         let last = began.ms << 20;
         let late = LateAnswers::default();
         Self { disk: Disk::of(&file), began, late, open: BTreeMap::new(), last, followers: BTreeMap::new() }
+    }
+
+    /// The config file says this, as was found when it was read to be run.
+    pub fn learn(&mut self, stamp: Stamp, found: Plan) {
+        self.disk.learn(stamp, found);
     }
 
     /// Takes what a client did; what it wants of the core is posted, what is known is answered. Gives what there is

@@ -36,7 +36,8 @@ pub enum Event {
         /// What was done.
         what: Repair,
     },
-    /// The config file was read anew and holds no mistake.
+    /// The config file was read anew and holds no mistake. What is the same as before is best shared: it is quickly seen then
+    /// ([`Plan::share_with`]).
     PlanLoaded(Box<Plan>),
     /// The config file was read anew and is refused.
     PlanRefused {

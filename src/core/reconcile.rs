@@ -67,9 +67,8 @@ impl Supervisor {
         self.reload_done(again, out);
     }
 
-    pub(super) fn plan_loaded(&mut self, mut plan: Plan, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn plan_loaded(&mut self, plan: Plan, now: Time, out: &mut Vec<Action>) {
         if let Reload::Loading { again } = self.reload {
-            plan.share_with(&self.plan);
             self.bind(plan, again, now, out);
         }
     }

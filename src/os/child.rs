@@ -12,7 +12,7 @@ use super::birth::Signature;
 use super::children;
 use super::dispositions::{Dispositions, reset_signals};
 use super::identity::Becoming;
-use super::precedence::{Patience, Precedence};
+use super::precedence::{Patience, Precedence, Slice};
 use super::strings::Strings;
 use crate::core::SpawnStage;
 use nix::errno::Errno;
@@ -28,6 +28,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 pub(super) struct Cradle {
     stack: Box<[u128]>,
     told: NonNull<Told>,
+    /// What they inherit of us and have no use for.
+    slice: Option<Slice>,
 }
 
 /// What a child says about a step that failed. All zeros: nothing.
@@ -54,17 +56,19 @@ impl Cradle {
     /// Far more than the handful of system calls needs; no signal handler runs on it.
     const BYTES: usize = 64 * 1024;
 
+    /// `slice` is what this thread has asked for itself.
+    ///
     /// # Errors
     ///
     /// The system's, where it has no page.
-    pub(super) fn new() -> nix::Result<Self> {
+    pub(super) fn new(slice: Option<Slice>) -> nix::Result<Self> {
         let size = NonZeroUsize::new(size_of::<Told>()).expect("it has fields");
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: memory that nothing else has; the kernel gives whole pages, aligned and full of zeros, which is a
         // value of `Told`.
         let page = unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_SHARED)? };
         let stack = vec![0; Self::BYTES / size_of::<u128>()].into_boxed_slice();
-        Ok(Self { stack, told: page.cast() })
+        Ok(Self { stack, told: page.cast(), slice })
     }
 
     fn told(&self) -> &Told {
@@ -138,6 +142,7 @@ struct Talk<'a> {
     supervisor: c_int,
     /// What the child has inherited of it.
     patience: Option<Patience>,
+    slice: Option<Slice>,
 }
 
 /// A step of the child that failed.
@@ -182,7 +187,7 @@ impl Prepared<'_> {
     ///
     /// The step that failed and why; no process is left.
     pub(super) fn fork(&self, cradle: &mut Cradle) -> Result<Newborn, Failed> {
-        let top = cradle.top();
+        let (top, slice) = (cradle.top(), cradle.slice);
         let told = cradle.told();
         told.step.store(0, Ordering::SeqCst);
         told.signed.store(false, Ordering::SeqCst);
@@ -190,7 +195,8 @@ impl Prepared<'_> {
             Precedence::Ours => None,
             Precedence::Programs => Patience::begin(),
         };
-        let talk = Talk { prepared: self, told, supervisor: std::process::id().cast_signed(), patience };
+        let supervisor = std::process::id().cast_signed();
+        let talk = Talk { prepared: self, told, supervisor, patience, slice };
         let memory = if self.becoming.is_another() { 0 } else { libc::CLONE_VM };
         // No handler of ours may run in the child: it would do so in our memory.
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
@@ -244,6 +250,9 @@ impl Talk<'_> {
         check(SpawnStage::Group, 0, unsafe { libc::setsid() }.into());
         if self.patience.is_some() {
             Patience::end_inherited();
+        }
+        if let Some(slice) = self.slice {
+            slice.end_inherited();
         }
         reset_signals(&prepared.dispositions, prepared.ignored);
         match prepared.tie {

@@ -12,7 +12,7 @@ use super::inherited::DescriptorLimit;
 use super::lookup::{self, Inode};
 use super::output::{Channel, Channels};
 use super::poller::Poller;
-use super::precedence::Precedence;
+use super::precedence::{Precedence, Slice};
 use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
 use super::strings::Strings;
@@ -99,13 +99,14 @@ pub(super) struct Spawner {
 }
 
 impl Spawner {
-    /// `limit` is what children get as their limit of descriptors. The handlers of signals are installed by now.
+    /// `limit` is what children get as their limit of descriptors. The handlers of signals are installed by now. From here on
+    /// this thread has short slices of time.
     pub(super) fn new(limit: DescriptorLimit, slots: Slots) -> io::Result<Self> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("/dev/null: {error}"));
         let null = File::options().read(true).write(true).open("/dev/null").map_err(named)?;
         let (dispositions, ours) = (Dispositions::of_now(), Ours::of_now());
         let binaries = Binaries::default();
-        Ok(Self { cradle: Cradle::new()?, null, limit, slots, dispositions, ours, binaries })
+        Ok(Self { cradle: Cradle::new(Slice::shorten())?, null, limit, slots, dispositions, ours, binaries })
     }
 
     /// Starts a generation. What it talks on, if anything, is watched under this `number`.

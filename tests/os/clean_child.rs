@@ -2,6 +2,7 @@
 
 use crate::world::{World, alone, code, descriptors, has_children, script, service};
 use bootstrap::core::{Action, Event, RunEvent};
+use bootstrap::limits::SLICE_OF_TIME;
 use bootstrap::plan::{Address, Handshake, ListenerId, ListenerSpec};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -92,6 +93,34 @@ fn a_child_has_what_it_was_given_and_nothing_else() {
     assert_eq!(generation, "1", "{text}");
     // While this test is alone: the next one counts descriptors.
     drop((leaked, other_end));
+}
+
+/// Nanoseconds for which this process has the processor at once; 0 is this thread. 0 where the kernel has nothing to tell.
+#[expect(unsafe_code, reason = "sched_getattr(2), for which there is no function")]
+fn slice(pid: i32) -> u64 {
+    // SAFETY: integers, for which zero is a value.
+    let mut found: libc::sched_attr = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes no more than the size that it is told, into a value of ours.
+    let result = unsafe {
+        libc::syscall(libc::SYS_sched_getattr, pid, &raw mut found, size_of::<libc::sched_attr>(), 0)
+    };
+    assert_eq!(result, 0);
+    found.sched_runtime
+}
+
+#[test]
+fn short_slices_of_time_are_ours_alone() {
+    let alone = alone();
+    let before = slice(0);
+    let mut world = World::after(alone);
+    let ours = slice(0);
+    let short = u64::try_from(SLICE_OF_TIME.as_nanos()).unwrap();
+    assert_eq!(ours, if before == 0 { 0 } else { short }, "where the kernel has them");
+    let (run, pid) = world.start(&script("exec sleep 60"));
+    // Where the tests have one thread, `before` may be short already.
+    let expected = if before == short { slice(1) } else { before };
+    assert_eq!(slice(pid.0), expected);
+    world.end(run);
 }
 
 #[test]
