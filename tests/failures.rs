@@ -413,6 +413,21 @@ fn a_config_with_mistakes_is_refused_with_78_and_a_missing_one_too() {
     assert_eq!(stage.run(&["-c", "services.toml", "check"]).status.code(), Some(0));
 }
 
+/// It would hear nothing else before SIGKILL.
+#[test]
+fn a_server_that_is_stopped_is_let_go_on_to_hear_sigterm() {
+    let patient = "stop_timeout = \"10m\"\n";
+    let web = http("web", free_port(), &format!("handover_timeout = \"500ms\"\n{patient}"));
+    let job = format!("[[service]]\nname = \"job\"\ncommand = [\"sleep\", \"600\"]\n{patient}");
+    let supervised = Supervised::start(&(web + &job), &["web", "job"]);
+    supervised.wait_for(" web generation=1 … ready");
+    for name in ["web", "job"] {
+        supervised.pid_of(name, 1).signal(SIGSTOP);
+    }
+    // Without SIGKILL, which comes too late for this test.
+    supervised.stop();
+}
+
 /// The first signal that it heard was SIGKILL.
 /// A shell that ends by the signal, and one that has a trap for it, which it heeds when the server has ended.
 #[test]

@@ -137,6 +137,7 @@ fn is_not_restarted(program: &[u8]) {
     assert!(!supervised.said(" asked to stop"), "{supervised}");
     supervised.pid_of("web", 1).signal(SIGKILL);
     supervised.wait_answer(port, 2);
+    supervised.wait_for(" web generation=2 … started the program of generation 1, which was kept: ./server");
     deploy(&supervised.stage, program);
     says(&supervised, "restart web", &["web: up: generation 3 serves"], 0);
     supervised.stop();

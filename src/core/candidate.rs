@@ -133,7 +133,7 @@ impl Candidate {
     /// Its program was started.
     pub fn spawned(&mut self, pid: Pid, scene: &mut Scene<'_>) -> Progress {
         self.run.pid = Some(pid);
-        scene.report_on(&self.run, Fact::Started { definition: self.run.definition.clone() });
+        scene.report_on(&self.run, self.run.has_started());
         self.gate(scene)
     }
 

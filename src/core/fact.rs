@@ -55,6 +55,9 @@ pub enum Fact {
     Started {
         #[serde(with = "crate::plan::shared")]
         definition: Arc<Definition>,
+        /// Whose program it was, where that is not the one on disk.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program_of: Option<Generation>,
     },
     /// It is serving.
     Ready { after: Duration },

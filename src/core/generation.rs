@@ -1,6 +1,6 @@
 //! One run of a program, as everybody in the core knows it.
 
-use super::fact::Leave;
+use super::fact::{Fact, Leave};
 use super::health::{Health, Watchdog};
 use super::status_text::StatusText;
 use super::{Hearing, Time};
@@ -51,6 +51,12 @@ impl Run {
     /// Which of the service's runs.
     pub fn generation(&self) -> Generation {
         self.id.generation
+    }
+
+    /// What is told of its start.
+    pub(super) fn has_started(&self) -> Fact {
+        let program_of = self.program_of.as_ref().map(|run| run.generation);
+        Fact::Started { definition: self.definition.clone(), program_of }
     }
 
     /// Takes another policy. What another check has found is not what this one finds.

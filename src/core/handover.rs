@@ -18,7 +18,7 @@ impl Worker {
             RunEvent::Spawned { pid } => {
                 self.leaving[at].run.pid = Some(pid);
                 let run = &self.leaving[at].run;
-                scene.report_on(run, Fact::Started { definition: run.definition.clone() });
+                scene.report_on(run, run.has_started());
             }
             RunEvent::SpawnFailed(failure) => {
                 let leaving = self.leaving.remove(at);

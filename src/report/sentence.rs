@@ -92,13 +92,16 @@ pub(super) fn key(fact: &Fact) -> &'static str {
 #[expect(clippy::too_many_lines, reason = "one list of all sentences, one look to compare them")]
 pub(super) fn sentence(fact: &Fact) -> String {
     match fact {
-        Fact::Started { definition } => {
+        Fact::Started { definition, program_of } => {
             let command = beginning(&quoted(&definition.program.command));
+            let what = match program_of {
+                None => format!("started: {command}"),
+                Some(kept) => format!("started the program of generation {kept}, which was kept: {command}"),
+            };
             match definition.policy.ready {
-                Ready::Started | Ready::Assumed => format!("started: {command}"),
+                Ready::Started | Ready::Assumed => what,
                 Ready::Word | Ready::Accepting | Ready::Probe(_) | Ready::Delay(_) => {
-                    let limit = time(definition.policy.ready_timeout);
-                    format!("started: {command}; it has {limit} to be ready")
+                    format!("{what}; it has {} to be ready", time(definition.policy.ready_timeout))
                 }
             }
         }

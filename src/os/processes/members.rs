@@ -3,6 +3,7 @@
 use super::super::children;
 use super::super::poller::{Poller, Token};
 use super::super::sight;
+use super::adopted::heard;
 use super::{Process, Processes};
 use crate::core::{Event, Leftover, RunEvent, Time};
 use crate::limits::{LEFTOVER_CHARS, LEFTOVERS_NAMED, LEFTOVERS_PAUSE};
@@ -28,7 +29,10 @@ impl Processes {
         let process = self.by_leader.get(&leader)?;
         let main_lives = process.main_lives;
         let gone = if let Some(leaf) = &process.leaf {
-            leaf.signal(signal);
+            let _ = heard(signal, |signal| {
+                leaf.signal(signal);
+                Ok(())
+            });
             self.is_empty(leader)
         } else {
             process.send_to_group(leader, signal) == Err(Errno::ESRCH)
