@@ -30,6 +30,10 @@ pub const QUEUES_ASKED_ONE_BY_ONE: usize = 200;
 /// get theirs under, signals, poller, lock, log, a start under way, and some clients.
 pub const OWN_DESCRIPTORS: usize = 128;
 
+/// Where fewer descriptors than these are left, nobody is asked to leave for a successor: what starts already may need them. To a
+/// client of the control socket twice as many are left. From Linux 6.2 on; before, it would take too long to count them.
+pub const DESCRIPTORS_FOR_STARTS: u64 = 8;
+
 /// Most listeners of one service: each takes a descriptor, and an argument in the command line.
 pub const LISTENERS_PER_SERVICE: usize = 64;
 

@@ -2,13 +2,15 @@
 
 mod support;
 
-use bootstrap::limits::OWN_DESCRIPTORS;
+use bootstrap::limits::{CONTROL_CLIENTS, OWN_DESCRIPTORS};
 use nix::sys::signal::Signal::{SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGUSR1};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use support::{
-    Failure, Process, Stage, Supervised, eventually, example, free_port, get, get_unix, http, rude, service,
+    Client, Failure, Process, Stage, Supervised, Wire, eventually, example, free_port, get, get_unix, http,
+    rude, service,
 };
 
 /// A service whose program cannot be started: it is said why, it counts as a crash, and nothing else runs.
@@ -270,7 +272,7 @@ fn too_few_descriptors() {
     assert_eq!(refused.wait_exit(), 1, "{refused}");
     assert!(refused.said("LimitNOFILE= of systemd)") && !refused.said("fewer"), "{refused}");
 
-    let enough = limited(needed).launch(&config);
+    let mut enough = limited(needed).launch(&config);
     for port in &ports {
         enough.wait_answer(*port, 1);
     }
@@ -282,7 +284,54 @@ fn too_few_descriptors() {
     for port in &ports {
         enough.wait_answer(*port, 1);
     }
+    // Whoever connects gets none that a start needs.
+    let clients: Vec<UnixStream> =
+        (0..CONTROL_CLIENTS).map(|_| UnixStream::connect(Wire::path(&enough)).unwrap()).collect();
+    enough.forget();
+    enough.signal(SIGUSR1);
+    for port in &ports {
+        enough.wait_answer(*port, 2);
+    }
+    assert!(!enough.said("os error 24") && !enough.said("Too many open files"), "{enough}");
+    drop(clients);
     enough.stop();
+}
+
+/// Each generation that drains has a pipe still. The next could not be started, and the last had been asked to leave by then.
+#[test]
+fn who_could_have_no_successor_for_want_of_descriptors_is_not_asked_to_leave() {
+    let (port, limit) = (free_port(), format!("--nofile={}", OWN_DESCRIPTORS + 2));
+    let supervised = Stage::new().through(&["prlimit", &limit]).start(&http("web", port, ""), &["web"]);
+    let mut kept = Vec::new();
+    let refused = " web not restarted: cannot hand over its descriptors: Too many open files";
+    for generation in 1.. {
+        supervised.wait_answer(port, generation);
+        let mut client = Client::connect(port).unwrap();
+        client.get("/").unwrap();
+        client.send("/sleep?ms=600000").unwrap();
+        kept.push(client);
+        supervised.signal(SIGUSR1);
+        eventually("it is restarted, or not", || {
+            supervised.said(refused) || supervised.said(&format!(" generation={} ", generation + 1))
+        });
+        if supervised.said(refused) {
+            break;
+        }
+    }
+    assert!(kept.len() > 8, "there was room for some\n{supervised}");
+    let last = u32::try_from(kept.len()).unwrap();
+    supervised.wait_for(&format!("generation {last} serves on"));
+    supervised.wait_answer(port, last);
+    assert!(!supervised.said("could not be started"), "{supervised}");
+    // Once others have ended, there is room again.
+    for generation in 1..last {
+        supervised.pid_of("web", generation).signal(SIGKILL);
+    }
+    eventually("they have ended", || supervised.count("was ended by SIGKILL") == kept.len() - 1);
+    supervised.signal(SIGUSR1);
+    supervised.wait_answer(port, last + 1);
+    supervised.pid_of("web", last).signal(SIGKILL);
+    supervised.stop();
 }
 
 /// A server with these sins is restarted: `said` is told of it, and its successor serves at last.

@@ -1,4 +1,4 @@
-//! The file as it stands on disk, read anew only when it has changed.
+//! The file as it stands on disk, read anew only when it has changed, or was refused: what was wrong may be outside of it.
 
 use super::error::Refused;
 use super::load::load;
@@ -56,7 +56,8 @@ impl Disk {
     pub fn look(&mut self, plan: &Plan) -> Result<&Plan, &Refused> {
         let stamp = Stamp::of(&self.file);
         // A file that is not there is quickly looked for.
-        let known = self.read.take().filter(|(read, _)| stamp != Stamp::NONE && stamp == *read);
+        let is_that = |read: &Stamp| stamp != Stamp::NONE && stamp == *read;
+        let known = self.read.take().filter(|(read, found)| found.is_ok() && is_that(read));
         let read = known.unwrap_or_else(|| {
             let mut found = load(&self.file);
             if let Ok(found) = &mut found {
@@ -65,6 +66,16 @@ impl Disk {
             (stamp, found)
         });
         self.read.insert(read).1.as_ref()
+    }
+
+    /// The same, as a reload would find it: users that it names may have other numbers by now.
+    ///
+    /// # Errors
+    ///
+    /// As [`look`](Self::look).
+    pub fn read_anew(&mut self, plan: &Plan) -> Result<&Plan, &Refused> {
+        self.read = None;
+        self.look(plan)
     }
 }
 
@@ -95,6 +106,7 @@ impl Stamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::parse;
     use std::sync::Arc;
 
     #[test]
@@ -130,6 +142,11 @@ mod tests {
         let mut disk = Disk::of(&path);
         disk.learn(stamp, learned.clone());
         assert_eq!(disk.look(&plan).unwrap(), &learned);
+        assert_eq!(disk.read_anew(&plan).unwrap(), &plan, "as a reload would");
+
+        // Whatever was wrong may be mended, although nobody has touched the file.
+        disk.read = Some((stamp, Err(parse("a.toml", "[[service]]").unwrap_err())));
+        assert_eq!(disk.look(&plan).unwrap(), &plan);
 
         fs::write(&path, "[[service]]\nname = 'b'\ncommand = 'true'\n").unwrap();
         assert_eq!(disk.look(&plan).unwrap().services[0].name.as_str(), "b");

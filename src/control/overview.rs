@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The answer to `plan`.
 pub(super) fn plan(core: &Supervisor, disk: &mut Disk) -> Reply {
-    match disk.look(core.plan()) {
+    match disk.read_anew(core.plan()) {
         Ok(found) => match core.in_the_way(found) {
             Some((address, held)) => Reply::error(
                 ErrorCode::BadConfig,

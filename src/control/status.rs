@@ -29,7 +29,7 @@ pub(super) fn answer(
     let on_disk = found.map(Definitions::of);
     // As they came to be, which is the order of the file most of the time.
     let all = core.services().map(|service| {
-        let stale = on_disk.as_ref().and_then(|on_disk| stale(service, on_disk));
+        let stale = stale(service, on_disk.as_ref());
         (&service.definition.name, service, stale)
     });
     let mut services: Vec<(&ServiceName, &Service, Option<Stale>)> = all.collect();
@@ -83,13 +83,13 @@ pub(super) fn own_pid() -> i32 {
     i32::try_from(std::process::id()).unwrap_or(0)
 }
 
-/// Does what runs differ from what the file says?
-fn stale(service: &Service, on_disk: &Definitions<'_>) -> Option<Stale> {
-    let Some(found) = on_disk.get(&service.definition.name) else { return Some(Stale::Removed) };
-    if service.definition != *found {
-        return Some(Stale::Changed);
+/// Does what runs differ from what the file says? One that cannot be read says nothing.
+fn stale(service: &Service, on_disk: Option<&Definitions<'_>>) -> Option<Stale> {
+    match on_disk.map(|on_disk| on_disk.get(&service.definition.name)) {
+        Some(None) => Some(Stale::Removed),
+        Some(Some(found)) if service.definition != *found => Some(Stale::Changed),
+        Some(Some(_)) | None => is_behind(service).then_some(Stale::Behind),
     }
-    is_behind(service).then_some(Stale::Behind)
 }
 
 /// Does a process that nobody has asked to leave run what the file said before?

@@ -12,8 +12,9 @@ pub(super) use kept::{KeptClient, KeptControl, LeftControl};
 use super::client::{Client, Peer, Read, Then};
 use super::poller::{Poller, Token};
 use super::runtime_dir::{NoRuntimeDir, RuntimeDir};
+use super::usage::are_left;
 use crate::core::Time;
-use crate::limits::{CONTROL_ANSWER_BYTES, CONTROL_CLIENTS, CONTROL_TURN};
+use crate::limits::{CONTROL_ANSWER_BYTES, CONTROL_CLIENTS, CONTROL_TURN, DESCRIPTORS_FOR_STARTS};
 use crate::protocol::control::{ErrorCode, Reply};
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
@@ -152,7 +153,7 @@ impl ControlSocket {
     fn turn_away(&mut self) {
         self.spare = None;
         if let Ok((stream, _)) = self.socket.accept() {
-            refuse(&stream, ErrorCode::Busy, "bootstrap has no descriptor left for this connection");
+            refuse(&stream, ErrorCode::Busy, NO_DESCRIPTOR);
         }
         self.spare = File::open("/dev/null").ok();
     }
@@ -167,6 +168,9 @@ impl ControlSocket {
         if is_full || !is_owner(found.uid()) && others() >= CONTROL_CLIENTS / 2 {
             let message = format!("{} clients are connected already; try again", self.clients.len());
             return refuse(&stream, ErrorCode::Busy, &message);
+        }
+        if !are_left(2 * DESCRIPTORS_FOR_STARTS) {
+            return refuse(&stream, ErrorCode::Busy, NO_DESCRIPTOR);
         }
         self.last = self.last.wrapping_add(1);
         let peer = Peer { uid: found.uid(), pid: found.pid(), rights };
@@ -329,6 +333,8 @@ impl ControlSocket {
         }
     }
 }
+
+const NO_DESCRIPTOR: &str = "bootstrap has no descriptor left for this connection";
 
 /// Tells somebody why, as far as one write does, before the connection closes.
 fn refuse(stream: &impl AsRawFd, code: ErrorCode, message: &str) {

@@ -16,8 +16,10 @@ use super::precedence::{Precedence, Slice};
 use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
 use super::strings::Strings;
+use super::usage::are_left;
 use super::voice::{Mark, TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
+use crate::limits::DESCRIPTORS_FOR_STARTS;
 use crate::plan::{Definition, Generation, Identity, Program};
 use crate::protocol::{Dialect, Granted, Numbers, arguments};
 use nix::errno::Errno;
@@ -99,8 +101,7 @@ pub(super) struct Spawner {
 }
 
 impl Spawner {
-    /// `limit` is what children get as their limit of descriptors. The handlers of signals are installed by now. From here on
-    /// this thread has short slices of time.
+    /// `limit` is what children get as their limit of descriptors. The handlers of signals are installed by now.
     pub(super) fn new(limit: DescriptorLimit, slots: Slots) -> io::Result<Self> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("/dev/null: {error}"));
         let null = File::options().read(true).write(true).open("/dev/null").map_err(named)?;
@@ -140,7 +141,9 @@ impl Spawner {
     pub(super) fn obstacle(&self, program: &Program) -> Option<SpawnFailure> {
         let (name, directory) = (program.command.first(), program.directory.as_deref());
         let is_there = || name.is_some_and(|name| self.binaries.knows(name, directory));
-        obstacles_but(program, is_there).into_iter().next()
+        let too_few = || failure(SpawnStage::Descriptors, Errno::EMFILE, "");
+        let short = (!are_left(DESCRIPTORS_FOR_STARTS)).then(too_few);
+        short.or_else(|| obstacles_but(program, is_there).into_iter().next())
     }
 
     /// Starts a program that is no service, with our environment and these descriptors; `argv` is told their numbers.

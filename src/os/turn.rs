@@ -16,7 +16,9 @@ impl Os {
         self.share.ends(clock::now);
         loop {
             let now = self.now();
-            if !self.events.is_empty() && self.share.comes(now) {
+            // Until it is known whether the sockets are bound, nothing is true that a client could be told.
+            let binds = matches!(self.events.front(), Some(Event::Bound | Event::BindRefused { .. }));
+            if !binds && !self.events.is_empty() && self.share.comes(now) {
                 self.look();
                 if let Some(input) = self.control.as_mut().and_then(listen_to) {
                     self.share.begins(now);

@@ -33,11 +33,21 @@ fn bytes(text: &str, name: &str) -> Option<u64> {
     Some(number * 1024)
 }
 
-/// How many descriptors are open. From Linux 6.2 on the size of the directory says it; before, they are counted.
+/// May so many more descriptors be opened? So it is said, too, where only a count of them would tell.
+pub(super) fn are_left(count: u64) -> bool {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+    told_descriptors().is_none_or(|open| open.saturating_add(count) <= limit)
+}
+
+/// How many descriptors are open, as the size of the directory says from Linux 6.2 on.
+fn told_descriptors() -> Option<u64> {
+    Some(fs::metadata("/proc/self/fd").ok()?.len()).filter(|size| *size > 0)
+}
+
+/// The same; counted where the kernel does not say.
 fn descriptors() -> Option<u64> {
-    let size = fs::metadata("/proc/self/fd").ok()?.len();
-    if size > 0 {
-        return Some(size);
+    if let Some(told) = told_descriptors() {
+        return Some(told);
     }
     // One of them is the directory that is being read.
     let count = fs::read_dir("/proc/self/fd").ok()?.count();
