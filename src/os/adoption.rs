@@ -77,7 +77,15 @@ impl Os {
 
     /// The same, without another look.
     pub(super) fn write_changes(&mut self) {
-        let changes = self.processes.take_changes();
+        self.write_changes_from(0);
+    }
+
+    /// The same, from the change with this number on: what a server has said was read, and nobody would hear it again.
+    pub(super) fn write_changes_from(&mut self, number: usize) {
+        let changes = self.processes.take_changes_from(number);
+        if changes.is_empty() {
+            return;
+        }
         let ended: BTreeSet<RunId> =
             changes.iter().filter(|(_, change)| *change == Change::Ended).map(|(run, _)| *run).collect();
         for run in &ended {
@@ -86,7 +94,8 @@ impl Os {
         let Some(records) = &mut self.records else { return };
         for (run, change) in changes {
             match change {
-                Change::Asked | Change::Quiet if ended.contains(&run) => {}
+                Change::Asked | Change::Ready | Change::Quiet if ended.contains(&run) => {}
+                Change::Ready => records.ready(run),
                 Change::Asked => records.asked(run),
                 Change::Quiet => records.quiet(run),
                 Change::Main(pid) => records.turned_to(run, pid),

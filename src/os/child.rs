@@ -56,19 +56,26 @@ impl Cradle {
     /// Far more than the handful of system calls needs; no signal handler runs on it.
     const BYTES: usize = 64 * 1024;
 
-    /// `slice` is what this thread has asked for itself.
+    /// From here on this thread has short slices of time.
     ///
     /// # Errors
     ///
     /// The system's, where it has no page.
-    pub(super) fn new(slice: Option<Slice>) -> nix::Result<Self> {
+    pub(super) fn new() -> nix::Result<Self> {
         let size = NonZeroUsize::new(size_of::<Told>()).expect("it has fields");
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: memory that nothing else has; the kernel gives whole pages, aligned and full of zeros, which is a
         // value of `Told`.
         let page = unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_SHARED)? };
         let stack = vec![0; Self::BYTES / size_of::<u128>()].into_boxed_slice();
-        Ok(Self { stack, told: page.cast(), slice })
+        Ok(Self { stack, told: page.cast(), slice: Slice::shorten() })
+    }
+
+    /// Has the slices of time that were before, or short ones again.
+    pub(super) fn with_short_slices(&mut self, short: bool) {
+        let before = self.slice.take();
+        before.into_iter().for_each(Slice::end);
+        self.slice = short.then(Slice::shorten).flatten();
     }
 
     fn told(&self) -> &Told {
@@ -84,6 +91,7 @@ impl Cradle {
 
 impl Drop for Cradle {
     fn drop(&mut self) {
+        self.with_short_slices(false);
         // SAFETY: mapped by `new` in this size, and nobody has the page any more.
         let _ = unsafe { munmap(self.told.cast(), size_of::<Told>()) };
     }
@@ -252,7 +260,7 @@ impl Talk<'_> {
             Patience::end_inherited();
         }
         if let Some(slice) = self.slice {
-            slice.end_inherited();
+            slice.end();
         }
         reset_signals(&prepared.dispositions, prepared.ignored);
         match prepared.tie {

@@ -112,7 +112,7 @@ impl Finds {
                         generation: record.generation,
                         pid: Pid(record.pid),
                         started: record.started,
-                        serves: mark.serves(),
+                        serves: mark.serves(&definition),
                         leaving,
                         quiet,
                         bereft,

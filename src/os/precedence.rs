@@ -96,8 +96,9 @@ impl Slice {
         (has.set_slice(wanted) && is_given()).then_some(Self { before })
     }
 
-    /// Gives back what was before, in a child that has inherited this. Two system calls, and nothing else.
-    pub(super) fn end_inherited(self) {
+    /// Gives back what was before, whatever policy the thread has by now; also in a child that has inherited this. Two system
+    /// calls, and nothing else.
+    pub(super) fn end(self) {
         if let Some(has) = Attributes::of_now() {
             has.set_slice(self.before);
         }
@@ -162,7 +163,7 @@ mod tests {
             let patience = Patience::begin().unwrap();
             assert_eq!(u128::from(slice()), SLICE_OF_TIME.as_nanos());
             drop(patience);
-            short.end_inherited();
+            short.end();
             let has = Attributes::of_now().unwrap().0;
             assert_eq!((has.sched_runtime, has.sched_nice), (before, nice));
             assert_eq!(policy(), libc::SCHED_OTHER);
@@ -170,12 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn the_next_program_does_not_take_short_slices_for_what_was_before() {
+    fn what_was_before_comes_back_under_another_policy_too() {
         in_a_thread(|| {
-            let Some(first) = Slice::shorten() else { return };
-            let next = Slice::shorten().unwrap();
-            assert_ne!(first.before, 0);
-            assert_eq!(next.before, 0, "what the kernel gives by itself");
+            let before = slice();
+            let Some(short) = Slice::shorten() else { return };
+            assert!(set_policy(libc::SCHED_BATCH));
+            short.end();
+            assert_eq!((slice(), policy()), (before, libc::SCHED_BATCH));
         });
     }
 

@@ -78,6 +78,8 @@ struct Process {
 pub(super) enum Change {
     /// It was told to leave. One that ignores the signal still was not.
     Asked,
+    /// It has said that it is ready.
+    Ready,
     /// It has said that it accepts no more.
     Quiet,
     /// This is its main process from now on.
@@ -190,7 +192,7 @@ impl Processes {
         pack(&mut self.users);
     }
 
-    /// How much became of runs since the last call of [`take_changes`](Self::take_changes).
+    /// How much became of runs since the last call of [`take_changes_from`](Self::take_changes_from).
     pub(super) fn changes(&self) -> usize {
         self.changes.len()
     }
@@ -205,9 +207,9 @@ impl Processes {
         program
     }
 
-    /// What became of runs since the last call.
-    pub(super) fn take_changes(&mut self) -> Vec<(RunId, Change)> {
-        std::mem::take(&mut self.changes)
+    /// What became of runs since the last call, from the change with this number on.
+    pub(super) fn take_changes_from(&mut self, number: usize) -> Vec<(RunId, Change)> {
+        self.changes.split_off(number)
     }
 
     /// Forgets a run whose processes have all ended.

@@ -10,7 +10,7 @@ use super::output::PipeMark;
 use super::remains::Whose;
 use super::voice::Mark;
 use crate::core::Time;
-use crate::plan::{Common, Definition, Generation, ListenerSpec, Policy, Program, ServiceName};
+use crate::plan::{Common, Definition, Generation, ListenerSpec, Policy, Program, Ready, ServiceName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
@@ -28,6 +28,8 @@ pub(super) const SIGNED_AT: u64 = 2;
 pub(super) enum RunMark {
     /// It was started, or is about to be.
     Started,
+    /// It has said that it is ready. Its definition says whether that is waited for.
+    Ready,
     /// It serves. It may be a wrapper still where its start alone was waited for, and another program than it was started
     /// from in any case.
     Serving,
@@ -42,8 +44,15 @@ pub(super) enum RunMark {
 }
 
 impl RunMark {
-    const ALL: [Self; 6] =
-        [Self::Started, Self::Serving, Self::ServingItself, Self::Leaving, Self::Quiet, Self::Ended];
+    const ALL: [Self; 7] = [
+        Self::Started,
+        Self::Ready,
+        Self::Serving,
+        Self::ServingItself,
+        Self::Leaving,
+        Self::Quiet,
+        Self::Ended,
+    ];
 
     /// One that has just been started.
     pub(super) fn at_first(definition: &Definition) -> Self {
@@ -54,6 +63,7 @@ impl RunMark {
     pub(super) fn letter(self) -> u8 {
         match self {
             Self::Started => b'n',
+            Self::Ready => b'r',
             Self::Serving => b's',
             Self::ServingItself => b'i',
             Self::Leaving => b'l',
@@ -67,8 +77,9 @@ impl RunMark {
     }
 
     /// Does it serve, or did it when it was asked?
-    pub(super) fn serves(self) -> bool {
-        matches!(self, Self::Serving | Self::ServingItself)
+    pub(super) fn serves(self, definition: &Definition) -> bool {
+        let is_waited_for = || matches!(definition.policy.ready, Ready::Word | Ready::Assumed);
+        matches!(self, Self::Serving | Self::ServingItself) || self == Self::Ready && is_waited_for()
     }
 }
 

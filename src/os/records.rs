@@ -311,10 +311,19 @@ impl Records {
         }
     }
 
+    /// Notes that a run has said that it is ready: it says so once, and whoever comes later hears nothing.
+    pub(super) fn ready(&self, run: RunId) {
+        let place = self.places.get(&run).filter(|place| self.mark_at(**place) == Some(RunMark::Started));
+        if let Some(place) = place {
+            self.mark(*place, RunMark::Ready);
+        }
+    }
+
     /// Notes that a run serves, and whether it is still what was started.
     pub(super) fn serves(&self, run: RunId, is_itself: impl FnOnce() -> bool) {
-        let place = self.places.get(&run);
-        if let Some(place) = place.filter(|place| self.mark_at(**place) == Some(RunMark::Started)) {
+        let begins =
+            |place: &&Place| matches!(self.mark_at(**place), Some(RunMark::Started | RunMark::Ready));
+        if let Some(place) = self.places.get(&run).filter(begins) {
             self.mark(*place, if is_itself() { RunMark::ServingItself } else { RunMark::Serving });
         }
     }

@@ -127,12 +127,13 @@ impl Os {
         // The next program knows of it by what is written down.
         self.write_changes();
         let why = self.try_to_become(&check, write);
+        self.spawner.cradle.with_short_slices(true);
         self.events.push_back(Event::UpgradeRefused(why));
         signals::let_in(held);
     }
 
     fn try_to_become(&mut self, check: &Check, write: &Write<'_>) -> UpgradeRefusal {
-        let attempt = || -> Result<std::convert::Infallible, UpgradeRefusal> {
+        let mut attempt = || -> Result<std::convert::Infallible, UpgradeRefusal> {
             let (text, mut numbers) = self.snapshot(check.since, write)?;
             let shown = if text == check.shown || check.was_replaced() {
                 Ok(())
@@ -158,9 +159,9 @@ impl Os {
                 std::env::vars_os().map(|(name, value)| [name.into_vec(), value.into_vec()].join(&b'='));
             let (argv, envp) = (lines(arguments_to_go_on(number))?, lines(environment.collect())?);
             let path = path.first().ok_or(system(Errno::EINVAL))?;
+            self.spawner.cradle.with_short_slices(false);
             become_program(&numbers, path, &argv, &envp).map_err(UpgradeRefusal::NotBecome)
         };
-        let mut attempt = attempt;
         match attempt() {
             Err(why) => why,
         }

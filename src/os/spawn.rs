@@ -12,14 +12,13 @@ use super::inherited::DescriptorLimit;
 use super::lookup::{self, Inode};
 use super::output::{Channel, Channels};
 use super::poller::Poller;
-use super::precedence::{Precedence, Slice};
+use super::precedence::Precedence;
 use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
 use super::strings::Strings;
-use super::usage::are_left;
+use super::usage::are_left_for_a_start;
 use super::voice::{Mark, TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
-use crate::limits::DESCRIPTORS_FOR_STARTS;
 use crate::plan::{Definition, Generation, Identity, Program};
 use crate::protocol::{Dialect, Granted, Numbers, arguments};
 use nix::errno::Errno;
@@ -90,7 +89,7 @@ pub(super) struct Expected<'a> {
 
 /// What all starts have in common.
 pub(super) struct Spawner {
-    cradle: Cradle,
+    pub(super) cradle: Cradle,
     /// What every child gets as stdin.
     null: File,
     limit: DescriptorLimit,
@@ -107,7 +106,7 @@ impl Spawner {
         let null = File::options().read(true).write(true).open("/dev/null").map_err(named)?;
         let (dispositions, ours) = (Dispositions::of_now(), Ours::of_now());
         let binaries = Binaries::default();
-        Ok(Self { cradle: Cradle::new(Slice::shorten())?, null, limit, slots, dispositions, ours, binaries })
+        Ok(Self { cradle: Cradle::new()?, null, limit, slots, dispositions, ours, binaries })
     }
 
     /// Starts a generation. What it talks on, if anything, is watched under this `number`.
@@ -142,7 +141,7 @@ impl Spawner {
         let (name, directory) = (program.command.first(), program.directory.as_deref());
         let is_there = || name.is_some_and(|name| self.binaries.knows(name, directory));
         let too_few = || failure(SpawnStage::Descriptors, Errno::EMFILE, "");
-        let short = (!are_left(DESCRIPTORS_FOR_STARTS)).then(too_few);
+        let short = (!are_left_for_a_start()).then(too_few);
         short.or_else(|| obstacles_but(program, is_there).into_iter().next())
     }
 

@@ -1,6 +1,7 @@
 //! What this process takes of the machine, as the kernel tells it.
 
 use super::{clock, proc_file};
+use crate::limits::DESCRIPTORS_FOR_STARTS;
 use crate::protocol::status::Usage;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{SysconfVar, sysconf};
@@ -31,6 +32,11 @@ fn bytes(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     let number: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(number * 1024)
+}
+
+/// Are as many descriptors left as a start needs, and others that are under way?
+pub(super) fn are_left_for_a_start() -> bool {
+    are_left(DESCRIPTORS_FOR_STARTS)
 }
 
 /// May so many more descriptors be opened? So it is said, too, where only a count of them would tell.

@@ -48,6 +48,10 @@ impl Processes {
                 poller.forget(&voice);
             }
         }
+        if heard.iter().any(|heard| matches!(heard, Heard::Word(Word::Ready) | Heard::Notice(Notice::Ready)))
+        {
+            self.changes.push((run, Change::Ready));
+        }
         if leaves {
             self.retire(leader);
             self.changes.push((run, if says { Change::Quiet } else { Change::Asked }));
