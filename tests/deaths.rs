@@ -157,6 +157,9 @@ impl Deed {
             let [server] = servers[..] else { return false };
             supervised.knows(server) && get(port, "/").is_ok_and(|answer| answer.pid() == server.0)
         });
+        // What it had said is known, too: nobody waits for it in vain.
+        let said = supervised.stage.run(&["-c", "services.toml", "wait", "web"]);
+        assert!(said.status.success(), "{said:?} after a death before system call {moment}\n{supervised}");
         let there = supervised.offspring();
         assert!(one_serves, "{there:?} are there after a death before system call {moment}\n{supervised}");
         if let Some(load) = load {
@@ -199,6 +202,20 @@ fn a_death_at_any_moment_of_a_restart() {
     let is_done = |supervised: &Supervised| supervised.said(" web generation=1 … ended with exit code 0");
     let keys = "restart_order = \"start-first\"";
     Deed { keys, signal: Some(SIGUSR1), is_done, serves: true, ..Deed::START }.sweep();
+}
+
+/// It says once that it is ready.
+#[test]
+fn a_death_at_any_moment_of_the_start_of_one_that_says_so() {
+    let keys = "ready = \"pipe\"\nready_timeout = \"2s\"";
+    Deed { keys, ..Deed::START }.sweep();
+}
+
+#[test]
+fn a_death_at_any_moment_of_a_restart_of_one_that_says_so() {
+    let is_done = |supervised: &Supervised| supervised.said(" web generation=2 … ready");
+    let keys = "ready = \"pipe\"\nready_timeout = \"2s\"\nhandover_timeout = \"2s\"";
+    Deed { keys, signal: Some(SIGUSR1), is_done, ..Deed::START }.sweep();
 }
 
 /// This server says nothing that could tell it that its supervisor is gone.

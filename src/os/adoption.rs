@@ -4,7 +4,7 @@ use super::orphans::Finds;
 use super::processes::Change;
 use super::records::Records;
 use super::trail::Trail;
-use super::{Os, RuntimeDir};
+use super::{Os, RuntimeDir, clock};
 use crate::core::{Event, Fact, Orphan, Report, Succession, WriterEvent};
 use crate::limits::NOTED_AT_ONCE;
 use crate::plan::{ListenerId, Orphans, Pid, RunId};
@@ -80,7 +80,19 @@ impl Os {
         self.write_changes_from(0);
     }
 
-    /// The same, from the change with this number on: what a server has said was read, and nobody would hear it again.
+    /// Reads what a server says. What a later supervisor has to know of it is written down first: nobody would hear it again.
+    pub(super) fn hear(&mut self, number: u32) {
+        if let Some((run, change)) = self.processes.foretell(number)
+            && let Some(records) = &mut self.records
+        {
+            records.change(run, change);
+        }
+        let known = self.processes.changes();
+        self.events.extend(self.processes.hear(&self.poller, number, clock::now()));
+        self.write_changes_from(known);
+    }
+
+    /// The same, from the change with this number on.
     pub(super) fn write_changes_from(&mut self, number: usize) {
         let changes = self.processes.take_changes_from(number);
         if changes.is_empty() {
@@ -93,13 +105,8 @@ impl Os {
         }
         let Some(records) = &mut self.records else { return };
         for (run, change) in changes {
-            match change {
-                Change::Asked | Change::Ready | Change::Quiet if ended.contains(&run) => {}
-                Change::Ready => records.ready(run),
-                Change::Asked => records.asked(run),
-                Change::Quiet => records.quiet(run),
-                Change::Main(pid) => records.turned_to(run, pid),
-                Change::Ended => {}
+            if !ended.contains(&run) || matches!(change, Change::Main(_)) {
+                records.change(run, change);
             }
         }
         records.ended(&ended);

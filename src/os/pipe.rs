@@ -3,9 +3,9 @@
 use super::heard::Heard;
 use crate::core::PipeEnd;
 use crate::limits::PIPE_TURN_BYTES;
-use crate::protocol::WordReader;
+use crate::protocol::{Word, WordReader};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, open, tee};
 use nix::sys::stat::{Mode, fstat};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -52,6 +52,17 @@ impl Pipe {
         self.words
     }
 
+    /// The words that [`read`](Self::read) will find, as far as they are there; none of them is taken.
+    pub(super) fn foretell(&self, scratch: &Scratch) -> Vec<Word> {
+        let mut words = self.words;
+        scratch
+            .copy(&self.reader)
+            .map_or_else(|_| Vec::new(), |text| words.push(&text))
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
     /// Reads what is there: at most [`PIPE_TURN_BYTES`], which is all that a pipe can hold, so that a server
     /// that never stops writing does not keep the loop. Afterwards [`PipeEnd::Closed`], once every writer
     /// has closed it, is the last thing heard; the pipe is then of no more use.
@@ -88,6 +99,32 @@ impl Pipe {
     }
 }
 
+/// A pipe into which what is in others is copied, to be seen before it is taken.
+pub(super) struct Scratch {
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Scratch {
+    /// # Errors
+    ///
+    /// The system's.
+    pub(super) fn new() -> nix::Result<Self> {
+        let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        Ok(Self { reader, writer })
+    }
+
+    /// What is in a pipe, up to a page of it.
+    fn copy(&self, pipe: &OwnedFd) -> nix::Result<Vec<u8>> {
+        let mut copy = vec![0; 4096];
+        let count = tee(pipe, &self.writer, copy.len(), SpliceFFlags::SPLICE_F_NONBLOCK)?;
+        copy.truncate(count);
+        let count = nix::unistd::read(&self.reader, &mut copy)?;
+        copy.truncate(count);
+        Ok(copy)
+    }
+}
+
 impl AsFd for Pipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
@@ -97,13 +134,27 @@ impl AsFd for Pipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Word;
     use std::fs::File;
     use std::io::Write;
 
     fn pair() -> (Pipe, File) {
         let (pipe, writer) = Pipe::new().unwrap();
         (pipe, File::from(writer))
+    }
+
+    #[test]
+    fn what_is_foretold_is_heard_all_the_same() {
+        let (scratch, (mut pipe, mut writer)) = (Scratch::new().unwrap(), pair());
+        assert_eq!(pipe.foretell(&scratch), []);
+        writer.write_all(b"ready  suc").unwrap();
+        for _ in 0..100 {
+            assert_eq!(pipe.foretell(&scratch), [Word::Ready], "nothing of it stays in the copy");
+        }
+        assert_eq!(pipe.read(), [Heard::Word(Word::Ready)]);
+        writer.write_all(b"cess").unwrap();
+        assert_eq!(pipe.foretell(&scratch), [Word::Success], "a part of it was read before");
+        assert_eq!(pipe.read(), [Heard::Word(Word::Success)]);
+        assert_eq!(pipe.foretell(&scratch), []);
     }
 
     #[test]

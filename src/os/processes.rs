@@ -19,6 +19,7 @@ use adopted::Adopted;
 use ends::End;
 
 use super::cgroup::Leaf;
+use super::pipe::Scratch;
 use super::poller::Poller;
 use super::proc_file;
 use super::program::{Origin, Pinned};
@@ -109,6 +110,8 @@ pub(super) struct Processes {
     looked_at: Option<Time>,
     /// What became of runs and was not noted yet.
     changes: Vec<(RunId, Change)>,
+    /// Where it is seen what servers say before it is taken from them.
+    scratch: Option<Scratch>,
     growth: Growth,
     /// The ends of voices of which it is not known yet whether they are news, in the order of their time.
     ends: VecDeque<End>,

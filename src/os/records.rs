@@ -22,6 +22,7 @@ use super::birth::{Paper, start_ticks, ticks_now};
 use super::listener::HeldSocket;
 use super::lookup::Inode;
 use super::output::PipeMark;
+use super::processes::Change;
 use super::record::{Head, Record, RunMark, SIGNED_AT, VERSION, WrittenCommons};
 use super::voice::Mark;
 use crate::core::{Growth, Time, pack};
@@ -294,6 +295,17 @@ impl Records {
     /// Is this run written down?
     pub(super) fn has(&self, run: RunId) -> bool {
         self.places.contains_key(&run)
+    }
+
+    /// Notes what became of a run that has not ended.
+    pub(super) fn change(&mut self, run: RunId, change: Change) {
+        match change {
+            Change::Asked => self.asked(run),
+            Change::Ready => self.ready(run),
+            Change::Quiet => self.quiet(run),
+            Change::Main(pid) => self.turned_to(run, pid),
+            Change::Ended => {}
+        }
     }
 
     /// Notes that a run was asked to leave. One that has said that it does is asked for nothing more than to end.

@@ -127,11 +127,7 @@ impl Os {
                 }
             }
             Token::Log => self.log.write(&self.poller),
-            Token::Voice(number) => {
-                let known = self.processes.changes();
-                self.events.extend(self.processes.hear(&self.poller, number, clock::now()));
-                self.write_changes_from(known);
-            }
+            Token::Voice(number) => self.hear(number),
             Token::VoiceEnded(number) => {
                 self.events.extend(self.processes.hear_end(&self.poller, number, clock::now()));
             }

@@ -1,12 +1,31 @@
 //! What servers say, and that they will say no more.
 
 use super::super::heard::Heard;
+use super::super::pipe::Scratch;
 use super::super::poller::Poller;
+use super::super::voice::Voice;
 use super::{Change, Manner, Processes};
 use crate::core::{Event, PipeEnd, Time};
+use crate::plan::RunId;
 use crate::protocol::{Notice, Word};
 
 impl Processes {
+    /// What the voice with this number says next, as far as a later supervisor has to know of it: it is still to be read, so that
+    /// nothing is lost whenever this one is killed.
+    pub(in super::super) fn foretell(&mut self, number: u32) -> Option<(RunId, Change)> {
+        let process = self.by_leader.get(self.voices.get(&number)?)?;
+        let Some(Voice::Pipe(pipe)) = &process.voice else { return None };
+        if self.scratch.is_none() {
+            // Without one it is written down when it has been read.
+            self.scratch = Scratch::new().ok();
+        }
+        let change = |word| match word {
+            Word::Ready => Change::Ready,
+            Word::Success | Word::Failed => Change::Quiet,
+        };
+        Some((process.run, pipe.foretell(self.scratch.as_ref()?).pop().map(change)?))
+    }
+
     /// Reads the voice with this number.
     pub(in super::super) fn hear(&mut self, poller: &Poller, number: u32, now: Time) -> Vec<Event> {
         let Some(&leader) = self.voices.get(&number) else { return Vec::new() };
