@@ -75,6 +75,32 @@ fn a_client_that_has_said_all_is_answered() {
     supervised.stop();
 }
 
+/// It was told of no services, and that the file had others.
+#[test]
+fn who_asks_before_the_sockets_are_bound_is_answered_when_they_are() {
+    const SERVICES: usize = 300;
+    for _ in 0..5 {
+        let stage = Stage::new();
+        let service = |number: usize| {
+            let path = stage.path(&format!("{number}.sock"));
+            format!(
+                "[[service]]\nname = \"s-{number}\"\ncommand = [\"sleep\", \"60\"]\nlisten = \"unix:{path}\"\n"
+            )
+        };
+        let config: String = (0..SERVICES).map(service).collect();
+        let supervised = stage.launch(&config);
+        let path = Wire::path(&supervised);
+        let mut wire = None;
+        eventually("it listens", || {
+            wire = Wire::connect(&path).ok();
+            wire.is_some()
+        });
+        let status = wire.unwrap().ask("\"status\"");
+        assert_eq!(status["services"].as_array().map(Vec::len), Some(SERVICES), "{supervised}");
+        assert_eq!(status["supervisor"]["config_state"], "applied", "{supervised}");
+    }
+}
+
 #[test]
 fn a_second_supervisor_is_refused_by_name_and_pid_before_it_binds_anything() {
     let (supervised, port) = two();
