@@ -138,8 +138,8 @@ fn it_has_that_limit_whatever_bootstrap_needs_for_itself() {
         (0..count).map(service).collect()
     };
     let both = |soft: usize, hard: usize| (soft.to_string(), hard.to_string());
-    // Two pipes for each.
-    let needed = |count: usize| OWN_DESCRIPTORS + 2 * count;
+    // Two pipes for each, and as many for those who start in their places.
+    let needed = |count: usize| OWN_DESCRIPTORS + 4 * count;
     let limits = format!("--nofile={}:4000", needed(5));
     let supervised = Stage::new().through(&["prlimit", &limits]).start(&idle(10), &["idle-9"]);
     assert_eq!(limit(supervised.process()), both(4000, 4000));

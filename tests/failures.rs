@@ -258,8 +258,8 @@ fn too_few_descriptors() {
         let words = if nix::unistd::geteuid().is_root() { &root[..] } else { &root[2..] };
         Stage::new().through(words)
     };
-    // A socket and a pipe for each.
-    let needed = OWN_DESCRIPTORS + 16;
+    // A socket and a pipe for each, and a pipe for who starts in its place.
+    let needed = OWN_DESCRIPTORS + 24;
     let mut refused = limited(needed - 1).launch(&config);
     assert_eq!(refused.wait_exit(), 1, "{refused}");
     assert!(
@@ -280,7 +280,7 @@ fn too_few_descriptors() {
         (0..2).map(|_| free_port()).map(|port| http(&format!("web-{port}"), port, "")).collect();
     enough.stage.write("services.toml", &(config + &more));
     enough.signal(SIGHUP);
-    enough.wait_for(&format!("need {} descriptors", needed + 4));
+    enough.wait_for(&format!("need {} descriptors", needed + 6));
     for port in &ports {
         enough.wait_answer(*port, 1);
     }
@@ -300,7 +300,7 @@ fn too_few_descriptors() {
 /// Each generation that drains has a pipe still. The next could not be started, and the last had been asked to leave by then.
 #[test]
 fn who_could_have_no_successor_for_want_of_descriptors_is_not_asked_to_leave() {
-    let (port, limit) = (free_port(), format!("--nofile={}", OWN_DESCRIPTORS + 2));
+    let (port, limit) = (free_port(), format!("--nofile={}", OWN_DESCRIPTORS + 3));
     let supervised = Stage::new().through(&["prlimit", &limit]).start(&http("web", port, ""), &["web"]);
     let mut kept = Vec::new();
     let refused = " web not restarted: cannot hand over its descriptors: Too many open files";

@@ -64,14 +64,17 @@ impl Plan {
         }
     }
 
-    /// How many descriptors it takes to hold all sockets and to hear every worker once and what it writes.
+    /// How many descriptors it takes to hold all sockets, to hear every worker and what it writes, and as many who start in
+    /// their places as do at a time: the old ones may say something still.
     pub fn descriptors(&self) -> usize {
-        let of_service = |definition: &Arc<Definition>| {
-            let heard = usize::from(definition.program.handshake.is_heard());
-            let captured = definition.program.captured().count();
-            definition.listeners.len() + (heard + captured) * definition.policy.workers as usize
+        let to_hear = |definition: &Definition| {
+            usize::from(definition.program.handshake.is_heard()) + definition.program.captured().count()
         };
-        self.services.iter().map(of_service).sum()
+        let all = || self.services.iter().map(|definition| &**definition);
+        let sockets: usize = all().map(|definition| definition.listeners.len()).sum();
+        let heard: usize = all().map(|one| to_hear(one) * one.policy.workers as usize).sum();
+        let most = all().map(to_hear).max().unwrap_or_default();
+        sockets + heard + heard.min(most.saturating_mul(self.settings.start_concurrency))
     }
 }
 
