@@ -2,7 +2,7 @@
 
 use super::cast::Cast;
 use super::ending::{Role, Why};
-use super::event::Miss;
+use super::event::{Miss, SpawnFailure};
 use super::fact::{Fact, Next};
 use super::generation::Run;
 use super::health::{Health, Sign, Watchdog};
@@ -126,6 +126,12 @@ impl Worker {
             (None, _) => {}
             (Some(Purpose::Gate { .. }), answer) => self.candidate_probed(answer, scene),
             (Some(Purpose::Health { .. }), Ok(())) => self.found_well(scene),
+            (Some(Purpose::Health { .. }), Err(miss)) if is_want_of_ours(&miss) => {
+                if let Some(run) = self.in_care_mut() {
+                    let run = run.clone();
+                    scene.report_on(&run, Fact::CheckNotMade { miss });
+                }
+            }
             (Some(Purpose::Health { .. }), Err(miss)) => self.missed(miss, scene),
         }
     }
@@ -237,6 +243,13 @@ impl Worker {
             self.found_well(scene);
         }
     }
+}
+
+/// Was nobody asked, for want of descriptors, processes or memory? A restart would need more of the same.
+fn is_want_of_ours(miss: &Miss) -> bool {
+    let (Miss::Failed(errno) | Miss::NotStarted(SpawnFailure { errno, .. })) = miss else { return false };
+    matches!(*errno, libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)
+        || matches!(miss, Miss::NotStarted(_)) && *errno == libc::EAGAIN
 }
 
 #[cfg(test)]

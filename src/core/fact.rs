@@ -133,6 +133,8 @@ pub enum Fact {
     },
     /// Its check had a bad answer, which is not the last that it may have.
     CheckMissed { misses: u32, failures: u32, miss: Miss },
+    /// Its check could not be made, for want of something of ours: that says nothing about it.
+    CheckNotMade { miss: Miss },
     /// It is sick.
     Unhealthy { sign: Sign, next: Next },
     /// It was sick.

@@ -24,6 +24,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::SeenQuiet { .. } => "seen-quiet",
         Fact::Baking { .. } => "baking",
         Fact::CheckMissed { .. } => "check-missed",
+        Fact::CheckNotMade { .. } => "check-not-made",
         Fact::Unhealthy { .. } => "unhealthy",
         Fact::HealthyAgain { .. } => "healthy-again",
         Fact::Reloading => "reloading",
@@ -113,6 +114,7 @@ pub(super) fn sentence(fact: &Fact) -> String {
         Fact::CheckMissed { misses, failures, miss } => {
             format!("check {misses} of {failures} failed: {}", answer(miss))
         }
+        Fact::CheckNotMade { miss } => format!("its check could not be made: {}", answer(miss)),
         Fact::Unhealthy { sign, next } => format!("unhealthy: {}; {}", symptom(sign), and_then(*next)),
         Fact::HealthyAgain { after } => format!("healthy again, after {}", time(*after)),
         Fact::Reloading => "reads its configuration anew".into(),

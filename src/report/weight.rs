@@ -51,6 +51,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         Fact::Answered { word: Word::Failed, .. }
         | Fact::PipeEnded { .. }
         | Fact::CheckMissed { .. }
+        | Fact::CheckNotMade { .. }
         | Fact::NotItsProcess { .. }
         | Fact::TakenForReady { .. }
         | Fact::CannotBeSeen

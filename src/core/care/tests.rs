@@ -23,6 +23,8 @@ struct Stage {
     breaks: bool,
     /// Whose check fails.
     sick: BTreeSet<Generation>,
+    /// No check can be made.
+    starved: bool,
     reports: Vec<Fact>,
 }
 
@@ -53,7 +55,8 @@ impl Stage {
     fn starting(change: impl Fn(&mut Definition)) -> Self {
         let (now, mut out) = (Time { ms: 1000 }, Vec::new());
         let core = Supervisor::boot(plan(change), now, &mut out);
-        let mut stage = Self { core, now, breaks: false, sick: BTreeSet::new(), reports: Vec::new() };
+        let mut stage =
+            Self { core, now, breaks: false, sick: BTreeSet::new(), starved: false, reports: Vec::new() };
         stage.handle(Event::Bound);
         stage
     }
@@ -71,8 +74,11 @@ impl Stage {
                 Action::Preflight { run, .. } => (run, vec![RunEvent::Foreseen(None)]),
                 Action::Ask { run, .. } => (run, vec![RunEvent::Said(Word::Success), ended(0)]),
                 Action::Probe { run, attempt, .. } => {
-                    let answer =
-                        if self.sick.contains(&run.generation) { Err(Miss::Status(500)) } else { Ok(()) };
+                    let answer = match self.sick.contains(&run.generation) {
+                        _ if self.starved => Err(Miss::Failed(libc::EMFILE)),
+                        true => Err(Miss::Status(500)),
+                        false => Ok(()),
+                    };
                     (run, vec![RunEvent::Probed { attempt, answer }])
                 }
                 Action::Report(Report { fact, .. }) => {
@@ -142,6 +148,21 @@ fn watched(web: &mut Definition, period: Duration, restart: Restart) {
 const SECOND: Duration = Duration::from_secs(1);
 
 /// An outage of what all depend on took down one worker after the other, until nobody served.
+/// Healthy servers were restarted for it, into the same want.
+#[test]
+fn a_check_that_we_cannot_make_says_nothing_about_who_is_to_be_asked() {
+    let mut stage = Stage::new(|_| ());
+    stage.starved = true;
+    stage.pass(30 * SECOND);
+    assert_eq!(stage.serving(), [1]);
+    let not_made = |fact: &&Fact| matches!(fact, Fact::CheckNotMade { miss: Miss::Failed(libc::EMFILE) });
+    assert!(stage.reports.iter().filter(not_made).count() >= 29, "{:?}", stage.reports);
+    stage.starved = false;
+    stage.falls_sick(&[1]);
+    stage.pass(2 * SECOND);
+    assert_ne!(stage.serving(), [1], "it is asked again");
+}
+
 #[test]
 fn no_worker_is_restarted_for_being_sick_while_others_are_missing() {
     let mut stage = Stage::new(|web| web.policy.workers = 3);
