@@ -245,11 +245,10 @@ impl Worker {
     }
 }
 
-/// Was nobody asked, for want of descriptors, processes or memory? A restart would need more of the same.
+/// Was nobody asked, for want of descriptors or memory? A restart would need more of the same.
 fn is_want_of_ours(miss: &Miss) -> bool {
     let (Miss::Failed(errno) | Miss::NotStarted(SpawnFailure { errno, .. })) = miss else { return false };
     matches!(*errno, libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)
-        || matches!(miss, Miss::NotStarted(_)) && *errno == libc::EAGAIN
 }
 
 #[cfg(test)]

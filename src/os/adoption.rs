@@ -80,18 +80,6 @@ impl Os {
         self.write_changes_from(0);
     }
 
-    /// Reads what a server says. What a later supervisor has to know of it is written down first: nobody would hear it again.
-    pub(super) fn hear(&mut self, number: u32) {
-        if let Some((run, change)) = self.processes.foretell(number)
-            && let Some(records) = &mut self.records
-        {
-            records.change(run, change);
-        }
-        let known = self.processes.changes();
-        self.events.extend(self.processes.hear(&self.poller, number, clock::now()));
-        self.write_changes_from(known);
-    }
-
     /// The same, from the change with this number on.
     pub(super) fn write_changes_from(&mut self, number: usize) {
         let changes = self.processes.take_changes_from(number);
@@ -110,5 +98,17 @@ impl Os {
             }
         }
         records.ended(&ended);
+    }
+
+    /// Reads what a server says. What a later supervisor has to know of it is written down first: nobody would hear it again.
+    pub(super) fn hear(&mut self, number: u32) {
+        if let Some((run, change)) = self.processes.foretell(number)
+            && let Some(records) = &mut self.records
+        {
+            records.change(run, change);
+        }
+        let known = self.processes.changes();
+        self.events.extend(self.processes.hear(&self.poller, number, clock::now()));
+        self.write_changes_from(known);
     }
 }

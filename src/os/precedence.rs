@@ -90,8 +90,7 @@ impl Slice {
         let wanted = u64::try_from(SLICE_OF_TIME.as_nanos()).ok()?;
         let has =
             Attributes::of_now().filter(|has| has.0.sched_policy == libc::SCHED_OTHER.unsigned_abs())?;
-        // What the program before this one asked for is in the way of nobody else's wish.
-        let before = if has.0.sched_runtime == wanted { 0 } else { has.0.sched_runtime };
+        let before = has.0.sched_runtime;
         let is_given = || Attributes::of_now().is_some_and(|has| has.0.sched_runtime == wanted);
         (has.set_slice(wanted) && is_given()).then_some(Self { before })
     }

@@ -147,7 +147,6 @@ fn watched(web: &mut Definition, period: Duration, restart: Restart) {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An outage of what all depend on took down one worker after the other, until nobody served.
 /// Healthy servers were restarted for it, into the same want.
 #[test]
 fn a_check_that_we_cannot_make_says_nothing_about_who_is_to_be_asked() {
@@ -163,6 +162,7 @@ fn a_check_that_we_cannot_make_says_nothing_about_who_is_to_be_asked() {
     assert_ne!(stage.serving(), [1], "it is asked again");
 }
 
+/// An outage of what all depend on took down one worker after the other, until nobody served.
 #[test]
 fn no_worker_is_restarted_for_being_sick_while_others_are_missing() {
     let mut stage = Stage::new(|web| web.policy.workers = 3);

@@ -93,7 +93,7 @@ pub(super) fn adopted(leader: i32) -> Token {
 impl Process {
     /// A signal to the main process.
     pub(super) fn send(&self, leader: i32, signal: i32) -> Result<(), Errno> {
-        heard(signal, |signal| match &self.adopted {
+        followed_by_sigcont(signal, |signal| match &self.adopted {
             None => children::send(leader, signal),
             Some(adopted) => adopted.main.send(signal),
         })
@@ -101,15 +101,15 @@ impl Process {
 
     /// A signal to the whole group; `ESRCH` says that there is none.
     pub(super) fn send_to_group(&self, leader: i32, signal: i32) -> Result<(), Errno> {
-        heard(signal, |signal| match &self.adopted {
+        followed_by_sigcont(signal, |signal| match &self.adopted {
             None => children::send_to_group(leader, signal),
             Some(adopted) => adopted.send_to_group(leader, self.main.unwrap_or(leader), signal),
         })
     }
 }
 
-/// Sends a signal. Who is stopped (SIGSTOP) would not hear SIGTERM until SIGKILL: SIGCONT follows, as systemd has it.
-pub(super) fn heard(signal: i32, send: impl Fn(i32) -> Result<(), Errno>) -> Result<(), Errno> {
+/// Sends a signal, and SIGCONT after SIGTERM: who is stopped (SIGSTOP) would not hear it until SIGKILL, and systemd does the same.
+pub(super) fn followed_by_sigcont(signal: i32, send: impl Fn(i32) -> Result<(), Errno>) -> Result<(), Errno> {
     send(signal)?;
     // It may have ended of the first.
     let _ = if signal == libc::SIGTERM { send(libc::SIGCONT) } else { Ok(()) };

@@ -3,7 +3,7 @@
 use super::super::children;
 use super::super::poller::{Poller, Token};
 use super::super::sight;
-use super::adopted::heard;
+use super::adopted::followed_by_sigcont;
 use super::{Process, Processes};
 use crate::core::{Event, Leftover, RunEvent, Time};
 use crate::limits::{LEFTOVER_CHARS, LEFTOVERS_NAMED, LEFTOVERS_PAUSE};
@@ -29,7 +29,7 @@ impl Processes {
         let process = self.by_leader.get(&leader)?;
         let main_lives = process.main_lives;
         let gone = if let Some(leaf) = &process.leaf {
-            let _ = heard(signal, |signal| {
+            let _ = followed_by_sigcont(signal, |signal| {
                 leaf.signal(signal);
                 Ok(())
             });
