@@ -213,7 +213,7 @@ impl Os {
             poller,
             signals,
             spawner: Spawner::new(limit, slots)?,
-            processes: Processes::default(),
+            processes: Processes::none(),
             probes: Probes::default(),
             watches: Watches::default(),
             pins: Pins::default(),

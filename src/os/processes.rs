@@ -118,6 +118,11 @@ pub(super) struct Processes {
 }
 
 impl Processes {
+    /// There are none yet. Without a scratch pipe it is written down what servers say when it has been read.
+    pub(super) fn none() -> Self {
+        Self { scratch: Scratch::new().ok(), ..Self::default() }
+    }
+
     /// Has this run a process left?
     pub(super) fn has(&self, run: RunId) -> bool {
         self.leaders.contains_key(&run)

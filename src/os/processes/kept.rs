@@ -71,7 +71,7 @@ impl Processes {
         kept: KeptProcesses,
         legacy: &mut Legacy,
     ) -> nix::Result<Self> {
-        let mut processes = Self { last_voice: kept.last_voice, ..Self::default() };
+        let mut processes = Self { last_voice: kept.last_voice, ..Self::none() };
         for one in kept.all {
             let KeptProcess { leader, run, listeners, main_lives, stays, program, group_gone, .. } = one;
             // One that cannot be opened any more is gone, and nobody is in it.

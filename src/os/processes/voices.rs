@@ -12,13 +12,9 @@ use crate::protocol::{Notice, Word};
 impl Processes {
     /// What the voice with this number says next, as far as a later supervisor has to know of it: it is still to be read, so that
     /// nothing is lost whenever this one is killed.
-    pub(in super::super) fn foretell(&mut self, number: u32) -> Option<(RunId, Change)> {
+    pub(in super::super) fn foretell(&self, number: u32) -> Option<(RunId, Change)> {
         let process = self.by_leader.get(self.voices.get(&number)?)?;
         let Some(Voice::Pipe(pipe)) = &process.voice else { return None };
-        if self.scratch.is_none() {
-            // Without one it is written down when it has been read.
-            self.scratch = Scratch::new().ok();
-        }
         let change = |word| match word {
             Word::Ready => Change::Ready,
             Word::Success | Word::Failed => Change::Quiet,
