@@ -1,7 +1,6 @@
 //! What servers say, and that they will say no more.
 
 use super::super::heard::Heard;
-use super::super::pipe::Scratch;
 use super::super::poller::Poller;
 use super::super::voice::Voice;
 use super::{Change, Manner, Processes};
