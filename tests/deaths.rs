@@ -157,11 +157,11 @@ impl Deed {
             let [server] = servers[..] else { return false };
             supervised.knows(server) && get(port, "/").is_ok_and(|answer| answer.pid() == server.0)
         });
-        // What it had said is known, too: nobody waits for it in vain.
-        let said = supervised.stage.run(&["-c", "services.toml", "wait", "web"]);
-        assert!(said.status.success(), "{said:?} after a death before system call {moment}\n{supervised}");
         let there = supervised.offspring();
         assert!(one_serves, "{there:?} are there after a death before system call {moment}\n{supervised}");
+        // What it had said is known, too: nobody waits for it in vain.
+        let said = supervised.stage.run(&["-c", "services.toml", "wait", "--timeout", "30s", "web"]);
+        assert!(said.status.success(), "{said:?} after a death before system call {moment}\n{supervised}");
         if let Some(load) = load {
             load.wait_requests(4);
             let outcome = load.finish();

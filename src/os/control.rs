@@ -12,9 +12,9 @@ pub(super) use kept::{KeptClient, KeptControl, LeftControl};
 use super::client::{Client, Peer, Read, Then};
 use super::poller::{Poller, Token};
 use super::runtime_dir::{NoRuntimeDir, RuntimeDir};
-use super::usage::are_left;
+use super::usage::are_left_for_starts;
 use crate::core::Time;
-use crate::limits::{CONTROL_ANSWER_BYTES, CONTROL_CLIENTS, CONTROL_TURN, DESCRIPTORS_FOR_STARTS};
+use crate::limits::{CONTROL_ANSWER_BYTES, CONTROL_CLIENTS, CONTROL_TURN};
 use crate::protocol::control::{ErrorCode, Reply};
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
@@ -169,7 +169,7 @@ impl ControlSocket {
             let message = format!("{} clients are connected already; try again", self.clients.len());
             return refuse(&stream, ErrorCode::Busy, &message);
         }
-        if !are_left(2 * DESCRIPTORS_FOR_STARTS) {
+        if !are_left_for_starts(2) {
             return refuse(&stream, ErrorCode::Busy, NO_DESCRIPTOR);
         }
         self.last = self.last.wrapping_add(1);

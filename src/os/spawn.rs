@@ -16,7 +16,7 @@ use super::precedence::Precedence;
 use super::program::{Origin, Pinned};
 use super::slots::{Lending, Slots};
 use super::strings::Strings;
-use super::usage::are_left_for_a_start;
+use super::usage::are_left_for_starts;
 use super::voice::{Mark, TheirEnd, Voice};
 use crate::core::{SpawnFailure, SpawnStage};
 use crate::plan::{Definition, Generation, Identity, Program};
@@ -141,7 +141,7 @@ impl Spawner {
         let (name, directory) = (program.command.first(), program.directory.as_deref());
         let is_there = || name.is_some_and(|name| self.binaries.knows(name, directory));
         let too_few = || failure(SpawnStage::Descriptors, Errno::EMFILE, "");
-        let short = (!are_left_for_a_start()).then(too_few);
+        let short = (!are_left_for_starts(1)).then(too_few);
         short.or_else(|| obstacles_but(program, is_there).into_iter().next())
     }
 

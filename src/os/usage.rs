@@ -34,15 +34,10 @@ fn bytes(text: &str, name: &str) -> Option<u64> {
     Some(number * 1024)
 }
 
-/// Are as many descriptors left as a start needs, and others that are under way?
-pub(super) fn are_left_for_a_start() -> bool {
-    are_left(DESCRIPTORS_FOR_STARTS)
-}
-
-/// May so many more descriptors be opened? So it is said, too, where only a count of them would tell.
-pub(super) fn are_left(count: u64) -> bool {
+/// Are descriptors left for so many times what starts need? So it is said, too, where only a count of them would tell.
+pub(super) fn are_left_for_starts(times: u64) -> bool {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
-    told_descriptors().is_none_or(|open| open.saturating_add(count) <= limit)
+    told_descriptors().is_none_or(|open| open.saturating_add(times * DESCRIPTORS_FOR_STARTS) <= limit)
 }
 
 /// How many descriptors are open, as the size of the directory says from Linux 6.2 on.
