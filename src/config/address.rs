@@ -4,6 +4,7 @@ use crate::limits::UNIX_PATH_BYTES;
 use crate::plan::Address;
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::path::{Component, Path, PathBuf};
 
 /// Why a text is no address, and what to write instead where that can be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +86,14 @@ fn unix(rest: &str) -> Result<Address, AddressError> {
     } else if path.len() > UNIX_PATH_BYTES {
         fault(AddressFault::LongPath { bytes: path.len() }, None)
     } else {
-        Ok(Address::Unix(path.into()))
+        Ok(Address::Unix(without_dot(Path::new(path))))
     }
+}
+
+/// `./web.sock` is `web.sock`: what is spelled in two ways is one address.
+fn without_dot(path: &Path) -> PathBuf {
+    let rest = path.components().skip_while(|part| *part == Component::CurDir).collect::<PathBuf>();
+    if path.starts_with(".") && rest.file_name().is_some() { rest } else { path.into() }
 }
 
 fn ip(scheme: &str, rest: &str) -> Result<SocketAddr, AddressError> {

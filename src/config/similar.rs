@@ -5,27 +5,53 @@ const KNOWN_ELSEWHERE: &[(&str, &str)] = &[
     ("addr", "address"),
     ("addr", "listen"),
     ("address", "listen"),
+    ("autorestart", "restart"),
     ("bind", "listen"),
     ("cmd", "command"),
     ("command", "exec"),
-    ("healthcheck", "check"),
-    ("health_check", "check"),
-    ("interval", "period"),
-    ("liveness", "check"),
-    ("retries", "failures"),
-    ("threshold", "failures"),
-    ("url", "http"),
-    ("watchdog_sec", "watchdog"),
     ("cwd", "directory"),
+    ("depends_on", "requires"),
+    ("env_files", "env_file"),
     ("environment", "env"),
-    ("instances", "workers"),
-    ("numprocs", "workers"),
-    ("replicas", "workers"),
+    ("environment_file", "env_file"),
     ("exec", "command"),
     ("exec_start", "command"),
+    ("gid", "group"),
+    ("health_check", "check"),
+    ("healthcheck", "check"),
+    ("instances", "workers"),
+    ("interval", "period"),
     ("kill_signal", "stop_signal"),
+    ("kill_timeout", "drain_timeout"),
+    ("liveness", "check"),
+    ("log_max_size", "log_max_bytes"),
+    ("logfile_backups", "log_backups"),
+    ("logfile_maxbytes", "log_max_bytes"),
+    ("needs", "requires"),
+    ("numprocs", "workers"),
+    ("ports", "listen"),
     ("program", "command"),
+    ("replicas", "workers"),
+    ("restart_policy", "restart"),
+    ("restart_sec", "restart_delay"),
+    ("retries", "failures"),
+    ("run_as", "user"),
     ("socket", "listen"),
+    ("start_timeout", "ready_timeout"),
+    ("startsecs", "ready_delay"),
+    ("stderr_logfile", "stderr"),
+    ("stdout_logfile", "stdout"),
+    ("stop_grace_period", "drain_timeout"),
+    ("stopsignal", "stop_signal"),
+    ("stopwaitsecs", "drain_timeout"),
+    ("threshold", "failures"),
+    ("timeout_start_sec", "ready_timeout"),
+    ("timeout_stop_sec", "drain_timeout"),
+    ("uid", "user"),
+    ("ulimits", "rlimits"),
+    ("url", "http"),
+    ("username", "user"),
+    ("watchdog_sec", "watchdog"),
     ("workdir", "directory"),
     ("working_dir", "directory"),
     ("working_directory", "directory"),
@@ -34,7 +60,10 @@ const KNOWN_ELSEWHERE: &[(&str, &str)] = &[
 /// The one of `known` that `written` most likely stands for.
 pub(super) fn key(written: &str, known: &[&'static str]) -> Option<&'static str> {
     let plain = written.to_lowercase().replace('-', "_");
-    let elsewhere = KNOWN_ELSEWHERE.iter().filter(|(theirs, _)| *theirs == plain);
+    // `WorkingDirectory`, `working_directory` and `working-directory` are one.
+    let letters = |word: &str| word.replace('_', "");
+    let written = letters(&plain);
+    let elsewhere = KNOWN_ELSEWHERE.iter().filter(|(theirs, _)| letters(theirs) == written);
     let synonym = elsewhere.map(|(_, ours)| *ours).find(|ours| known.contains(ours));
     nearest(&plain, known).filter(|found| *found == plain).or(synonym).or_else(|| nearest(&plain, known))
 }
@@ -56,4 +85,20 @@ pub fn nearest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
         .filter(|(distance, _)| *distance <= slips)
         .min()
         .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::raw::{Check, Listener, Service};
+
+    #[test]
+    fn what_others_call_it_leads_to_a_key_that_there_is() {
+        let keys = [Service::KEYS, Check::KEYS, Listener::KEYS].concat();
+        for (theirs, ours) in KNOWN_ELSEWHERE {
+            assert!(keys.contains(ours), "{theirs} means {ours}, which is no key");
+            assert!(!Service::KEYS.contains(theirs) || *theirs == "command", "{theirs} is a key of ours");
+        }
+        assert_eq!(key("WorkingDirectory", Service::KEYS), Some("directory"));
+    }
 }

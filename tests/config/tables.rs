@@ -28,6 +28,8 @@ fn keys_are_told_from_those_that_do_not_exist() {
         ("environment = {}", "unknown key `environment`; did you mean `env`?"),
         ("bind = 'a'", "unknown key `bind`; did you mean `listen`?"),
         ("replicas = 3", "unknown key `replicas`; did you mean `workers`?"),
+        ("depends_on = 'db'", "unknown key `depends_on`; did you mean `requires`?"),
+        ("TimeoutStopSec = 3", "unknown key `TimeoutStopSec`; did you mean `drain_timeout`?"),
         (
             "zzz = 1",
             "unknown key `zzz`; there are `name`, `port`, `listen`, `command`, `restart`, `restart_order`, \
