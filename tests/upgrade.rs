@@ -2,7 +2,11 @@
 
 mod support;
 
+#[path = "support/slice.rs"]
+mod slice;
+
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGUSR1, SIGUSR2};
+use slice::slice;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -63,6 +67,7 @@ fn a_hundred_upgrades_under_load_change_nothing_but_the_program() {
     supervised.wait_for(" web generation=1 … answered \"success\"");
     supervised.wait_for(" web generation=1 … exit code 0");
     supervised.wait_answer(port, 2);
+    assert_eq!(slice(supervised.pid_of("web", 2).0), slice(0), "it has our short slices of time");
     supervised.stop();
 }
 

@@ -1,5 +1,6 @@
 //! What a child inherits: what it was given, and nothing else.
 
+use crate::slice::slice;
 use crate::world::{World, alone, code, descriptors, has_children, script, service};
 use bootstrap::core::{Action, Event, RunEvent};
 use bootstrap::limits::SLICE_OF_TIME;
@@ -93,19 +94,6 @@ fn a_child_has_what_it_was_given_and_nothing_else() {
     assert_eq!(generation, "1", "{text}");
     // While this test is alone: the next one counts descriptors.
     drop((leaked, other_end));
-}
-
-/// Nanoseconds for which this process has the processor at once; 0 is this thread. 0 where the kernel has nothing to tell.
-#[expect(unsafe_code, reason = "sched_getattr(2), for which there is no function")]
-fn slice(pid: i32) -> u64 {
-    // SAFETY: integers, for which zero is a value.
-    let mut found: libc::sched_attr = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel writes no more than the size that it is told, into a value of ours.
-    let result = unsafe {
-        libc::syscall(libc::SYS_sched_getattr, pid, &raw mut found, size_of::<libc::sched_attr>(), 0)
-    };
-    assert_eq!(result, 0);
-    found.sched_runtime
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod pins;
 mod repairs;
 mod sight;
 mod signals;
+#[path = "../support/slice.rs"]
+mod slice;
 mod sockets;
 mod watches;
 mod world;
