@@ -105,6 +105,13 @@ pub const TEXT_BUSY_PATIENCE: Duration = Duration::from_millis(500);
 /// Pause between two such tries.
 pub const TEXT_BUSY_RETRY: Duration = Duration::from_millis(10);
 
+/// How long a start is tried again for which the kernel has no process left (`EAGAIN`: a limit of the user, or of a cgroup): those
+/// that are asked to leave make room as they end.
+pub const NO_PROCESS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pause between two such tries.
+pub const NO_PROCESS_RETRY: Duration = Duration::from_millis(50);
+
 /// Bytes taken from one server's pipe in one turn: all that a pipe holds, so one turn after a server's death
 /// finds everything that it said, and a server that never stops writing does not keep the others waiting.
 pub const PIPE_TURN_BYTES: usize = 64 * 1024;

@@ -99,7 +99,8 @@ pub(super) fn ready(
         Scope::Service => around.order == RestartOrder::StopFirst && around.workers == 1,
     };
     if !alone {
-        notes.add(span, Problem::ReadyOfAnother { ready: asks.key() });
+        let has_socket = !around.listeners.is_empty();
+        notes.add(span, Problem::ReadyOfAnother { ready: asks.key(), has_socket });
         return None;
     }
     Some(Ready::Probe(Box::new(probe)))

@@ -65,7 +65,7 @@ pub enum Problem {
     /// A check that any worker may answer.
     CheckOfAnyWorker { key: &'static str },
     /// A gate that another process may open.
-    ReadyOfAnother { ready: &'static str },
+    ReadyOfAnother { ready: &'static str, has_socket: bool },
     /// A gate that asks, and nothing says what.
     ReadyNeedsCheck { ready: &'static str },
     /// A gate that asks in one way, and a check that asks in another.
@@ -207,7 +207,7 @@ impl Problem {
             Self::TwoTargets => "`check` asks in two ways".into(),
             Self::StatusWithoutHttp => "`status` is given and `http` is not".into(),
             Self::CheckOfAnyWorker { key } => format!("any of its workers may answer `{key}`"),
-            Self::ReadyOfAnother { ready } => {
+            Self::ReadyOfAnother { ready, .. } => {
                 format!("`ready` is {ready:?}, and another process may answer for the new one")
             }
             Self::ReadyNeedsCheck { ready } => format!("`ready` is {ready:?} and nothing says what to ask"),
@@ -287,9 +287,12 @@ impl Problem {
             Self::CheckOfAnyWorker { .. } => {
                 "give each an address of its own with `{worker}` or `{generation}` in it".into()
             }
-            Self::ReadyOfAnother { .. } => {
-                "give each process an address of its own with `{generation}` in it, in `check`; or write `ready = \"accepting\"`"
-                    .into()
+            Self::ReadyOfAnother { has_socket, .. } => {
+                let else_ready = if *has_socket { "\"accepting\"" } else { "\"delay\"" };
+                format!(
+                    "give each process an address of its own with `{{generation}}` in it, in `check`; or write \
+                     `ready = {else_ready}`"
+                )
             }
             Self::ReadyNeedsCheck { ready } => format!("write `check = {{ {ready} = ... }}`"),
             Self::ReadyIsNotTheCheck { check, .. } => format!("write `ready = {check:?}`"),

@@ -7,7 +7,9 @@ use super::health::{Health, Watchdog};
 use super::scene::Scene;
 use super::watch::Watch;
 use super::{Action, Sight, SpawnFailure, SpawnStage, Time};
-use crate::limits::{DURATION_MAX, TEXT_BUSY_PATIENCE, TEXT_BUSY_RETRY};
+use crate::limits::{
+    DURATION_MAX, NO_PROCESS_PATIENCE, NO_PROCESS_RETRY, TEXT_BUSY_PATIENCE, TEXT_BUSY_RETRY,
+};
 use crate::plan::{Definition, Handshake, Pid, Probe, Ready, RunId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -33,7 +35,7 @@ pub struct Candidate {
 enum Step {
     /// The start was ordered; whether it worked is not known yet.
     Ordered,
-    /// The file of the program was still open for writing; it is tried again.
+    /// The file of the program was still open for writing, or there was no process to be had; it is tried again.
     Busy { retry_at: Time },
     /// It lives. It is ready when nothing is awaited any more.
     Gated { word: bool, not_before: Option<Time>, watch: Option<Watch>, probe: Option<Probe> },
@@ -184,12 +186,19 @@ impl Candidate {
 
     /// Takes note of a failed start; `None` if it is to be tried again.
     pub fn spawn_failed(&mut self, failure: SpawnFailure, now: Time) -> Option<SpawnFailure> {
-        let busy = failure.stage == SpawnStage::Exec && failure.errno == libc::ETXTBSY;
-        if busy && now < self.busy_until {
-            self.step = Step::Busy { retry_at: now + TEXT_BUSY_RETRY };
-            return None;
+        let (until, pause) = match (failure.stage, failure.errno) {
+            (SpawnStage::Exec, libc::ETXTBSY) => (self.busy_until, TEXT_BUSY_RETRY),
+            // The second is told at exec, where the process has become its user.
+            (SpawnStage::Fork | SpawnStage::Exec, libc::EAGAIN) => {
+                (self.run.started + NO_PROCESS_PATIENCE, NO_PROCESS_RETRY)
+            }
+            _ => return Some(failure),
+        };
+        if until <= now {
+            return Some(failure);
         }
-        Some(failure)
+        self.step = Step::Busy { retry_at: now + pause };
+        None
     }
 
     /// It says that it accepts. On the pipe that settles it, and where a word is awaited it is no longer.

@@ -57,8 +57,8 @@ impl Worker {
         makes_way || self.busy().is_some()
     }
 
-    /// The generation whose program is tried again, because its file was still being written. A rollback does not
-    /// count: what it starts is not what somebody asks for.
+    /// The generation whose program is tried again, because its file was still being written or no process was to be had. A
+    /// rollback does not count: what it starts is not what somebody asks for.
     pub fn busy(&self) -> Option<Generation> {
         let tried = self.state.cast().candidate.filter(|candidate| candidate.is_busy());
         let run = tried.map(|candidate| &candidate.run);

@@ -190,6 +190,28 @@ pub fn places_a_socket<'t>(templates: impl IntoIterator<Item = &'t String>) -> b
     all.any(|piece| matches!(piece, Piece::Fd | Piece::FdNamed(_)))
 }
 
+/// Is there a placeholder for the pipe in one of these texts?
+pub fn places_the_pipe<'t>(templates: impl IntoIterator<Item = &'t String>) -> bool {
+    let mut all = templates.into_iter().flat_map(|template| pieces(template));
+    all.any(|piece| matches!(piece, Piece::Pipe))
+}
+
+/// The sockets that have no placeholder in any of these texts.
+pub fn not_placed<'t, 'l>(
+    templates: impl IntoIterator<Item = &'t String>,
+    listeners: &'l [ListenerSpec],
+) -> Vec<&'l ListenerSpec> {
+    let mut left: Vec<_> = listeners.iter().collect();
+    for piece in templates.into_iter().flat_map(|template| pieces(template)) {
+        match piece {
+            Piece::Fd => left.retain(|spec| listeners.first() != Some(*spec)),
+            Piece::FdNamed(name) => left.retain(|spec| spec.name.as_deref() != Some(name)),
+            Piece::Text(_) | Piece::Pipe | Piece::Port | Piece::Worker | Piece::Generation => {}
+        }
+    }
+    left
+}
+
 /// Are the descriptors of the listeners appended to its command?
 pub fn are_appended(program: &Program) -> bool {
     Dialect::of(program.handshake).appended && !places_a_socket(&program.command)
@@ -202,9 +224,7 @@ pub fn arguments(definition: &Definition, granted: &Granted<'_>) -> Vec<String> 
     let mut argv: Vec<String> = program.command.iter().map(|item| expand(item, granted)).collect();
     if are_appended(program) {
         argv.extend(granted.fds.iter().map(ToString::to_string));
-        let pipe_placed =
-            program.command.iter().flat_map(|item| pieces(item)).any(|piece| matches!(piece, Piece::Pipe));
-        if !pipe_placed {
+        if !places_the_pipe(&program.command) {
             argv.extend(granted.pipe.map(|fd| fd.to_string()));
         }
     }

@@ -17,7 +17,8 @@ mod version;
 
 pub use ack::AckReader;
 pub use argv::{
-    PlaceholderError, Placeholders, are_appended, arguments, check, check_of_probe, expand, places_a_socket,
+    PlaceholderError, Placeholders, are_appended, arguments, check, check_of_probe, expand, not_placed,
+    places_a_socket, places_the_pipe,
 };
 pub use dialect::{Dialect, Numbers, Value, Voice};
 pub use granted::Granted;

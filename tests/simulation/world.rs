@@ -17,7 +17,7 @@ use bootstrap::core::{
     Action, BindFailure, Event, ExitStatus, Fact, Health, Hearing, Miss, Orphan, Outcome, PipeEnd, Report,
     Request, RunEvent, Sight, SpawnFailure, SpawnStage, Supervisor, Time, UpgradeRefusal, Verb,
 };
-use bootstrap::limits::TEXT_BUSY_PATIENCE;
+use bootstrap::limits::{NO_PROCESS_PATIENCE, TEXT_BUSY_PATIENCE};
 use bootstrap::plan::{
     Address, Definition, Generation, Handshake, ListenerId, Pid, Plan, Ready, RestartOrder, RunId, Scope,
     Selector, ServiceId, ServiceName,
@@ -205,8 +205,8 @@ struct Owed {
     reload: Option<Time>,
     /// A restart of those that were taken over and run what applies no more.
     outdated: BTreeMap<RunId, Time>,
-    /// An end to trying a program whose file is still being written.
-    busy: BTreeMap<RunId, Time>,
+    /// An end to trying a program whose file is still being written, or for which there is no process; and after how long.
+    busy: BTreeMap<RunId, (Time, Duration)>,
 }
 
 /// A line of the story, worded only if somebody has to hear it.
@@ -369,8 +369,9 @@ impl World {
             Event::SelectorRead(selector) => {
                 self.owe_start(selector);
             }
-            Event::Run(run, RunEvent::SpawnFailed(failure)) if failure.errno == libc::ETXTBSY => {
-                self.owed.busy.entry(*run).or_insert(self.now);
+            Event::Run(run, RunEvent::SpawnFailed(failure)) if patience(failure).is_some() => {
+                let known = self.owed.busy.entry(*run).or_insert((self.now, Duration::ZERO));
+                known.1 = known.1.max(patience(failure).unwrap_or_default());
             }
             Event::Run(run, _) => drop(self.owed.busy.remove(run)),
             Event::PlanLoaded(_) | Event::Bound => self.reloaded_at = Some(self.now),
@@ -420,15 +421,14 @@ impl World {
             ("a restart", self.owed.start.values().min(), longest() * 4),
             ("a restart of what has changed", self.owed.outdated.values().min(), longest() * 4),
             ("a reload", self.owed.reload.as_ref(), Duration::from_secs(1)),
-            (
-                "an end to waiting for a program file",
-                self.owed.busy.values().min(),
-                TEXT_BUSY_PATIENCE + Duration::from_millis(50),
-            ),
         ] {
             if let Some(since) = since {
                 assert!(self.now - *since <= patience, "{what} is owed for {:?}", self.now - *since);
             }
+        }
+        for (run, (since, patience)) in &self.owed.busy {
+            let passed = self.now - *since;
+            assert!(passed <= *patience + Duration::from_millis(50), "{run:?} is tried again for {passed:?}");
         }
     }
 
@@ -1080,8 +1080,8 @@ impl World {
                 "another process is the main one: {run:?}, and not {:?}",
                 process.pid
             );
-            let text_busy = self.owed.busy.contains_key(&run.id);
-            assert!(process.alive() || on_its_way || text_busy, "it is dead and nobody will say so: {run:?}");
+            let tried = self.owed.busy.contains_key(&run.id);
+            assert!(process.alive() || on_its_way || tried, "it is dead and nobody will say so: {run:?}");
             assert!(!process.asked || on_its_way, "it was asked to leave, and yet is to stay: {run:?}");
         }
     }
@@ -1391,6 +1391,15 @@ fn must_end(worker: &Worker) -> Option<&'static str> {
         State::Backoff { .. } => Some("backoff"),
         State::Stopping { .. } => Some("stopping"),
         State::Stopped | State::Crashed | State::Held | State::Up { .. } | State::Gone => None,
+    }
+}
+
+/// For how long a start that failed in this way is tried again, if it is.
+fn patience(failure: &SpawnFailure) -> Option<Duration> {
+    match failure.errno {
+        libc::ETXTBSY => Some(TEXT_BUSY_PATIENCE),
+        libc::EAGAIN => Some(NO_PROCESS_PATIENCE),
+        _ => None,
     }
 }
 
