@@ -364,3 +364,23 @@ fn a_service_with_a_cgroup_is_in_it_and_leaves_none_behind() {
     assert!(!tree.join("web").exists());
     fs::remove_dir(&tree).unwrap();
 }
+
+/// Whoever ends makes room: that comes later than the start that needs it.
+#[test]
+fn a_start_for_which_there_is_no_process_waits_for_one() {
+    if !is_root() {
+        return;
+    }
+    let of_somebody = "ready = 'started'\nuser = '54321'\ngroup = '54321'\n";
+    let config = format!(
+        "[[service]]\nname = 'first'\ncommand = ['sleep', '1']\n{of_somebody}\
+         [[service]]\nname = 'next'\ncommand = ['sleep', '60']\nafter = 'first'\nrlimits = {{ nproc = 0 }}\n{of_somebody}"
+    );
+    let supervised = Stage::new().start(&config, &["first", "next"]);
+    supervised.wait_for(" first generation=1 … ended with exit code 0");
+    let lines = supervised.lines();
+    let at = |wanted: &str| lines.iter().position(|line| line.contains(wanted));
+    assert!(at("ended with exit code 0") < at(" next generation=1"), "{supervised}");
+    assert!(at(" next generation=1").is_some(), "{supervised}");
+    supervised.stop();
+}

@@ -116,7 +116,15 @@ fn who_may_answer_for_whom() {
     assert_refused(&[
         ("ready = 'http'\nport = 80\nrestart_order = 'start-first'", &shared("http")),
         ("ready = 'tcp'\nport = 80\nworkers = 2", &shared("tcp")),
-        ("ready = 'tcp'\ncheck = { tcp = 'unix:a-{worker}' }\nrestart_order = 'start-first'", &shared("tcp")),
+        (
+            "ready = 'tcp'\nport = 80\ncheck = { tcp = 'unix:a-{worker}' }\nrestart_order = 'start-first'",
+            &shared("tcp"),
+        ),
+        // Where there is no socket nobody can be seen to accept.
+        (
+            "ready = 'tcp'\ncheck = { tcp = 'unix:a-{worker}' }\nrestart_order = 'start-first'",
+            &shared("tcp").replace("accepting", "delay"),
+        ),
         ("check = { tcp = '127.0.0.1:9000' }\nworkers = 2", any),
         (
             "ready = 'exec'",
