@@ -126,6 +126,10 @@ pub const LOOK_MAX: Duration = Duration::from_millis(100);
 /// busy with a request shows nothing either.
 pub const LOOKS_UNTIL_QUIET: u32 = 3;
 
+/// Looks in a row at one that starts and is not seen to wait for clients, after which one looks more closely: about half a second
+/// in, and then after twice as many looks each time. It costs a walk through the connections of the machine.
+pub const LOOKS_UNTIL_CLOSER: u32 = 8;
+
 /// Longest datagram of a server's notices, in bytes; systemd takes as much.
 pub const NOTIFY_BYTES: usize = 4096;
 
@@ -148,6 +152,9 @@ pub const SIGHT_THREADS: usize = 256;
 /// Descriptors of one process among which its epoll sets are looked for, the lowest first: servers make them
 /// before they have clients.
 pub const SIGHT_DESCRIPTORS: usize = 1024;
+
+/// Connections of one kind and port that are looked through for one that a process has accepted.
+pub const SIGHT_CONNECTIONS: usize = 65_536;
 
 /// Bytes read of the description of one epoll set: 90 or so for each descriptor in it.
 pub const SIGHT_EPOLL_BYTES: u64 = 4 * 1024 * 1024;

@@ -6,7 +6,8 @@ mod support;
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGTERM, SIGUSR1};
 use std::time::Duration;
 use support::{
-    Failure, Load, Stage, Supervised, eventually, example, free_port, get, http, in_flight, rude, service,
+    Client, Failure, Load, Stage, Supervised, eventually, example, free_port, get, http, in_flight, rude,
+    service,
 };
 
 const START_FIRST: &str = "restart_order = \"start-first\"";
@@ -286,6 +287,42 @@ fn a_server_that_shows_nothing_is_taken_for_ready_where_nobody_else_serves() {
         supervised.signal(SIGTERM);
         assert_eq!(supervised.wait_exit(), 0);
     }
+}
+
+/// Where those before it were seen, it means something that this one is not: it hangs, and what ran before comes back.
+#[test]
+fn a_successor_that_shows_nothing_has_failed_where_those_before_it_were_seen() {
+    let (stage, port) = (Stage::new(), free_port());
+    stage.deploy("server", &std::fs::read(example("http")).unwrap());
+    let more = "handshake = \"none\"\nstop_signal = \"SIGUSR1\"\nready_timeout = \"500ms\"";
+    let supervised = stage.start(&service("web", port, &["./server", "{fd}", "1"], more), &["web"]);
+    supervised.wait_for(" web generation=1 … ready after");
+    supervised.wait_answer(port, 1);
+    supervised.stage.deploy("server", b"#!/bin/sh\nexec sleep 60\n");
+    supervised.signal(SIGUSR1);
+    supervised.wait_for(
+        " web generation=2 … not ready after 500ms (not seen to accept … going back to what ran before",
+    );
+    supervised.wait_answer(port, 3);
+    supervised.stop();
+}
+
+/// One that takes its first client from a queue that is never empty is not seen to wait for the next.
+#[test]
+fn a_server_that_is_busy_from_its_first_client_on_is_ready() {
+    let port = free_port();
+    let text = "import socket, sys, time\nt = socket.socket(fileno=int(sys.argv[1]))\ntime.sleep(1)\n\
+                c = t.accept()[0]\nwhile True: time.sleep(1)";
+    let config = format!(
+        "[[service]]\nname = 'web'\nport = {port}\nhandshake = 'none'\nready = 'accepting'\nready_timeout = '10s'\n\
+         command = ['python3', '-c', '''{text}''', '{{fd}}']\n"
+    );
+    let supervised = Supervised::start(&config, &[]);
+    supervised.wait_for(" web generation=1 … started");
+    let _waits = Client::connect(port).unwrap();
+    supervised.wait_for(" web generation=1 … ready after");
+    assert!(!supervised.said("not ready"), "{supervised}");
+    supervised.stop();
 }
 
 /// A failed reload that moved the service to another address once gave the old one up under the process that

@@ -14,7 +14,8 @@ pub(super) fn note(service: &Definition) -> Option<String> {
     let texts = || program.command.iter().chain(program.env.values());
     if !protocol::places_a_socket(texts()) {
         return names_its_port(service).or_else(|| {
-            let note = "nothing tells the server which descriptor its socket is: `{fd}` in `command` or `env` does";
+            let note =
+                "nothing tells the server which descriptor its socket is: `{fd}` in `command` or `env` does";
             (program.handshake == Handshake::None).then(|| note.into())
         });
     }
@@ -93,7 +94,10 @@ mod tests {
     fn each_socket_and_the_pipe_are_told() {
         let keys = "listen = ['tcp://127.0.0.1:8123', { name = 'b', address = 'unix:/run/b' }]\ncommand = '/bin/true ";
         let first = note_of(&format!("{keys}{{fd:b}}'\nhandshake = 'none'")).unwrap();
-        assert!(first.starts_with("nothing tells the server which descriptor tcp://127.0.0.1:8123 is: "), "{first}");
+        assert!(
+            first.starts_with("nothing tells the server which descriptor tcp://127.0.0.1:8123 is: "),
+            "{first}"
+        );
         let second = note_of(&format!("{keys}{{fd}} {{pipe}}'")).unwrap();
         assert!(second.starts_with("nothing tells the server which descriptor unix:/run/b is: "), "{second}");
         assert_eq!(note_of(&format!("{keys}{{fd}} {{fd:b}}'\nhandshake = 'none'")), None);

@@ -268,7 +268,8 @@ impl Problem {
             Self::NoLogFile { .. } => "write `stdout = \"file:PATH\"`, or leave it out".into(),
             Self::NothingToCompress => "what is compressed are the backups".into(),
             Self::LogKeptOtherwise { .. } => {
-                "`log_max_bytes`, `log_backups` and `log_compress` are the same for all that write to a file".into()
+                "`log_max_bytes`, `log_backups` and `log_compress` are the same for all that write to a file"
+                    .into()
             }
             Self::NotShared { .. } => "each has its own, below its [[service]]".into(),
             Self::Value { rule, .. } | Self::NotForAddress { rule, .. } => rule.to_string(),

@@ -17,6 +17,15 @@ pub enum Hearing {
     Assumed,
 }
 
+/// What a look is to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closeness {
+    /// Whether somebody waits for clients.
+    Waiting,
+    /// The same; and where nobody does, whether somebody has accepted clients. That takes longer to see.
+    Serving,
+}
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -68,6 +77,8 @@ pub enum Action {
     Look {
         /// At whom.
         run: RunId,
+        /// How closely.
+        closeness: Closeness,
     },
     /// Ask a run from outside whether it serves. Answered by `Probed`.
     Probe {

@@ -246,7 +246,10 @@ impl Candidate {
     pub fn seen(&mut self, sight: Sight, scene: &mut Scene<'_>) -> Progress {
         let Step::Gated { watch: slot @ Some(_), .. } = &mut self.step else { return self.progress() };
         match sight {
-            Sight::Accepting => *slot = None,
+            Sight::Accepting | Sight::Busy => {
+                *slot = None;
+                scene.history.was_seen = true;
+            }
             Sight::NotAccepting => {
                 if let Some(watch) = slot {
                     watch.missed(scene.now);
@@ -271,8 +274,10 @@ impl Candidate {
         }
         if let Step::Gated { not_before, watch, .. } = &mut self.step {
             not_before.take_if(|time| *time <= scene.now);
-            if watch.as_mut().is_some_and(|watch| watch.take_due(scene.now)) {
-                scene.out.push(Action::Look { run: self.run.id });
+            if let Some(watch) = watch
+                && watch.take_due(scene.now)
+            {
+                scene.out.push(Action::Look { run: self.run.id, closeness: watch.closeness() });
             }
         }
         match self.progress() {
@@ -293,11 +298,12 @@ impl Candidate {
         self.run.watchdog = Watchdog::asleep(&self.run.definition);
     }
 
-    /// Where nothing was configured that it could have missed, and nobody else serves, it is taken for ready.
+    /// Where nothing was configured that it could have missed, nobody else serves, and those before it could not be seen to accept
+    /// either, it is taken for ready.
     fn too_late(&self, alone: bool, scene: &mut Scene<'_>) -> Progress {
         let policy = &self.run.definition.policy;
         let seen_alive = matches!(self.step, Step::Gated { word: false, .. });
-        if policy.ready == Ready::Assumed && alone && seen_alive {
+        if policy.ready == Ready::Assumed && alone && seen_alive && !scene.history.was_seen {
             scene.report_on(&self.run, Fact::TakenForReady { after: policy.ready_timeout });
             return Progress::Ready;
         }

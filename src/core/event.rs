@@ -218,6 +218,8 @@ pub enum Sight {
     Accepting,
     /// None of them does at this moment. One that is busy with a request does not either.
     NotAccepting,
+    /// Nor does one of them wait, but there are connections that they have accepted: they are busy. Only a closer look shows it.
+    Busy,
     /// It cannot be seen: no permission, or a way of waiting that leaves no trace.
     Hidden,
 }

@@ -7,7 +7,7 @@ use crate::plan::Generation;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What a service has been through since the supervisor knows it. Nothing here decides anything.
+/// What a service has been through since the supervisor knows it. Little here decides anything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// Starts that came after an earlier one of the same worker, by their reason.
@@ -18,6 +18,9 @@ pub struct History {
     /// The last restart has failed, and nobody has asked for another start since.
     #[serde(default)]
     pub restart_failed: bool,
+    /// A process of this definition was seen to accept: that the next one is not seen to means something.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) was_seen: bool,
     /// Sockets that a server had harmed and that were repaired.
     pub repairs: u32,
     /// How long the last run that became ready took, from the order to start it.

@@ -7,7 +7,7 @@ use super::fact::Fact;
 use super::generation::Run;
 use super::scene::Scene;
 use super::watch::Watch;
-use super::{Action, Hearing, Sight, Time};
+use super::{Action, Closeness, Hearing, Sight, Time};
 use crate::limits::{ASK_AGAIN_FIRST, ASK_AGAIN_MAX, DURATION_MAX, KILL_PATIENCE, LOOKS_UNTIL_QUIET};
 use crate::plan::{Handshake, Policy};
 use serde::{Deserialize, Serialize};
@@ -196,7 +196,7 @@ impl Leaving {
         let Some(watch) = &mut self.watch else { return false };
         match sight {
             Sight::Accepting => watch.hit(now),
-            Sight::NotAccepting => watch.missed(now),
+            Sight::NotAccepting | Sight::Busy => watch.missed(now),
             // Its exit is waited for, then.
             Sight::Hidden => self.watch = None,
         }
@@ -272,7 +272,7 @@ impl Leaving {
     /// Does what the time has come for, and says what that was.
     pub fn deadline_passed(&mut self, scene: &mut Scene<'_>) -> Option<Fact> {
         if self.watch.as_mut().is_some_and(|watch| watch.take_due(scene.now)) {
-            scene.out.push(Action::Look { run: self.run.id });
+            scene.out.push(Action::Look { run: self.run.id, closeness: Closeness::Waiting });
         }
         if self.deadline_of_phase().is_none_or(|deadline| scene.now < deadline) {
             return None;

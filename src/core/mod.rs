@@ -61,7 +61,7 @@ pub mod worker;
 mod writer;
 
 pub use above::{Above, Message};
-pub use action::{Action, Hearing};
+pub use action::{Action, Closeness, Hearing};
 pub use answer::{Answer, Crew, Refusal, Verdict};
 pub use event::{
     BindFailure, Event, ExitStatus, Leftover, Miss, Owner, PipeEnd, RunEvent, Sight, SpawnFailure,

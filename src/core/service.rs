@@ -213,6 +213,8 @@ impl Service {
                 worker.forget_crashes();
             }
         }
+        // And it may wait for clients in another way.
+        self.history.was_seen &= same;
         self.definition = definition;
         let had = std::mem::replace(&mut self.listeners, listeners);
         self.parked.retain(|listener| self.listeners.contains(listener));

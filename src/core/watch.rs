@@ -1,8 +1,8 @@
 //! Looking at a process again and again, with growing pauses: the kernel tells nobody when a server begins to
 //! accept or ceases to.
 
-use super::Time;
-use crate::limits::{LOOK_FIRST, LOOK_MAX};
+use super::{Closeness, Time};
+use crate::limits::{LOOK_FIRST, LOOK_MAX, LOOKS_UNTIL_CLOSER};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -30,6 +30,13 @@ impl Watch {
             self.at = None;
         }
         due
+    }
+
+    /// How to look next, for somebody who is to begin to serve: with growing pauses more closely, since a server that is busy from its
+    /// first client on is never seen to wait for the next.
+    pub(super) fn closeness(&self) -> Closeness {
+        let closer = self.misses >= LOOKS_UNTIL_CLOSER && self.misses.is_power_of_two();
+        if closer { Closeness::Serving } else { Closeness::Waiting }
     }
 
     /// Nobody accepted: look again later.

@@ -4,6 +4,7 @@
 //! One thread. [`Os::wait`] is the only call that blocks, and with nothing to do it is never woken.
 
 mod above;
+mod accepted;
 mod ack;
 mod adoption;
 mod arguments;
@@ -18,6 +19,7 @@ mod client;
 mod clock;
 mod commands;
 mod control;
+mod diag;
 mod dispositions;
 mod env_file;
 mod env_files;
@@ -290,10 +292,10 @@ impl Os {
             Action::Park { listener } => self.listeners.park(listener),
             Action::LeaveSockets => self.leave_sockets(),
             Action::Close { listener } => self.listeners.close(&self.poller, listener),
-            Action::Look { run } => {
+            Action::Look { run, closeness } => {
                 self.processes.touch(run);
                 self.mend_touched();
-                let sight = self.processes.look(run, |ids| self.listeners.inodes(ids));
+                let sight = self.processes.look(run, closeness, &self.listeners);
                 self.events.push_back(Event::Run(run, RunEvent::Seen(sight)));
             }
             Action::Preflight { run, definition } => {

@@ -18,7 +18,9 @@ pub(super) use members::command;
 use adopted::Adopted;
 use ends::End;
 
+use super::accepted;
 use super::cgroup::Leaf;
+use super::listeners::Listeners;
 use super::pipe::Scratch;
 use super::poller::Poller;
 use super::proc_file;
@@ -26,8 +28,8 @@ use super::program::{Origin, Pinned};
 use super::sight;
 use super::spawn::Started;
 use super::voice::Voice;
-use crate::core::{Event, Growth, Hearing, RunEvent, Sight, Time, pack};
-use crate::plan::{ListenerId, ListenerIds, Pid, RunId};
+use crate::core::{Closeness, Event, Growth, Hearing, RunEvent, Sight, Time, pack};
+use crate::plan::{Address, ListenerId, ListenerIds, Pid, RunId};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -285,14 +287,19 @@ impl Processes {
         None
     }
 
-    /// Looks whether the run waits for clients on one of its sockets, whose inodes `inodes` gives. One that is
-    /// gone does not.
-    pub(super) fn look(&self, run: RunId, inodes: impl FnOnce(&[ListenerId]) -> BTreeSet<u64>) -> Sight {
+    /// Looks whether the run waits for clients on one of its sockets, or serves some. One that is gone does not.
+    pub(super) fn look(&self, run: RunId, closeness: Closeness, listeners: &Listeners) -> Sight {
         let process = self.leaders.get(&run).and_then(|leader| Some((*leader, self.by_leader.get(leader)?)));
-        process.map_or(Sight::NotAccepting, |(leader, process)| {
-            let orphans = !process.main_lives || process.main.is_some();
-            sight::look(leader, orphans, &inodes(&process.listeners))
-        })
+        let Some((leader, process)) = process else { return Sight::NotAccepting };
+        let orphans = !process.main_lives || process.main.is_some();
+        let members = sight::members(leader, orphans);
+        let seen = sight::look(&members, &listeners.inodes(&process.listeners));
+        if seen != Sight::NotAccepting || closeness == Closeness::Waiting {
+            return seen;
+        }
+        let addresses: Vec<&Address> =
+            process.listeners.iter().filter_map(|id| Some(listeners.get(*id)?.address())).collect();
+        if accepted::holds_one(&members, &addresses) { Sight::Busy } else { seen }
     }
 
     /// Keeps the program of a run whose main process lives.

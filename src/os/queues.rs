@@ -1,16 +1,14 @@
 //! What waits at the sockets that are held. UDP sockets tell it themselves, and a few TCP sockets, too; of unix sockets only
 //! `NETLINK_SOCK_DIAG` knows. That is asked once for all of a kind, and not before somebody wants to know.
 
+use super::diag::Diag;
 use super::listeners::Listeners;
 use crate::limits::QUEUES_ASKED_ONE_BY_ONE;
 use crate::plan::ListenerId;
 use crate::protocol::status::Queue;
 use crate::protocol::{SocketKind, SocketQueue, ask_queues, read_queues};
-use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::os::fd::AsRawFd as _;
 
 /// What waits at the sockets, as of the moment when it was first asked for.
 pub struct Queues<'a> {
@@ -47,25 +45,10 @@ impl<'a> Queues<'a> {
 
 /// What waits at all sockets of these kinds that listen.
 fn all_of(kinds: &[SocketKind]) -> nix::Result<Known> {
-    /// More than the kernel puts into one datagram.
-    const PIECE_BYTES: usize = 64 * 1024;
-
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let kernel = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkSockDiag)?;
+    let mut diag = Diag::new()?;
     let mut found = HashMap::new();
-    let mut piece = vec![0; PIECE_BYTES];
     for kind in kinds {
-        send(kernel.as_raw_fd(), &ask_queues(*kind), MsgFlags::empty())?;
-        loop {
-            // The kernel makes each piece of its answer within the call: it is there, or does not come.
-            let len = match recv(kernel.as_raw_fd(), &mut piece, MsgFlags::empty()) {
-                Err(Errno::EINTR) => continue,
-                len => len?,
-            };
-            if take(piece.get(..len).unwrap_or_default(), &mut found) {
-                break;
-            }
-        }
+        diag.ask(&ask_queues(*kind), |piece| take(piece, &mut found))?;
     }
     Ok(found)
 }

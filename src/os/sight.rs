@@ -13,14 +13,13 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Looks at the processes of the group that `leader` leads. `orphans` says that the leader has ended: what is
-/// left of its group are children of ours.
-pub(super) fn look(leader: i32, orphans: bool, sockets: &BTreeSet<u64>) -> Sight {
+/// Looks at the processes of a group.
+pub(super) fn look(members: &[i32], sockets: &BTreeSet<u64>) -> Sight {
     let mut blind = false;
-    for pid in members(leader, orphans) {
+    for &pid in members {
         match look_at(pid, sockets) {
             Ok(Sight::Accepting) => return Sight::Accepting,
-            Ok(Sight::NotAccepting) => {}
+            Ok(Sight::NotAccepting | Sight::Busy) => {}
             Ok(Sight::Hidden) => blind = true,
             // Of one that has ended nothing can be seen, whoever asks. Other errors mean that it is gone.
             Err(error) => {
@@ -31,8 +30,9 @@ pub(super) fn look(leader: i32, orphans: bool, sockets: &BTreeSet<u64>) -> Sight
     if blind { Sight::Hidden } else { Sight::NotAccepting }
 }
 
-/// The processes of the group, the leader first: at most [`SIGHT_PROCESSES`], and as many are looked through.
-fn members(leader: i32, orphans: bool) -> Vec<i32> {
+/// The processes of the group that `leader` leads, the leader first: at most [`SIGHT_PROCESSES`], and as many are looked through.
+/// `orphans` says that the leader has ended: what is left of its group are children of ours.
+pub(super) fn members(leader: i32, orphans: bool) -> Vec<i32> {
     let mut found = Vec::new();
     let mut next = VecDeque::from([leader]);
     if orphans {
@@ -147,6 +147,12 @@ fn watched(line: &str) -> Option<(i32, u64)> {
     let inode = u64::from_str_radix(words.find_map(|word| word.strip_prefix("ino:"))?, 16).ok()?;
     // One that fired under EPOLLONESHOT has no event left until it is armed again.
     (events & libc::EPOLLIN.cast_unsigned() != 0).then_some((number, inode))
+}
+
+/// The inodes of the sockets that a process has, as far as may be seen.
+pub(super) fn sockets_of(pid: i32) -> Vec<u64> {
+    let numbers = numbers(&format!("/proc/{pid}/fd"), SIGHT_DESCRIPTORS).unwrap_or_default();
+    numbers.into_iter().filter_map(|number| socket_of(pid, number)).collect()
 }
 
 /// The inode of the socket that this is, if it is one.

@@ -24,6 +24,8 @@ pub use dialect::{Dialect, Numbers, Value, Voice};
 pub use granted::Granted;
 pub use http::{NotHttp, StatusReader, request};
 pub use notify::Notice;
-pub use sock_diag::{Kind as SocketKind, SocketQueue, ask_queues, read_queues};
+pub use sock_diag::{
+    Kind as SocketKind, SocketQueue, ask_connections, ask_queues, read_connections, read_queues,
+};
 pub use status_line::{StatusAsItCame, StatusAsItComes, status_line};
 pub use verdict::{Word, WordReader};

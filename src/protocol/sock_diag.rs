@@ -1,5 +1,5 @@
-//! What the kernel is asked about sockets that listen, and what it answers: `NETLINK_SOCK_DIAG`, as `sock_diag(7)` has it.
-//! Numbers are in the order of the machine.
+//! What the kernel is asked about sockets that listen and about their connections, and what it answers: `NETLINK_SOCK_DIAG`, as
+//! `sock_diag(7)` has it. Numbers are in the order of the machine.
 
 /// `SOCK_DIAG_BY_FAMILY`: the kind of the question, and of each answer to it.
 const BY_FAMILY: u16 = 20;
@@ -18,8 +18,16 @@ const TCP: u8 = 6;
 /// The bit of `TCP_LISTEN` among the states.
 const LISTENS: u32 = 1 << 10;
 
-/// `UDIAG_SHOW_RQLEN`: with the length of the queue.
+/// The bits of the states in which a connection may belong to a process: `TCP_ESTABLISHED`, `TCP_FIN_WAIT1`, `TCP_FIN_WAIT2`,
+/// `TCP_CLOSE_WAIT`, `TCP_LAST_ACK` and `TCP_CLOSING`. Unix sockets have the first.
+const CONNECTED: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
+
+/// `UDIAG_SHOW_NAME` and `UDIAG_SHOW_RQLEN`: with the path, and with the length of the queue.
+const WITH_NAME: u32 = 0x1;
 const WITH_QUEUE: u32 = 0x10;
+
+/// `UNIX_DIAG_NAME`: the attribute that has the path.
+const NAME: u16 = 0;
 
 /// `UNIX_DIAG_RQLEN`: the attribute that has it.
 const QUEUE: u16 = 4;
@@ -41,7 +49,7 @@ const ADDRESSES: usize = 48;
 const TCP_QUEUE: usize = 4 + ADDRESSES + 4;
 const TCP_INODE: usize = TCP_QUEUE + 12;
 
-/// The sockets that one question is about: those of this kind that listen.
+/// The sockets that one question is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Unix sockets.
@@ -70,15 +78,37 @@ pub enum SocketQueue {
 
 /// The question for the queues of all sockets of this kind that listen.
 pub fn ask_queues(kind: Kind) -> Vec<u8> {
-    let body = match kind {
-        Kind::Unix => {
-            // Family, protocol, two bytes of nothing; states; no inode; what to show; no cookie.
-            let (states, inode, show) = (LISTENS.to_ne_bytes(), [0; 4], WITH_QUEUE.to_ne_bytes());
-            [&[UNIX, 0, 0, 0][..], &states, &inode, &show, &[0xff; 8]].concat()
-        }
-        Kind::TcpV4 => about_tcp(V4),
-        Kind::TcpV6 => about_tcp(V6),
-    };
+    match kind {
+        Kind::Unix => about_unix(LISTENS, WITH_QUEUE),
+        Kind::TcpV4 => about_tcp(V4, LISTENS, 0),
+        Kind::TcpV6 => about_tcp(V6, LISTENS, 0),
+    }
+}
+
+/// The question for the connections of this kind whose own end has this port; of unix sockets for all that have a name.
+pub fn ask_connections(kind: Kind, port: u16) -> Vec<u8> {
+    match kind {
+        Kind::Unix => about_unix(CONNECTED, WITH_NAME),
+        Kind::TcpV4 => about_tcp(V4, CONNECTED, port),
+        Kind::TcpV6 => about_tcp(V6, CONNECTED, port),
+    }
+}
+
+/// Family, protocol, two bytes of nothing; states; no inode; what to show; no cookie.
+fn about_unix(states: u32, show: u32) -> Vec<u8> {
+    question(
+        &[&[UNIX, 0, 0, 0][..], &states.to_ne_bytes(), &[0; 4], &show.to_ne_bytes(), &[0xff; 8]].concat(),
+    )
+}
+
+/// Family, protocol, two bytes of nothing; states; the port of the own end, 0 for any, in the order of the network, and no
+/// addresses else.
+fn about_tcp(family: u8, states: u32, port: u16) -> Vec<u8> {
+    let head = [family, TCP, 0, 0];
+    question(&[&head[..], &states.to_ne_bytes(), &port.to_be_bytes(), &[0; ADDRESSES - 2]].concat())
+}
+
+fn question(body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + body.len());
     bytes.extend(u32::try_from(HEADER + body.len()).unwrap_or(0).to_ne_bytes());
     bytes.extend(BY_FAMILY.to_ne_bytes());
@@ -89,30 +119,42 @@ pub fn ask_queues(kind: Kind) -> Vec<u8> {
     bytes
 }
 
-/// Family, protocol, two bytes of nothing; states; no addresses.
-fn about_tcp(family: u8) -> Vec<u8> {
-    [&[family, TCP, 0, 0][..], &LISTENS.to_ne_bytes(), &[0; ADDRESSES]].concat()
-}
-
-/// Reads one datagram of the answer. What is not whole counts as the end.
-pub fn read_queues(mut bytes: &[u8]) -> Vec<SocketQueue> {
+/// The sockets that one datagram of an answer tells of, and whether it is the last: what is not whole is.
+fn messages(mut bytes: &[u8]) -> (Vec<&[u8]>, bool) {
     let mut found = Vec::new();
     let nothing = bytes.is_empty();
     while let Some(message) = first(bytes, u32_at(bytes, 0)) {
         match u16_at(message, 4) {
-            Some(BY_FAMILY) => found.extend(queue(message)),
-            Some(ERROR | DONE) | None => {
-                found.push(SocketQueue::End);
-                return found;
-            }
+            Some(BY_FAMILY) => found.push(message),
+            Some(ERROR | DONE) | None => return (found, true),
             Some(_) => {}
         }
         bytes = bytes.get(aligned(message.len())..).unwrap_or_default();
     }
-    if nothing || !bytes.is_empty() {
-        found.push(SocketQueue::End);
+    (found, nothing || !bytes.is_empty())
+}
+
+/// Reads one datagram of the answer for queues. What is not whole counts as the end.
+pub fn read_queues(bytes: &[u8]) -> Vec<SocketQueue> {
+    let (found, is_last) = messages(bytes);
+    found.into_iter().filter_map(queue).chain(is_last.then_some(SocketQueue::End)).collect()
+}
+
+/// Reads one datagram of the answer for connections: the lower half of the inode of each that somebody has accepted or made, and
+/// the name of a unix socket; and whether it is the last.
+pub fn read_connections(bytes: &[u8]) -> (Vec<(u32, Vec<u8>)>, bool) {
+    let (found, is_last) = messages(bytes);
+    // One that waits to be accepted has none yet.
+    let connections = found.into_iter().filter_map(connection).filter(|(inode, _)| *inode != 0);
+    (connections.collect(), is_last)
+}
+
+fn connection(message: &[u8]) -> Option<(u32, Vec<u8>)> {
+    match *message.get(HEADER)? {
+        UNIX => Some((u32_at(message, HEADER + 4)?, attribute(message, NAME)?.to_vec())),
+        V4 | V6 => Some((u32_at(message, HEADER + TCP_INODE)?, Vec::new())),
+        _ => None,
     }
-    found
 }
 
 /// The socket of one message, if it has a queue.
@@ -130,11 +172,16 @@ fn queue(message: &[u8]) -> Option<SocketQueue> {
 
 fn unix_queue(message: &[u8]) -> Option<SocketQueue> {
     let inode = u32_at(message, HEADER + 4)?;
+    let queue = attribute(message, QUEUE)?;
+    Some(SocketQueue::Of { inode, waiting: u32_at(queue, 0)?, limit: u32_at(queue, 4)? })
+}
+
+/// What an attribute of a unix socket says.
+fn attribute(message: &[u8], wanted: u16) -> Option<&[u8]> {
     let mut rest = message.get(HEADER + UNIX_SOCKET..)?;
     while let Some(attribute) = first(rest, u16_at(rest, 0).map(u32::from)) {
-        if u16_at(attribute, 2) == Some(QUEUE) {
-            let (waiting, limit) = (u32_at(attribute, ATTRIBUTE)?, u32_at(attribute, ATTRIBUTE + 4)?);
-            return Some(SocketQueue::Of { inode, waiting, limit });
+        if u16_at(attribute, 2) == Some(wanted) {
+            return attribute.get(ATTRIBUTE..);
         }
         rest = rest.get(aligned(attribute.len())..).unwrap_or_default();
     }

@@ -1,26 +1,41 @@
 //! Whether a server accepts, seen from outside, for the ways in which servers wait.
 
 use crate::world::{World, example, service};
-use bootstrap::core::{Action, Event, Hearing, RunEvent, Sight};
+use bootstrap::core::{Action, Closeness, Event, Hearing, RunEvent, Sight};
 use bootstrap::plan::{Address, Definition, Handshake, ListenerId, ListenerSpec, RunId};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 const SOCKET: ListenerId = ListenerId(1);
 
+/// An address with a port that is free.
+fn free(address: &str) -> SocketAddr {
+    TcpListener::bind(address).unwrap().local_addr().unwrap()
+}
+
 /// A service with one TCP socket, which is bound.
 fn serving(world: &mut World, command: &[&str], handshake: Handshake) -> (Definition, SocketAddr) {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free("127.0.0.1:0");
+    (serving_at(world, command, handshake, Address::Tcp(address)), address)
+}
+
+fn serving_at(world: &mut World, command: &[&str], handshake: Handshake, address: Address) -> Definition {
     let mut definition = service(command, handshake);
-    definition.listeners.push(ListenerSpec::new(Address::Tcp(address)));
+    definition.listeners.push(ListenerSpec::new(address));
     world.os.perform(Action::Bind { sockets: vec![(SOCKET, definition.listeners[0].clone())] });
     assert_eq!(world.next(), Event::Bound);
-    (definition, address)
+    definition
 }
 
 /// A Python server, whose listener is `s`. It leaves at SIGTERM and drains for ever.
 fn python(world: &mut World, text: &str) -> (RunId, SocketAddr) {
+    let address = free("127.0.0.1:0");
+    (python_at(world, text, Address::Tcp(address)).0, address)
+}
+
+fn python_at(world: &mut World, text: &str, address: Address) -> (RunId, Address) {
     let text = format!(
         "import os, signal, socket, sys, threading, time\n\
          s = socket.socket(fileno=int(sys.argv[1]))\n\
@@ -30,13 +45,17 @@ fn python(world: &mut World, text: &str) -> (RunId, SocketAddr) {
          def drain():\n    while True: signal.pause()\n\
          {text}"
     );
-    let (definition, address) = serving(world, &["python3", "-c", &text, "{fd}"], Handshake::None);
+    let definition = serving_at(world, &["python3", "-c", &text, "{fd}"], Handshake::None, address.clone());
     (world.spawn(&definition, &[SOCKET]), address)
 }
 
 /// What one look shows.
 fn look(world: &mut World, run: RunId) -> Sight {
-    world.os.perform(Action::Look { run });
+    look_for_what(world, run, Closeness::Waiting)
+}
+
+fn look_for_what(world: &mut World, run: RunId, closeness: Closeness) -> Sight {
+    world.os.perform(Action::Look { run, closeness });
     loop {
         match world.next() {
             Event::Run(seen, RunEvent::Seen(sight)) if seen == run => return sight,
@@ -158,11 +177,52 @@ fn a_worker_that_is_busy_shows_nothing_until_it_waits_again() {
     let (run, address) =
         python(&mut world, "while True:\n    c, _ = s.accept()\n    c.recv(1)\n    c.close()");
     look_for(&mut world, run, Sight::Accepting);
+    assert_eq!(look_for_what(&mut world, run, Closeness::Serving), Sight::Accepting);
     let mut client = TcpStream::connect(address).unwrap();
     look_for(&mut world, run, Sight::NotAccepting);
+    assert_eq!(look_for_what(&mut world, run, Closeness::Serving), Sight::Busy);
     client.write_all(b"x").unwrap();
     look_for(&mut world, run, Sight::Accepting);
     world.end(run);
+}
+
+/// What a process has made itself, or what waits in the queue, is no client that it has accepted.
+#[test]
+fn who_has_accepted_a_client_is_busy_and_nobody_else() {
+    const SERVES: &str = "c, _ = s.accept()\nc.recv(1)";
+    // It waits for the answer of a client of its own, at that very address.
+    const ASKS: &str = "c = socket.socket(s.family)\nc.connect(s.getsockname())\nc.recv(1)";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    for (text, expected) in [(SERVES, Sight::Busy), (ASKS, Sight::NotAccepting)] {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let mut world = World::new();
+            let (run, address) = python_at(&mut world, text, Address::Tcp(free(address)));
+            let Address::Tcp(socket) = address else { panic!() };
+            let _client = (expected == Sight::Busy).then(|| TcpStream::connect(socket).unwrap());
+            settles(&mut world, run, expected);
+        }
+        let mut world = World::new();
+        let (run, _) = python_at(&mut world, text, Address::Unix(path.clone()));
+        let _client = (expected == Sight::Busy).then(|| UnixStream::connect(&path).unwrap());
+        settles(&mut world, run, expected);
+    }
+}
+
+/// Once it blocks in a read it shows this.
+#[track_caller]
+fn settles(world: &mut World, run: RunId, expected: Sight) {
+    let Event::Run(_, RunEvent::Spawned { pid }) = world.next() else { panic!("not started") };
+    let limit = world.os.now() + Duration::from_secs(30);
+    let reads = |call: String| call.starts_with(&format!("{} ", libc::SYS_recvfrom));
+    while !std::fs::read_to_string(format!("/proc/{pid}/syscall")).is_ok_and(reads) {
+        assert!(world.os.now() < limit, "never reads");
+        std::thread::yield_now();
+    }
+    assert_eq!(look(world, run), Sight::NotAccepting);
+    assert_eq!(look_for_what(world, run, Closeness::Serving), expected);
+    world.end(run);
+    world.os.perform(Action::Close { listener: SOCKET });
 }
 
 #[test]

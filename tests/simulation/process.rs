@@ -29,6 +29,8 @@ pub(crate) struct Temper {
     pub(crate) killed_after: Duration,
     /// Whether it cannot be seen to accept.
     pub(crate) hidden: bool,
+    /// Whether it is busy from its first client on: it is never seen to wait for one, and a closer look shows those it has.
+    pub(crate) saturated: bool,
     /// How long it takes to answer when it is asked whether it serves; it does not, if there is none.
     pub(crate) answers_after: Option<Duration>,
     /// From when to when after its start it is sick.
@@ -62,6 +64,7 @@ impl Temper {
             obeys_term: Some(rng.ms(0..1)),
             killed_after: Duration::ZERO,
             hidden: false,
+            saturated: false,
             answers_after: Some(Duration::ZERO),
             sick: None,
             feeds_for: None,
@@ -89,6 +92,7 @@ impl Temper {
         temper.obeys_term = rng.chance(70).then(|| rng.ms(0..6_000));
         temper.killed_after = rng.ms_of(&[(0, 1), (0, 10), (0, 9_000)]);
         temper.hidden = rng.chance(10);
+        temper.saturated = rng.chance(10);
         temper.answers_after = rng.chance(90).then(|| rng.ms_of(&[(0, 20), (0, 4_000)]));
         temper.sick = rng.chance(30).then(|| {
             let from = rng.ms_of(&[(0, 2_000), (0, 600_000)]);

@@ -14,8 +14,8 @@ use bootstrap::core::service::{Service, Wish};
 use bootstrap::core::state::{Back, State};
 use bootstrap::core::worker::Worker;
 use bootstrap::core::{
-    Action, BindFailure, Event, ExitStatus, Fact, Health, Hearing, Miss, Orphan, Outcome, PipeEnd, Report,
-    Request, RunEvent, Sight, SpawnFailure, SpawnStage, Supervisor, Time, UpgradeRefusal, Verb,
+    Action, BindFailure, Closeness, Event, ExitStatus, Fact, Health, Hearing, Miss, Orphan, Outcome, PipeEnd,
+    Report, Request, RunEvent, Sight, SpawnFailure, SpawnStage, Supervisor, Time, UpgradeRefusal, Verb,
 };
 use bootstrap::limits::{NO_PROCESS_PATIENCE, TEXT_BUSY_PATIENCE};
 use bootstrap::plan::{
@@ -498,7 +498,7 @@ impl World {
             Action::Spawn { run, worker, definition, program_of, listeners } => {
                 self.spawn(run, worker, definition, program_of, &listeners);
             }
-            Action::Look { run } => self.look(run),
+            Action::Look { run, closeness } => self.look(run, closeness),
             Action::Preflight { run, .. } => self.preflight(run),
             Action::Probe { run, attempt, .. } => self.probe(run, attempt),
             Action::StopProbe { run, attempt } => {
@@ -839,7 +839,7 @@ impl World {
         self.note(at, Entry::Arrives(Event::Run(run, RunEvent::Probed { attempt, answer })));
     }
 
-    fn look(&mut self, run: RunId) {
+    fn look(&mut self, run: RunId, closeness: Closeness) {
         let process = &self.processes[&run];
         // What is dead gives no answer; its exit is on the way.
         if !process.alive() {
@@ -847,10 +847,11 @@ impl World {
         }
         // A look may come a moment too soon; in the calm that brings everything up at once there is no such trouble.
         let seen = process.accepts(self.now) && (self.calm || !self.rng.chance(10));
-        let sight = match process.temper.hidden {
-            true => Sight::Hidden,
-            false if seen => Sight::Accepting,
-            false => Sight::NotAccepting,
+        let sight = match (process.temper.hidden, process.temper.saturated, closeness) {
+            (true, _, _) => Sight::Hidden,
+            (false, false, _) if seen => Sight::Accepting,
+            (false, true, Closeness::Serving) if process.accepts(self.now) => Sight::Busy,
+            (false, _, _) => Sight::NotAccepting,
         };
         self.hear(run, RunEvent::Seen(sight));
     }
@@ -1089,6 +1090,7 @@ impl World {
     fn reported(&mut self, report: &Report) {
         self.check_pause(report);
         self.check_ready(report);
+        self.check_not_ready(report);
         self.not_restarted(report);
         if let Fact::Killed { .. } = report.fact {
             self.check_killed(report);
@@ -1120,6 +1122,30 @@ impl World {
             let watched = *gate == Ready::Accepting || *gate == Ready::Word && !process.talks();
             let seen = watched && !process.definition.listeners.is_empty();
             assert!(!seen || accepts, "ready, and it does not accept yet");
+        }
+    }
+
+    /// Nobody is given up who accepts since half of its time, also where it is busy and never waits for the next client.
+    fn check_not_ready(&self, report: &Report) {
+        let Fact::NotReady { .. } = report.fact else { return };
+        let named = |run: &&RunId| Some(run.generation) == report.generation;
+        let of_service = |s: &&Service| Some(&s.definition.name) == report.service.as_ref();
+        let ids: Vec<ServiceId> = self.core.services().filter(of_service).map(|service| service.id).collect();
+        let runs = self.processes.keys().filter(|run| ids.contains(&run.service)).filter(named);
+        for process in runs.map(|run| &self.processes[run]) {
+            let policy = &process.definition.policy;
+            let watched = matches!(policy.ready, Ready::Assumed | Ready::Accepting)
+                && !process.definition.listeners.is_empty()
+                && !process.temper.hidden;
+            let since = process.started + process.temper.accepts_after;
+            let half = since + process.temper.accepts_after + Duration::from_secs(1);
+            let untouched =
+                process.adopted.is_none() && self.reloaded_at.is_none_or(|at| at < process.started);
+            assert!(
+                !(watched && untouched && process.accepts(self.now))
+                    || half > process.started + policy.ready_timeout,
+                "given up, and it accepts since {since:?}"
+            );
         }
     }
 

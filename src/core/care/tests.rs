@@ -69,7 +69,7 @@ impl Stage {
             let (run, events) = match action {
                 Action::Spawn { run, .. } if self.breaks => (run, vec![spawned(), ended(1)]),
                 Action::Spawn { run, .. } => (run, vec![spawned()]),
-                Action::Look { run } => (run, vec![RunEvent::Seen(Sight::Accepting)]),
+                Action::Look { run, .. } => (run, vec![RunEvent::Seen(Sight::Accepting)]),
                 Action::Terminate { run } => (run, vec![ended(0)]),
                 Action::Preflight { run, .. } => (run, vec![RunEvent::Foreseen(None)]),
                 Action::Ask { run, .. } => (run, vec![RunEvent::Said(Word::Success), ended(0)]),
