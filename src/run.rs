@@ -236,8 +236,11 @@ impl World {
         }
         self.settings = settings.clone();
         let gid = settings.control_group.as_ref().map(|group| group.gid);
-        if let Err(error) = self.os.admit(gid, settings.control_rights) {
-            let group = settings.control_group.as_ref().map(ToString::to_string).unwrap_or_default();
+        // Where nobody is to be let in, nobody is, whatever the modes are.
+        if let (Err(error), Some(group)) =
+            (self.os.admit(gid, settings.control_rights), &settings.control_group)
+        {
+            let group = group.to_string();
             self.tell(ControlFact::NotAdmitted { group, reason: error.to_string() });
         }
     }

@@ -6,10 +6,10 @@ mod support;
 
 use nix::sys::signal::Signal::SIGHUP;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
-use support::{Stage, Supervised, free_port, http};
+use support::{Stage, Supervised, Wire, free_port, http};
 
 /// Numbers that no user and no group of the machine has.
 const USER: u32 = 54_321;
@@ -198,4 +198,39 @@ fn a_group_that_does_not_exist_is_a_mistake() {
     let output = stage.run(&["-c", "a.toml", "check"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(78) && said.contains("this machine has no such group"), "{said}");
+}
+
+/// Other programs of the user have taken all that tells of changes in a directory.
+#[test]
+fn without_inotify_there_are_commands_all_the_same() {
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("skipped: only root becomes a user who has taken it all");
+    }
+    const USER: [&str; 3] = ["setpriv", "--reuid=54322", "--clear-groups"];
+    let hog = format!("1 while syscall({}, 0) >= 0; $| = 1; print 1; <STDIN>", libc::SYS_inotify_init1);
+    let mut hog = Command::new(USER[0])
+        .args(&USER[1..])
+        .args(["perl", "-e", &hog])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    hog.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    let stage = Stage::public();
+    let copy = stage.install(env!("CARGO_BIN_EXE_bootstrap"), "bootstrap");
+    let stage = stage.through(&USER).program(&copy).env("RUNTIME_DIRECTORY", "");
+    let config = "[[service]]\nname = 'a'\ncommand = ['sleep', '60']\nready = 'started'\n";
+    let supervised = stage.start(config, &["a"]);
+    supervised.wait_for(" a generation=1 … ready after");
+    let socket = std::path::Path::new("/tmp/bootstrap-54322/services/control");
+    let status = Wire::connect(socket).unwrap().ask("\"status\"");
+    assert_eq!(status["services"][0]["state"], "up", "{supervised}");
+    // Once there is room again the next reload sees to it that a removal is noticed.
+    hog.kill().unwrap();
+    hog.wait().unwrap();
+    supervised.signal(SIGHUP);
+    supervised.wait_for("config applied");
+    std::fs::remove_file(socket).unwrap();
+    supervised.wait_for("control socket … again");
+    supervised.stop();
 }

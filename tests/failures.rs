@@ -279,6 +279,10 @@ fn too_few_descriptors() {
     let more: String =
         (0..2).map(|_| free_port()).map(|port| http(&format!("web-{port}"), port, "")).collect();
     enough.stage.write("services.toml", &(config + &more));
+    let plan = enough.stage.run(&["-c", "services.toml", "plan"]);
+    let said = format!("a reload would be refused: the services need {} descriptors", needed + 6);
+    assert!(String::from_utf8_lossy(&plan.stderr).contains(&said), "{plan:?}");
+    assert_eq!(plan.status.code(), Some(78));
     enough.signal(SIGHUP);
     enough.wait_for(&format!("need {} descriptors", needed + 6));
     for port in &ports {

@@ -4,6 +4,7 @@ use super::definitions::Definitions;
 use super::status::is_behind;
 use crate::config::{Disk, Refused};
 use crate::core::Supervisor;
+use crate::os;
 use crate::plan::{Change, Definition, Plan, Rights, Settings, WhenIdle, diff};
 use crate::protocol::control::{ErrorCode, Reply};
 use crate::protocol::status::{Effect, KeyChange, PlanChange};
@@ -12,16 +13,18 @@ use std::sync::Arc;
 
 /// The answer to `plan`.
 pub(super) fn plan(core: &Supervisor, disk: &mut Disk) -> Reply {
-    match disk.read_anew(core.plan()) {
-        Ok(found) => match core.in_the_way(found) {
-            Some((address, held)) => Reply::error(
-                ErrorCode::BadConfig,
-                format!("a reload would be refused: {address} {}", report::overlap(held)),
-            ),
-            None => Reply::Plan { changes: changes(core, found), behind: behind(core) },
-        },
-        Err(refused) => mistakes(refused),
+    let found = match disk.read_anew(core.plan()) {
+        Ok(found) => found,
+        Err(refused) => return mistakes(refused),
+    };
+    let would_be = |why| Reply::error(ErrorCode::BadConfig, format!("a reload would be refused: {why}"));
+    if let Some((address, held)) = core.in_the_way(found) {
+        return would_be(format!("{address} {}", report::overlap(held)));
     }
+    if let Err(why) = os::make_more_room(found.descriptors()) {
+        return would_be(why.to_string());
+    }
+    Reply::Plan { changes: changes(core, found), behind: behind(core) }
 }
 
 fn mistakes(refused: &Refused) -> Reply {

@@ -54,7 +54,8 @@ pub(super) struct ControlSocket {
     socket: Socket,
     /// Device and inode of its path.
     inode: (u64, u64),
-    removals: Inotify,
+    /// Tells of removals in the directory; none where the system had none to give.
+    removals: Option<Inotify>,
     /// The watch that tells of them.
     watch: Option<WatchDescriptor>,
     admitted: Option<Admitted>,
@@ -79,14 +80,11 @@ impl ControlSocket {
             Some(socket) => socket,
             None => listen(&directory.socket(), None).map_err(system)?,
         };
-        let removals = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK);
-        let removals = removals.map_err(|errno| system(errno.into()))?;
         poller.watch_readable(&socket, Token::Control).map_err(|errno| system(errno.into()))?;
-        poller.watch_readable(&removals, Token::RuntimeDir).map_err(|errno| system(errno.into()))?;
         let mut control = Self {
             socket,
             inode,
-            removals,
+            removals: None,
             watch: None,
             admitted: None,
             clients: BTreeMap::new(),
@@ -95,7 +93,7 @@ impl ControlSocket {
             renewed: VecDeque::new(),
             spare: File::open("/dev/null").ok(),
         };
-        control.watch_removals(directory);
+        control.watch_removals(poller, directory);
         control.take_over(poller, left.clients, now);
         Ok(control)
     }
@@ -280,7 +278,10 @@ impl ControlSocket {
     /// Somebody removed a name from the directory: is the socket still there? And the lock: without it another supervisor would
     /// take our servers for those of one that was killed.
     pub(super) fn look(&mut self, poller: &Poller, directory: &mut RuntimeDir) {
-        while let Ok(_) | Err(Errno::EINTR) = self.removals.read_events() {}
+        match &self.removals {
+            Some(removals) => while let Ok(_) | Err(Errno::EINTR) = removals.read_events() {},
+            None => self.watch_removals(poller, directory),
+        }
         if is_at(&directory.socket(), self.inode) {
             self.renewed.extend(directory.renew().err().map(Renewed::Failed));
             return;
@@ -299,26 +300,31 @@ impl ControlSocket {
         poller.forget(&self.socket);
         poller.watch_readable(&socket, Token::Control).map_err(|errno| system(errno.into()))?;
         (self.socket, self.inode) = (socket, inode);
-        self.watch_removals(directory);
+        self.watch_removals(poller, directory);
         Ok(())
     }
 
-    fn watch_removals(&mut self, directory: &RuntimeDir) {
+    /// Without it, because a user has too many watches or instances of them, a socket that was removed is made anew at the next
+    /// SIGHUP.
+    fn watch_removals(&mut self, poller: &Poller, directory: &RuntimeDir) {
+        if self.removals.is_none() {
+            let new = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
+            self.removals = new.filter(|it| poller.watch_readable(it, Token::RuntimeDir).is_ok());
+        }
         let flags = AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_MOVED_FROM
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_MOVE_SELF;
-        // Without it a socket that was removed is made anew at the next SIGHUP.
-        self.watch = self.removals.add_watch(directory.path(), flags).ok();
+        self.watch = self.removals.as_ref().and_then(|it| it.add_watch(directory.path(), flags).ok());
     }
 
     /// Makes no socket any more where it is removed, since the program ends. The kernel takes up to ten milliseconds to
     /// forget the watch, and whoever closes its descriptor waits for that: so there should be other things to do before
     /// [`close`](Self::close).
     pub(super) fn look_no_more(&mut self) {
-        if let Some(watch) = self.watch.take() {
+        if let (Some(watch), Some(removals)) = (self.watch.take(), &self.removals) {
             // The kernel may have forgotten it already, with the directory.
-            let _ = self.removals.rm_watch(watch);
+            let _ = removals.rm_watch(watch);
         }
     }
 
