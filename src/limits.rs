@@ -98,6 +98,12 @@ pub const LOG_QUEUE_BYTES: usize = 256 * 1024;
 /// How long the last log lines may take to leave at the end of the program.
 pub const LOG_FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
+/// A wait that ends so much later than it was to is one in which this process stood still, and its servers most likely with it.
+pub const STANDSTILL: Duration = Duration::from_secs(1);
+
+/// How much longer is waited for what was to come meanwhile.
+pub const STANDSTILL_GRACE: Duration = Duration::from_secs(1);
+
 /// How long an exec that fails with `ETXTBSY` is tried again: the file is still open for writing
 /// in a process that was forked while it was being copied.
 pub const TEXT_BUSY_PATIENCE: Duration = Duration::from_millis(500);

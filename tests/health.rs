@@ -8,11 +8,12 @@ mod support;
 mod command;
 
 use command::{json, says};
-use nix::sys::signal::Signal::{SIGHUP, SIGTERM, SIGUSR1};
+use nix::sys::signal::Signal::{SIGCONT, SIGHUP, SIGSTOP, SIGTERM, SIGUSR1};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
 use support::{Load, Stage, Supervised, eventually, example, free_port, service};
 
 /// The example `http` with these lines in its table.
@@ -324,6 +325,33 @@ fn a_watchdog_that_is_not_fed_finds_its_server_sick() {
     supervised
         .wait_for(" fed generation=3 … says that it is stopping, without being asked; starting generation 4");
     supervised.wait_for(" fed generation=4 … ready after");
+    supervised.stop();
+}
+
+/// As a frozen cgroup, or a machine without time: the server had none either.
+#[test]
+fn who_stood_still_with_the_supervisor_is_not_late() {
+    let stage = Stage::new();
+    stage.write("fed.py", FED);
+    let config = "[[service]]\nname = \"fed\"\nhandshake = \"systemd\"\ncommand = [\"python3\", \"fed.py\"]\n\
+                  ready = \"notify\"\nwatchdog = \"1s\"\nrestart = \"always\"\n";
+    let supervised = stage.start(config, &["fed"]);
+    supervised.wait_for(" fed generation=1 … ready after");
+    let server = supervised.pid_of("fed", 1);
+    for process in [supervised.process(), server] {
+        process.signal(SIGSTOP);
+    }
+    let begin = Instant::now();
+    eventually("it is long over", || begin.elapsed() > Duration::from_secs(4));
+    supervised.signal(SIGCONT);
+    supervised.wait_for(" bootstrap stood still for");
+    server.signal(SIGCONT);
+    eventually("it is fed for longer than its period", || supervised.stage.dir().join("fed-1").exists());
+    assert!(!supervised.said("unhealthy"), "{supervised}");
+    // Who says nothing after that is found all the same.
+    server.signal(SIGSTOP);
+    supervised.wait_for(" fed generation=1 … unhealthy: it did not say within 1s that it is alive");
+    server.signal(SIGCONT);
     supervised.stop();
 }
 

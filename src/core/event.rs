@@ -18,6 +18,11 @@ pub enum Event {
     Request(Request),
     /// A signal has arrived that means nothing.
     StraySignal(i32),
+    /// We did not run for some time, and our servers most likely neither. No deadline passes for a little longer.
+    StoodStill {
+        /// How much too late we woke up.
+        late: Duration,
+    },
     /// The client of this ticket is gone: nobody wants its answer. What was ordered is not undone.
     TicketDropped(Ticket),
     /// Something happened to one run.

@@ -228,6 +228,8 @@ pub enum Fact {
     ReloadIgnored,
     /// One supervisor follows another.
     Succession(Succession),
+    /// We did not run for some time.
+    StoodStill { late: Duration },
     /// Log lines were lost: nobody read them.
     LogLost { lines: u64 },
     /// It is about what services write.

@@ -140,6 +140,7 @@ impl Supervisor {
             }
             Event::Request(request) => self.requested(request, now, out),
             Event::StraySignal(signal) => out.push(report(Fact::StraySignal { signal })),
+            Event::StoodStill { late } => out.push(report(Fact::StoodStill { late })),
             Event::TicketDropped(ticket) => self.tickets.forget(ticket),
             Event::SelectorRead(selector) => self.restart_selected(&selector, now, out),
             Event::SelectorRefused { reason } => out.push(report(Fact::SelectorRefused { reason })),

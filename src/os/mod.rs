@@ -67,6 +67,7 @@ mod signals;
 mod slots;
 mod sockopt;
 mod spawn;
+mod standstill;
 mod start;
 mod store;
 mod strings;
@@ -157,6 +158,7 @@ pub struct Os {
     polled: bool,
     /// The deadline before which it was looked at last what has come.
     looked_by: Option<Time>,
+    standstill: standstill::Standstill,
     /// What happened and was not given out yet.
     events: VecDeque<Event>,
     /// The path that this program was started by.
@@ -239,6 +241,7 @@ impl Os {
             busy_with: 0,
             store: Store::of_environment(&given),
             looked_by: None,
+            standstill: standstill::Standstill::default(),
             handed_down: given.iter().map(Given::inode).collect(),
             given,
         })

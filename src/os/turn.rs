@@ -29,13 +29,14 @@ impl Os {
                 self.busy_with = self.busy_with.saturating_add(1);
                 return (now, Input::Event(event));
             }
-            if let Some(by) = deadline.filter(|by| *by <= now) {
+            if let Some(by) = deadline.map(|by| self.standstill.put_off(by)).filter(|by| *by <= now) {
                 // We may have stood still until long after it: what came in time is heard before.
                 if self.looked_by != Some(by) {
                     self.looked_by = Some(by);
                     self.look();
                     continue;
                 }
+                self.standstill.ends();
                 return (now, Input::Event(Event::DeadlinePassed));
             }
             self.log.end_turn(&self.poller);
@@ -64,12 +65,16 @@ impl Os {
             let cut = self.control.as_ref().and_then(ControlSocket::deadline);
             let give_up = self.check.as_ref().map(|check| check.by);
             let ends = self.processes.ends_due(&self.poller);
+            let deadline = deadline.map(|by| self.standstill.put_off(by));
             let deadlines = [deadline, at_once, cut, give_up, ends, self.hand_up_at(), self.logs.deadline()];
-            for token in self.wait_for_tokens(now, deadlines.into_iter().flatten().min()) {
+            let by = deadlines.into_iter().flatten().min();
+            for token in self.wait_for_tokens(now, by) {
                 self.take(token);
             }
             self.polled = true;
             let now = self.now();
+            let stood_still = self.standstill.woke(by, now);
+            self.events.extend(stood_still.map(|late| Event::StoodStill { late }));
             // What has just come goes first.
             self.share.waits(now);
             if let Some(control) = self.control.as_mut() {

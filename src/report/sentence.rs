@@ -5,11 +5,11 @@ use super::logs;
 use super::repairs;
 use super::succession;
 use super::words::{
-    answer, beginning, bind_failed, count, ended, leftovers, missed, pipe_ended, quoted, signal_name,
-    spawn_failure, text, time, verb_words,
+    answer, beginning, bind_failed, count, ended, leftovers, missed, pipe_ended, quoted, reloaded,
+    signal_name, spawn_failure, stood_still, text, time, verb_words,
 };
 use crate::core::{Applied, ExitStatus, Fact, Leave, Next, Outcome, Sign};
-use crate::plan::{Change, Ready, ServiceName};
+use crate::plan::{Ready, ServiceName};
 use crate::protocol::Word;
 use std::time::Duration;
 
@@ -77,6 +77,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::Changed { .. } => "changed",
         Fact::ReloadIgnored => "reload-ignored",
         Fact::Succession(what) => succession::name(what),
+        Fact::StoodStill { .. } => "stood-still",
         Fact::LogLost { .. } => "log-lost",
         Fact::Logs(fact) => logs::key(fact),
         Fact::Control(fact) => control::key(fact),
@@ -296,19 +297,10 @@ pub(super) fn sentence(fact: &Fact) -> String {
             "reload: config applied: {added} added, {removed} removed, {restarted} restarted, \
              {in_place} changed in place, {untouched} untouched"
         ),
-        Fact::Changed { change, at_start } => match change {
-            Change::Added(definition) => format!("reload: {} is new; it is started", definition.name),
-            Change::Removed(name) => format!("reload: {name} is in the config no more; it is stopped"),
-            Change::InPlace(definition) => {
-                format!("reload: the policy of {} has changed; it applies without a restart", definition.name)
-            }
-            Change::Restarted(definition) => {
-                let then = if *at_start { "applies at its next start" } else { "is restarted" };
-                format!("reload: the definition of {} has changed; it {then}", definition.name)
-            }
-        },
+        Fact::Changed { change, at_start } => reloaded(change, *at_start),
         Fact::ReloadIgnored => "reload: everything is being stopped; the config is not read".into(),
         Fact::Succession(what) => succession::sentence(what),
+        Fact::StoodStill { late } => stood_still(*late),
         Fact::LogLost { lines } => format!("{lines} log lines lost: stderr was not read"),
         Fact::Logs(fact) => logs::sentence(fact),
         Fact::Control(fact) => control::sentence(fact),

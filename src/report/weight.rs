@@ -64,6 +64,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::SelectorUnmatched { .. }
         | Fact::NothingSelected
         | Fact::SelectorFileMissing { .. }
+        | Fact::StoodStill { .. }
         | Fact::LogLost { .. }
         | Fact::TooManyLeaving { .. }
         | Fact::StraySignal { .. }

@@ -1,8 +1,8 @@
 //! The words that sentences are made of: failures, signals, times, numbers of things.
 
 use crate::core::{BindFailure, ExitStatus, Leftover, Miss, PipeEnd, SpawnFailure, SpawnStage, Verb};
-use crate::limits::COMMAND_CHARS;
-use crate::plan::{Address, Generation, Ready, ServiceName};
+use crate::limits::{COMMAND_CHARS, STANDSTILL_GRACE};
+use crate::plan::{Address, Change, Generation, Ready, ServiceName};
 use crate::protocol::Word;
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -187,6 +187,30 @@ pub fn beginning(text: &str) -> String {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text.into(),
     }
+}
+
+/// What a reload does to a service: now, or `at_start` of one that an operator has put down.
+pub(super) fn reloaded(change: &Change, at_start: bool) -> String {
+    match change {
+        Change::Added(definition) => format!("reload: {} is new; it is started", definition.name),
+        Change::Removed(name) => format!("reload: {name} is in the config no more; it is stopped"),
+        Change::InPlace(definition) => {
+            format!("reload: the policy of {} has changed; it applies without a restart", definition.name)
+        }
+        Change::Restarted(definition) => {
+            let then = if at_start { "applies at its next start" } else { "is restarted" };
+            format!("reload: the definition of {} has changed; it {then}", definition.name)
+        }
+    }
+}
+
+/// After a wait that ended so much too late.
+pub(super) fn stood_still(late: Duration) -> String {
+    format!(
+        "stood still for {}: stopped, frozen, or without a processor; what was to come meanwhile is waited for {} longer",
+        time(late),
+        time(STANDSTILL_GRACE)
+    )
 }
 
 pub(super) fn time(duration: Duration) -> String {

@@ -127,9 +127,10 @@ fn event(rng: &mut Rng, plan: &mut Plan, runs: &[RunId]) -> Event {
                 Repair::PathLost(libc::ENOENT),
             ]),
         },
-        28 => match rng.below(4) {
+        28 => match rng.below(5) {
             0 => Event::SuccessorFit,
             3 => Event::StraySignal(libc::SIGALRM),
+            4 => Event::StoodStill { late: Duration::from_secs(6) },
             1 => Event::UpgradeRefused(UpgradeRefusal::NoProof),
             _ => Event::TicketDropped(Ticket(rng.below(8))),
         },

@@ -93,6 +93,7 @@ impl World {
             | Event::Upgraded { .. }
             | Event::ProgramChanged { .. }
             | Event::StraySignal(_)
+            | Event::StoodStill { .. }
             | Event::Writer(_)
             | Event::LastWords { .. }
             | Event::Run(..)

@@ -385,6 +385,7 @@ impl World {
             | Event::Request(Request::Restart | Request::Upgrade)
             | Event::TicketDropped(_)
             | Event::StraySignal(_)
+            | Event::StoodStill { .. }
             | Event::BindRefused { .. }
             | Event::Repaired { .. }
             | Event::ProgramChanged { .. }
