@@ -98,21 +98,19 @@ pub const LOG_QUEUE_BYTES: usize = 256 * 1024;
 /// How long the last log lines may take to leave at the end of the program.
 pub const LOG_FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
-/// A wait that ends so much later than it was to is one in which this process stood still, and its servers most likely with it.
+/// In a wait that ends so much too late this process stood still, and its servers most likely with it.
 pub const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// How much longer is waited for what was to come meanwhile.
 pub const STANDSTILL_GRACE: Duration = Duration::from_secs(1);
 
-/// How long an exec that fails with `ETXTBSY` is tried again: the file is still open for writing
-/// in a process that was forked while it was being copied.
+/// How long an exec is tried again that fails with `ETXTBSY`: whoever copied the file, or was forked then, has it open still.
 pub const TEXT_BUSY_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Pause between two such tries.
 pub const TEXT_BUSY_RETRY: Duration = Duration::from_millis(10);
 
-/// How long a start is tried again for which the kernel has no process left (`EAGAIN`: a limit of the user, or of a cgroup): those
-/// that are asked to leave make room as they end.
+/// How long a start is tried again for which the kernel has no process left (`EAGAIN`): those that leave make room as they end.
 pub const NO_PROCESS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Pause between two such tries.
@@ -132,8 +130,8 @@ pub const LOOK_MAX: Duration = Duration::from_millis(100);
 /// busy with a request shows nothing either.
 pub const LOOKS_UNTIL_QUIET: u32 = 3;
 
-/// Looks in a row at one that starts and is not seen to wait for clients, after which one looks more closely: about half a second
-/// in, and then after twice as many looks each time. It costs a walk through the connections of the machine.
+/// Looks in a row at one that starts and is not seen to wait, after which one looks for its clients: half a second in, and then after
+/// twice as many looks each time.
 pub const LOOKS_UNTIL_CLOSER: u32 = 8;
 
 /// Longest datagram of a server's notices, in bytes; systemd takes as much.

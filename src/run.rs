@@ -344,6 +344,7 @@ impl World {
             | Action::StartWriter
             | Action::RetireWriter
             | Action::Terminate { .. }
+            | Action::AskGroup { .. }
             | Action::TerminateGroup { .. }
             | Action::Kill { .. }
             | Action::Bind { .. }
@@ -365,7 +366,9 @@ impl World {
         if let Some(path) = env_file.filter(|path| !path.exists()) {
             self.report(Report::of_supervisor(Fact::SelectorFileMissing { path }));
         }
-        let text = in_file.or_else(own_selector).unwrap_or_default();
+        // What is no text matches no name: it must not be taken for an absent selector, which means everything.
+        let own = || std::env::var_os(SELECT).map(|value| value.to_string_lossy().into_owned());
+        let text = in_file.or_else(own).unwrap_or_default();
         let event = match Selector::parse(&text) {
             Selector::All if !text.is_empty() => {
                 Event::SelectorRefused { reason: format!("{SELECT} is {text:?}, which names no service") }
@@ -392,9 +395,4 @@ impl World {
 /// The log line for a report that is made now.
 pub fn line(report: &Report, format: Format) -> String {
     report::format(report, Os::wall_clock(), format)
-}
-
-/// What is no text matches no name: it must not be taken for an absent selector, which means everything.
-fn own_selector() -> Option<String> {
-    std::env::var_os(SELECT).map(|value| value.to_string_lossy().into_owned())
 }

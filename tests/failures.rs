@@ -5,6 +5,7 @@ mod support;
 use bootstrap::limits::{CONTROL_CLIENTS, OWN_DESCRIPTORS};
 use nix::sys::signal::Signal::{SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGUSR1};
 use std::fs;
+use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
@@ -508,6 +509,38 @@ fn a_server_behind_a_wrapper_hears_sigterm_before_it_is_killed() {
         assert_eq!(supervised.count("sent SIGKILL"), 0, "{supervised}");
         supervised.stop();
     }
+}
+
+/// A worker that serves a client while its main process is killed: SIGTERM is the end of it, its own signal lets it finish.
+#[test]
+fn the_workers_of_a_main_process_that_crashed_finish_what_they_serve() {
+    let (stage, port) = (Stage::new(), free_port());
+    let text = "#!/usr/bin/env python3
+import os, signal, socket, sys, time
+s = socket.socket(fileno=int(sys.argv[1]))
+if os.fork():
+    while True: signal.pause()
+signal.signal(signal.SIGQUIT, lambda *_: s.close())
+c = s.accept()[0]
+open('busy', 'w').close()
+end = time.monotonic() + 1.5
+while time.monotonic() < end: time.sleep(0.05)
+c.send(b'done')
+";
+    let program = script(&stage, text, 0o755);
+    let more = "handshake = \"none\"\nready = \"started\"\nstop_signal = \"SIGQUIT\"\ndrain_timeout = \"30s\"\n\
+                stop_timeout = \"300ms\"";
+    let supervised = stage.start(&service("web", port, &[&program, "{fd}"], more), &["web"]);
+    supervised.wait_for(" web generation=1 … ready after");
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    eventually("it is served", || supervised.stage.dir().join("busy").exists());
+    supervised.pid_of("web", 1).signal(SIGKILL);
+    supervised.wait_for(" web generation=1 … asked them to finish (SIGQUIT); SIGTERM follows in 30s");
+    let mut said = String::new();
+    client.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "done", "{supervised}");
+    supervised.wait_for(" web generation=1 … the last process of its group has ended");
+    assert!(!supervised.said("SIGTERM did not"), "{supervised}");
 }
 
 /// Binds its port itself, and takes a while to leave.

@@ -142,6 +142,13 @@ pub enum Action {
         /// Whom.
         run: RunId,
     },
+    /// Send the signal that asks to leave to the whole group, whose main process has ended.
+    AskGroup {
+        /// Whom.
+        run: RunId,
+        /// The signal's number.
+        signal: i32,
+    },
     /// Send SIGTERM to the whole group: a main process that waits for the others, such as a shell, passes nothing on.
     TerminateGroup {
         /// Whom.

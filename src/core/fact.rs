@@ -151,6 +151,8 @@ pub enum Fact {
     SaidStopping { next: Next },
     /// It serves; its predecessor is kept in reserve for a while.
     Baking { bake_time: Duration },
+    /// Processes of its group outlived it; they were asked to finish what they serve.
+    LeftoversAsked { signal: i32, drain_timeout: Duration },
     /// Processes of its group outlived it; they were sent SIGTERM.
     Leftovers { stop_timeout: Duration },
     /// Who outlived its main process.

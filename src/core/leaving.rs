@@ -108,6 +108,22 @@ impl Leaving {
         leaving
     }
 
+    /// Its main process has crashed. What is left of its group may serve clients: it is asked to finish them, since another main
+    /// process gets their socket all the same. Without one it is in the way of the next.
+    pub fn ask_rest(run: Run, scene: &mut Scene<'_>) -> (Self, Fact) {
+        let policy = &run.definition.policy;
+        let (stop_timeout, drain_timeout) = (policy.stop_timeout, policy.drain_timeout);
+        if run.definition.listeners.is_empty() {
+            return (Self::terminate_rest(run, scene), Fact::Leftovers { stop_timeout });
+        }
+        // Who speaks on the pipe is the main process, and its signal may be the death of others.
+        let speaks = run.definition.program.handshake == Handshake::Pipe;
+        let signal = if speaks { libc::SIGTERM } else { policy.stop_signal };
+        scene.out.push(Action::AskGroup { run: run.id, signal });
+        let phase = Phase::Draining { by: scene.now + drain_timeout };
+        (Self::new(run, phase, scene), Fact::LeftoversAsked { signal, drain_timeout })
+    }
+
     /// Sends SIGTERM to what is left of the group of a run.
     pub fn terminate_rest(run: Run, scene: &mut Scene<'_>) -> Self {
         scene.out.push(Action::Terminate { run: run.id });

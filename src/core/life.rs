@@ -249,16 +249,21 @@ impl Worker {
             // Before they are told to end.
             scene.out.push(Action::NameLeftovers { run: run.id });
         }
+        let mut leftovers = None;
         let leaving = match ending.why {
             Why::Said(_) | Why::Stopping => Some(Leaving::by_itself(run.clone(), scene)),
             // It may have clients all the same.
             Why::Sick(_) => Some(Leaving::ask(run.clone(), scene)),
             Why::NotReady(..) => Some(Leaving::terminate(run.clone(), scene)),
-            Why::Exited { group_left: true, .. } => Some(Leaving::terminate_rest(run.clone(), scene)),
+            Why::Exited { group_left: true, .. } => {
+                let (leaving, fact) = Leaving::ask_rest(run.clone(), scene);
+                leftovers = Some(fact);
+                Some(leaving)
+            }
             Why::SpawnFailed(_) | Why::Exited { group_left: false, .. } => None,
         };
-        if matches!(ending.why, Why::Exited { group_left: true, .. }) {
-            scene.report_on(run, Fact::Leftovers { stop_timeout: scene.policy().stop_timeout });
+        if let Some(fact) = leftovers {
+            scene.report_on(run, fact);
         }
         if let Some(leaving) = leaving {
             self.make_room_to_leave(scene);

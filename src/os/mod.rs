@@ -277,12 +277,9 @@ impl Os {
                 self.events.extend(self.processes.ask(run, signal, hearing));
             }
             Action::Terminate { run } => self.events.extend(self.processes.terminate(&self.poller, run)),
-            Action::TerminateGroup { run } => {
-                self.events.extend(self.processes.signal_group(&self.poller, run, libc::SIGTERM));
-            }
-            Action::Kill { run } => {
-                self.events.extend(self.processes.signal_group(&self.poller, run, libc::SIGKILL));
-            }
+            Action::AskGroup { run, signal } => self.signal_group(run, signal),
+            Action::TerminateGroup { run } => self.signal_group(run, libc::SIGTERM),
+            Action::Kill { run } => self.signal_group(run, libc::SIGKILL),
             Action::Bind { sockets } => {
                 let (taken_back, mut repairs) = (&mut self.finds.sockets, Vec::new());
                 self.events.push_back(self.listeners.bind(&self.poller, sockets, taken_back, &mut repairs));
@@ -369,6 +366,10 @@ impl Os {
     /// Writes one line to stderr, without its newline, at the end of the turn at the latest; never blocks.
     pub fn log(&mut self, line: &str) {
         self.log.line(&self.poller, line);
+    }
+
+    fn signal_group(&mut self, run: crate::plan::RunId, signal: i32) {
+        self.events.extend(self.processes.signal_group(&self.poller, run, signal));
     }
 
     /// Writes the lines that wait, for at most [`LOG_FLUSH_PATIENCE`](crate::limits::LOG_FLUSH_PATIENCE).

@@ -52,6 +52,7 @@ pub(super) fn key(fact: &Fact) -> &'static str {
         Fact::GroupEnded { .. } => "group-ended",
         Fact::Exited { .. } => "exited",
         Fact::Leftovers { .. } => "leftovers",
+        Fact::LeftoversAsked { .. } => "leftovers-asked",
         Fact::LeftBehind { .. } => "left-behind",
         Fact::LeftToPid1 { .. } => "left-to-pid-1",
         Fact::Quarantined { .. } => "quarantined",
@@ -232,6 +233,11 @@ pub(super) fn sentence(fact: &Fact) -> String {
             let limit = time(*stop_timeout);
             format!("left processes of its group behind; sent them SIGTERM; SIGKILL follows in {limit}")
         }
+        Fact::LeftoversAsked { signal, drain_timeout } => format!(
+            "left processes of its group behind; asked them to finish ({}); SIGTERM follows in {}",
+            signal_name(*signal),
+            time(*drain_timeout)
+        ),
         Fact::LeftBehind { first, all } => format!("left behind: {}", leftovers(first, *all)),
         Fact::LeftToPid1 { first, all, patience } => format!(
             "left without a service: {}; sent SIGTERM; what has not ended in {} dies with this PID 1",

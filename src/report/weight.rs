@@ -61,6 +61,7 @@ pub(super) fn level(fact: &Fact) -> Level {
         | Fact::GroupTerminated { .. }
         | Fact::Killed { .. }
         | Fact::Leftovers { .. }
+        | Fact::LeftoversAsked { .. }
         | Fact::SelectorUnmatched { .. }
         | Fact::NothingSelected
         | Fact::SelectorFileMissing { .. }

@@ -534,6 +534,7 @@ impl World {
             }
             Action::Answer { ticket, answer } => self.answered(ticket, &answer),
             Action::Terminate { run } => self.terminate(run),
+            Action::AskGroup { run, .. } => self.ask_group(run),
             Action::TerminateGroup { run } => {
                 let process = self.processes.get_mut(&run).expect("who leaves was started");
                 process.rest_told = true;
@@ -897,6 +898,20 @@ impl World {
         process.quiet_at.get_or_insert(at + Duration::from_millis(5));
         if let Some(drains) = temper.drains {
             self.note(at + drains, Entry::Does(run, Deed::Exits(ExitStatus::Code(0))));
+        }
+    }
+
+    /// Only who has lost its main process is asked like that: the rest ends when it has finished, if it does.
+    fn ask_group(&mut self, run: RunId) {
+        let now = self.now;
+        let process = self.processes.get_mut(&run).expect("asked is who was started");
+        assert!(
+            !process.main_alive && !process.definition.listeners.is_empty(),
+            "it has a main process to ask"
+        );
+        process.asked = true;
+        if let Some(after) = process.temper.drains {
+            self.note(now + after, Entry::Does(run, Deed::ChildExits));
         }
     }
 
