@@ -126,12 +126,14 @@ pub const LOOK_FIRST: Duration = Duration::from_millis(2);
 /// Longest pause between two such looks.
 pub const LOOK_MAX: Duration = Duration::from_millis(100);
 
+/// Pause between looks for which nobody waits: ten thousand may be stopped at once.
+pub const LOOK_PATIENT: Duration = Duration::from_millis(500);
+
 /// Looks in a row that must show nobody accepting before a leaving server counts as quiet: a worker that is
 /// busy with a request shows nothing either.
 pub const LOOKS_UNTIL_QUIET: u32 = 3;
 
-/// Looks in a row at one that starts and is not seen to wait, after which one looks for its clients: half a second in, and then after
-/// twice as many looks each time.
+/// Looks at one that starts and is not seen to wait, after which its clients are looked for; then after twice as many each time.
 pub const LOOKS_UNTIL_CLOSER: u32 = 8;
 
 /// Longest datagram of a server's notices, in bytes; systemd takes as much.
@@ -146,15 +148,13 @@ pub const ACK_LINE_BYTES: usize = 4096;
 /// Connections of one worker to einhorn's command socket. It needs one, for a moment; this is room for mistakes.
 pub const ACK_CONNECTIONS: usize = 8;
 
-/// Processes of one run that are looked at to see whether it accepts, and passed through to find them. Servers
-/// that fork have a few workers for each processor; the first that accepts ends the look.
+/// Processes of one run that are looked at to see whether it accepts, and passed through to find them. Few servers have as many.
 pub const SIGHT_PROCESSES: usize = 256;
 
 /// Threads of one process that are looked at to see whether it accepts.
 pub const SIGHT_THREADS: usize = 256;
 
-/// Descriptors of one process among which its epoll sets are looked for, the lowest first: servers make them
-/// before they have clients.
+/// Descriptors of one process among which its epoll sets are looked for, the lowest first: they are older than its clients.
 pub const SIGHT_DESCRIPTORS: usize = 1024;
 
 /// Connections of one kind and port that are looked through for one that a process has accepted.

@@ -203,10 +203,11 @@ fn a_group_that_does_not_exist_is_a_mistake() {
 /// Other programs of the user have taken all that tells of changes in a directory.
 #[test]
 fn without_inotify_there_are_commands_all_the_same() {
+    const USER: [&str; 3] = ["setpriv", "--reuid=54322", "--clear-groups"];
+
     if !nix::unistd::geteuid().is_root() {
         return eprintln!("skipped: only root becomes a user who has taken it all");
     }
-    const USER: [&str; 3] = ["setpriv", "--reuid=54322", "--clear-groups"];
     let hog = format!("1 while syscall({}, 0) >= 0; $| = 1; print 1; <STDIN>", libc::SYS_inotify_init1);
     let mut hog = Command::new(USER[0])
         .args(&USER[1..])

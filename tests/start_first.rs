@@ -269,6 +269,23 @@ fn the_successor_of_a_server_that_cannot_speak_does_not_wait_for_its_drain() {
     supervised.stop();
 }
 
+/// Nobody waits for it: but a client is refused at once, and is not sent away when the last answer is done.
+#[test]
+fn a_stop_of_a_server_that_cannot_speak_refuses_clients_while_it_drains() {
+    let port = free_port();
+    let supervised = Stage::new().start(&speechless(port, &example("http"), ""), &["web"]);
+    supervised.wait_answer(port, 1);
+    let (pid, answer) = in_flight(port, Duration::from_secs(5));
+    let stop = supervised.stage.run(&["-c", "services.toml", "stop", "--no-wait", "web"]);
+    assert!(stop.status.success(), "{stop:?}");
+    supervised.wait_for(" web generation=1 … seen to accept no more");
+    eventually("clients are refused", || matches!(Client::connect(port), Err(Failure::Refused)));
+    assert!(!answer.is_finished(), "{supervised}");
+    assert_eq!(answer.join().unwrap().unwrap().pid(), pid);
+    supervised.wait_for(" web generation=1 … exit code 0");
+    supervised.stop();
+}
+
 /// A server of which nothing is seen, and nothing heard, is taken for ready where nobody else serves.
 #[test]
 fn a_server_that_shows_nothing_is_taken_for_ready_where_nobody_else_serves() {

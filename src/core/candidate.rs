@@ -250,7 +250,7 @@ impl Candidate {
                 *slot = None;
                 scene.history.was_seen = true;
             }
-            Sight::NotAccepting => {
+            Sight::NotAccepting | Sight::Closed => {
                 if let Some(watch) = slot {
                     watch.missed(scene.now);
                 }

@@ -3,6 +3,7 @@
 
 use super::repair::Repair;
 use super::request::{Request, Ticket};
+use super::sight::Sight;
 use crate::plan::{Address, ListenerId, Outlet, Pid, Plan, RunId, Selector, ServiceId, ServiceName};
 use crate::protocol::{Notice, Word};
 use serde::{Deserialize, Serialize};
@@ -214,19 +215,6 @@ pub enum WriterEvent {
         /// Its main process.
         pid: Pid,
     },
-}
-
-/// What a look at a run's processes from outside shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Sight {
-    /// One of them waits for clients on a socket of the service.
-    Accepting,
-    /// None of them does at this moment. One that is busy with a request does not either.
-    NotAccepting,
-    /// Nor does one of them wait, but there are connections that they have accepted: they are busy. Only a closer look shows it.
-    Busy,
-    /// It cannot be seen: no permission, or a way of waiting that leaves no trace.
-    Hidden,
 }
 
 /// Why a probe had no good answer.

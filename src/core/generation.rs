@@ -75,6 +75,11 @@ impl Run {
         self.definition.program.handshake == Handshake::Pipe && self.pipe_open
     }
 
+    /// Is all that it says of its leave its exit, although it may have clients?
+    pub fn leaves_without_a_word(&self) -> bool {
+        self.definition.program.handshake != Handshake::Pipe && !self.definition.listeners.is_empty()
+    }
+
     /// How it leaves when it is asked to.
     pub fn leave(&self) -> Leave {
         if self.can_answer() {

@@ -96,7 +96,9 @@ impl Worker {
 
     fn seen(&mut self, at: usize, sight: Sight, scene: &mut Scene<'_>) {
         let leaving = &mut self.leaving[at];
-        if leaving.seen(sight, scene.now) {
+        let old = leaving.run.generation();
+        let is_awaited = matches!(self.state, State::Restarting { old: awaited, .. } if awaited == old);
+        if leaving.seen(if is_awaited { sight } else { sight.beyond_doubt() }, scene.now) {
             leaving.quiet(scene.now);
             let (generation, after) = (leaving.run.generation(), scene.now - leaving.since);
             let drain_timeout = leaving.policy().drain_timeout;

@@ -207,12 +207,17 @@ impl Leaving {
         self.watch = Some(Watch::from(now));
     }
 
+    /// The same where nobody waits for it.
+    pub fn watch_patiently(&mut self, now: Time) {
+        self.watch = Some(Watch::patient(now));
+    }
+
     /// The answer to a look. Tells whether it is quiet now.
     pub fn seen(&mut self, sight: Sight, now: Time) -> bool {
         let Some(watch) = &mut self.watch else { return false };
         match sight {
             Sight::Accepting => watch.hit(now),
-            Sight::NotAccepting | Sight::Busy => watch.missed(now),
+            Sight::NotAccepting | Sight::Busy | Sight::Closed => watch.missed(now),
             // Its exit is waited for, then.
             Sight::Hidden => self.watch = None,
         }

@@ -44,6 +44,7 @@ mod scene;
 mod sequence;
 pub mod service;
 mod services;
+mod sight;
 pub mod snapshot;
 mod sockets;
 mod standing;
@@ -64,8 +65,8 @@ pub use above::{Above, Message};
 pub use action::{Action, Closeness, Hearing};
 pub use answer::{Answer, Crew, Refusal, Verdict};
 pub use event::{
-    BindFailure, Event, ExitStatus, Leftover, Miss, Owner, PipeEnd, RunEvent, Sight, SpawnFailure,
-    SpawnStage, UpgradeRefusal, WriterEvent,
+    BindFailure, Event, ExitStatus, Leftover, Miss, Owner, PipeEnd, RunEvent, SpawnFailure, SpawnStage,
+    UpgradeRefusal, WriterEvent,
 };
 pub use fact::{Applied, ControlFact, Fact, Leave, Next, Report};
 pub use health::{Health, Sign};
@@ -75,6 +76,7 @@ pub use outcome::Outcome;
 pub use pack::{Growth, pack};
 pub use repair::Repair;
 pub use request::{Request, Ticket, Verb, Wait};
+pub use sight::Sight;
 pub use succession::{Succession, Unwanted};
 pub use supervisor::Supervisor;
 pub use time::Time;

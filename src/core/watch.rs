@@ -2,7 +2,7 @@
 //! accept or ceases to.
 
 use super::{Closeness, Time};
-use crate::limits::{LOOK_FIRST, LOOK_MAX, LOOKS_UNTIL_CLOSER};
+use crate::limits::{LOOK_FIRST, LOOK_MAX, LOOK_PATIENT, LOOKS_UNTIL_CLOSER};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -23,6 +23,11 @@ impl Watch {
         Self { at: Some(now + LOOK_FIRST), pause: LOOK_FIRST, misses: 0 }
     }
 
+    /// Looks now and then.
+    pub(super) fn patient(now: Time) -> Self {
+        Self { at: Some(now + LOOK_MAX), pause: LOOK_PATIENT, misses: 0 }
+    }
+
     /// Has the time for a look come? If so, its answer is awaited from now on.
     pub(super) fn take_due(&mut self, now: Time) -> bool {
         let due = self.at.is_some_and(|at| at <= now);
@@ -41,15 +46,18 @@ impl Watch {
 
     /// Nobody accepted: look again later.
     pub(super) fn missed(&mut self, now: Time) {
-        self.at = Some(now + self.pause);
-        self.pause = (self.pause * 2).min(LOOK_MAX);
+        self.wait(now);
         self.misses = self.misses.saturating_add(1);
     }
 
     /// Somebody still accepts: look again soon.
     pub(super) fn hit(&mut self, now: Time) {
         self.misses = 0;
+        self.wait(now);
+    }
+
+    fn wait(&mut self, now: Time) {
         self.at = Some(now + self.pause);
-        self.pause = (self.pause * 2).min(LOOK_MAX);
+        self.pause = (self.pause * 2).min(LOOK_MAX).max(self.pause);
     }
 }

@@ -13,7 +13,7 @@ use super::scene::Scene;
 use super::state::{Back, Fallback, State, Successor, Then};
 use super::{Action, Time};
 use crate::limits::LEAVING;
-use crate::plan::{Definition, Generation, Handshake, RestartOrder};
+use crate::plan::{Definition, Generation, RestartOrder};
 use serde::{Deserialize, Serialize};
 use std::mem;
 use std::sync::Arc;
@@ -206,10 +206,8 @@ impl Worker {
         let goes_back = scene.policy().rollback && run.definition.has_the_same_sockets(scene.definition);
         let fallback = goes_back.then(|| self.pin(&run, scene));
         self.state = State::Restarting { old: run.generation(), fallback, successor: Successor::New };
-        let definition = &run.definition;
-        let unspoken = definition.program.handshake != Handshake::Pipe && !definition.listeners.is_empty();
         self.ask_to_leave(run, scene);
-        if let Some(leaving) = self.leaving.last_mut().filter(|_| unspoken) {
+        if let Some(leaving) = self.leaving.last_mut().filter(|leaving| leaving.run.leaves_without_a_word()) {
             leaving.watch(scene.now);
         }
     }
@@ -219,6 +217,12 @@ impl Worker {
         let then = if self.is_being_removed() { Then::Gone } else { then };
         for run in self.leave_state(State::Stopping { then }, scene) {
             self.ask_to_leave(run, scene);
+            // Clients are refused once it will take none.
+            if let Some(leaving) =
+                self.leaving.last_mut().filter(|leaving| leaving.run.leaves_without_a_word())
+            {
+                leaving.watch_patiently(scene.now);
+            }
         }
         self.finish_if_alone();
     }

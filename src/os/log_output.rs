@@ -6,7 +6,8 @@
 
 use super::clock;
 use super::poller::{Poller, Token};
-use crate::limits::{LOG_FLUSH_PATIENCE, LOG_QUEUE_BYTES};
+use crate::core::Time;
+use crate::limits::{LOG_FLUSH_PATIENCE, LOG_QUEUE_BYTES, LOG_RETRY};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
@@ -126,6 +127,11 @@ impl LogOutput {
         }
     }
 
+    /// When to try again, where nobody tells when there is room: a disk that is full.
+    pub(super) fn tries_again(&self, now: Time) -> Option<Time> {
+        (!self.watched && !self.waiting.is_empty()).then(|| now + LOG_RETRY)
+    }
+
     /// Writes what can be written now; has the poller watch for more room where something is left.
     pub(super) fn write(&mut self, poller: &Poller) {
         self.write_all_but(0, poller);
@@ -135,7 +141,7 @@ impl LogOutput {
         self.write_some(pieces);
         let wants = self.waiting.len() > pieces;
         if wants && !self.watched {
-            // Where it cannot be watched the next line tries again.
+            // Where it cannot be watched it is tried again later.
             self.watched = poller.watch_writable(&self.out, Token::Log).is_ok();
         } else if !wants && self.watched {
             poller.forget(&self.out);
@@ -285,6 +291,23 @@ mod tests {
         }
         assert!(text.split(|&byte| byte == b'\n').take(200).all(|found| found == line.as_bytes()));
         assert!(!log.watched, "nothing waits, so nothing wakes us");
+    }
+
+    #[test]
+    fn who_is_not_told_of_room_tries_again() {
+        let (poller, now) = (Poller::new().unwrap(), clock::now());
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut log = LogOutput::new(&full).unwrap();
+        assert_eq!(log.tries_again(now), None);
+        log.line(&poller, "a line");
+        log.end_turn(&poller);
+        assert_eq!(log.tries_again(now), Some(now + LOG_RETRY));
+        let (_reader, writer) = io::pipe().unwrap();
+        let mut log = LogOutput::new(&writer).unwrap();
+        for _ in 0..200 {
+            log.line(&poller, &"x".repeat(999));
+        }
+        assert_eq!(log.tries_again(now), None, "the poller tells");
     }
 
     #[test]

@@ -15,11 +15,12 @@ use std::path::Path;
 
 /// Looks at the processes of a group.
 pub(super) fn look(members: &[i32], sockets: &BTreeSet<u64>) -> Sight {
-    let mut blind = false;
+    let (mut blind, mut closed) = (false, !members.is_empty());
     for &pid in members {
         match look_at(pid, sockets) {
             Ok(Sight::Accepting) => return Sight::Accepting,
-            Ok(Sight::NotAccepting | Sight::Busy) => {}
+            Ok(Sight::NotAccepting | Sight::Busy) => closed = false,
+            Ok(Sight::Closed) => {}
             Ok(Sight::Hidden) => blind = true,
             // Of one that has ended nothing can be seen, whoever asks. Other errors mean that it is gone.
             Err(error) => {
@@ -27,7 +28,11 @@ pub(super) fn look(members: &[i32], sockets: &BTreeSet<u64>) -> Sight {
             }
         }
     }
-    if blind { Sight::Hidden } else { Sight::NotAccepting }
+    match (blind, closed) {
+        (true, _) => Sight::Hidden,
+        (false, true) => Sight::Closed,
+        (false, false) => Sight::NotAccepting,
+    }
 }
 
 /// The processes of the group that `leader` leads, the leader first: at most [`SIGHT_PROCESSES`], and as many are looked through.
@@ -92,8 +97,11 @@ fn numbers(folder: &str, most: usize) -> io::Result<Vec<i32>> {
 fn look_at(pid: i32, sockets: &BTreeSet<u64>) -> io::Result<Sight> {
     let mut blind = false;
     // Servers open their epoll sets before they have clients, so these are among the lowest numbers.
-    for number in numbers(&format!("/proc/{pid}/fd"), SIGHT_DESCRIPTORS)? {
+    let descriptors = numbers(&format!("/proc/{pid}/fd"), SIGHT_DESCRIPTORS)?;
+    let mut has_one = descriptors.len() == SIGHT_DESCRIPTORS;
+    for number in descriptors {
         let Ok(target) = fs::read_link(format!("/proc/{pid}/fd/{number}")) else { continue };
+        has_one |= inode_of_socket(&target).is_some_and(|inode| sockets.contains(&inode));
         match target.to_str() {
             Some("anon_inode:[eventpoll]") if in_epoll_set(pid, number, sockets)? => {
                 return Ok(Sight::Accepting);
@@ -107,7 +115,11 @@ fn look_at(pid: i32, sockets: &BTreeSet<u64>) -> io::Result<Sight> {
             return Ok(Sight::Accepting);
         }
     }
-    Ok(if blind { Sight::Hidden } else { Sight::NotAccepting })
+    Ok(match (blind, has_one) {
+        (true, _) => Sight::Hidden,
+        (false, true) => Sight::NotAccepting,
+        (false, false) => Sight::Closed,
+    })
 }
 
 /// Turns "it has just closed that, or ended" into nothing, and keeps "you may not".
@@ -157,7 +169,11 @@ pub(super) fn sockets_of(pid: i32) -> Vec<u64> {
 
 /// The inode of the socket that this is, if it is one.
 fn socket_of(pid: i32, number: i32) -> Option<u64> {
-    let target = fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()?;
+    inode_of_socket(&fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()?)
+}
+
+/// The inode of the socket that such a link leads to: `socket:[4711]`.
+fn inode_of_socket(target: &Path) -> Option<u64> {
     target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 

@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn deadlines_are_put_off_once_after_a_standstill() {
-        let at = |ms| Time::ZERO + Duration::from_millis(ms);
+        let at = |ms| Time { ms };
         let mut standstill = Standstill::default();
         assert_eq!(standstill.woke(None, at(5_000)), None);
         assert_eq!(standstill.woke(Some(at(1_000)), at(1_999)), None);

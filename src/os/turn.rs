@@ -66,7 +66,8 @@ impl Os {
             let give_up = self.check.as_ref().map(|check| check.by);
             let ends = self.processes.ends_due(&self.poller);
             let deadline = deadline.map(|by| self.standstill.put_off(by));
-            let deadlines = [deadline, at_once, cut, give_up, ends, self.hand_up_at(), self.logs.deadline()];
+            let logs = self.logs.deadline().into_iter().chain(self.log.tries_again(now)).min();
+            let deadlines = [deadline, at_once, cut, give_up, ends, self.hand_up_at(), logs];
             let by = deadlines.into_iter().flatten().min();
             for token in self.wait_for_tokens(now, by) {
                 self.take(token);

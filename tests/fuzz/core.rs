@@ -200,9 +200,13 @@ fn run_event(rng: &mut Rng) -> RunEvent {
         7..10 => RunEvent::Said(rng.pick(&[Word::Ready, Word::Success, Word::Failed])),
         10 => RunEvent::PipeEnded(rng.pick(&[PipeEnd::Closed, PipeEnd::Gibberish(*b"what???")])),
         11 => RunEvent::NotListening,
-        12..15 => {
-            RunEvent::Seen(rng.pick(&[Sight::Accepting, Sight::NotAccepting, Sight::Busy, Sight::Hidden]))
-        }
+        12..15 => RunEvent::Seen(rng.pick(&[
+            Sight::Accepting,
+            Sight::NotAccepting,
+            Sight::Busy,
+            Sight::Closed,
+            Sight::Hidden,
+        ])),
         15..17 => RunEvent::Probed {
             attempt: u32::try_from(rng.below(6)).expect("small"),
             answer: if rng.chance(50) { Ok(()) } else { Err(Miss::Status(503)) },

@@ -27,10 +27,10 @@ pub(crate) struct Temper {
     pub(crate) obeys_term: Option<Duration>,
     /// How long the kernel takes to end it after SIGKILL.
     pub(crate) killed_after: Duration,
-    /// Whether it cannot be seen to accept.
-    pub(crate) hidden: bool,
-    /// Whether it is busy from its first client on: it is never seen to wait for one, and a closer look shows those it has.
-    pub(crate) saturated: bool,
+    /// What a look at it shows while it accepts.
+    pub(crate) shows: Shows,
+    /// Whether it has its sockets open until it ends, although it accepts no more.
+    pub(crate) keeps_sockets: bool,
     /// How long it takes to answer when it is asked whether it serves; it does not, if there is none.
     pub(crate) answers_after: Option<Duration>,
     /// From when to when after its start it is sick.
@@ -39,6 +39,17 @@ pub(crate) struct Temper {
     pub(crate) feeds_for: Option<Duration>,
     /// How long a process of its group outlives it.
     pub(crate) child_outlives: Option<Duration>,
+}
+
+/// What can be seen from outside of a server that accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// That it waits for the next client.
+    Waits,
+    /// The clients that it has: it is busy from its first one on.
+    Clients,
+    /// Nothing.
+    Nothing,
 }
 
 /// What a server writes to its pipe when it is asked.
@@ -51,6 +62,11 @@ pub(crate) enum Answer {
 }
 
 impl Temper {
+    /// Can nobody see whether it accepts?
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.shows == Shows::Nothing
+    }
+
     /// As the handshake wants it.
     pub(crate) fn good(rng: &mut Rng) -> Self {
         Self {
@@ -63,8 +79,8 @@ impl Temper {
             drains: Some(rng.ms(0..8)),
             obeys_term: Some(rng.ms(0..1)),
             killed_after: Duration::ZERO,
-            hidden: false,
-            saturated: false,
+            shows: Shows::Waits,
+            keeps_sockets: false,
             answers_after: Some(Duration::ZERO),
             sick: None,
             feeds_for: None,
@@ -91,8 +107,12 @@ impl Temper {
         temper.drains = rng.chance(80).then(|| rng.ms_of(&[(0, 20), (0, 100_000)]));
         temper.obeys_term = rng.chance(70).then(|| rng.ms(0..6_000));
         temper.killed_after = rng.ms_of(&[(0, 1), (0, 10), (0, 9_000)]);
-        temper.hidden = rng.chance(10);
-        temper.saturated = rng.chance(10);
+        temper.shows = match rng.below(10) {
+            0 => Shows::Nothing,
+            1 => Shows::Clients,
+            _ => Shows::Waits,
+        };
+        temper.keeps_sockets = rng.chance(30);
         temper.answers_after = rng.chance(90).then(|| rng.ms_of(&[(0, 20), (0, 4_000)]));
         temper.sick = rng.chance(30).then(|| {
             let from = rng.ms_of(&[(0, 2_000), (0, 600_000)]);

@@ -6,7 +6,7 @@
 
 use crate::clients::Clients;
 use crate::plans;
-use crate::process::{Answer, Temper};
+use crate::process::{Answer, Shows, Temper};
 use crate::rng::Rng;
 use bootstrap::core::generation::Run;
 use bootstrap::core::leaving::{Leaving, Phase};
@@ -849,11 +849,13 @@ impl World {
         }
         // A look may come a moment too soon; in the calm that brings everything up at once there is no such trouble.
         let seen = process.accepts(self.now) && (self.calm || !self.rng.chance(10));
-        let sight = match (process.temper.hidden, process.temper.saturated, closeness) {
-            (true, _, _) => Sight::Hidden,
-            (false, false, _) if seen => Sight::Accepting,
-            (false, true, Closeness::Serving) if process.accepts(self.now) => Sight::Busy,
-            (false, _, _) => Sight::NotAccepting,
+        let closed = process.quiet_at.is_some_and(|at| at <= self.now) && !process.temper.keeps_sockets;
+        let sight = match (process.temper.shows, closeness) {
+            (Shows::Nothing, _) => Sight::Hidden,
+            (Shows::Waits, _) if seen => Sight::Accepting,
+            (Shows::Clients, Closeness::Serving) if process.accepts(self.now) => Sight::Busy,
+            _ if closed => Sight::Closed,
+            _ => Sight::NotAccepting,
         };
         self.hear(run, RunEvent::Seen(sight));
     }
@@ -1107,6 +1109,7 @@ impl World {
         self.check_pause(report);
         self.check_ready(report);
         self.check_not_ready(report);
+        self.check_quiet(report);
         self.not_restarted(report);
         if let Fact::Killed { .. } = report.fact {
             self.check_killed(report);
@@ -1120,7 +1123,8 @@ impl World {
         let runs = self.core.services().filter(of_service).flat_map(known_runs);
         for run in runs.filter(|run| run.pid.is_some() && run.pid == report.pid) {
             let process = &self.processes[&run.id];
-            let accepts = process.started + process.temper.accepts_after <= self.now || process.temper.hidden;
+            let accepts =
+                process.started + process.temper.accepts_after <= self.now || process.temper.is_hidden();
             let gate = &process.definition.policy.ready;
             // Another policy may have come while it was on its way.
             let came = |reload: Time| match process.adopted {
@@ -1152,7 +1156,7 @@ impl World {
             let policy = &process.definition.policy;
             let watched = matches!(policy.ready, Ready::Assumed | Ready::Accepting)
                 && !process.definition.listeners.is_empty()
-                && !process.temper.hidden;
+                && !process.temper.is_hidden();
             let since = process.started + process.temper.accepts_after;
             let half = since + process.temper.accepts_after + Duration::from_secs(1);
             let untouched =
@@ -1161,6 +1165,23 @@ impl World {
                 !(watched && untouched && process.accepts(self.now))
                     || half > process.started + policy.ready_timeout,
                 "given up, and it accepts since {since:?}"
+            );
+        }
+    }
+
+    /// Where no successor waits nobody is taken for quiet who accepts: its socket is shut down then.
+    fn check_quiet(&self, report: &Report) {
+        let Fact::SeenQuiet { .. } = report.fact else { return };
+        let of_service = |s: &&Service| Some(&s.definition.name) == report.service.as_ref();
+        for worker in self.core.services().filter(of_service).flat_map(|service| &service.workers) {
+            let named = |leaving: &&Leaving| Some(leaving.run.generation()) == report.generation;
+            let Some(leaving) = worker.leaving.iter().find(named) else { continue };
+            // What it was told by is a moment ago.
+            let accepts = self.processes[&leaving.run.id].accepts(self.now);
+            assert!(
+                !accepts || !matches!(worker.state, State::Stopping { .. }),
+                "{:?} accepts still",
+                leaving.run.id
             );
         }
     }
@@ -1233,7 +1254,7 @@ impl World {
         let listeners = &process.definition.listeners;
         // A reload may come between the order to start it and the answer: then the gate is the new one.
         let gates = [&process.definition, &successor.definition].map(|d| &d.policy.ready);
-        let seen = gates == [&Ready::Accepting; 2] && !process.temper.hidden && !listeners.is_empty();
+        let seen = gates == [&Ready::Accepting; 2] && !process.temper.is_hidden() && !listeners.is_empty();
         let was_ready = process.started + process.temper.accepts_after <= self.now;
         assert!(!seen || was_ready, "start-first: {run:?} asked to leave before the successor accepts");
     }
@@ -1257,7 +1278,8 @@ impl World {
         for Leaving { run, since, .. } in workers.filter_map(|worker| worker.leaving.last()) {
             let process = &self.processes[&run.id];
             let soon = self.now + Duration::from_millis(5);
-            let accepts = process.adopted == Some(*since) && process.accepts(soon) && !process.temper.hidden;
+            let accepts =
+                process.adopted == Some(*since) && process.accepts(soon) && !process.temper.is_hidden();
             let is_free = process.killed_at.is_some() || !process.talks();
             assert!(!accepts || is_free, "{new:?} starts, and {run:?} accepts still");
         }
