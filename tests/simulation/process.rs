@@ -29,6 +29,8 @@ pub(crate) struct Temper {
     pub(crate) killed_after: Duration,
     /// What a look at it shows while it accepts.
     pub(crate) shows: Shows,
+    /// How long it accepts after it was asked to leave, where it cannot speak.
+    pub(crate) accepts_on: Duration,
     /// Whether it has its sockets open until it ends, although it accepts no more.
     pub(crate) keeps_sockets: bool,
     /// How long it takes to answer when it is asked whether it serves; it does not, if there is none.
@@ -80,6 +82,7 @@ impl Temper {
             obeys_term: Some(rng.ms(0..1)),
             killed_after: Duration::ZERO,
             shows: Shows::Waits,
+            accepts_on: Duration::from_millis(5),
             keeps_sockets: false,
             answers_after: Some(Duration::ZERO),
             sick: None,
@@ -112,6 +115,7 @@ impl Temper {
             1 => Shows::Clients,
             _ => Shows::Waits,
         };
+        temper.accepts_on = rng.ms_of(&[(5, 6), (5, 4_000)]);
         temper.keeps_sockets = rng.chance(30);
         temper.answers_after = rng.chance(90).then(|| rng.ms_of(&[(0, 20), (0, 4_000)]));
         temper.sick = rng.chance(30).then(|| {

@@ -896,8 +896,9 @@ impl World {
             None if talks => return,
             None => {}
         }
+        at = at + if talks { Duration::from_millis(5) } else { temper.accepts_on };
         let process = self.processes.get_mut(&run).expect("as above");
-        process.quiet_at.get_or_insert(at + Duration::from_millis(5));
+        process.quiet_at.get_or_insert(at);
         if let Some(drains) = temper.drains {
             self.note(at + drains, Entry::Does(run, Deed::Exits(ExitStatus::Code(0))));
         }
