@@ -1,36 +1,16 @@
-//! Stderr that never blocks.
-//!
-//! Stderr may be a full pipe whose reader hangs, and it is shared with every child: to make its description
-//! non-blocking would make theirs so. A pipe or a terminal is therefore opened a second time, a socket is
-//! written to with a flag, and a file never blocks.
+//! Stderr that never blocks: the lines that wait for it, and those that are lost.
 
 use super::clock;
 use super::poller::{Poller, Token};
+use super::way_out::{PIECE_BYTES, Way};
 use crate::core::Time;
 use crate::limits::{LOG_FLUSH_PATIENCE, LOG_QUEUE_BYTES, LOG_RETRY};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, send};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-
-/// How bytes leave without blocking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// A description of our own, non-blocking; or a regular file.
-    Write,
-    /// A socket: non-blocking by a flag of the call.
-    Send,
-    /// A description that is shared and cannot be opened anew: looked at first, and written to in pieces
-    /// that fit where anything fits. Another writer may take the room in between; better is not to be had.
-    LookFirst,
-    /// Nobody reads any more.
-    Gone,
-}
+use std::os::fd::{AsFd, OwnedFd};
 
 /// What is left to the next program to write.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,21 +40,9 @@ pub(super) struct LogOutput {
 }
 
 impl LogOutput {
-    /// What a pipe takes at once where it has room at all.
-    const PIECE_BYTES: usize = 4096;
-
     /// Writes to what `fd` leads to.
     pub(super) fn new(fd: impl AsFd) -> io::Result<Self> {
-        let shared = File::from(fd.as_fd().try_clone_to_owned()?);
-        let kind = shared.metadata()?.file_type();
-        let (out, way) = if kind.is_socket() {
-            (shared.into(), Way::Send)
-        } else if kind.is_fifo() || kind.is_char_device() {
-            open_anew(&shared)
-                .map_or_else(|_| (shared.into(), Way::LookFirst), |own| (own.into(), Way::Write))
-        } else {
-            (shared.into(), Way::Write)
-        };
+        let (out, way) = Way::to(fd)?;
         Ok(Self {
             out,
             way,
@@ -168,10 +136,10 @@ impl LogOutput {
     fn push(&mut self, line: &str) -> bool {
         let fits = self.waiting_bytes + line.len() < LOG_QUEUE_BYTES;
         if fits && self.lost == 0 {
-            let is_full = |piece: &Vec<u8>| piece.len() + line.len() >= Self::PIECE_BYTES;
+            let is_full = |piece: &Vec<u8>| piece.len() + line.len() >= PIECE_BYTES;
             if self.waiting.back().is_none_or(is_full) {
                 // More lines follow, as a rule.
-                self.waiting.push_back(Vec::with_capacity(Self::PIECE_BYTES.max(line.len() + 1)));
+                self.waiting.push_back(Vec::with_capacity(PIECE_BYTES.max(line.len() + 1)));
             }
             if let Some(piece) = self.waiting.back_mut() {
                 piece.extend_from_slice(line.as_bytes());
@@ -189,7 +157,7 @@ impl LogOutput {
             self.tell_loss();
             let waiting = self.waiting.len();
             let Some(piece) = self.waiting.front_mut().filter(|_| waiting > last) else { return };
-            match write_piece(self.out.as_fd(), self.way, piece) {
+            match self.way.write(self.out.as_fd(), piece) {
                 Ok(count) => {
                     self.waiting_bytes -= count;
                     piece.drain(..count);
@@ -230,32 +198,10 @@ fn plain_loss(lines: u64) -> String {
     format!("{lines} log lines lost: stderr was not read")
 }
 
-/// A description of our own for what `shared` leads to.
-fn open_anew(shared: &File) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(format!("/proc/self/fd/{}", shared.as_raw_fd()))
-}
-
-fn write_piece(out: BorrowedFd<'_>, way: Way, bytes: &[u8]) -> nix::Result<usize> {
-    match way {
-        Way::Write => nix::unistd::write(out, bytes),
-        Way::Send => send(out.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL),
-        Way::LookFirst => {
-            let mut watched = [PollFd::new(out, PollFlags::POLLOUT)];
-            if poll(&mut watched, PollTimeout::ZERO)? == 0 {
-                return Err(Errno::EAGAIN);
-            }
-            nix::unistd::write(out, bytes.get(..LogOutput::PIECE_BYTES).unwrap_or(bytes))
-        }
-        Way::Gone => Err(Errno::EPIPE),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::OpenOptions;
     use std::io::{PipeReader, Read};
     use std::os::unix::net::UnixStream;
 

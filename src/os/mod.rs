@@ -79,6 +79,7 @@ mod unix_path;
 mod usage;
 mod voice;
 mod watches;
+mod way_out;
 
 pub use above::Superior;
 pub use arrival::Arrival;

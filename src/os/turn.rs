@@ -68,13 +68,13 @@ impl Os {
             let deadline = deadline.map(|by| self.standstill.put_off(by));
             let logs = self.logs.deadline().into_iter().chain(self.log.tries_again(now)).min();
             let deadlines = [deadline, at_once, cut, give_up, ends, self.hand_up_at(), logs];
-            let by = deadlines.into_iter().flatten().min();
+            let (began, by) = (self.now(), deadlines.into_iter().flatten().min());
             for token in self.wait_for_tokens(now, by) {
                 self.take(token);
             }
             self.polled = true;
             let now = self.now();
-            let stood_still = self.standstill.woke(by, now);
+            let stood_still = self.standstill.woke(began, by, now);
             self.events.extend(stood_still.map(|late| Event::StoodStill { late }));
             // What has just come goes first.
             self.share.waits(now);
