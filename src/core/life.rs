@@ -188,7 +188,7 @@ impl Worker {
     /// It has proved itself.
     fn baked(&mut self, new: Run, back: Back, scene: &mut Scene<'_>) {
         match back {
-            Back::Old(old) => self.ask_to_leave(*old, scene),
+            Back::Old(old) => _ = self.ask_to_leave(*old, scene),
             Back::Fallback(fallback) => unpin(Some(fallback), scene),
         }
         self.state = State::Up { run: new };

@@ -206,8 +206,7 @@ impl Worker {
         let goes_back = scene.policy().rollback && run.definition.has_the_same_sockets(scene.definition);
         let fallback = goes_back.then(|| self.pin(&run, scene));
         self.state = State::Restarting { old: run.generation(), fallback, successor: Successor::New };
-        self.ask_to_leave(run, scene);
-        if let Some(leaving) = self.leaving.last_mut().filter(|leaving| leaving.run.leaves_without_a_word()) {
+        if let Some(leaving) = self.ask_to_leave(run, scene) {
             leaving.watch(scene.now);
         }
     }
@@ -216,11 +215,8 @@ impl Worker {
         // One that is being removed stays removed.
         let then = if self.is_being_removed() { Then::Gone } else { then };
         for run in self.leave_state(State::Stopping { then }, scene) {
-            self.ask_to_leave(run, scene);
-            // Clients are refused once it will take none.
-            if let Some(leaving) =
-                self.leaving.last_mut().filter(|leaving| leaving.run.leaves_without_a_word())
-            {
+            if let Some(leaving) = self.ask_to_leave(run, scene) {
+                // Clients are refused once it will take none.
                 leaving.watch_patiently(scene.now);
             }
         }
@@ -281,7 +277,8 @@ impl Worker {
         }
     }
 
-    pub(super) fn ask_to_leave(&mut self, run: Run, scene: &mut Scene<'_>) {
+    /// Gives it, where it will not say that it accepts no more.
+    pub(super) fn ask_to_leave(&mut self, run: Run, scene: &mut Scene<'_>) -> Option<&mut Leaving> {
         self.make_room_to_leave(scene);
         let leaving = Leaving::ask(run, scene);
         let asked = Fact::Asked {
@@ -291,6 +288,7 @@ impl Worker {
         };
         scene.report_on(&leaving.run, asked);
         self.leaving.push(leaving);
+        self.leaving.last_mut().filter(|leaving| leaving.run.leaves_without_a_word())
     }
 
     /// Where very many leave already, the oldest is hurried before there is another.
