@@ -104,6 +104,8 @@ impl Rollout {
                 }
                 return Begun { round: self.next(), waits: true };
             }
+            // Who failed is gone, or starts once more: it is no failure of this one (simulation, seed 3546).
+            round.failure = None;
             let number = *round.number.get_or_insert_with(|| {
                 self.last += 1;
                 self.last
@@ -311,6 +313,17 @@ mod tests {
         let begun = rollout.begin(&[], Generation::NONE);
         assert_eq!(begun, Begun { round: 1, waits: false });
         assert!(rollout.is_open(1) && !rollout.is_open(2));
+    }
+
+    /// A worker has failed that a reload takes away, while another is still to start (simulation, seed 3546).
+    #[test]
+    fn the_failure_of_one_that_is_gone_is_none_of_the_restart_that_joins() {
+        let mut rollout = Rollout::default();
+        rollout.ask_for(0);
+        rollout.under_way.as_mut().unwrap().failure = Some(End::Down);
+        assert_eq!(rollout.begin(&[], Generation::NONE), Begun { round: 1, waits: false });
+        let over = rollout.turn(&[], &Policy::default(), Generation::NONE);
+        assert_eq!(over, Turn::Over(Some(1), End::Through(Generation::NONE)));
     }
 
     /// It was told to have been restarted as generation 0 (simulation, seed 2602).
