@@ -298,13 +298,20 @@ while not os.path.exists('silent-' + generation):
 time.sleep(3600)
 ";
 
-#[test]
-fn a_watchdog_that_is_not_fed_finds_its_server_sick() {
+/// A supervisor of that server.
+fn fed(watchdog: &str) -> Supervised {
     let stage = Stage::new();
     stage.write("fed.py", FED);
-    let config = "[[service]]\nname = \"fed\"\nhandshake = \"systemd\"\ncommand = [\"python3\", \"fed.py\"]\n\
-                  ready = \"notify\"\nwatchdog = \"2s\"\nrestart = \"always\"\n";
-    let supervised = stage.start(config, &["fed"]);
+    let config = format!(
+        "[[service]]\nname = \"fed\"\nhandshake = \"systemd\"\ncommand = [\"python3\", \"fed.py\"]\n\
+         ready = \"notify\"\nwatchdog = \"{watchdog}\"\nrestart = \"always\"\n"
+    );
+    stage.start(&config, &["fed"])
+}
+
+#[test]
+fn a_watchdog_that_is_not_fed_finds_its_server_sick() {
+    let supervised = fed("2s");
     let file = |name: &str| supervised.stage.dir().join(name);
     eventually("it is fed for longer than its period", || file("fed-1").exists());
     assert_eq!(supervised.count("unhealthy"), 0, "{supervised}");
@@ -331,11 +338,7 @@ fn a_watchdog_that_is_not_fed_finds_its_server_sick() {
 /// As a frozen cgroup, or a machine without time: the server had none either.
 #[test]
 fn who_stood_still_with_the_supervisor_is_not_late() {
-    let stage = Stage::new();
-    stage.write("fed.py", FED);
-    let config = "[[service]]\nname = \"fed\"\nhandshake = \"systemd\"\ncommand = [\"python3\", \"fed.py\"]\n\
-                  ready = \"notify\"\nwatchdog = \"1s\"\nrestart = \"always\"\n";
-    let supervised = stage.start(config, &["fed"]);
+    let supervised = fed("1s");
     supervised.wait_for(" fed generation=1 … ready after");
     let server = supervised.pid_of("fed", 1);
     for process in [supervised.process(), server] {

@@ -249,7 +249,6 @@ impl Worker {
             // Before they are told to end.
             scene.out.push(Action::NameLeftovers { run: run.id });
         }
-        let mut leftovers = None;
         let leaving = match ending.why {
             Why::Said(_) | Why::Stopping => Some(Leaving::by_itself(run.clone(), scene)),
             // It may have clients all the same.
@@ -257,14 +256,11 @@ impl Worker {
             Why::NotReady(..) => Some(Leaving::terminate(run.clone(), scene)),
             Why::Exited { group_left: true, .. } => {
                 let (leaving, fact) = Leaving::ask_rest(run.clone(), scene);
-                leftovers = Some(fact);
+                scene.report_on(run, fact);
                 Some(leaving)
             }
             Why::SpawnFailed(_) | Why::Exited { group_left: false, .. } => None,
         };
-        if let Some(fact) = leftovers {
-            scene.report_on(run, fact);
-        }
         if let Some(leaving) = leaving {
             self.make_room_to_leave(scene);
             self.leaving.push(leaving);
